@@ -1,0 +1,11 @@
+//! Private NATS and `PostgreSQL` servers for tests: on free ports, with their own data, known by process id, which
+//! can be killed and started again on the same port and data.
+
+mod nats;
+mod postgres;
+mod process;
+
+pub use nats::NatsServer;
+pub use postgres::PostgresServer;
+pub(crate) use postgres::create_database;
+pub use process::{Process, ports};
