@@ -1,0 +1,137 @@
+//! The copy of access records in table `chassis.agent_access`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::future::Cache;
+use sqlx::types::Json;
+use sqlx::{PgConnection, PgPool};
+
+use super::{AccessError, AccessRecord, AccessSource};
+use crate::id::{AccountSlug, AgentId};
+
+/// How long a replica may answer from memory: the bound for a change that another replica applied.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// Agents remembered at once.
+const CAPACITY: u64 = 50_000;
+
+/// Where a missing record is asked for, once: assignment, or nowhere in a test.
+#[tonic::async_trait]
+pub trait AccessFetch: Send + Sync + 'static {
+    /// Returns the record as its owner has it, or none when the account has no such agent.
+    async fn fetch(
+        &self,
+        account: &AccountSlug,
+        agent: AgentId,
+    ) -> Result<Option<AccessRecord>, AccessError>;
+}
+
+/// A service's copy of access records: memory, then the table, then one question to assignment.
+#[derive(Clone)]
+pub struct AccessCopy {
+    pool: PgPool,
+    fetch: Arc<dyn AccessFetch>,
+    cache: Cache<(AccountSlug, AgentId), Option<AccessRecord>>,
+}
+
+impl AccessCopy {
+    /// Makes the copy over a service's database; `fetch` fills what is missing.
+    pub fn new(pool: PgPool, fetch: Arc<dyn AccessFetch>) -> Self {
+        let cache = Cache::builder()
+            .max_capacity(CAPACITY)
+            .time_to_live(REMEMBERED)
+            .build();
+        Self { pool, fetch, cache }
+    }
+
+    /// Keeps records that `agent.access-changed` brought; of several versions the highest stays.
+    ///
+    /// Call [`AccessCopy::invalidate`] with the same agents after the commit.
+    pub async fn apply(
+        connection: &mut PgConnection,
+        records: &[(AccountSlug, AccessRecord)],
+    ) -> Result<(), sqlx::Error> {
+        // One row per agent, sorted: an insert may not touch a row twice, and unsorted batches deadlock.
+        let mut newest = std::collections::BTreeMap::new();
+        for (account, record) in records {
+            let kept = newest.entry((account, record.agent)).or_insert(record);
+            if kept.version < record.version {
+                *kept = record;
+            }
+        }
+        let accounts: Vec<String> = newest
+            .keys()
+            .map(|(account, _)| account.to_string())
+            .collect();
+        let agents: Vec<uuid::Uuid> = newest.keys().map(|(_, agent)| agent.uuid()).collect();
+        let versions: Vec<i64> = newest
+            .values()
+            .map(|record| record.version.cast_signed())
+            .collect();
+        let bodies: Vec<serde_json::Value> = newest
+            .values()
+            .map(|record| serde_json::to_value(record))
+            .collect::<Result<_, _>>()
+            .map_err(|error| sqlx::Error::Encode(error.into()))?;
+        sqlx::query!(
+            "insert into chassis.agent_access as kept (account, agent, version, record)
+             select * from unnest($1::text[], $2::uuid[], $3::bigint[], $4::jsonb[])
+             on conflict (account, agent) do update
+             set version = excluded.version, record = excluded.record
+             where kept.version < excluded.version",
+            &accounts,
+            &agents,
+            &versions,
+            &bodies,
+        )
+        .execute(connection)
+        .await
+        .map(drop)
+    }
+
+    /// Forgets agents in memory, so that the next request reads the table.
+    pub async fn invalidate(&self, agents: &[(AccountSlug, AgentId)]) {
+        for key in agents {
+            self.cache.invalidate(key).await;
+        }
+    }
+
+    async fn look_up(
+        &self,
+        account: &AccountSlug,
+        agent: AgentId,
+    ) -> Result<Option<AccessRecord>, AccessError> {
+        let kept = sqlx::query_scalar!(
+            r#"select record as "record: Json<AccessRecord>" from chassis.agent_access
+               where account = $1 and agent = $2"#,
+            account.as_str(),
+            agent.uuid(),
+        )
+        .fetch_optional(&self.pool)
+        .await?;
+        if let Some(Json(record)) = kept {
+            return Ok(Some(record));
+        }
+        let Some(record) = self.fetch.fetch(account, agent).await? else {
+            return Ok(None);
+        };
+        let mut connection = self.pool.acquire().await?;
+        Self::apply(&mut connection, &[(account.clone(), record.clone())]).await?;
+        Ok(Some(record))
+    }
+}
+
+#[tonic::async_trait]
+impl AccessSource for AccessCopy {
+    async fn access(
+        &self,
+        account: &AccountSlug,
+        agent: AgentId,
+    ) -> Result<Option<AccessRecord>, AccessError> {
+        self.cache
+            .try_get_with((account.clone(), agent), self.look_up(account, agent))
+            .await
+            .map_err(|error| AccessError::Away(error.to_string()))
+    }
+}

@@ -1,0 +1,254 @@
+//! Typed configuration: embedded defaults, then an optional file, then `SWITCHBOARD_SECTION__KEY`.
+//!
+//! The sections that all services share are declared here. Unknown keys are refused, and an error names the
+//! key, the value and where it came from.
+
+pub mod bytes;
+pub mod duration;
+
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use ::config::{Config, Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// A configuration that cannot be used. The text names the key and the origin.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A value is missing, unknown, malformed, or the file cannot be read.
+    #[error("configuration: {0}")]
+    Invalid(String),
+    /// A rule over several keys does not hold.
+    #[error("configuration: {key}: {rule}")]
+    Rule {
+        /// The key to change.
+        key: &'static str,
+        /// What must hold.
+        rule: String,
+    },
+}
+
+/// Loads a configuration: embedded TOML, then the file, then the environment.
+///
+/// A variable counts when it has the form `SWITCHBOARD_SECTION__KEY`; others with that prefix
+/// (`SWITCHBOARD_CONFIG_FILE`) are left alone.
+pub fn load<T: DeserializeOwned>(
+    embedded: &'static str,
+    file: Option<&Path>,
+) -> Result<T, ConfigError> {
+    let environment = std::env::vars_os()
+        .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    load_from(embedded, file, environment)
+}
+
+/// Does what [`load`] does, with the environment given: for tests.
+pub fn load_from<T: DeserializeOwned>(
+    embedded: &'static str,
+    file: Option<&Path>,
+    environment: HashMap<String, String>,
+) -> Result<T, ConfigError> {
+    let keys: HashMap<String, String> = environment
+        .into_iter()
+        .filter(|(key, _)| {
+            key.strip_prefix("SWITCHBOARD_")
+                .is_some_and(|key| key.contains("__"))
+        })
+        .collect();
+    let mut builder = Config::builder().add_source(File::from_str(embedded, FileFormat::Toml));
+    if let Some(path) = file {
+        // The suffix is not trusted to tell the format: it is always TOML.
+        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+    }
+    builder
+        .add_source(
+            Environment::with_prefix("SWITCHBOARD")
+                .prefix_separator("_")
+                .separator("__")
+                .source(Some(keys)),
+        )
+        .build()
+        .and_then(Config::try_deserialize)
+        .map_err(|error| ConfigError::Invalid(error.to_string()))
+}
+
+/// `[database]`: this service's own Postgres database.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://user:password@host:port/database`; printed as redacted.
+    pub url: SecretString,
+    /// Connections of one replica at most.
+    #[serde(default = "Database::default_max_connections")]
+    pub max_connections: u32,
+    /// Whether `serve` applies migrations first: for local use; else run the verb `migrate`.
+    #[serde(default)]
+    pub migrate_on_start: bool,
+}
+
+impl Database {
+    const fn default_max_connections() -> u32 {
+        10
+    }
+}
+
+/// `[nats]`: the broker and the bounds of the streams that this service declares.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Nats {
+    /// `nats://host:port`, several separated by commas.
+    pub url: String,
+    /// A credentials file, where the server asks for one.
+    pub credentials_file: Option<PathBuf>,
+    /// Copies of each stream.
+    pub replicas: usize,
+    /// Bound of `EVENTS` in bytes; a full stream refuses.
+    #[serde(with = "bytes")]
+    pub events_max_bytes: u64,
+    /// Bound of each `INBOUND_<n>` in bytes; a full stream refuses.
+    #[serde(with = "bytes")]
+    pub inbound_max_bytes: u64,
+    /// Bound of `DEAD_LETTERS` in bytes; the oldest go first.
+    #[serde(with = "bytes")]
+    pub dead_letters_max_bytes: u64,
+    /// How long the broker drops a repeated message id.
+    #[serde(with = "duration")]
+    pub duplicate_window: Duration,
+}
+
+impl Default for Nats {
+    fn default() -> Self {
+        Self {
+            url: "nats://127.0.0.1:4222".into(),
+            credentials_file: None,
+            replicas: 1,
+            events_max_bytes: 8 << 30,
+            inbound_max_bytes: 8 << 30,
+            dead_letters_max_bytes: 1 << 30,
+            duplicate_window: Duration::from_secs(120),
+        }
+    }
+}
+
+/// `[grpc]`: where the gRPC server listens.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Grpc {
+    /// Address; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// `[admin]`: where `/livez`, `/readyz` and `/metrics` are served.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Address; port 0 takes a free one.
+    pub listen: SocketAddr,
+}
+
+/// `[auth]`: which tokens are believed.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// The key set: an `http(s)` URL or a file.
+    pub jwks: String,
+    /// The `iss` a token must carry.
+    #[serde(default = "Auth::default_issuer")]
+    pub issuer: String,
+    /// The `aud` a token must carry.
+    #[serde(default = "Auth::default_audience")]
+    pub audience: String,
+    /// The token this service calls others with; read again when the file changes.
+    pub internal_token_file: PathBuf,
+}
+
+impl Auth {
+    fn default_issuer() -> String {
+        "switchboard".into()
+    }
+    fn default_audience() -> String {
+        "switchboard".into()
+    }
+}
+
+/// `[telemetry]`: logs and traces.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Telemetry {
+    /// Where spans are sent by OTLP over gRPC; nowhere when absent.
+    pub otlp_endpoint: Option<String>,
+    /// Which log lines are written, as `info,chassis=debug`.
+    pub log_filter: String,
+    /// Share of the traces begun here that are sampled, 0 to 1; a parent's decision is kept.
+    pub sample_ratio: f64,
+}
+
+impl Default for Telemetry {
+    fn default() -> Self {
+        Self {
+            otlp_endpoint: None,
+            log_filter: "info".into(),
+            sample_ratio: 1.0,
+        }
+    }
+}
+
+/// How the relay publishes what stands in the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RelayMode {
+    /// One event after the other, each acknowledged.
+    Singly,
+    /// In atomic batches.
+    Batched,
+}
+
+/// `[relay]`: from the outbox to the broker.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Relay {
+    /// How long to wait for more events before publishing.
+    #[serde(with = "duration")]
+    pub wait: Duration,
+    /// Events of one batch at most, up to 1,000.
+    pub batch: usize,
+    /// How to publish.
+    pub mode: RelayMode,
+}
+
+impl Default for Relay {
+    fn default() -> Self {
+        Self {
+            wait: Duration::from_millis(20),
+            batch: 256,
+            mode: RelayMode::Singly,
+        }
+    }
+}
+
+/// `[limits]`: how much one account may ask.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Requests per second and account that a replica admits over time.
+    pub requests_per_second_per_account: NonZeroU32,
+    /// Requests of one account that are admitted at once.
+    pub burst: NonZeroU32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            requests_per_second_per_account: NonZeroU32::MIN.saturating_add(199),
+            burst: NonZeroU32::MIN.saturating_add(399),
+        }
+    }
+}
+
+/// An address on loopback with a free port: for tests.
+pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);

@@ -1,0 +1,211 @@
+//! Readiness as latches, and the admin server: `/livez`, `/readyz`, `/metrics`.
+//!
+//! Liveness proves only that the process answers: a missing database makes a service not ready, never restarted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::config;
+use crate::lifecycle::Lifecycle;
+use crate::telemetry;
+
+/// Whether a service is ready: when every latch has let go. Clones share the latches.
+#[derive(Clone)]
+pub struct Readiness {
+    latches: Arc<Mutex<Latches>>,
+    ready: Arc<watch::Sender<bool>>,
+}
+
+#[derive(Default)]
+struct Latches {
+    next: u64,
+    /// Name and, while held, the reason.
+    all: BTreeMap<u64, (&'static str, Option<String>)>,
+}
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self {
+            latches: Arc::default(),
+            ready: Arc::new(watch::Sender::new(true)),
+        }
+    }
+}
+
+impl Readiness {
+    /// Makes a readiness without latches: ready.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a latch, held from the beginning.
+    pub fn latch(&self, name: &'static str) -> Latch {
+        let mut latches = self.latches();
+        latches.next += 1;
+        let id = latches.next;
+        latches.all.insert(id, (name, Some("starting".into())));
+        self.publish(&latches);
+        drop(latches);
+        Latch {
+            readiness: self.clone(),
+            id,
+            name,
+        }
+    }
+
+    /// Tells whether the service is ready.
+    pub fn is_ready(&self) -> bool {
+        *self.ready.borrow()
+    }
+
+    /// Returns the names and reasons of the latches that are held.
+    pub fn held(&self) -> Vec<(&'static str, String)> {
+        let latches = self.latches();
+        let held = latches
+            .all
+            .values()
+            .filter_map(|(name, reason)| Some((*name, reason.clone()?)));
+        held.collect()
+    }
+
+    /// Returns a receiver of the readiness, for whom each change matters.
+    pub fn watch(&self) -> watch::Receiver<bool> {
+        self.ready.subscribe()
+    }
+
+    /// Waits until the service is ready.
+    pub async fn wait(&self) {
+        // The sender lives in self: the wait can't fail.
+        let _ = self.watch().wait_for(|ready| *ready).await;
+    }
+
+    fn set(&self, id: u64, reason: Option<String>) -> bool {
+        let mut latches = self.latches();
+        let Some((_, current)) = latches.all.get_mut(&id) else {
+            return false;
+        };
+        let turned = current.is_some() != reason.is_some();
+        *current = reason;
+        self.publish(&latches);
+        turned
+    }
+
+    fn publish(&self, latches: &Latches) {
+        let ready = latches.all.values().all(|(_, reason)| reason.is_none());
+        self.ready
+            .send_if_modified(|current| std::mem::replace(current, ready) != ready);
+    }
+
+    fn latches(&self) -> MutexGuard<'_, Latches> {
+        self.latches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One condition of readiness. Dropping it lets go for good.
+pub struct Latch {
+    readiness: Readiness,
+    id: u64,
+    name: &'static str,
+}
+
+impl Latch {
+    /// Lets go: this condition holds.
+    pub fn release(&self) {
+        if self.readiness.set(self.id, None) {
+            tracing::info!(latch = self.name, "ready");
+        }
+    }
+
+    /// Takes readiness back, as while a dependency is away.
+    pub fn hold(&self, reason: &str) {
+        if self.readiness.set(self.id, Some(reason.to_owned())) {
+            tracing::warn!(latch = self.name, reason, "not ready");
+        }
+    }
+}
+
+impl Drop for Latch {
+    fn drop(&mut self) {
+        let mut latches = self.readiness.latches();
+        latches.all.remove(&self.id);
+        self.readiness.publish(&latches);
+    }
+}
+
+/// Binds the admin server and serves it until the service has drained; returns its address.
+pub(crate) async fn serve(
+    admin: &config::Admin,
+    readiness: Readiness,
+    lifecycle: &Lifecycle,
+) -> anyhow::Result<SocketAddr> {
+    let metrics = telemetry::metrics()?;
+    let listener = TcpListener::bind(admin.listen)
+        .await
+        .with_context(|| format!("admin.listen: {} cannot be bound", admin.listen))?;
+    let address = listener.local_addr()?;
+    let upkeep = metrics.clone();
+    let router = Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz).with_state(readiness))
+        .route("/metrics", get(async move || metrics.render()));
+    // Not tracked: probes are answered to the very end, while everything else drains.
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("metrics upkeep", async move {
+        while tokio::time::timeout(Duration::from_secs(5), stop.cancelled())
+            .await
+            .is_err()
+        {
+            upkeep.run_upkeep();
+        }
+        Ok(())
+    });
+    Ok(address)
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, String) {
+    let held = readiness.held();
+    if held.is_empty() {
+        return (StatusCode::OK, "ready\n".into());
+    }
+    let mut text = String::from("not ready\n");
+    for (name, reason) in held {
+        let _ = writeln!(text, "{name}: {reason}");
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_service_is_ready_when_every_latch_has_let_go() {
+        let readiness = Readiness::new();
+        assert!(readiness.is_ready());
+        let (database, broker) = (readiness.latch("database"), readiness.latch("nats"));
+        database.release();
+        assert!(!readiness.is_ready());
+        broker.release();
+        assert!(readiness.is_ready());
+        readiness.wait().await;
+        database.hold("connection refused");
+        assert_eq!(
+            readiness.held(),
+            [("database", "connection refused".to_owned())]
+        );
+        drop(database);
+        assert!(readiness.is_ready());
+    }
+}

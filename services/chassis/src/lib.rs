@@ -1,0 +1,39 @@
+//! What every Switchboard service is built on: configuration, telemetry, the broker, outbox and inbox,
+//! the gRPC server with its authentication, health and shutdown. It knows nothing of chats or cards.
+
+pub mod access;
+pub mod actor;
+pub mod auth;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod grpc;
+pub mod health;
+pub mod id;
+pub mod lifecycle;
+pub mod request;
+pub mod run;
+pub mod seal;
+pub mod stamp;
+pub mod telemetry;
+pub mod trace;
+
+pub mod consumer;
+pub mod deadletter;
+pub mod inbox;
+pub mod nats;
+pub mod operator;
+pub mod outbox;
+pub mod packs;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+/// The tables of schema `chassis`, applied before a service's own migrations.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// What the macros of this crate expand to; not an API.
+#[doc(hidden)]
+pub mod __private {
+    pub use {serde, sqlx, uuid};
+}

@@ -1,0 +1,36 @@
+//! Running a service: verbs, configuration, telemetry, signals; and what `serve` is given.
+
+mod command;
+mod service;
+
+use serde::de::DeserializeOwned;
+
+use crate::config;
+
+pub use command::main;
+pub use service::{Service, Stopped, migrate_database};
+
+/// A service's configuration, as far as the chassis needs it.
+pub trait ServiceConfig: DeserializeOwned + Send + 'static {
+    /// `[database]`
+    fn database(&self) -> &config::Database;
+    /// `[nats]`
+    fn nats(&self) -> &config::Nats;
+    /// `[grpc]`
+    fn grpc(&self) -> &config::Grpc;
+    /// `[admin]`
+    fn admin(&self) -> &config::Admin;
+    /// `[auth]`
+    fn auth(&self) -> &config::Auth;
+    /// `[telemetry]`
+    fn telemetry(&self) -> &config::Telemetry;
+    /// `[relay]`
+    fn relay(&self) -> &config::Relay;
+    /// `[limits]`
+    fn limits(&self) -> &config::Limits;
+
+    /// Checks rules over several keys; called once, after loading.
+    fn validate(&self) -> Result<(), config::ConfigError> {
+        Ok(())
+    }
+}

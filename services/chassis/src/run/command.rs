@@ -1,0 +1,215 @@
+//! The command line that all services share.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ServiceConfig;
+use super::service::{Service, Stopped};
+use crate::config;
+use crate::lifecycle::Lifecycle;
+use crate::telemetry;
+
+/// Exit code of a configuration that cannot be used.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// How long `healthcheck` waits.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+#[derive(Parser)]
+#[command(version, about = None)]
+struct Arguments {
+    /// A TOML file read over the embedded defaults; `SWITCHBOARD_SECTION__KEY` variables stand above both.
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CONFIG_FILE",
+        value_name = "FILE"
+    )]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Clone, Copy, Subcommand)]
+enum Verb {
+    /// Runs the service (the default)
+    Serve,
+    /// Applies the database's migrations and exits
+    Migrate,
+    /// Asks the running service whether it is ready: exit code 0 or 1
+    Healthcheck,
+}
+
+/// Runs a service's process: parses the verb, loads the configuration, and exits non-zero when anything failed.
+///
+/// Exit codes: 0 stopped as asked, 1 failed, 2 the configuration or the command line is wrong.
+pub fn main<C, S, SF, M, MF>(
+    name: &'static str,
+    embedded: &'static str,
+    serve: S,
+    migrate: M,
+) -> ExitCode
+where
+    C: ServiceConfig,
+    S: FnOnce(C, Service) -> SF,
+    SF: Future<Output = anyhow::Result<()>>,
+    M: FnOnce(C) -> MF,
+    MF: Future<Output = anyhow::Result<()>>,
+{
+    let matches = Arguments::command().name(name).get_matches();
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let loaded = config::load::<C>(embedded, arguments.config.as_deref());
+    let config = match loaded.and_then(|config| config.validate().map(|()| config)) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("{name}: {error}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    // One TLS provider for the process; an earlier one is the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{name}: no runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    if matches!(arguments.verb, Some(Verb::Healthcheck)) {
+        return match runtime.block_on(healthcheck(config.admin())) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("{name}: {error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let entered = runtime.enter();
+    let telemetry = match telemetry::init(name, config.telemetry()) {
+        Ok(telemetry) => telemetry,
+        Err(error) => {
+            eprintln!("{name}: configuration: {error:#}");
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    drop(entered);
+    let ended = runtime.block_on(async {
+        match arguments.verb {
+            Some(Verb::Migrate) => migrate(config).await,
+            _ => run(name, config, serve).await,
+        }
+    });
+    let code = match ended {
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.is::<Stopped>() => {
+            tracing::info!("stopped before it was ready");
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "failed");
+            ExitCode::FAILURE
+        }
+    };
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    telemetry.shutdown();
+    code
+}
+
+async fn run<C, S, SF>(name: &'static str, config: C, serve: S) -> anyhow::Result<()>
+where
+    C: ServiceConfig,
+    S: FnOnce(C, Service) -> SF,
+    SF: Future<Output = anyhow::Result<()>>,
+{
+    let service = Service::new(name, &config);
+    stop_on_signals(&service.lifecycle)?;
+    // First of all: probes are answered while the service waits for what it depends on.
+    service.admin().await?;
+    serve(config, service).await
+}
+
+/// SIGTERM and SIGINT stop the service; a second one abandons what is still in flight.
+fn stop_on_signals(lifecycle: &Lifecycle) -> anyhow::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let lifecycle = lifecycle.clone();
+    // Not tracked: it waits for signals even while everything else drains.
+    tokio::spawn(async move {
+        loop {
+            let name = tokio::select! {
+                Some(()) = terminate.recv() => "SIGTERM",
+                Some(()) = interrupt.recv() => "SIGINT",
+                else => return,
+            };
+            if lifecycle.is_stopping() {
+                tracing::warn!(signal = name, "asked again: what is in flight is abandoned");
+                lifecycle.abandon_token().cancel();
+            } else {
+                tracing::info!(signal = name, "stopping");
+                lifecycle.stop();
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn healthcheck(admin: &config::Admin) -> anyhow::Result<()> {
+    let address = admin_address(admin)?;
+    let answer = tokio::time::timeout(PROBE_TIMEOUT, probe(address));
+    let answer = answer
+        .await
+        .context("no answer in time")?
+        .with_context(|| address.to_string())?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or((answer.as_str(), ""));
+    if head.split_ascii_whitespace().nth(1) == Some("200") {
+        return Ok(());
+    }
+    bail!("{}", body.trim());
+}
+
+/// Asks by hand: an HTTP client would cost more than these lines.
+async fn probe(address: SocketAddr) -> anyhow::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.take(64 * 1024).read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+fn admin_address(admin: &config::Admin) -> anyhow::Result<SocketAddr> {
+    let mut address = admin.listen;
+    if address.port() == 0 {
+        let file = super::service::address_file()
+            .context("admin.listen: port 0 needs SWITCHBOARD_ADDRESS_FILE to be found again")?;
+        let text = std::fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+        let addresses: std::collections::BTreeMap<String, SocketAddr> =
+            serde_json::from_str(&text)?;
+        address = *addresses
+            .get("admin")
+            .context("the address file names no admin server")?;
+    }
+    if address.ip().is_unspecified() {
+        address.set_ip(IpAddr::V4(Ipv4Addr::LOCALHOST));
+    }
+    Ok(address)
+}

@@ -1,0 +1,470 @@
+//! What `serve` is given: lifecycle, readiness, and the connections and servers of its configuration.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use rand::Rng as _;
+use secrecy::ExposeSecret as _;
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool};
+
+use super::ServiceConfig;
+use crate::grpc::GrpcServer;
+use crate::health::{self, Latch, Readiness};
+use crate::lifecycle::Lifecycle;
+use crate::{client, config, nats, request};
+
+/// How long work in flight may take after the service was asked to stop; Kubernetes grants 30 s.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// How long each of the last steps may take.
+const LAST_STEP: Duration = Duration::from_secs(2);
+
+/// The first and the longest wait before a dependency is tried again.
+const RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
+
+/// How often the database is asked whether it is there.
+const DATABASE_PROBE: Duration = Duration::from_secs(2);
+
+/// How often the broker's connection is looked at.
+const NATS_PROBE: Duration = Duration::from_millis(500);
+
+/// The oldest Postgres, as `server_version_num`.
+const POSTGRES_MIN: i32 = 150_000;
+
+/// The oldest NATS.
+const NATS_MIN: (u64, u64) = (2, 15);
+
+/// The service was asked to stop before it had begun.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped while waiting for {0}")]
+pub struct Stopped(&'static str);
+
+/// A service in the making, then at work.
+pub struct Service {
+    /// Tasks, and the tokens that end them.
+    pub lifecycle: Lifecycle,
+    /// Whether the service is ready.
+    pub ready: Readiness,
+    /// Where the bound addresses are written when ready: `SWITCHBOARD_ADDRESS_FILE`.
+    pub address_file: Option<PathBuf>,
+    pub(crate) name: &'static str,
+    pub(crate) sections: Sections,
+    /// Held until [`Service::finish`] says that the wiring is done.
+    wiring: Latch,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// The sections of the configuration that the chassis reads.
+#[derive(Clone)]
+pub(crate) struct Sections {
+    pub database: config::Database,
+    pub nats: config::Nats,
+    pub grpc: config::Grpc,
+    pub admin: config::Admin,
+    pub auth: config::Auth,
+    pub relay: config::Relay,
+    pub limits: config::Limits,
+}
+
+#[derive(Default)]
+struct Shared {
+    addresses: BTreeMap<&'static str, SocketAddr>,
+    pool: Option<PgPool>,
+    nats: Option<async_nats::Client>,
+    on_grpc: Vec<Box<dyn FnOnce(GrpcServer) -> GrpcServer + Send>>,
+}
+
+impl Service {
+    /// Makes a service of its configuration; nothing runs yet.
+    pub(crate) fn new(name: &'static str, config: &impl ServiceConfig) -> Self {
+        let ready = Readiness::new();
+        Self {
+            lifecycle: Lifecycle::new(),
+            wiring: ready.latch("wiring"),
+            ready,
+            address_file: address_file(),
+            name,
+            sections: Sections {
+                database: config.database().clone(),
+                nats: config.nats().clone(),
+                grpc: config.grpc().clone(),
+                admin: config.admin().clone(),
+                auth: config.auth().clone(),
+                relay: config.relay().clone(),
+                limits: config.limits().clone(),
+            },
+            shared: Arc::default(),
+        }
+    }
+
+    /// Returns the service's name, as in subjects.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Connects to the database, waiting for it while it is away, and migrates it where configured.
+    ///
+    /// From then on a probe keeps the latch "database", and old request ids are forgotten.
+    pub async fn database(&self, migrator: &'static Migrator) -> anyhow::Result<PgPool> {
+        let section = &self.sections.database;
+        let options = connect_options(section)?;
+        let latch = self.ready.latch("database");
+        self.reach("database", &latch, || check_postgres(&options))
+            .await?;
+        if section.migrate_on_start {
+            self.reach("database", &latch, || apply(&options, migrator))
+                .await?;
+        }
+        // What is asked of the database by requests and events ends in bounded time, whatever holds it up.
+        let bounded = options.clone().options([
+            ("statement_timeout", "30s"),
+            ("lock_timeout", "10s"),
+            ("idle_in_transaction_session_timeout", "30s"),
+        ]);
+        let pool = PgPoolOptions::new()
+            .max_connections(section.max_connections)
+            .acquire_timeout(Duration::from_secs(5))
+            .max_lifetime(Duration::from_secs(30 * 60))
+            .connect_lazy_with(bounded);
+        self.reach("database", &latch, async || Ok(probe(&pool).await?))
+            .await?;
+        latch.release();
+
+        let (watched, stop) = (pool.clone(), self.lifecycle.stop_token());
+        self.lifecycle.spawn("database probe", async move {
+            while tokio::time::timeout(DATABASE_PROBE, stop.cancelled())
+                .await
+                .is_err()
+            {
+                match probe(&watched).await {
+                    Ok(()) => latch.release(),
+                    Err(error) => latch.hold(&error.to_string()),
+                }
+            }
+            Ok(())
+        });
+        let (purged, stop) = (pool.clone(), self.lifecycle.stop_token());
+        self.lifecycle.spawn("request id purge", async move {
+            while tokio::time::timeout(Duration::from_secs(3_600), stop.cancelled())
+                .await
+                .is_err()
+            {
+                if let Err(error) = request::purge(&purged, crate::clock::now()).await {
+                    tracing::warn!(%error, "old request ids could not be purged");
+                }
+            }
+            Ok(())
+        });
+        self.shared().pool = Some(pool.clone());
+        Ok(pool)
+    }
+
+    /// Connects to the broker, waiting for it while it is away. From then on a probe keeps the latch "nats".
+    pub async fn nats(&self) -> anyhow::Result<async_nats::Client> {
+        let latch = self.ready.latch("nats");
+        let client = self
+            .reach("nats", &latch, || nats::connect(&self.sections.nats))
+            .await?;
+        check_nats(&client.server_info().version)?;
+        latch.release();
+        let (watched, stop) = (client.clone(), self.lifecycle.stop_token());
+        self.lifecycle.spawn("nats probe", async move {
+            while tokio::time::timeout(NATS_PROBE, stop.cancelled())
+                .await
+                .is_err()
+            {
+                match watched.connection_state() {
+                    async_nats::connection::State::Connected => latch.release(),
+                    state => latch.hold(&state.to_string()),
+                }
+            }
+            Ok(())
+        });
+        self.shared().nats = Some(client.clone());
+        Ok(client)
+    }
+
+    /// Returns the gRPC server to which the service adds its handlers.
+    pub fn grpc(&self) -> GrpcServer {
+        let shared = Arc::clone(&self.shared);
+        let server = GrpcServer {
+            name: self.name,
+            listen: self.sections.grpc.listen,
+            auth: self.sections.auth.clone(),
+            limits: self.sections.limits.clone(),
+            methods: switchboard_proto::METHODS,
+            lifecycle: self.lifecycle.clone(),
+            ready: self.ready.clone(),
+            bound: Box::new(move |address| {
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                shared.addresses.insert("grpc", address);
+            }),
+            routes: tonic::service::Routes::builder(),
+            names: Vec::new(),
+        };
+        let added = std::mem::take(&mut self.shared().on_grpc);
+        added.into_iter().fold(server, |server, add| add(server))
+    }
+
+    /// Lets a part of the chassis add its own handlers to the gRPC server, made afterwards.
+    pub(crate) fn also_serve(&self, add: impl FnOnce(GrpcServer) -> GrpcServer + Send + 'static) {
+        self.shared().on_grpc.push(Box::new(add));
+    }
+
+    /// Starts the admin server, once; `main` does so before anything else.
+    pub async fn admin(&self) -> anyhow::Result<SocketAddr> {
+        if let Some(address) = self.address("admin") {
+            return Ok(address);
+        }
+        let address =
+            health::serve(&self.sections.admin, self.ready.clone(), &self.lifecycle).await?;
+        self.bound("admin", address);
+        Ok(address)
+    }
+
+    /// Returns the interceptor of calls to other services.
+    pub fn internal(&self) -> client::Internal {
+        client::Internal::new(&self.sections.auth.internal_token_file)
+    }
+
+    /// Notes a bound address ("http") for the address file.
+    pub fn bound(&self, server: &'static str, address: SocketAddr) {
+        self.shared().addresses.insert(server, address);
+    }
+
+    /// Returns the address of a server once it is bound ("grpc", "admin", "http").
+    pub fn address(&self, server: &str) -> Option<SocketAddr> {
+        self.shared().addresses.get(server).copied()
+    }
+
+    /// Says that the wiring is done, waits until the service is asked to stop, and drains it in order.
+    ///
+    /// The error, if any, is that of the background task that died.
+    pub async fn finish(self) -> anyhow::Result<()> {
+        self.announce();
+        self.wiring.release();
+        self.lifecycle.stop_token().cancelled().await;
+        self.wiring.hold("stopping");
+        let drained = self.lifecycle.drained(GRACE).await;
+        let (nats, pool) = {
+            let mut shared = self.shared();
+            (shared.nats.take(), shared.pool.take())
+        };
+        if let Some(nats) = nats {
+            // Acknowledgements are plain publishes that may still stand in the buffer.
+            let flushed = tokio::time::timeout(LAST_STEP, nats.flush()).await;
+            if !matches!(flushed, Ok(Ok(()))) {
+                tracing::warn!("the broker's connection could not be flushed");
+            }
+        }
+        if let Some(pool) = pool {
+            let _ = tokio::time::timeout(LAST_STEP, pool.close()).await;
+        }
+        if let Some(file) = &self.address_file {
+            let _ = std::fs::remove_file(file);
+        }
+        Ok(drained?)
+    }
+
+    /// Writes the address file as soon as the service is ready.
+    fn announce(&self) {
+        let (ready, shared, stop) = (
+            self.ready.clone(),
+            Arc::clone(&self.shared),
+            self.lifecycle.stop_token(),
+        );
+        let file = self.address_file.clone();
+        self.lifecycle.spawn("announcement", async move {
+            if stop.run_until_cancelled(ready.wait()).await.is_none() {
+                return Ok(());
+            }
+            let addresses = shared
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .addresses
+                .clone();
+            tracing::info!(addresses = ?addresses, "service ready");
+            let Some(file) = file else {
+                return Ok(());
+            };
+            let text = serde_json::to_vec(&addresses)?;
+            // Whoever waits for the file must never read half of it.
+            let beside = file.with_extension("tmp");
+            tokio::fs::write(&beside, text)
+                .await
+                .with_context(|| format!("SWITCHBOARD_ADDRESS_FILE: {}", beside.display()))?;
+            tokio::fs::rename(&beside, &file).await?;
+            Ok(())
+        });
+    }
+
+    /// Tries until it works or the service is asked to stop, with the latch held meanwhile.
+    async fn reach<T, F>(
+        &self,
+        what: &'static str,
+        latch: &Latch,
+        mut attempt: impl FnMut() -> F,
+    ) -> anyhow::Result<T>
+    where
+        F: Future<Output = anyhow::Result<T>>,
+    {
+        let stop = self.lifecycle.stop_token();
+        let (mut wait, longest) = RETRY;
+        loop {
+            let Some(outcome) = stop.run_until_cancelled(attempt()).await else {
+                bail!(Stopped(what));
+            };
+            match outcome {
+                Ok(reached) => return Ok(reached),
+                Err(error) if error.is::<Unusable>() => return Err(error),
+                Err(error) => {
+                    let error = format!("{error:#}");
+                    tracing::warn!(dependency = what, error, "dependency away: trying again");
+                    latch.hold(&error);
+                }
+            }
+            let jittered = wait.mul_f64(rand::rng().random_range(0.5..1.0));
+            if stop
+                .run_until_cancelled(tokio::time::sleep(jittered))
+                .await
+                .is_none()
+            {
+                bail!(Stopped(what));
+            }
+            wait = (wait * 2).min(longest);
+        }
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A dependency that is there but cannot be used: trying again would not help.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unusable(String);
+
+pub(super) fn address_file() -> Option<PathBuf> {
+    std::env::var_os("SWITCHBOARD_ADDRESS_FILE")
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
+}
+
+/// Applies the chassis's and a service's migrations: the verb `migrate`.
+pub async fn migrate_database(
+    database: &config::Database,
+    migrator: &'static Migrator,
+) -> anyhow::Result<()> {
+    let options = connect_options(database)?;
+    check_postgres(&options).await?;
+    apply(&options, migrator).await?;
+    tracing::info!("migrations applied");
+    Ok(())
+}
+
+fn connect_options(database: &config::Database) -> anyhow::Result<PgConnectOptions> {
+    PgConnectOptions::from_str(database.url.expose_secret())
+        // The URL holds a password: it is not repeated.
+        .map_err(|_| anyhow!("database.url: is no postgres://user:password@host:port/database"))
+}
+
+async fn check_postgres(options: &PgConnectOptions) -> anyhow::Result<()> {
+    let connect = PgConnection::connect_with(options);
+    let mut connection = tokio::time::timeout(Duration::from_secs(5), connect)
+        .await
+        .context("no connection in time")??;
+    let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int")
+        .fetch_one(&mut connection)
+        .await?;
+    connection.close().await?;
+    if version < POSTGRES_MIN {
+        let text = format!(
+            "database.url: Postgres 15 or newer is needed, this is {}",
+            version / 10_000
+        );
+        return Err(Unusable(text).into());
+    }
+    Ok(())
+}
+
+async fn apply(options: &PgConnectOptions, migrator: &'static Migrator) -> anyhow::Result<()> {
+    // Its own connection: a migration may wait for its lock, and work, longer than a request may.
+    let mut connection = PgConnection::connect_with(options).await?;
+    for migrator in [&crate::MIGRATOR, migrator] {
+        migrator
+            .run(&mut connection)
+            .await
+            .map_err(|error| match error {
+                sqlx::migrate::MigrateError::Execute(
+                    error @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_)),
+                ) => anyhow::Error::new(error),
+                error => Unusable(format!("database.url: migration: {error}")).into(),
+            })?;
+    }
+    connection.close().await?;
+    Ok(())
+}
+
+async fn probe(pool: &PgPool) -> Result<(), sqlx::Error> {
+    let asked = sqlx::query_scalar::<_, i32>("select 1").fetch_one(pool);
+    match tokio::time::timeout(Duration::from_secs(3), asked).await {
+        Ok(answered) => answered.map(drop),
+        Err(_) => Err(sqlx::Error::PoolTimedOut),
+    }
+}
+
+/// Refuses a broker older than 2.15.
+fn check_nats(version: &str) -> anyhow::Result<()> {
+    let mut numbers = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|number| number.parse::<u64>().unwrap_or(0));
+    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    if found < NATS_MIN {
+        let text = format!("nats.url: NATS 2.15 or newer is needed, this is {version}");
+        return Err(Unusable(text).into());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn old_brokers_are_refused() {
+        for (version, fits) in [
+            ("2.15.0", true),
+            ("2.15.1-RC.1", true),
+            ("2.16.0", true),
+            ("3.0.0", true),
+            ("2.14.9", false),
+            ("2.9.25", false),
+            ("", false),
+        ] {
+            assert_eq!(check_nats(version).is_ok(), fits, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_database_url_is_named_by_key_and_never_shown() {
+        let database = config::Database {
+            url: "hunter2://x".to_owned().into(),
+            max_connections: 1,
+            migrate_on_start: false,
+        };
+        let error = connect_options(&database).unwrap_err().to_string();
+        assert!(
+            error.contains("database.url") && !error.contains("hunter2"),
+            "{error}"
+        );
+        assert!(!format!("{database:?}").contains("hunter2"));
+    }
+}

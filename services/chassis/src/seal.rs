@@ -1,0 +1,205 @@
+//! Secrets at rest: sealed with XChaCha20-Poly1305, under a key whose id stands before the text so that keys
+//! can be rotated.
+
+use std::fmt;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use sha2::{Digest, Sha256};
+
+const FORMAT: u8 = 1;
+const KEY_ID: usize = 4;
+const NONCE: usize = 24;
+
+/// Seals and opens secrets. Its `Debug` shows no key.
+#[derive(Clone)]
+pub struct Sealer {
+    /// The first seals; all open.
+    keys: Vec<([u8; KEY_ID], XChaCha20Poly1305)>,
+}
+
+/// Why something could not be sealed or opened. It never carries the secret.
+#[derive(Debug, thiserror::Error)]
+pub enum SealError {
+    /// The key file is absent, unreadable, empty, or a line is not 32 bytes in base64.
+    #[error("key file: {0}")]
+    KeyFile(String),
+    /// The text is not one of ours, or was cut.
+    #[error("the sealed text is malformed")]
+    Malformed,
+    /// It was sealed under a key that is not in the key file.
+    #[error("the sealed text needs a key that is not known here")]
+    UnknownKey,
+    /// Text, key or associated data are not what was sealed.
+    #[error("the sealed text does not open")]
+    Refused,
+}
+
+impl Sealer {
+    /// Makes a sealer with one key.
+    pub fn from_key(key: &[u8; 32]) -> Self {
+        Self {
+            keys: vec![prepared(key)],
+        }
+    }
+
+    /// Reads keys from a file: one a line, 32 bytes in base64; the first seals, the others still open.
+    pub fn from_key_file(path: &Path) -> Result<Self, SealError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| SealError::KeyFile(format!("{}: {error}", path.display())))?;
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let keys = lines
+            .map(|line| {
+                let bytes = STANDARD.decode(line).ok();
+                let key: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
+                key.as_ref().map(prepared)
+            })
+            .collect::<Option<Vec<_>>>()
+            .filter(|keys| !keys.is_empty())
+            .ok_or_else(|| {
+                SealError::KeyFile(format!(
+                    "{}: each line must be 32 bytes in base64",
+                    path.display()
+                ))
+            })?;
+        Ok(Self { keys })
+    }
+
+    /// Seals a secret. `aad` (such as account and channel id) must be given again to open it, so that a sealed
+    /// text copied into another row does not open there.
+    pub fn seal(&self, secret: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (id, cipher) = self.keys.first().ok_or(SealError::UnknownKey)?;
+        let nonce = XNonce::generate();
+        let text = cipher
+            .encrypt(&nonce, Payload { msg: secret, aad })
+            .map_err(|_| SealError::Refused)?;
+        let mut sealed = Vec::with_capacity(1 + KEY_ID + NONCE + text.len());
+        sealed.push(FORMAT);
+        sealed.extend_from_slice(id);
+        sealed.extend_from_slice(&nonce);
+        sealed.extend_from_slice(&text);
+        Ok(sealed)
+    }
+
+    /// Opens what [`Sealer::seal`] made with the same `aad`.
+    pub fn open(&self, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
+        let (&format, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
+        let (id, rest) = rest.split_at_checked(KEY_ID).ok_or(SealError::Malformed)?;
+        let (nonce, text) = rest.split_at_checked(NONCE).ok_or(SealError::Malformed)?;
+        let nonce = XNonce::try_from(nonce).map_err(|_| SealError::Malformed)?;
+        if format != FORMAT {
+            return Err(SealError::Malformed);
+        }
+        let (_, cipher) = self
+            .keys
+            .iter()
+            .find(|(known, _)| known == id)
+            .ok_or(SealError::UnknownKey)?;
+        cipher
+            .decrypt(&nonce, Payload { msg: text, aad })
+            .map_err(|_| SealError::Refused)
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealer({} keys ***)", self.keys.len())
+    }
+}
+
+fn prepared(key: &[u8; 32]) -> ([u8; KEY_ID], XChaCha20Poly1305) {
+    let hash = Sha256::new()
+        .chain_update(b"switchboard key id")
+        .chain_update(key)
+        .finalize();
+    let mut id = [0; KEY_ID];
+    id.copy_from_slice(&hash[..KEY_ID]);
+    (id, XChaCha20Poly1305::new(&(*key).into()))
+}
+
+/// Compares two secrets in a time that does not depend on where they differ.
+pub fn same_secret(left: &[u8], right: &[u8]) -> bool {
+    use subtle::ConstantTimeEq as _;
+    // Hashing first makes the time independent of the lengths too.
+    Sha256::digest(left).ct_eq(&Sha256::digest(right)).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_opens_only_with_its_key_and_associated_data() {
+        let sealer = Sealer::from_key(&[7; 32]);
+        let sealed = sealer.seal(b"secret", b"acme/1").unwrap();
+        assert_eq!(sealer.open(&sealed, b"acme/1").unwrap(), b"secret");
+        assert!(matches!(
+            sealer.open(&sealed, b"acme/2"),
+            Err(SealError::Refused)
+        ));
+        let other = Sealer::from_key(&[8; 32]);
+        assert!(matches!(
+            other.open(&sealed, b"acme/1"),
+            Err(SealError::UnknownKey)
+        ));
+        for cut in [0, 1, 4, 20] {
+            assert!(
+                matches!(
+                    sealer.open(&sealed[..cut], b"acme/1"),
+                    Err(SealError::Malformed)
+                ),
+                "{cut}"
+            );
+        }
+        let mut changed = sealed.clone();
+        *changed.last_mut().unwrap() ^= 1;
+        assert!(matches!(
+            sealer.open(&changed, b"acme/1"),
+            Err(SealError::Refused)
+        ));
+        assert_ne!(
+            sealed,
+            sealer.seal(b"secret", b"acme/1").unwrap(),
+            "nonces differ"
+        );
+        assert!(!format!("{sealer:?}").contains('7'));
+    }
+
+    #[test]
+    fn keys_rotate_by_a_new_first_line() {
+        let file = |keys: &[[u8; 32]]| {
+            let lines: Vec<_> = keys.iter().map(|key| STANDARD.encode(key)).collect();
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), lines.join("\n")).unwrap();
+            Sealer::from_key_file(file.path())
+        };
+        let old = file(&[[1; 32]]).unwrap();
+        let both = file(&[[2; 32], [1; 32]]).unwrap();
+        let sealed = old.seal(b"x", b"").unwrap();
+        assert_eq!(both.open(&sealed, b"").unwrap(), b"x");
+        assert!(old.open(&both.seal(b"x", b"").unwrap(), b"").is_err());
+        assert!(matches!(file(&[]), Err(SealError::KeyFile(_))));
+    }
+
+    #[test]
+    fn secrets_are_equal_only_when_they_are() {
+        for (left, right, same) in [
+            ("a", "a", true),
+            ("a", "b", false),
+            ("a", "ab", false),
+            ("", "", true),
+        ] {
+            assert_eq!(
+                same_secret(left.as_bytes(), right.as_bytes()),
+                same,
+                "{left} {right}"
+            );
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! What tests of services need: databases of their own, the broker, callers and tokens.
+//!
+//! Servers are those of `SWITCHBOARD_TEST_POSTGRES_URL` and `SWITCHBOARD_TEST_NATS_URL`.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    reason = "a test that cannot begin must fail"
+)]
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+
+use sqlx::migrate::Migrator;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::access::{
+    AccessError, AccessFetch, AccessRecord, AccessSource, ChannelGrant, ChatAccess, KindAccess,
+    View,
+};
+use crate::auth::{Caller, CallerParts, Subject};
+use crate::id::{AccountSlug, AgentId};
+use crate::run::{Service, ServiceConfig};
+
+/// A database for one test, with the migrations of chassis and service; dropped with this value.
+pub struct TestDatabase {
+    /// Its connections.
+    pub pool: PgPool,
+    /// Its address, for a service under test.
+    pub url: String,
+    server: PgConnectOptions,
+    name: String,
+}
+
+/// Makes a fresh database.
+pub async fn database(migrator: &'static Migrator) -> TestDatabase {
+    let server = std::env::var("SWITCHBOARD_TEST_POSTGRES_URL")
+        .expect("SWITCHBOARD_TEST_POSTGRES_URL names the server for tests");
+    let server = PgConnectOptions::from_str(&server)
+        .expect("a Postgres address")
+        .database("postgres");
+    let name = format!("test_{}", Uuid::now_v7().simple());
+    let mut admin = PgConnection::connect_with(&server)
+        .await
+        .expect("the server for tests answers");
+    sqlx::query(AssertSqlSafe(format!("create database {name}")))
+        .execute(&mut admin)
+        .await
+        .expect("a database can be created");
+    admin.close().await.expect("a connection closes");
+    let options = server.clone().database(&name);
+    let url = options.to_url_lossy().to_string();
+    let made = TestDatabase {
+        pool: PgPoolOptions::new()
+            .max_connections(8)
+            .connect_lazy_with(options),
+        url,
+        server,
+        name,
+    };
+    crate::MIGRATOR
+        .run(&made.pool)
+        .await
+        .expect("chassis migrations apply");
+    migrator.run(&made.pool).await.expect("migrations apply");
+    made
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        // The test's runtime may be ending: this one is its own, on its own thread.
+        let (server, name) = (self.server.clone(), self.name.clone());
+        let dropped = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .ok()?;
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect_with(&server).await.ok()?;
+                let drop = format!("drop database if exists {name} with (force)");
+                sqlx::query(AssertSqlSafe(drop))
+                    .execute(&mut admin)
+                    .await
+                    .ok()
+            })
+        });
+        let _ = dropped.join();
+    }
+}
+
+/// A connection to the broker for tests, which all tests share: use an account of your own.
+pub struct TestNats {
+    /// The connection.
+    pub client: async_nats::Client,
+    /// Its `JetStream`.
+    pub jetstream: async_nats::jetstream::Context,
+    /// Its address, for a service under test.
+    pub url: String,
+}
+
+/// Connects to the broker.
+pub async fn nats() -> TestNats {
+    let url = std::env::var("SWITCHBOARD_TEST_NATS_URL")
+        .expect("SWITCHBOARD_TEST_NATS_URL names the broker for tests");
+    let client = async_nats::connect(&url)
+        .await
+        .expect("the broker for tests answers");
+    let jetstream = async_nats::jetstream::new(client.clone());
+    TestNats {
+        client,
+        jetstream,
+        url,
+    }
+}
+
+/// Makes a service as `main` does, for running `serve` within a test.
+pub fn service(name: &'static str, config: &impl ServiceConfig) -> Service {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Service::new(name, config)
+}
+
+/// Makes an account slug.
+pub fn account(text: &str) -> AccountSlug {
+    AccountSlug::parse(text).expect("an account slug")
+}
+
+/// Makes an account that no other test uses.
+pub fn fresh_account() -> AccountSlug {
+    account(&format!("t-{}", Uuid::new_v4().simple()))
+}
+
+/// Makes the record of an active agent who may do everything.
+pub fn full_access(agent: AgentId) -> AccessRecord {
+    let all = KindAccess {
+        create: true,
+        view: View::All,
+    };
+    AccessRecord {
+        agent,
+        version: 1,
+        active: true,
+        channels: ChannelGrant::All,
+        chats: ChatAccess::Full,
+        leads: all,
+        contacts: all,
+        settings: true,
+    }
+}
+
+/// Makes the caller that a token of this agent would be; `access` is its record.
+pub fn caller(
+    account: &AccountSlug,
+    agent: AgentId,
+    scopes: &[&str],
+    access: AccessRecord,
+) -> Caller {
+    Caller::new(CallerParts {
+        account: Some(account.clone()),
+        subject: Subject::Agent(agent),
+        acting: Some(agent),
+        internal: false,
+        scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+        access: Some(access),
+    })
+}
+
+/// Makes the caller that a service with an account's token, or (`internal`) one of ours, would be.
+pub fn service_caller(
+    account: Option<&AccountSlug>,
+    name: &str,
+    scopes: &[&str],
+    acting: Option<AccessRecord>,
+) -> Caller {
+    Caller::new(CallerParts {
+        account: account.cloned(),
+        subject: Subject::Service(name.to_owned()),
+        acting: acting.as_ref().map(|record| record.agent),
+        internal: scopes.contains(&"internal"),
+        scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+        access: acting,
+    })
+}
+
+/// Returns a request with a caller, as the auth layer makes them.
+pub fn request<T>(caller: &Caller, message: T) -> tonic::Request<T> {
+    let mut request = tonic::Request::new(message);
+    request.extensions_mut().insert(caller.clone());
+    request
+}
+
+/// Access records held in memory.
+#[derive(Default, Clone)]
+pub struct Records(pub Arc<std::sync::Mutex<Vec<(AccountSlug, AccessRecord)>>>);
+
+impl Records {
+    /// Adds or replaces a record.
+    pub fn put(&self, account: &AccountSlug, record: AccessRecord) {
+        let mut records = self.0.lock().expect("no test panicked meanwhile");
+        records.retain(|(known, old)| known != account || old.agent != record.agent);
+        records.push((account.clone(), record));
+    }
+
+    fn find(&self, account: &AccountSlug, agent: AgentId) -> Option<AccessRecord> {
+        let records = self.0.lock().expect("no test panicked meanwhile");
+        let found = records
+            .iter()
+            .find(|(known, record)| known == account && record.agent == agent);
+        found.map(|(_, record)| record.clone())
+    }
+}
+
+#[tonic::async_trait]
+impl AccessSource for Records {
+    async fn access(
+        &self,
+        account: &AccountSlug,
+        agent: AgentId,
+    ) -> Result<Option<AccessRecord>, AccessError> {
+        Ok(self.find(account, agent))
+    }
+}
+
+#[tonic::async_trait]
+impl AccessFetch for Records {
+    async fn fetch(
+        &self,
+        account: &AccountSlug,
+        agent: AgentId,
+    ) -> Result<Option<AccessRecord>, AccessError> {
+        Ok(self.find(account, agent))
+    }
+}
