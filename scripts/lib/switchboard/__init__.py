@@ -1,0 +1,1 @@
+"""What scripts/start, scripts/test and scripts/sqlx-prepare are made of. Standard library only."""

