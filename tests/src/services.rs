@@ -7,6 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
+use base64::Engine;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -126,7 +127,10 @@ impl System {
         let key: [u8; 32] = rand::random();
         std::fs::write(
             folder.path().join("sealing.key"),
-            format!("{}\n", hex::encode(key)),
+            format!(
+                "{}\n",
+                base64::engine::general_purpose::STANDARD.encode(key)
+            ),
         )?;
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let reserved = ports(Kind::ALL.len() * 3)?;

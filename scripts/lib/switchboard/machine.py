@@ -69,7 +69,7 @@ def install_packages(postgres=True):
     if not packages:
         return
     # Without this the package would make and start a server of its own on port 5432.
-    no_cluster = "postgresql" in packages and not Path("/etc/postgresql-common/createcluster.conf").exists()
+    no_cluster = "postgresql" in packages
     line = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if not shutil.which("apt-get"):
         raise Refusal(f"this machine lacks {', '.join(packages)}", "Install them with your system's package manager.")

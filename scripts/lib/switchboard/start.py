@@ -181,8 +181,6 @@ def watch(children):
             time.sleep(0.3)
     except KeyboardInterrupt:
         with ui.step("\nstopping"):
-            own = [child for child in children.running if child.name in services.NAMES]
-            children.stop_together(own)
             children.stop()
         return 0
 
