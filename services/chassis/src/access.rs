@@ -1,6 +1,7 @@
 //! What an agent may see and do, as assignment evaluated it, and the copy that every service keeps of it.
 
 mod copy;
+mod fetch;
 
 use std::collections::BTreeSet;
 
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 pub use copy::{AccessCopy, AccessFetch};
+pub use fetch::{FromAssignment, InvalidAccess};
 
 use crate::id::{AccountSlug, AgentId};
 

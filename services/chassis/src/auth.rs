@@ -13,3 +13,6 @@ pub use token::{Claims, SubjectKind, TokenError, Verifier};
 
 /// A gRPC method and the scopes that open it, several alternatives separated by `|`.
 pub use switchboard_proto::Method;
+
+#[cfg(test)]
+mod tests;

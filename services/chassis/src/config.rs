@@ -70,11 +70,33 @@ pub fn load_from<T: DeserializeOwned>(
             Environment::with_prefix("SWITCHBOARD")
                 .prefix_separator("_")
                 .separator("__")
-                .source(Some(keys)),
+                .source(Some(keys.clone())),
         )
         .build()
         .and_then(Config::try_deserialize)
-        .map_err(|error| ConfigError::Invalid(error.to_string()))
+        .map_err(|error| {
+            let key = match &error {
+                ::config::ConfigError::At { key, .. } => key.as_deref(),
+                ::config::ConfigError::Type { key, .. } => key.as_deref(),
+                _ => None,
+            };
+            let origin = key.map_or_else(String::new, |key| origin(key, &keys, file));
+            ConfigError::Invalid(format!("{error}{origin}"))
+        })
+}
+
+/// Tells where the value of a key came from.
+fn origin(key: &str, environment: &HashMap<String, String>, file: Option<&Path>) -> String {
+    let variable = format!("SWITCHBOARD_{}", key.to_uppercase().replace('.', "__"));
+    let section = format!("{variable}__");
+    let from = environment
+        .keys()
+        .find(|name| **name == variable || name.starts_with(&section));
+    match (from, file) {
+        (Some(variable), _) => format!(" (from {variable})"),
+        (None, Some(file)) => format!(" (from {} or the defaults)", file.display()),
+        (None, None) => " (from the defaults)".to_owned(),
+    }
 }
 
 /// `[database]`: this service's own Postgres database.
@@ -252,3 +274,6 @@ impl Default for Limits {
 
 /// An address on loopback with a free port: for tests.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+#[cfg(test)]
+mod tests;

@@ -9,3 +9,6 @@ pub use errors::{FieldViolation, internal, invalid, refusal, unavailable};
 pub use gate::{ACCOUNT_METADATA, AGENT_METADATA, Gate, GateLayer, TRACE_METADATA};
 pub use parse::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, Parse, page_token, timestamp, timestamp_opt};
 pub use server::GrpcServer;
+
+#[cfg(test)]
+mod tests;

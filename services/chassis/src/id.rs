@@ -322,7 +322,7 @@ mod tests {
         assert_eq!(v5("chat", &["acme", "1"]).to_string(), PINNED);
     }
 
-    const PINNED: &str = "d6c1f6f4-0000-5000-8000-000000000000";
+    const PINNED: &str = "12c22825-6d52-5a3c-8e27-d2608cb5952b";
 
     #[test]
     fn timed_ids_sort_by_time_and_repeat() {

@@ -20,11 +20,13 @@ pub mod trace;
 
 pub mod consumer;
 pub mod deadletter;
+pub mod envelope;
 pub mod inbox;
 pub mod nats;
 pub mod operator;
 pub mod outbox;
 pub mod packs;
+pub mod relay;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -125,3 +125,62 @@ pub async fn purge(pool: &PgPool, now: OffsetDateTime) -> Result<u64, sqlx::Erro
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing;
+
+    const METHOD: &str = "CreateChannel";
+
+    #[tokio::test]
+    async fn a_request_id_answers_its_repeats_and_refuses_other_content() {
+        let database = testing::database(&crate::MIGRATOR).await;
+        let (acme, now) = (testing::account("acme"), crate::clock::now());
+        let claim = async |account: &AccountSlug, id: &str, hash: &[u8], answer: Option<&[u8]>| {
+            let mut tx = database.pool.begin().await.unwrap();
+            let claimed = claim(&mut tx, account, METHOD, id, hash, now)
+                .await
+                .unwrap();
+            if let Some(answer) = answer {
+                store(&mut tx, account, METHOD, id, answer).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            claimed
+        };
+        assert_eq!(claim(&acme, "1", b"x", Some(b"answer")).await, Claim::New);
+        let done = Claim::Done(Bytes::from_static(b"answer"));
+        assert_eq!(claim(&acme, "1", b"x", None).await, done);
+        assert_eq!(claim(&acme, "1", b"y", None).await, Claim::Conflict);
+        assert_eq!(claim(&acme, "2", b"y", None).await, Claim::New);
+        let other = testing::account("other");
+        assert_eq!(claim(&other, "1", b"y", None).await, Claim::New);
+
+        assert_eq!(purge(&database.pool, now + KEPT).await.unwrap(), 0);
+        let later = now + KEPT + Duration::from_secs(1);
+        assert_eq!(purge(&database.pool, later).await.unwrap(), 3);
+        assert_eq!(claim(&acme, "1", b"y", None).await, Claim::New);
+    }
+
+    #[tokio::test]
+    async fn of_two_repeats_at_once_one_works_and_the_other_gets_its_answer() {
+        let database = testing::database(&crate::MIGRATOR).await;
+        let (acme, now) = (testing::account("acme"), crate::clock::now());
+        let mut first = database.pool.begin().await.unwrap();
+        let claimed = claim(&mut first, &acme, METHOD, "1", b"x", now).await;
+        assert_eq!(claimed.unwrap(), Claim::New);
+        let (pool, account) = (database.pool.clone(), acme.clone());
+        let second = tokio::spawn(async move {
+            let mut tx = pool.begin().await.unwrap();
+            claim(&mut tx, &account, METHOD, "1", b"x", now)
+                .await
+                .unwrap()
+        });
+        store(&mut first, &acme, METHOD, "1", b"answer")
+            .await
+            .unwrap();
+        first.commit().await.unwrap();
+        let done = Claim::Done(Bytes::from_static(b"answer"));
+        assert_eq!(second.await.unwrap(), done);
+    }
+}

@@ -95,6 +95,8 @@ pub struct TestNats {
     pub client: async_nats::Client,
     /// Its `JetStream`.
     pub jetstream: async_nats::jetstream::Context,
+    /// Both, as services hold them.
+    pub nats: crate::nats::Nats,
     /// Its address, for a service under test.
     pub url: String,
 }
@@ -106,10 +108,12 @@ pub async fn nats() -> TestNats {
     let client = async_nats::connect(&url)
         .await
         .expect("the broker for tests answers");
-    let jetstream = async_nats::jetstream::new(client.clone());
+    let nats = crate::nats::Nats::new(client.clone());
+    let jetstream = nats.jetstream.clone();
     TestNats {
         client,
         jetstream,
+        nats,
         url,
     }
 }

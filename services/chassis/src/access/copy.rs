@@ -135,3 +135,48 @@ impl AccessSource for AccessCopy {
             .map_err(|error| AccessError::Away(error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, Records};
+
+    #[tokio::test]
+    async fn the_highest_version_is_kept_and_a_missing_record_is_asked_for() {
+        let database = testing::database(&crate::MIGRATOR).await;
+        let owner = Records::default();
+        let copy = AccessCopy::new(database.pool.clone(), Arc::new(owner.clone()));
+        let acme = testing::account("acme");
+        let agent = AgentId::from(uuid::Uuid::from_u128(1));
+        let version = |version| AccessRecord {
+            version,
+            ..testing::full_access(agent)
+        };
+        let kept = async || {
+            let record = copy.access(&acme, agent).await.unwrap();
+            record.map(|record| record.version)
+        };
+
+        assert_eq!(kept().await, None);
+        owner.put(&acme, version(3));
+        copy.invalidate(&[(acme.clone(), agent)]).await;
+        assert_eq!(kept().await, Some(3), "asked of the owner");
+        owner.0.lock().unwrap().clear();
+        copy.invalidate(&[(acme.clone(), agent)]).await;
+        assert_eq!(kept().await, Some(3), "kept in the table");
+
+        for (brought, expected) in [(vec![2], 3), (vec![5, 4], 5), (vec![5], 5), (vec![], 5)] {
+            let records: Vec<_> = brought
+                .iter()
+                .map(|v| (acme.clone(), version(*v)))
+                .collect();
+            let mut tx = database.pool.begin().await.unwrap();
+            AccessCopy::apply(&mut tx, &records).await.unwrap();
+            tx.commit().await.unwrap();
+            copy.invalidate(&[(acme.clone(), agent)]).await;
+            assert_eq!(kept().await, Some(expected), "{brought:?}");
+        }
+        let other = testing::account("other");
+        assert_eq!(copy.access(&other, agent).await.unwrap(), None);
+    }
+}

@@ -18,7 +18,8 @@ use super::ServiceConfig;
 use crate::grpc::GrpcServer;
 use crate::health::{self, Latch, Readiness};
 use crate::lifecycle::Lifecycle;
-use crate::{client, config, nats, request};
+use crate::nats::{self, Nats};
+use crate::{client, config, request};
 
 /// How long work in flight may take after the service was asked to stop; Kubernetes grants 30 s.
 const GRACE: Duration = Duration::from_secs(20);
@@ -37,9 +38,6 @@ const NATS_PROBE: Duration = Duration::from_millis(500);
 
 /// The oldest Postgres, as `server_version_num`.
 const POSTGRES_MIN: i32 = 150_000;
-
-/// The oldest NATS.
-const NATS_MIN: (u64, u64) = (2, 15);
 
 /// The service was asked to stop before it had begun.
 #[derive(Debug, thiserror::Error)]
@@ -167,28 +165,32 @@ impl Service {
     }
 
     /// Connects to the broker, waiting for it while it is away. From then on a probe keeps the latch "nats".
-    pub async fn nats(&self) -> anyhow::Result<async_nats::Client> {
+    pub async fn nats(&self) -> anyhow::Result<Nats> {
         let latch = self.ready.latch("nats");
-        let client = self
-            .reach("nats", &latch, || nats::connect(&self.sections.nats))
-            .await?;
-        check_nats(&client.server_info().version)?;
+        latch.hold("connecting");
+        let connect = nats::connect(&self.sections.nats, self.name);
+        let stop = self.lifecycle.stop_token();
+        let Some(connected) = stop.run_until_cancelled(connect).await else {
+            bail!(Stopped("nats"));
+        };
+        let nats = connected?;
         latch.release();
-        let (watched, stop) = (client.clone(), self.lifecycle.stop_token());
+        let watched = nats.clone();
         self.lifecycle.spawn("nats probe", async move {
             while tokio::time::timeout(NATS_PROBE, stop.cancelled())
                 .await
                 .is_err()
             {
-                match watched.connection_state() {
-                    async_nats::connection::State::Connected => latch.release(),
-                    state => latch.hold(&state.to_string()),
+                if watched.is_connected() {
+                    latch.release();
+                } else {
+                    latch.hold("not connected");
                 }
             }
             Ok(())
         });
-        self.shared().nats = Some(client.clone());
-        Ok(client)
+        self.shared().nats = Some(nats.client.clone());
+        Ok(nats)
     }
 
     /// Returns the gRPC server to which the service adds its handlers.
@@ -371,9 +373,13 @@ pub async fn migrate_database(
 }
 
 fn connect_options(database: &config::Database) -> anyhow::Result<PgConnectOptions> {
-    PgConnectOptions::from_str(database.url.expose_secret())
-        // The URL holds a password: it is not repeated.
-        .map_err(|_| anyhow!("database.url: is no postgres://user:password@host:port/database"))
+    let url = database.url.expose_secret();
+    // Any other scheme would be taken too, as if it were Postgres's.
+    let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
+    let options = PgConnectOptions::from_str(url).ok().filter(|_| known);
+    // The URL holds a password: it is not repeated.
+    options
+        .ok_or_else(|| anyhow!("database.url: is no postgres://user:password@host:port/database"))
 }
 
 async fn check_postgres(options: &PgConnectOptions) -> anyhow::Result<()> {
@@ -421,37 +427,9 @@ async fn probe(pool: &PgPool) -> Result<(), sqlx::Error> {
     }
 }
 
-/// Refuses a broker older than 2.15.
-fn check_nats(version: &str) -> anyhow::Result<()> {
-    let mut numbers = version
-        .split(|c: char| !c.is_ascii_digit())
-        .map(|number| number.parse::<u64>().unwrap_or(0));
-    let found = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
-    if found < NATS_MIN {
-        let text = format!("nats.url: NATS 2.15 or newer is needed, this is {version}");
-        return Err(Unusable(text).into());
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn old_brokers_are_refused() {
-        for (version, fits) in [
-            ("2.15.0", true),
-            ("2.15.1-RC.1", true),
-            ("2.16.0", true),
-            ("3.0.0", true),
-            ("2.14.9", false),
-            ("2.9.25", false),
-            ("", false),
-        ] {
-            assert_eq!(check_nats(version).is_ok(), fits, "{version}");
-        }
-    }
 
     #[test]
     fn a_wrong_database_url_is_named_by_key_and_never_shown() {

@@ -1,0 +1,152 @@
+//! The server as services run it, asked over a real connection.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePrivateKey as _;
+use serde_json::json;
+use std::sync::Arc;
+use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
+use switchboard_proto::operator::v1::operator_service_server::{
+    OperatorService, OperatorServiceServer,
+};
+use switchboard_proto::operator::v1::{
+    GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ReplayDeadLettersRequest, ReplayDeadLettersResponse,
+};
+use tonic::{Code, Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::*;
+use crate::auth::Caller;
+use crate::config;
+use crate::health::Readiness;
+use crate::lifecycle::Lifecycle;
+use crate::testing::Records;
+
+struct Letters;
+
+#[tonic::async_trait]
+impl OperatorService for Letters {
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        assert_eq!(caller.actor().to_string(), "service:operator");
+        Ok(Response::new(ListDeadLettersResponse::default()))
+    }
+    async fn get_dead_letter(
+        &self,
+        _: Request<GetDeadLetterRequest>,
+    ) -> Result<Response<GetDeadLetterResponse>, Status> {
+        Err(refusal(
+            "test",
+            Code::NotFound,
+            "DEAD_LETTER_UNKNOWN",
+            "there is none",
+            &[],
+        ))
+    }
+    async fn replay_dead_letters(
+        &self,
+        _: Request<ReplayDeadLettersRequest>,
+    ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+}
+
+#[tokio::test]
+async fn a_server_gates_its_methods_tells_its_health_and_drains() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let key = SigningKey::from_bytes(&[7; 32]);
+    let x = URL_SAFE_NO_PAD.encode(key.verifying_key().as_bytes());
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let keys = json!({ "keys": [{ "kty": "OKP", "crv": "Ed25519", "x": x }] });
+    std::fs::write(file.path(), keys.to_string()).unwrap();
+    let (lifecycle, ready) = (Lifecycle::new(), Readiness::new());
+    let latch = ready.latch("test");
+    let server = GrpcServer {
+        name: "test",
+        listen: config::ANY_PORT,
+        auth: config::Auth {
+            jwks: file.path().display().to_string(),
+            issuer: "issuer".into(),
+            audience: "switchboard".into(),
+            internal_token_file: "none".into(),
+        },
+        limits: config::Limits::default(),
+        methods: switchboard_proto::METHODS,
+        lifecycle: lifecycle.clone(),
+        ready: ready.clone(),
+        bound: Box::new(|_| {}),
+        routes: tonic::service::Routes::builder(),
+        names: Vec::new(),
+    };
+    let server = server.add(OperatorServiceServer::new(Letters));
+    let address = server.serve(Arc::new(Records::default())).await.unwrap();
+    let channel = crate::client::channel(&format!("http://{address}")).unwrap();
+
+    let status = async || {
+        let mut health = HealthClient::new(channel.clone());
+        let checked = health
+            .check(HealthCheckRequest {
+                service: String::new(),
+            })
+            .await;
+        checked.unwrap().into_inner().status().as_str_name()
+    };
+    assert_eq!(status().await, "NOT_SERVING");
+    latch.release();
+    let serving = async {
+        while status().await != "SERVING" {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), serving)
+        .await
+        .unwrap();
+
+    let mut operator = OperatorServiceClient::new(channel.clone());
+    let refused = operator
+        .list_dead_letters(ListDeadLettersRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::Unauthenticated);
+
+    let now = crate::clock::now().unix_timestamp();
+    let claims = json!({
+        "iss": "issuer", "aud": "switchboard", "exp": now + 60, "sub": "operator", "kind": "service", "scope": "ops",
+    });
+    let der = key.to_pkcs8_der().unwrap();
+    let signer = jsonwebtoken::EncodingKey::from_ed_der(der.as_bytes());
+    let header = jsonwebtoken::Header::new(jsonwebtoken::Algorithm::EdDSA);
+    let token = jsonwebtoken::encode(&header, &claims, &signer).unwrap();
+    let with_token = |mut request: Request<()>| {
+        request
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {token}").parse().unwrap());
+        Ok(request)
+    };
+    let mut operator = OperatorServiceClient::with_interceptor(channel.clone(), with_token);
+    operator
+        .list_dead_letters(ListDeadLettersRequest::default())
+        .await
+        .unwrap();
+    let refused = operator
+        .get_dead_letter(GetDeadLetterRequest::default())
+        .await
+        .unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+
+    lifecycle.stop();
+    drop((operator, channel));
+    lifecycle.drained(Duration::from_secs(5)).await.unwrap();
+    assert!(
+        !lifecycle.abandon_token().is_cancelled(),
+        "the server drained by itself"
+    );
+}
