@@ -61,8 +61,8 @@ class Children:
         self.running = []
 
     def __enter__(self):
-        # A closed terminal or a plain kill ends everything as Ctrl-C does.
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        # A closed terminal or a plain kill ends everything as Ctrl-C does (which a background job would ignore).
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, _interrupt)
         return self
 

@@ -102,6 +102,8 @@ def commit_files(folder):
         shutil.rmtree(place, ignore_errors=True)
         fresh = sorted((folder / crate).glob("query-*.json"))
         count += len(fresh)
+        # Cargo does not see these files: a build from them must read them anew.
+        os.utime(SERVICES / crate / "src" / "lib.rs")
         if fresh:
             place.mkdir()
             for file in fresh:

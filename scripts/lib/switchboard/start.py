@@ -180,7 +180,8 @@ def watch(children):
                     )
             time.sleep(0.3)
     except KeyboardInterrupt:
-        with ui.step("\nstopping"):
+        ui.say()
+        with ui.step("stopping"):
             children.stop()
         return 0
 
