@@ -48,6 +48,7 @@ pub fn load<T: DeserializeOwned>(
 }
 
 /// Does what [`load`] does, with the environment given: for tests.
+#[expect(clippy::implicit_hasher, reason = "one caller beside tests")]
 pub fn load_from<T: DeserializeOwned>(
     embedded: &'static str,
     file: Option<&Path>,
@@ -76,8 +77,9 @@ pub fn load_from<T: DeserializeOwned>(
         .and_then(Config::try_deserialize)
         .map_err(|error| {
             let key = match &error {
-                ::config::ConfigError::At { key, .. } => key.as_deref(),
-                ::config::ConfigError::Type { key, .. } => key.as_deref(),
+                ::config::ConfigError::At { key, .. } | ::config::ConfigError::Type { key, .. } => {
+                    key.as_deref()
+                }
                 _ => None,
             };
             let origin = key.map_or_else(String::new, |key| origin(key, &keys, file));
@@ -152,7 +154,7 @@ impl Default for Nats {
             events_max_bytes: 8 << 30,
             inbound_max_bytes: 8 << 30,
             dead_letters_max_bytes: 1 << 30,
-            duplicate_window: Duration::from_secs(120),
+            duplicate_window: Duration::from_mins(2),
         }
     }
 }

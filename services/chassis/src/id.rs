@@ -248,7 +248,7 @@ uuid_id!(
     pub struct AgentId
 );
 
-/// Makes an id from a natural key: the same kind and parts always give the same UUIDv5.
+/// Makes an id from a natural key: the same kind and parts always give the same `UUIDv5`.
 ///
 /// `kind` separates ids of different things ("chat", "client", "card"); parts are length-prefixed, so that
 /// `["ab", "c"]` and `["a", "bc"]` differ.
@@ -256,7 +256,7 @@ pub fn v5(kind: &str, parts: &[&str]) -> Uuid {
     Uuid::new_v5(&Uuid::new_v5(&NAMESPACE, kind.as_bytes()), &joined(parts))
 }
 
-/// Makes an id from a natural key and its time: UUIDv8 of 48 bits of milliseconds, then a hash.
+/// Makes an id from a natural key and its time: `UUIDv8` of 48 bits of milliseconds, then a hash.
 ///
 /// It is deterministic like [`v5`] and sorts by time like [`v7`]. Times before 1970 count as 1970.
 pub fn v8(time: OffsetDateTime, kind: &str, parts: &[&str]) -> Uuid {
@@ -271,7 +271,7 @@ pub fn v8(time: OffsetDateTime, kind: &str, parts: &[&str]) -> Uuid {
     Uuid::new_v8(bytes)
 }
 
-/// Makes a new random id that sorts by the given time (UUIDv7).
+/// Makes a new random id that sorts by the given time (`UUIDv7`).
 pub fn v7(now: OffsetDateTime) -> Uuid {
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or(0);
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond()))

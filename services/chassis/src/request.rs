@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use crate::id::AccountSlug;
 
 /// How long a request id is remembered.
-pub const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// What is known of a request id.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -34,3 +34,6 @@ pub trait ServiceConfig: DeserializeOwned + Send + 'static {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,34 +137,34 @@ mod tests {
     #[test]
     fn what_is_sealed_opens_only_with_its_key_and_associated_data() {
         let sealer = Sealer::from_key(&[7; 32]);
-        let sealed = sealer.seal(b"secret", b"acme/1").unwrap();
-        assert_eq!(sealer.open(&sealed, b"acme/1").unwrap(), b"secret");
+        let text = sealer.seal(b"secret", b"acme/1").unwrap();
+        assert_eq!(sealer.open(&text, b"acme/1").unwrap(), b"secret");
         assert!(matches!(
-            sealer.open(&sealed, b"acme/2"),
+            sealer.open(&text, b"acme/2"),
             Err(SealError::Refused)
         ));
         let other = Sealer::from_key(&[8; 32]);
         assert!(matches!(
-            other.open(&sealed, b"acme/1"),
+            other.open(&text, b"acme/1"),
             Err(SealError::UnknownKey)
         ));
         for cut in [0, 1, 4, 20] {
             assert!(
                 matches!(
-                    sealer.open(&sealed[..cut], b"acme/1"),
+                    sealer.open(&text[..cut], b"acme/1"),
                     Err(SealError::Malformed)
                 ),
                 "{cut}"
             );
         }
-        let mut changed = sealed.clone();
+        let mut changed = text.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert!(matches!(
             sealer.open(&changed, b"acme/1"),
             Err(SealError::Refused)
         ));
         assert_ne!(
-            sealed,
+            text,
             sealer.seal(b"secret", b"acme/1").unwrap(),
             "nonces differ"
         );

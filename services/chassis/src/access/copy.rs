@@ -71,7 +71,7 @@ impl AccessCopy {
             .collect();
         let bodies: Vec<serde_json::Value> = newest
             .values()
-            .map(|record| serde_json::to_value(record))
+            .map(serde_json::to_value)
             .collect::<Result<_, _>>()
             .map_err(|error| sqlx::Error::Encode(error.into()))?;
         sqlx::query!(

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::token::TokenError;
 
 /// How often keys are read again.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 
 /// How often an unknown key id may cause a reading: an attacker chooses key ids freely.
 const ON_DEMAND: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ const MAX_BYTES: usize = 1 << 20;
 pub struct Key {
     id: Option<String>,
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
 }
 
 enum Source {
@@ -150,7 +150,7 @@ async fn fetch(client: &reqwest::Client, url: &str) -> anyhow::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Takes the keys that sign tokens by RS256, ES256 or EdDSA; others in the set are left aside.
+/// Takes the keys that sign tokens by RS256, ES256 or `EdDSA`; others in the set are left aside.
 fn parse(text: &[u8]) -> anyhow::Result<Vec<Key>> {
     // One key of a kind nobody knows yet must not take the others away.
     #[derive(serde::Deserialize)]
@@ -183,7 +183,7 @@ fn parse(text: &[u8]) -> anyhow::Result<Vec<Key>> {
             Some(Key {
                 id: jwk.common.key_id.clone(),
                 algorithm,
-                key,
+                decoding: key,
             })
         })
         .collect();

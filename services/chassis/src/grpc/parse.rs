@@ -92,7 +92,7 @@ impl Parse {
     }
 
     /// Takes a request id: none when empty, else 1 to 100 visible characters.
-    pub fn request_id<'t>(self, text: &'t str) -> Result<Option<&'t str>, Status> {
+    pub fn request_id(self, text: &str) -> Result<Option<&str>, Status> {
         if text.len() > 100 || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(self.refuse("request_id", "must be at most 100 visible ASCII characters"));
         }

@@ -48,7 +48,7 @@ pub struct GrpcServer {
     pub(crate) methods: &'static [Method],
     pub(crate) lifecycle: Lifecycle,
     pub(crate) ready: Readiness,
-    pub(crate) bound: Box<dyn FnOnce(SocketAddr) + Send>,
+    pub(crate) bound: Box<dyn FnOnce(SocketAddr) + Send + Sync>,
     pub(crate) routes: RoutesBuilder,
     pub(crate) names: Vec<&'static str>,
 }
@@ -134,7 +134,7 @@ impl GrpcServer {
                 tokio::select! {
                     () = stop.cancelled() => {}
                     changed = ready.changed() => changed?,
-                    () = tokio::time::sleep(Duration::from_secs(60)) => {}
+                    () = tokio::time::sleep(Duration::from_mins(1)) => {}
                 }
             }
         });

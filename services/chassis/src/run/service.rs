@@ -114,10 +114,10 @@ impl Service {
         let section = &self.sections.database;
         let options = connect_options(section)?;
         let latch = self.ready.latch("database");
-        self.reach("database", &latch, || check_postgres(&options))
+        self.reach("database", &latch, || check_postgres(options.clone()))
             .await?;
         if section.migrate_on_start {
-            self.reach("database", &latch, || apply(&options, migrator))
+            self.reach("database", &latch, || apply(options.clone(), migrator))
                 .await?;
         }
         // What is asked of the database by requests and events ends in bounded time, whatever holds it up.
@@ -129,9 +129,9 @@ impl Service {
         let pool = PgPoolOptions::new()
             .max_connections(section.max_connections)
             .acquire_timeout(Duration::from_secs(5))
-            .max_lifetime(Duration::from_secs(30 * 60))
+            .max_lifetime(Duration::from_mins(30))
             .connect_lazy_with(bounded);
-        self.reach("database", &latch, async || Ok(probe(&pool).await?))
+        self.reach("database", &latch, || reached(pool.clone()))
             .await?;
         latch.release();
 
@@ -150,7 +150,7 @@ impl Service {
         });
         let (purged, stop) = (pool.clone(), self.lifecycle.stop_token());
         self.lifecycle.spawn("request id purge", async move {
-            while tokio::time::timeout(Duration::from_secs(3_600), stop.cancelled())
+            while tokio::time::timeout(Duration::from_hours(1), stop.cancelled())
                 .await
                 .is_err()
             {
@@ -366,8 +366,8 @@ pub async fn migrate_database(
     migrator: &'static Migrator,
 ) -> anyhow::Result<()> {
     let options = connect_options(database)?;
-    check_postgres(&options).await?;
-    apply(&options, migrator).await?;
+    check_postgres(options.clone()).await?;
+    apply(options, migrator).await?;
     tracing::info!("migrations applied");
     Ok(())
 }
@@ -382,8 +382,8 @@ fn connect_options(database: &config::Database) -> anyhow::Result<PgConnectOptio
         .ok_or_else(|| anyhow!("database.url: is no postgres://user:password@host:port/database"))
 }
 
-async fn check_postgres(options: &PgConnectOptions) -> anyhow::Result<()> {
-    let connect = PgConnection::connect_with(options);
+async fn check_postgres(options: PgConnectOptions) -> anyhow::Result<()> {
+    let connect = PgConnection::connect_with(&options);
     let mut connection = tokio::time::timeout(Duration::from_secs(5), connect)
         .await
         .context("no connection in time")??;
@@ -401,12 +401,13 @@ async fn check_postgres(options: &PgConnectOptions) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn apply(options: &PgConnectOptions, migrator: &'static Migrator) -> anyhow::Result<()> {
+async fn apply(options: PgConnectOptions, migrator: &'static Migrator) -> anyhow::Result<()> {
     // Its own connection: a migration may wait for its lock, and work, longer than a request may.
-    let mut connection = PgConnection::connect_with(options).await?;
+    let mut connection = PgConnection::connect_with(&options).await?;
     for migrator in [&crate::MIGRATOR, migrator] {
+        // `run` would not be `Send` here for the compiler (its `Acquire` is not general enough).
         migrator
-            .run(&mut connection)
+            .run_direct(None, &mut connection, false)
             .await
             .map_err(|error| match error {
                 sqlx::migrate::MigrateError::Execute(
@@ -417,6 +418,10 @@ async fn apply(options: &PgConnectOptions, migrator: &'static Migrator) -> anyho
     }
     connection.close().await?;
     Ok(())
+}
+
+async fn reached(pool: PgPool) -> anyhow::Result<()> {
+    Ok(probe(&pool).await?)
 }
 
 async fn probe(pool: &PgPool) -> Result<(), sqlx::Error> {

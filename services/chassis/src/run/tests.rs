@@ -1,0 +1,184 @@
+//! A service from its start to its end, against a real database and broker.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::{Service, ServiceConfig, Stopped};
+use crate::config;
+use crate::testing::{self, Records};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    database: config::Database,
+    nats: config::Nats,
+    grpc: config::Grpc,
+    admin: config::Admin,
+    auth: config::Auth,
+    telemetry: config::Telemetry,
+    relay: config::Relay,
+    limits: config::Limits,
+}
+
+impl ServiceConfig for Config {
+    fn database(&self) -> &config::Database {
+        &self.database
+    }
+    fn nats(&self) -> &config::Nats {
+        &self.nats
+    }
+    fn grpc(&self) -> &config::Grpc {
+        &self.grpc
+    }
+    fn admin(&self) -> &config::Admin {
+        &self.admin
+    }
+    fn auth(&self) -> &config::Auth {
+        &self.auth
+    }
+    fn telemetry(&self) -> &config::Telemetry {
+        &self.telemetry
+    }
+    fn relay(&self) -> &config::Relay {
+        &self.relay
+    }
+    fn limits(&self) -> &config::Limits {
+        &self.limits
+    }
+}
+
+const EMBEDDED: &str = include_str!("../../config.toml");
+
+/// A key set with one key whose private half nobody has.
+const JWKS: &str =
+    r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
+fn configured(database: &str, nats: &str, folder: &Path) -> Config {
+    let jwks = folder.join("jwks.json");
+    std::fs::write(&jwks, JWKS).unwrap();
+    let environment = [
+        ("SWITCHBOARD_DATABASE__URL", database),
+        ("SWITCHBOARD_DATABASE__MIGRATE_ON_START", "true"),
+        ("SWITCHBOARD_NATS__URL", nats),
+        ("SWITCHBOARD_AUTH__JWKS", jwks.to_str().unwrap()),
+    ];
+    let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    config::load_from(EMBEDDED, None, environment.into()).unwrap()
+}
+
+async fn probe(address: SocketAddr, path: &str) -> (u16, String) {
+    let answer = reqwest::get(format!("http://{address}{path}"))
+        .await
+        .unwrap();
+    (answer.status().as_u16(), answer.text().await.unwrap())
+}
+
+async fn serve(service: Service) -> anyhow::Result<()> {
+    service.database(&crate::MIGRATOR).await?;
+    service.nats().await?;
+    service.grpc().serve(Arc::new(Records::default())).await?;
+    service.finish().await
+}
+
+async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let waiting = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(10), waiting).await;
+    assert!(waited.is_ok(), "{what}");
+}
+
+#[tokio::test]
+async fn a_service_connects_binds_becomes_ready_announces_itself_and_stops() {
+    let (database, nats) = (
+        testing::database(&crate::MIGRATOR).await,
+        testing::nats().await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(&database.url, &nats.url, folder.path());
+    let mut service = testing::service("test", &config);
+    let file = folder.path().join("addresses.json");
+    service.address_file = Some(file.clone());
+    let admin = service.admin().await.unwrap();
+    assert_eq!(probe(admin, "/livez").await.0, 200);
+    let (code, reasons) = probe(admin, "/readyz").await;
+    assert!(code == 503 && reasons.contains("wiring"), "{reasons}");
+
+    let lifecycle = service.lifecycle.clone();
+    let running = tokio::spawn(serve(service));
+    eventually("the address file is written", async || file.exists()).await;
+    assert_eq!(probe(admin, "/readyz").await, (200, "ready\n".into()));
+    assert_eq!(probe(admin, "/metrics").await.0, 200);
+    let addresses: BTreeMap<String, SocketAddr> =
+        serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(addresses["admin"], admin);
+    assert_ne!(addresses["grpc"].port(), 0);
+
+    lifecycle.stop();
+    running.await.unwrap().unwrap();
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn while_the_database_is_away_a_service_lives_is_not_ready_and_stops_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    // Port 9 is discard: nobody answers.
+    let config = configured(
+        "postgres://x@127.0.0.1:9/x",
+        "nats://127.0.0.1:9",
+        folder.path(),
+    );
+    let service = testing::service("test", &config);
+    let admin = service.admin().await.unwrap();
+    let lifecycle = service.lifecycle.clone();
+    let running = tokio::spawn(serve(service));
+    eventually("the reason is told", async || {
+        let (code, reasons) = probe(admin, "/readyz").await;
+        code == 503 && reasons.contains("database: ") && !reasons.contains("database: starting")
+    })
+    .await;
+    assert_eq!(probe(admin, "/livez").await.0, 200);
+    lifecycle.stop();
+    let ended = running.await.unwrap().unwrap_err();
+    assert!(ended.is::<Stopped>(), "{ended:#}");
+}
+
+#[tokio::test]
+async fn a_dead_background_task_ends_the_service_with_its_name() {
+    let (database, nats) = (
+        testing::database(&crate::MIGRATOR).await,
+        testing::nats().await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(&database.url, &nats.url, folder.path());
+    let service = testing::service("test", &config);
+    service.lifecycle.spawn("doomed", async {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        anyhow::bail!("no luck")
+    });
+    let ended = serve(service).await.unwrap_err().to_string();
+    assert!(
+        ended.contains("doomed") && ended.contains("no luck"),
+        "{ended}"
+    );
+}
+
+#[tokio::test]
+async fn a_missing_key_file_ends_the_service_with_the_keys_name() {
+    let (database, nats) = (
+        testing::database(&crate::MIGRATOR).await,
+        testing::nats().await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(&database.url, &nats.url, folder.path());
+    std::fs::remove_file(folder.path().join("jwks.json")).unwrap();
+    let ended = serve(testing::service("test", &config)).await.unwrap_err();
+    assert!(format!("{ended:#}").contains("auth.jwks"), "{ended:#}");
+}
