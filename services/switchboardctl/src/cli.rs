@@ -1,0 +1,216 @@
+//! What can be typed: the options every verb has, and the nouns.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::demo::DemoVerb;
+use crate::keys::KeysVerb;
+use crate::token::TokenArgs;
+use crate::verbs::{
+    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, card::CardVerb, channel::ChannelVerb,
+    chat::ChatVerb, connection::ConnectionVerb, contact::ContactVerb, deadletter::DeadLetterVerb,
+    decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, order::OrderVerb,
+    pipeline::PipelineVerb, source::SourceVerb,
+};
+
+/// The command line of Switchboard.
+///
+/// Where the services are and who you are comes from options, from SWITCHBOARD_CTL_* variables, or from a context
+/// file (--context-file or SWITCHBOARD_CTL_CONTEXT), in this order.
+#[derive(Parser)]
+#[command(name = "switchboardctl", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// Options of every verb.
+    #[command(flatten)]
+    pub globals: Globals,
+    /// The noun.
+    #[command(subcommand)]
+    pub noun: Noun,
+}
+
+/// Options of every verb.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Globals {
+    /// TOML file with addresses, account and key
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CONTEXT", value_name = "FILE", help_heading = "Connection")]
+    pub context_file: Option<PathBuf>,
+    /// The account to work in
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_ACCOUNT", value_name = "SLUG", help_heading = "Connection")]
+    pub account: Option<String>,
+    /// Act as this agent (name or id); needs a signing key
+    #[arg(long = "as", global = true, env = "SWITCHBOARD_CTL_AS", value_name = "AGENT", help_heading = "Connection")]
+    pub acting: Option<String>,
+    /// A token to send with every call
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_TOKEN", hide_env_values = true, hide_short_help = true,
+          value_name = "JWT", help_heading = "Connection")]
+    pub token: Option<String>,
+    /// A file with that token
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_TOKEN_FILE", hide_short_help = true, value_name = "FILE",
+          conflicts_with = "token", help_heading = "Connection")]
+    pub token_file: Option<PathBuf>,
+    /// The signing key (PEM) that tokens are made with
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_KEY", hide_short_help = true, value_name = "FILE",
+          help_heading = "Connection")]
+    pub key: Option<PathBuf>,
+    /// Address of the service assignment
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_ASSIGNMENT", hide_short_help = true, value_name = "URL",
+          help_heading = "Connection")]
+    pub assignment: Option<String>,
+    /// Address of the service conversation
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CONVERSATION", hide_short_help = true, value_name = "URL",
+          help_heading = "Connection")]
+    pub conversation: Option<String>,
+    /// Address of the service crm-cards
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CRM_CARDS", hide_short_help = true, value_name = "URL",
+          help_heading = "Connection")]
+    pub crm_cards: Option<String>,
+    /// Address of the service channel-gateway
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CHANNEL_GATEWAY", hide_short_help = true, value_name = "URL",
+          help_heading = "Connection")]
+    pub channel_gateway: Option<String>,
+    /// Address of NATS
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_NATS", hide_short_help = true, value_name = "URL",
+          help_heading = "Connection")]
+    pub nats: Option<String>,
+    /// How long a call may take, in seconds
+    #[arg(long, global = true, env = "SWITCHBOARD_CTL_TIMEOUT", hide_short_help = true, value_name = "SECONDS",
+          default_value = "10", value_parser = seconds, help_heading = "Connection")]
+    pub timeout: Duration,
+    /// How answers are printed
+    #[arg(long, short, global = true, env = "SWITCHBOARD_CTL_OUTPUT", value_enum, default_value = "table",
+          help_heading = "Output")]
+    pub output: Format,
+    /// Exit with 3 when a list is empty
+    #[arg(long, global = true, help_heading = "Output")]
+    pub fail_empty: bool,
+}
+
+/// How answers are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// Protobuf JSON: a list is one array.
+    Json,
+    /// Protobuf JSON, one object a line.
+    Ndjson,
+}
+
+/// The nouns.
+#[derive(Subcommand)]
+pub(crate) enum Noun {
+    /// Keys of an installation without an identity provider
+    #[command(subcommand)]
+    Keys(KeysVerb),
+    /// Make a token
+    Token(TokenArgs),
+    /// Accounts: the tenants
+    #[command(subcommand)]
+    Account(AccountVerb),
+    /// Agents: members of staff
+    #[command(subcommand)]
+    Agent(AgentVerb),
+    /// Channels: connected lines
+    #[command(subcommand)]
+    Channel(ChannelVerb),
+    /// Pipelines that cards go through
+    #[command(subcommand)]
+    Pipeline(PipelineVerb),
+    /// Sources that cards can carry
+    #[command(subcommand)]
+    Source(SourceVerb),
+    /// Pipeline connections: a channel's rule for creating cards
+    #[command(subcommand)]
+    Connection(ConnectionVerb),
+    /// Distribution: how a channel's chats find their agents
+    #[command(subcommand)]
+    Distribution(DistributionVerb),
+    /// Chats, their messages and conversations
+    #[command(subcommand)]
+    Chat(ChatVerb),
+    /// Cards in pipelines
+    #[command(subcommand)]
+    Card(CardVerb),
+    /// Decisions of pipeline connections
+    #[command(subcommand)]
+    Decision(DecisionVerb),
+    /// Contacts and buyers
+    #[command(subcommand)]
+    Contact(ContactVerb),
+    /// Orders of buyers
+    #[command(subcommand)]
+    Order(OrderVerb),
+    /// Who answers for a chat, and why
+    #[command(subcommand)]
+    Assignment(AssignmentVerb),
+    /// What services could not handle
+    #[command(subcommand, name = "deadletter")]
+    DeadLetter(DeadLetterVerb),
+    /// Domain events
+    #[command(subcommand)]
+    Events(EventsVerb),
+    /// A sandbox: play a customer, or watch the whole story
+    #[command(subcommand)]
+    Demo(DemoVerb),
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let value: f64 = text.parse().map_err(|_| String::from("a number of seconds, for example 10 or 0.5"))?;
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or_else(|| String::from("more than 0 seconds"))
+}
+
+/// A parser that takes one of a few words for a protobuf enum: `choice!(Presence, "PRESENCE_", ["online", "away"])`.
+macro_rules! choice {
+    ($kind:ty, $prefix:literal, [$($word:literal),+ $(,)?]) => {{
+        use clap::builder::TypedValueParser as _;
+        clap::builder::PossibleValuesParser::new([$($word),+]).map(|word: String| {
+            let name = format!("{}{}", $prefix, word.to_uppercase().replace('-', "_"));
+            <$kind>::from_str_name(&name).unwrap_or_default()
+        })
+    }};
+}
+pub(crate) use choice;
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn usage_is_refused_before_anything_is_called() {
+        for (line, fits) in [
+            ("chat list", true),
+            ("chat list --state unassigned --state active", true),
+            ("chat list --state asleep", false),
+            ("chat list -o json --fail-empty", true),
+            ("chat list -o xml", false),
+            ("chat send", false),
+            ("agent presence olena online", true),
+            ("agent presence olena dancing", false),
+            ("connection set c --mode repeat --scope client", true),
+            ("connection set c --mode sometimes", false),
+            ("deadletter replay --service conversation 4 5", true),
+            ("deadletter replay --service conversation", false),
+            ("deadletter replay 4", false),
+            ("token --scope chats:* --agent 0197e7a4-0000-7000-8000-000000000000 --service x", false),
+            ("token --internal --ops", false),
+            ("--timeout 0 chat list", false),
+            ("events watch --count 3 --from-start", true),
+            ("", false),
+        ] {
+            let words = std::iter::once("switchboardctl").chain(line.split_whitespace());
+            assert_eq!(Cli::try_parse_from(words).is_ok(), fits, "{line}");
+        }
+    }
+}

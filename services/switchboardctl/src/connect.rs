@@ -1,0 +1,196 @@
+//! Calls to the services: addresses, tokens, deadlines.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::sync::Mutex;
+
+use switchboard_proto::assignment::v1 as assignment;
+use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServiceClient;
+use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
+use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
+use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
+use time::OffsetDateTime;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+use uuid::Uuid;
+
+use crate::context::Settings;
+use crate::error::CliError;
+use crate::token::{Mint, Role};
+
+/// A channel that sends a token with every call.
+pub(crate) type Authorised = InterceptedService<Channel, Bearer>;
+
+/// Puts the token on a call.
+#[derive(Clone)]
+pub(crate) struct Bearer(MetadataValue<Ascii>);
+
+impl Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        request.metadata_mut().insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// The services by name, as in their options.
+pub(crate) const SERVICES: [&str; 4] = ["assignment", "conversation", "crm-cards", "channel-gateway"];
+
+/// Connections and tokens of one run.
+pub(crate) struct Session {
+    /// What was resolved.
+    pub settings: Settings,
+    mint: Option<Mint>,
+    channels: Mutex<HashMap<&'static str, Channel>>,
+}
+
+impl Session {
+    /// Opens the signing key, where there is one. Nothing is connected yet.
+    pub fn new(settings: Settings) -> Result<Self, CliError> {
+        let mint = match (&settings.token, &settings.key) {
+            (None, Some(key)) => Some(Mint::open(key, &settings.issuer, &settings.audience)?),
+            _ => None,
+        };
+        Ok(Self { settings, mint, channels: Mutex::default() })
+    }
+
+    /// The role of ordinary verbs: the agent of `--as`, else the account.
+    pub async fn role(&self) -> Result<Role, CliError> {
+        match (&self.settings.acting, self.settings.acting_asked) {
+            (Some(agent), true) => Ok(Role::Agent(self.agent_id(agent).await?)),
+            _ => Ok(Role::Account),
+        }
+    }
+
+    /// The role of verbs that only an agent can do: `--as`, else the context's agent.
+    pub async fn agent_role(&self) -> Result<Role, CliError> {
+        if self.settings.token.is_some() {
+            // The token says who it is for.
+            return Ok(Role::Account);
+        }
+        match &self.settings.acting {
+            Some(agent) => Ok(Role::Agent(self.agent_id(agent).await?)),
+            None => Err(CliError::usage("this needs an agent who acts", "name one: --as AGENT (`switchboardctl agent list`)")),
+        }
+    }
+
+    /// The id of an agent given by id or by name.
+    pub async fn agent_id(&self, named: &str) -> Result<Uuid, CliError> {
+        if let Ok(id) = named.parse() {
+            return Ok(id);
+        }
+        let agents = self.agents().await?;
+        let mut fitting = agents.iter().filter(|agent| agent.name.to_lowercase() == named.to_lowercase());
+        match (fitting.next(), fitting.next()) {
+            (Some(agent), None) => agent
+                .agent_id
+                .parse()
+                .map_err(|_| CliError::failed(format!("the agent {named} has no valid id"), "")),
+            (Some(_), Some(_)) => {
+                Err(CliError::usage(&format!("several agents are named {named}"), "use the id: `switchboardctl agent list`"))
+            }
+            (None, _) => {
+                Err(CliError::usage(&format!("no agent is named {named}"), "see `switchboardctl agent list`"))
+            }
+        }
+    }
+
+    /// All agents of the account.
+    pub async fn agents(&self) -> Result<Vec<assignment::Agent>, CliError> {
+        let mut client = self.assignment(&Role::Account).await?;
+        let (mut agents, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = assignment::ListAgentsRequest { page_size: 200, page_token };
+            let page = client.list_agents(request).await?.into_inner();
+            agents.extend(page.agents);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(agents);
+            }
+        }
+    }
+
+    /// A client of assignment.
+    pub async fn assignment(&self, role: &Role) -> Result<AssignmentServiceClient<Authorised>, CliError> {
+        Ok(AssignmentServiceClient::new(self.service("assignment", role).await?))
+    }
+
+    /// A client of conversation.
+    pub async fn conversation(&self, role: &Role) -> Result<ConversationServiceClient<Authorised>, CliError> {
+        Ok(ConversationServiceClient::new(self.service("conversation", role).await?))
+    }
+
+    /// A client of crm-cards.
+    pub async fn crm_cards(&self, role: &Role) -> Result<CrmCardsServiceClient<Authorised>, CliError> {
+        Ok(CrmCardsServiceClient::new(self.service("crm-cards", role).await?))
+    }
+
+    /// A client of channel-gateway.
+    pub async fn channel_gateway(&self, role: &Role) -> Result<ChannelGatewayServiceClient<Authorised>, CliError> {
+        Ok(ChannelGatewayServiceClient::new(self.service("channel-gateway", role).await?))
+    }
+
+    /// A client of a service's operator RPCs.
+    pub async fn operator(&self, service: &'static str) -> Result<OperatorServiceClient<Authorised>, CliError> {
+        Ok(OperatorServiceClient::new(self.service(service, &Role::Ops).await?).max_decoding_message_size(64 << 20))
+    }
+
+    async fn service(&self, service: &'static str, role: &Role) -> Result<Authorised, CliError> {
+        let token = self.token(role)?;
+        let bearer = format!("Bearer {token}")
+            .parse()
+            .map_err(|_| CliError::usage("the token holds characters that no token has", "paste it whole, without line breaks"))?;
+        Ok(InterceptedService::new(self.channel(service).await?, Bearer(bearer)))
+    }
+
+    fn token(&self, role: &Role) -> Result<String, CliError> {
+        if let Some(token) = &self.settings.token {
+            return Ok(token.clone());
+        }
+        let mint = self.mint.as_ref().ok_or_else(|| {
+            CliError::usage("there is no token", "give --token, --token-file, --key or --context-file")
+        })?;
+        let account = if *role == Role::Ops { None } else { Some(self.settings.account()?) };
+        mint.for_role(role, account, OffsetDateTime::now_utc())
+    }
+
+    async fn channel(&self, service: &'static str) -> Result<Channel, CliError> {
+        let known = self.channels.lock().ok().and_then(|channels| channels.get(service).cloned());
+        if let Some(channel) = known {
+            return Ok(channel);
+        }
+        let url = match service {
+            "assignment" => &self.settings.assignment,
+            "conversation" => &self.settings.conversation,
+            "crm-cards" => &self.settings.crm_cards,
+            _ => &self.settings.channel_gateway,
+        };
+        let endpoint = Endpoint::from_shared(url.clone())
+            .map_err(|_| CliError::usage(&format!("{url} is no address of {service}"), "write it as http://host:port"))?
+            .connect_timeout(self.settings.timeout.min(std::time::Duration::from_secs(3)))
+            .timeout(self.settings.timeout);
+        let channel = endpoint.connect().await.map_err(|error| CliError::Unreachable {
+            service,
+            url: url.clone(),
+            cause: root_cause(&error),
+        })?;
+        if let Ok(mut channels) = self.channels.lock() {
+            channels.insert(service, channel.clone());
+        }
+        Ok(channel)
+    }
+}
+
+/// The innermost cause, which is what a person can act on.
+fn root_cause(error: &tonic::transport::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+}

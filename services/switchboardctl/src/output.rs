@@ -1,0 +1,146 @@
+//! How answers are printed: a table for people, protobuf JSON for programs.
+
+pub(crate) mod json;
+pub(crate) mod table;
+pub(crate) mod words;
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+
+use time::OffsetDateTime;
+
+use crate::cli::{Format, Globals};
+use crate::connect::Session;
+use crate::error::CliError;
+use crate::token::Role;
+pub(crate) use table::{Cell, cell};
+
+/// A protobuf message that can be printed.
+pub(crate) trait Show: prost::Message {
+    /// Full protobuf name.
+    const NAME: &'static str;
+    /// Headers of the table.
+    const HEADERS: &'static [&'static str];
+    /// One cell a header.
+    fn cells(&self, view: &View) -> Vec<Cell>;
+    /// Lines below the fields when one message is shown alone.
+    fn more(&self, _view: &View) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// How to print in this run.
+pub(crate) struct View {
+    format: Format,
+    fail_empty: bool,
+    /// Colour may be used.
+    pub colour: bool,
+    /// Now, for relative times.
+    pub now: OffsetDateTime,
+    names: HashMap<String, String>,
+}
+
+impl View {
+    /// Reads the options and the terminal.
+    pub fn new(globals: &Globals) -> Self {
+        let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self {
+            format: globals.output,
+            fail_empty: globals.fail_empty,
+            colour: std::io::stdout().is_terminal() && !quiet,
+            now: OffsetDateTime::now_utc(),
+            names: HashMap::new(),
+        }
+    }
+
+    /// Tells whether people read the answer.
+    pub fn is_table(&self) -> bool {
+        self.format == Format::Table
+    }
+
+    /// Learns the names of agents and channels, for tables only. Without them ids are shown: a list must not fail
+    /// because names are away or not for this token.
+    pub async fn learn_names(&mut self, session: &Session) {
+        if !self.is_table() {
+            return;
+        }
+        if let Ok(agents) = session.agents().await {
+            self.names.extend(agents.into_iter().map(|agent| (agent.agent_id, agent.name)));
+        }
+        if let Ok(mut gateway) = session.channel_gateway(&Role::Account).await {
+            let request = switchboard_proto::channel_gateway::v1::ListChannelsRequest { page_size: 200, ..Default::default() };
+            if let Ok(page) = gateway.list_channels(request).await {
+                self.names.extend(page.into_inner().channels.into_iter().map(|channel| (channel.channel_id, channel.name)));
+            }
+        }
+    }
+
+    /// Teaches one name.
+    pub fn teach(&mut self, id: &str, name: &str) {
+        self.names.insert(id.to_owned(), name.to_owned());
+    }
+
+    /// The name behind an id, else the id's beginning.
+    pub fn name(&self, id: &str) -> String {
+        match self.names.get(id) {
+            Some(name) => name.clone(),
+            None if id.len() > 13 => format!("{}…", id.get(..13).unwrap_or(id)),
+            None => id.to_owned(),
+        }
+    }
+
+    /// Prints a list. `more` is the token of the next page.
+    pub fn list<T: Show>(&self, rows: &[T], next_page_token: &str) -> Result<(), CliError> {
+        match self.format {
+            Format::Table => self.rows(T::HEADERS, rows.iter().map(|row| row.cells(self)).collect()),
+            Format::Json | Format::Ndjson => self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?),
+        }
+        if !next_page_token.is_empty() {
+            eprintln!("more: --page-token {next_page_token}");
+        }
+        self.judge_empty(rows.is_empty())
+    }
+
+    /// Prints rows as a table.
+    pub fn rows(&self, headers: &[&str], rows: Vec<Vec<Cell>>) {
+        if rows.is_empty() {
+            eprintln!("nothing found");
+        } else {
+            println!("{}", table::render(headers, rows, self.colour, table::terminal_width()));
+        }
+    }
+
+    /// Prints JSON values: one array, or one a line.
+    pub fn values(&self, values: Vec<serde_json::Value>) {
+        if self.format == Format::Json {
+            println!("{:#}", serde_json::Value::Array(values));
+        } else {
+            for value in values {
+                println!("{value}");
+            }
+        }
+    }
+
+    /// Turns an empty list into exit code 3 where that was asked for.
+    pub fn judge_empty(&self, empty: bool) -> Result<(), CliError> {
+        if empty && self.fail_empty { Err(CliError::Empty) } else { Ok(()) }
+    }
+
+    /// Prints one message.
+    pub fn one<T: Show>(&self, message: Option<T>) -> Result<(), CliError> {
+        let message = message.ok_or_else(|| {
+            CliError::failed("the service answered without content", "a service of the same version as this command")
+        })?;
+        match self.format {
+            Format::Table => {
+                println!("{}", table::details(T::HEADERS, message.cells(self), self.colour));
+                for line in message.more(self) {
+                    println!("{line}");
+                }
+            }
+            Format::Json => println!("{:#}", json::value(&message)?),
+            Format::Ndjson => println!("{}", json::value(&message)?),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,62 @@
+//! Protobuf JSON by reflection: the field names of the contracts.
+
+use std::sync::OnceLock;
+
+use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use serde_json::Value;
+
+use super::Show;
+use crate::error::CliError;
+
+/// The contracts, read once.
+fn pool() -> Option<&'static DescriptorPool> {
+    static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
+    POOL.get_or_init(|| DescriptorPool::decode(switchboard_proto::DESCRIPTOR_SET).ok()).as_ref()
+}
+
+/// A message as protobuf JSON.
+pub(crate) fn value<T: Show>(message: &T) -> Result<Value, CliError> {
+    decode(T::NAME, &message.encode_to_vec())
+        .ok_or_else(|| CliError::failed(format!("{} cannot be written as JSON", T::NAME), ""))
+}
+
+/// Bytes of a message, known by its full name, as protobuf JSON; none where the name or the bytes are foreign.
+pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Value> {
+    let descriptor = pool()?.get_message_by_name(name)?;
+    let message = DynamicMessage::decode(descriptor, bytes).ok()?;
+    let options = SerializeOptions::new().stringify_64_bit_integers(true);
+    message.serialize_with_options(serde_json::value::Serializer, &options).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use prost::Message as _;
+    use switchboard_proto::conversation::v1::{Chat, chat};
+
+    use super::*;
+
+    #[test]
+    fn json_has_the_field_names_of_the_contracts() {
+        let chat = Chat {
+            chat_id: "c".into(),
+            state: chat::State::Active.into(),
+            unanswered: 2,
+            create_time: Some(prost_types::Timestamp { seconds: 0, nanos: 0 }),
+            ..Chat::default()
+        };
+        let value = value(&chat).unwrap();
+        assert_eq!(value["chatId"], "c");
+        assert_eq!(value["state"], "STATE_ACTIVE");
+        assert_eq!(value["createTime"], "1970-01-01T00:00:00Z");
+        assert!(decode("switchboard.conversation.v1.Nothing", &[]).is_none());
+        assert!(decode("switchboard.conversation.v1.Chat", &[0xff]).is_none());
+        assert!(decode("switchboard.conversation.v1.Chat", &chat.encode_to_vec()).is_some());
+    }
+
+    #[test]
+    fn every_event_can_be_decoded_by_its_type() {
+        for event in switchboard_proto::EVENTS {
+            assert!(decode(event.kind, &[]).is_some(), "{}", event.kind);
+        }
+    }
+}

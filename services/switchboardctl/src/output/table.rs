@@ -1,0 +1,149 @@
+//! Tables fit to the terminal.
+
+use comfy_table::{Attribute, Color, ColumnConstraint, ContentArrangement, Table, presets};
+
+/// What a cell means, which decides its colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tone {
+    /// Nothing special.
+    Plain,
+    /// As it should be.
+    Good,
+    /// Somebody should look.
+    Attention,
+    /// Something is wrong.
+    Bad,
+    /// Less important.
+    Dim,
+}
+
+/// One cell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Cell {
+    text: String,
+    tone: Tone,
+}
+
+/// A plain cell; an empty text becomes `-`.
+pub(crate) fn cell(text: impl ToString) -> Cell {
+    let text = text.to_string();
+    Cell { text: if text.is_empty() { "-".into() } else { text }, tone: Tone::Plain }
+}
+
+impl Cell {
+    /// Gives the cell a tone.
+    pub fn tone(mut self, tone: Tone) -> Self {
+        self.tone = tone;
+        self
+    }
+
+    /// Less important.
+    pub fn dim(self) -> Self {
+        self.tone(Tone::Dim)
+    }
+
+    /// Coloured by the word's meaning.
+    pub fn by_word(self) -> Self {
+        let tone = match self.text.as_str() {
+            "active" | "online" | "enabled" | "sent" | "delivered" | "read" | "successful" | "created" | "yes" => Tone::Good,
+            "unassigned" | "away" | "queued" | "sending" | "uncertain" | "new" => Tone::Attention,
+            "failed" | "disconnected" | "rejected" => Tone::Bad,
+            "inactive" | "offline" | "disabled" | "-" | "no" | "none" | "skipped" | "cancelled" => Tone::Dim,
+            _ => Tone::Plain,
+        };
+        self.tone(tone)
+    }
+
+    fn comfy(self, colour: bool) -> comfy_table::Cell {
+        let cell = comfy_table::Cell::new(self.text);
+        if !colour {
+            return cell;
+        }
+        match self.tone {
+            Tone::Plain => cell,
+            Tone::Good => cell.fg(Color::Green),
+            Tone::Attention => cell.fg(Color::Yellow),
+            Tone::Bad => cell.fg(Color::Red),
+            Tone::Dim => cell.add_attribute(Attribute::Dim),
+        }
+    }
+}
+
+/// The terminal's width; none where stdout is no terminal, so that a pipe gets whole lines.
+pub(crate) fn terminal_width() -> Option<u16> {
+    Table::new().width()
+}
+
+/// A table with headers.
+pub(crate) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, colour: bool, width: Option<u16>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).force_no_tty();
+    if colour {
+        table.enforce_styling();
+    }
+    if let Some(width) = width {
+        table.set_width(width);
+    } else {
+        table.set_content_arrangement(ContentArrangement::Disabled);
+    }
+    // A column of words without spaces (ids, states, numbers) is never broken: it could not be pasted again.
+    let whole: Vec<bool> = (0..headers.len())
+        .map(|at| rows.iter().filter_map(|row| row.get(at)).all(|cell| !cell.text.contains(' ') || cell.text.len() < 13))
+        .collect();
+    table.set_header(headers.iter().map(|header| {
+        let cell = comfy_table::Cell::new(header);
+        if colour { cell.add_attribute(Attribute::Bold) } else { cell }
+    }));
+    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| cell.comfy(colour)).collect::<Vec<_>>()));
+    for (column, whole) in table.column_iter_mut().zip(whole) {
+        column.set_padding((0, 2));
+        if whole {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
+    table.trim_fmt()
+}
+
+/// One message as lines of label and value.
+pub(crate) fn details(headers: &[&str], cells: Vec<Cell>, colour: bool) -> String {
+    let width = headers.iter().map(|header| header.chars().count()).max().unwrap_or(0) + 2;
+    let lines: Vec<String> = headers
+        .iter()
+        .zip(cells)
+        .map(|(header, cell)| {
+            let padded = format!("{:<width$}", header.to_lowercase());
+            if colour { format!("\u{1b}[2m{padded}\u{1b}[0m{}", cell.text) } else { format!("{padded}{}", cell.text) }
+        })
+        .collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0197e7a4-0000-7000-8000-000000000000";
+
+    fn rows() -> Vec<Vec<Cell>> {
+        vec![vec![cell(ID), cell("active").by_word(), cell("good day, is the red one still there in size forty-two?")]]
+    }
+
+    #[test]
+    fn a_table_fits_the_terminal_and_keeps_ids_whole() {
+        for width in [70_u16, 90, 200] {
+            let text = render(&["ID", "STATE", "LAST MESSAGE"], rows(), false, Some(width));
+            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
+            assert!(text.contains(ID), "{width}:\n{text}");
+            assert!(text.starts_with("ID"), "{text}");
+        }
+        let piped = render(&["ID", "STATE", "LAST MESSAGE"], rows(), false, None);
+        assert_eq!(piped.lines().count(), 2, "{piped}");
+    }
+
+    #[test]
+    fn colour_is_used_only_when_allowed() {
+        assert!(!render(&["ID", "STATE", "TEXT"], rows(), false, Some(90)).contains('\u{1b}'));
+        assert!(render(&["ID", "STATE", "TEXT"], rows(), true, Some(90)).contains('\u{1b}'));
+        assert_eq!(details(&["ID", "STATE"], vec![cell("x"), cell("")], false), "id     x\nstate  -");
+    }
+}

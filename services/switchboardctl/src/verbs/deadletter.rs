@@ -1,0 +1,248 @@
+//! Dead letters: what services could not handle.
+
+use std::collections::BTreeMap;
+
+use clap::Subcommand;
+use switchboard_proto::operator::v1::{
+    DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest, ReplayOutcome,
+};
+
+use super::Page;
+use crate::connect::{SERVICES, Session};
+use crate::error::CliError;
+use crate::output::{Cell, Show, View, cell, json, words};
+
+/// How many letters one call replays.
+const REPLAY: usize = 200;
+
+/// Verbs on dead letters.
+#[derive(Subcommand)]
+pub(crate) enum DeadLetterVerb {
+    /// List dead letters, oldest first
+    List {
+        /// Of this service; of all unless given
+        #[arg(long, value_parser = service)]
+        service: Option<&'static str>,
+        /// Count them by cause instead
+        #[arg(long, conflicts_with = "page_token")]
+        grouped: bool,
+        #[command(flatten)]
+        page: Page,
+    },
+    /// Show one dead letter, decoded
+    Show {
+        /// The service
+        #[arg(long, value_parser = service)]
+        service: &'static str,
+        /// Its sequence, as listed
+        sequence: u64,
+    },
+    /// Handle dead letters again; those that succeed are removed
+    Replay {
+        /// The service
+        #[arg(long, value_parser = service)]
+        service: &'static str,
+        /// Sequences, as listed
+        #[arg(required_unless_present = "all", value_name = "SEQUENCE")]
+        sequences: Vec<u64>,
+        /// All of the service (of the account, where --account is typed)
+        #[arg(long, conflicts_with = "sequences")]
+        all: bool,
+        /// Only tell what would be replayed
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+fn service(text: &str) -> Result<&'static str, String> {
+    SERVICES.into_iter().find(|service| *service == text).ok_or_else(|| format!("one of: {}", SERVICES.join(", ")))
+}
+
+impl Show for DeadLetter {
+    const NAME: &'static str = "switchboard.operator.v1.DeadLetter";
+    const HEADERS: &'static [&'static str] = &["SEQUENCE", "SERVICE", "ACCOUNT", "TYPE", "TRIES", "ERROR", "WHEN"];
+    fn cells(&self, view: &View) -> Vec<Cell> {
+        vec![
+            cell(self.sequence),
+            cell(&self.service),
+            cell(&self.account),
+            cell(self.event_type.rsplit('.').next().unwrap_or_default()),
+            cell(self.attempts),
+            cell(&self.error),
+            cell(words::ago(self.time.as_ref(), view.now)).dim(),
+        ]
+    }
+    fn more(&self, _: &View) -> Vec<String> {
+        let mut lines = vec![
+            format!("consumer  {}", self.consumer),
+            format!("origin    {} {}[{}], subject {}", self.origin_stream, self.origin_sequence, self.origin_index, self.subject),
+            format!("event     {} {}", self.event_type, self.event_id),
+        ];
+        lines.extend(self.headers.iter().collect::<BTreeMap<_, _>>().into_iter().map(|(key, value)| format!("  {key}: {value}")));
+        match json::decode(&self.event_type, &self.payload) {
+            Some(value) => lines.push(format!("{value:#}")),
+            None => lines.push(format!("payload   {} bytes, not decodable as {}", self.payload.len(), self.event_type)),
+        }
+        lines
+    }
+}
+
+impl Show for ReplayOutcome {
+    const NAME: &'static str = "switchboard.operator.v1.ReplayOutcome";
+    const HEADERS: &'static [&'static str] = &["SEQUENCE", "HANDLED", "ERROR"];
+    fn cells(&self, _: &View) -> Vec<Cell> {
+        vec![cell(self.sequence), cell(words::yes(self.handled)).by_word(), cell(&self.error)]
+    }
+}
+
+/// Runs a verb.
+pub(crate) async fn run(verb: DeadLetterVerb, session: &Session, view: View) -> Result<(), CliError> {
+    match verb {
+        DeadLetterVerb::List { service: None, page, .. } if !page.page_token.is_empty() => {
+            Err(CliError::usage("a page token is of one service", "name it: --service SERVICE"))
+        }
+        DeadLetterVerb::List { service, grouped, page } => {
+            let services = service.map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
+            if grouped {
+                let mut letters = Vec::new();
+                for service in services {
+                    letters.extend(all(session, service).await?);
+                }
+                return groups(&letters, &view);
+            }
+            let (mut letters, mut next) = (Vec::new(), String::new());
+            for service in services {
+                let request = ListDeadLettersRequest {
+                    page_size: page.limit,
+                    page_token: page.page_token.clone(),
+                    account: String::new(),
+                };
+                let answer = session.operator(service).await?.list_dead_letters(request).await?.into_inner();
+                letters.extend(answer.dead_letters);
+                if !answer.next_page_token.is_empty() {
+                    next = format!("{} (--service {service})", answer.next_page_token);
+                }
+            }
+            view.list(&letters, &next)
+        }
+        DeadLetterVerb::Show { service, sequence } => {
+            let mut client = session.operator(service).await?;
+            view.one(client.get_dead_letter(GetDeadLetterRequest { sequence }).await?.into_inner().dead_letter)
+        }
+        DeadLetterVerb::Replay { service, sequences, all: everything, dry_run } => {
+            let sequences = if everything {
+                all(session, service).await?.into_iter().map(|letter| letter.sequence).collect()
+            } else {
+                sequences
+            };
+            if dry_run {
+                eprintln!("would replay {} of {service}", sequences.len());
+                return Ok(());
+            }
+            replay(session, service, &sequences, &view).await
+        }
+    }
+}
+
+/// All letters of a service.
+async fn all(session: &Session, service: &'static str) -> Result<Vec<DeadLetter>, CliError> {
+    let mut client = session.operator(service).await?;
+    let (mut letters, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = ListDeadLettersRequest { page_size: 200, page_token, account: String::new() };
+        let page = client.list_dead_letters(request).await?.into_inner();
+        letters.extend(page.dead_letters);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(letters);
+        }
+    }
+}
+
+async fn replay(session: &Session, service: &'static str, sequences: &[u64], view: &View) -> Result<(), CliError> {
+    let mut client = session.operator(service).await?;
+    let mut outcomes = Vec::with_capacity(sequences.len());
+    for chunk in sequences.chunks(REPLAY) {
+        let request = ReplayDeadLettersRequest { sequences: chunk.to_vec() };
+        outcomes.extend(client.replay_dead_letters(request).await?.into_inner().outcomes);
+    }
+    view.list(&outcomes, "")?;
+    let left = outcomes.iter().filter(|outcome| !outcome.handled).count();
+    if left == 0 {
+        return Ok(());
+    }
+    Err(CliError::failed(
+        format!("{left} of {} letters could not be handled and stay where they are", outcomes.len()),
+        format!("`switchboardctl deadletter show --service {service} SEQUENCE`"),
+    ))
+}
+
+/// One line a cause: how many, of which service and type, first and last time.
+fn groups(letters: &[DeadLetter], view: &View) -> Result<(), CliError> {
+    let mut groups: BTreeMap<(String, String, String), Vec<&DeadLetter>> = BTreeMap::new();
+    for letter in letters {
+        let kind = letter.event_type.rsplit('.').next().unwrap_or_default().to_owned();
+        groups.entry((letter.service.clone(), kind, cause(&letter.error))).or_default().push(letter);
+    }
+    let ends = |letters: &[&DeadLetter]| {
+        let time = |letter: &&DeadLetter| letter.time.map(|time| (time.seconds, time.nanos));
+        let first = letters.iter().min_by_key(|letter| time(letter)).and_then(|letter| letter.time);
+        let last = letters.iter().max_by_key(|letter| time(letter)).and_then(|letter| letter.time);
+        (first, last)
+    };
+    if view.is_table() {
+        let rows = groups.iter().map(|((service, kind, cause), letters)| {
+            let (first, last) = ends(letters);
+            vec![
+                cell(letters.len()),
+                cell(service),
+                cell(kind),
+                cell(cause),
+                cell(words::ago(first.as_ref(), view.now)).dim(),
+                cell(words::ago(last.as_ref(), view.now)).dim(),
+            ]
+        });
+        let headers = ["COUNT", "SERVICE", "TYPE", "CAUSE", "FIRST", "LAST"];
+        view.rows(&headers, rows.collect());
+    } else {
+        let values = groups.iter().map(|((service, kind, cause), letters)| {
+            let (first, last) = ends(letters);
+            serde_json::json!({
+                "count": letters.len(), "service": service, "type": kind, "cause": cause,
+                "firstTime": first.as_ref().map(ToString::to_string), "lastTime": last.as_ref().map(ToString::to_string),
+                "sequences": letters.iter().map(|letter| letter.sequence).collect::<Vec<_>>(),
+            })
+        });
+        view.values(values.collect());
+    }
+    view.judge_empty(groups.is_empty())
+}
+
+/// An error without what differs from letter to letter: ids and numbers.
+fn cause(error: &str) -> String {
+    let words = error.split(' ').map(|word| {
+        let id = word.len() > 30 && word.chars().all(|c| c.is_ascii_hexdigit() || "-,.:;()\"'`".contains(c));
+        if id {
+            "…".to_owned()
+        } else {
+            word.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect()
+        }
+    });
+    words.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_grouped_without_ids_and_numbers() {
+        for (error, expected) in [
+            ("chat 0197e7a4-0000-7000-8000-000000000000 has no channel", "chat … has no channel"),
+            ("offset 412 is beyond 7", "offset ### is beyond #"),
+            ("not decodable", "not decodable"),
+        ] {
+            assert_eq!(cause(error), expected);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Sources of cards.
+
+use clap::Subcommand;
+use switchboard_proto::crm_cards::v1::{CreateSourceRequest, ListSourcesRequest, Source};
+
+use super::{Page, RequestId};
+use crate::connect::Session;
+use crate::error::CliError;
+use crate::output::{Cell, Show, View, cell};
+
+/// Verbs on sources.
+#[derive(Subcommand)]
+pub(crate) enum SourceVerb {
+    /// Create a source
+    Create {
+        /// Name, unique in the account
+        name: String,
+        #[command(flatten)]
+        request_id: RequestId,
+    },
+    /// List sources
+    List(Page),
+}
+
+impl Show for Source {
+    const NAME: &'static str = "switchboard.crm_cards.v1.Source";
+    const HEADERS: &'static [&'static str] = &["ID", "NAME"];
+    fn cells(&self, _: &View) -> Vec<Cell> {
+        vec![cell(&self.source_id), cell(&self.name)]
+    }
+}
+
+/// Runs a verb.
+pub(crate) async fn run(verb: SourceVerb, session: &Session, view: View) -> Result<(), CliError> {
+    let mut client = session.crm_cards(&session.role().await?).await?;
+    match verb {
+        SourceVerb::Create { name, request_id } => {
+            let request = CreateSourceRequest { request_id: request_id.get(), name };
+            view.one(client.create_source(request).await?.into_inner().source)
+        }
+        SourceVerb::List(page) => {
+            let request = ListSourcesRequest { page_size: page.limit, page_token: page.page_token };
+            let page = client.list_sources(request).await?.into_inner();
+            view.list(&page.sources, &page.next_page_token)
+        }
+    }
+}
