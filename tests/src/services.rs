@@ -51,13 +51,27 @@ impl Kind {
         }
     }
 
-    /// Whom it calls: keys of its configuration section `peers`.
-    fn peers(self) -> &'static [Self] {
-        match self {
-            Self::ChannelGateway => &[Self::Assignment, Self::Conversation],
-            Self::Conversation | Self::CrmCards => &[Self::Assignment, Self::ChannelGateway],
-            Self::Assignment => &[Self::Conversation, Self::CrmCards],
-        }
+    /// Whom it calls: what the section `peers` of its own defaults (`services/<name>/config.toml`) names. A key that
+    /// a service does not know would be refused.
+    fn peers(self) -> Vec<Self> {
+        let defaults = format!(
+            "{}/../services/{}/config.toml",
+            env!("CARGO_MANIFEST_DIR"),
+            self.name()
+        );
+        let defaults = std::fs::read_to_string(defaults).unwrap_or_default();
+        let section = defaults
+            .lines()
+            .skip_while(|line| line.trim() != "[peers]")
+            .skip(1);
+        let keys: Vec<&str> = section
+            .take_while(|line| !line.trim_start().starts_with('['))
+            .filter_map(|line| Some(line.split_once('=')?.0.trim()))
+            .collect();
+        Self::ALL
+            .into_iter()
+            .filter(|peer| keys.contains(&peer.key().as_str()))
+            .collect()
     }
 
     fn key(self) -> String {
@@ -333,7 +347,7 @@ impl System {
         for peer in kind.peers() {
             settings.push((
                 format!("PEERS__{}", peer.key().to_uppercase()),
-                self.grpc_url(*peer)?,
+                self.grpc_url(peer)?,
             ));
         }
         if kind == Kind::ChannelGateway {

@@ -12,7 +12,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 /// Issuer of all test tokens.
-pub const ISSUER: &str = "https://issuer.switchboard.test";
+pub const ISSUER: &str = "switchboard";
 /// Audience of all test tokens.
 pub const AUDIENCE: &str = "switchboard";
 

@@ -145,7 +145,7 @@ def breaking():
 
 def build():
     # Programs and tests in one run: cargo then builds the crates once, with the same features for both.
-    return cargo.cargo("build", "--workspace", "--bins", "--tests", SQLX_OFFLINE="true")
+    return cargo.cargo("build", "--workspace", "--lib", "--bins", "--tests", SQLX_OFFLINE="true")
 
 
 def test(surroundings, fixtures, names):

@@ -1,10 +1,5 @@
-"""What the local system asks of switchboardctl. The work itself (account, agents, pipeline, channel, and the story) is
-switchboardctl's; here are only its calls:
-
-    keys create --folder F      makes F/signing.pem, F/jwks.json and F/internal.token unless they are there
-    demo setup --output json    makes what is missing; prints {"account", "token", "channel", "agents", …}
-    demo story                  plays and checks the story; its exit code is ours
-"""
+"""The demo account, made by switchboardctl's own verbs, and the story that `--demo` plays. Everything here may be done
+again: what exists is kept."""
 
 import json
 import os
@@ -15,83 +10,119 @@ from pathlib import Path
 from . import services
 from .ui import Refusal
 
+ACCOUNT = "demo"
 # Telegram's form: bot id and 35 characters. It opens nothing but the stand-in.
 BOT_TOKEN = "7000000001:LOCAL-DEMO-TOKEN-OF-THE-STAND-IN-00"
+AGENTS = {
+    "Olena": "0195d3c0-0000-7000-8000-00000000a001",
+    "Taras": "0195d3c0-0000-7000-8000-00000000a002",
+    "Iryna": "0195d3c0-0000-7000-8000-00000000a003",
+}
+CHANNEL = "0195d3c0-0000-7000-8000-00000000c001"
+# What the channel's rules are made by. The channel is not enabled before they stand.
+RULES = [
+    ["connection", "set", CHANNEL, "--mode", "repeat"],
+    ["distribution", "set", CHANNEL, "--mode", "round-robin"],
+]
 
 
 def make_keys(binaries, keys):
-    """The key that signs local tokens, its JWKS, and the token that services call each other with."""
-    wanted = [keys / name for name in ("signing.pem", "jwks.json", "internal.token")]
-    environment = {**services.plain_environment(), **token_settings(keys)}
-    run([binaries / "switchboardctl", "keys", "create", "--folder", keys], environment, "the keys were not made")
-    if absent := [file.name for file in wanted if not file.exists()]:
-        raise Refusal(f"switchboardctl keys create did not make {', '.join(absent)} in {keys}")
+    """The key that signs local tokens, its JWKS, the key that seals secrets, and the token services call each other with."""
+    program = binaries / "switchboardctl"
+    environment = services.plain_environment()
+    call(program, environment, "keys", "init", "--dir", str(keys))
+    # Made anew at every start: its life is limited, and services read it at start.
+    claims = ["--issuer", services.ISSUER, "--audience", services.AUDIENCE, "--ttl", "90d"]
+    token = call(program, environment, "token", "--key", str(keys / "signing.pem"), "--internal", "--service", "local", *claims)
+    write_secret(keys / "internal.token", token)
 
 
-def token_settings(keys):
-    return {
-        "SWITCHBOARD_SIGNING_KEY": str(keys / "signing.pem"),
-        "SWITCHBOARD_ISSUER": services.ISSUER,
-        "SWITCHBOARD_AUDIENCE": services.AUDIENCE,
-    }
+def write_secret(file, text):
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text.strip() + "\n")
 
 
-def settings(system):
-    """Where switchboardctl finds the services, and by which key it makes tokens."""
-    urls = {f"SWITCHBOARD_{services.key(name).upper()}_URL": url for name, url in system["grpc"].items()}
-    return {
-        **urls,
-        **token_settings(Path(system["keys"])),
-        "SWITCHBOARD_NATS_URL": system["nats"],
-        "SWITCHBOARD_TELEGRAM_STAND_IN_URL": system["telegram"],
-        "SWITCHBOARD_TELEGRAM_TOKEN": BOT_TOKEN,
-    }
+def write_context(system, local):
+    """What switchboardctl must know of this system, and `.local/switchboardctl`, which hands it over."""
+    quoted = json.dumps
+    lines = [
+        "# Written by scripts/start.",
+        f"account = {quoted(ACCOUNT)}",
+        'key = "keys/signing.pem"',
+        f"issuer = {quoted(services.ISSUER)}",
+        f"audience = {quoted(services.AUDIENCE)}",
+        f"agent = {quoted(next(iter(AGENTS)))}",
+        "[services]",
+        *(f"{services.key(name)} = {quoted(url)}" for name, url in system["grpc"].items()),
+        "[nats]",
+        f"url = {quoted(system['nats'])}",
+        "[telegram]",
+        f"control = {quoted(system['telegram'])}",
+        f"bot_token = {quoted(BOT_TOKEN)}",
+        f"channel = {quoted(CHANNEL)}",
+    ]
+    write_secret(local / "ctl.toml", "\n".join(lines))
+    program = Path(system["binaries"]) / "switchboardctl"
+    wrapper = local / "switchboardctl"
+    wrapper.write_text(
+        "#!/bin/sh\n# Written by scripts/start: switchboardctl, pointed at the local system.\n"
+        f"SWITCHBOARD_CTL_CONTEXT={shlex.quote(str(local / 'ctl.toml'))} exec {shlex.quote(str(program))} \"$@\"\n"
+    )
+    wrapper.chmod(0o755)
+    return wrapper
 
 
 def set_up(system, local):
-    """Makes the demo account, and `.local/switchboardctl`, which knows this system's addresses and the agent's token."""
-    program = Path(system["binaries"]) / "switchboardctl"
-    environment = {**services.plain_environment(), **settings(system)}
-    answer = run([program, "demo", "setup", "--output", "json"], environment, "the demo account was not made")
-    try:
-        made = json.loads(answer)
-        made["account"], made["token"]
-    except (ValueError, KeyError, TypeError):
-        raise Refusal("switchboardctl demo setup did not print an account and a token", answer[-500:]) from None
-    token = local / "demo.token"
-    token.touch(mode=0o600)
-    token.write_text(made["token"] + "\n")
-    lines = ["#!/bin/sh", "# Written by scripts/start: switchboardctl with the local system's addresses and demo token."]
-    lines += [f"export {name}=${{{name}:-{shlex.quote(value)}}}" for name, value in settings(system).items()]
-    lines.append(f"export SWITCHBOARD_TOKEN=${{SWITCHBOARD_TOKEN:-$(cat {shlex.quote(str(token))})}}")
-    lines.append(f'exec {shlex.quote(str(program))} "$@"')
-    wrapper = local / "switchboardctl"
-    wrapper.write_text("\n".join(lines) + "\n")
-    wrapper.chmod(0o755)
-    return made
+    """Makes the demo account with its agents, pipeline and channel; returns {"account", "channel", "token"}."""
+    program = write_context(system, local)
+    environment = {**services.plain_environment(), "SWITCHBOARD_CTL_BOT_TOKEN": BOT_TOKEN}
+
+    def ctl(*args):
+        return call(program, environment, *args)
+
+    def listed(noun):
+        return json.loads(ctl(noun, "list", "--output", "json") or "[]")
+
+    ctl("account", "create", ACCOUNT, "--name", "Demo shop")
+    names = {agent.get("name") for agent in listed("agent")}
+    for name, agent in AGENTS.items():
+        if name not in names:
+            ctl("agent", "create", name, "--id", agent)
+        ctl("agent", "presence", name, "online")
+    if not listed("pipeline"):
+        ctl("pipeline", "create", "Sales")
+    if listed("channel"):
+        # The stand-in forgets its webhooks when it stops: the channel registers its own again.
+        ctl("channel", "disable", CHANNEL)
+    else:
+        ctl("channel", "create-telegram", "Demo bot", "--id", CHANNEL)
+    for rule in RULES:
+        ctl(*rule)
+    ctl("channel", "enable", CHANNEL)
+    agent = next(iter(AGENTS.values()))
+    token = ctl("token", "--agent", agent, "--ttl", "30d").strip()
+    write_secret(local / "demo.token", token)
+    return {"account": ACCOUNT, "channel": CHANNEL, "token": token}
 
 
-def commands(system, local):
-    """Three commands that work when pasted, from wherever the start was called."""
+def commands(local):
+    """Three commands that work when pasted, from where the start was called."""
     program = shlex.quote(os.path.relpath(local / "switchboardctl"))
-    if not program.startswith((".", "/")):
-        program = f"./{program}"
-    return [f"{program} chat list", f"{program} card list", f"{program} dead-letter list"]
+    return [f"{program} {rest}" for rest in ("channel list", "chat list", "card list")]
 
 
-def story(system):
-    """Plays the story; its transcript goes to the terminal."""
-    program = Path(system["binaries"]) / "switchboardctl"
-    environment = {**services.plain_environment(), **settings(system), "SWITCHBOARD_TOKEN": system["demo"]["token"]}
-    return subprocess.run([str(program), "demo", "story"], env=environment, stdin=subprocess.DEVNULL, check=False).returncode
+def story(local):
+    """Plays the story; its transcript goes to the terminal, its exit code is ours."""
+    command = [str(local / "switchboardctl"), "demo", "story"]
+    return subprocess.run(command, env=services.plain_environment(), stdin=subprocess.DEVNULL, check=False).returncode
 
 
-def run(command, environment, failed):
-    done = subprocess.run(
-        [str(part) for part in command],
-        env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def call(program, environment, *args):
+    """Calls switchboardctl and returns what it prints."""
+    command = [str(program), *args]
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        called = " ".join(["switchboardctl", *map(str, command[1:])])
-        raise Refusal(failed, f"`{called}` said:\n{(done.stderr or done.stdout).strip()[-1500:]}")
+        shown = shlex.join(["switchboardctl", *args])
+        raise Refusal(f"`{shown}` failed", f"It said:\n{(done.stderr or done.stdout).strip()[-1500:]}")
     return done.stdout

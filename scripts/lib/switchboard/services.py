@@ -1,24 +1,18 @@
 """The four services: their ports and their configuration. The same table in another language is tests/src/services.rs."""
 
-import base64
 import json
 import os
-import secrets
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
 
+from . import machine
 from .processes import wait_until
 
 # In the order in which they are started; offsets count from the port base.
 NAMES = ["assignment", "conversation", "crm-cards", "channel-gateway"]
-PEERS = {
-    "assignment": ["conversation", "crm-cards"],
-    "conversation": ["assignment", "channel-gateway"],
-    "crm-cards": ["assignment", "channel-gateway"],
-    "channel-gateway": ["assignment", "conversation"],
-}
-ISSUER, AUDIENCE = "https://switchboard.local", "switchboard"
+ISSUER, AUDIENCE = "switchboard", "switchboard"
 
 
 def ports(base):
@@ -39,13 +33,12 @@ def database_variable(name):
     return f"SWITCHBOARD_{key(name).upper()}_DATABASE_URL"
 
 
-def sealing_key(folder):
-    """The key that credentials are sealed by: made once, kept."""
-    file = folder / "sealing.key"
-    if not file.exists():
-        file.touch(mode=0o600)
-        file.write_text(base64.b64encode(secrets.token_bytes(32)).decode() + "\n")
-    return file
+def peers(name):
+    """Whom a service calls: what the section `peers` of its own defaults names."""
+    defaults = machine.ROOT / "services" / name / "config.toml"
+    if not defaults.exists():
+        return []
+    return list(tomllib.loads(defaults.read_text()).get("peers", {}))
 
 
 def configuration(name, ports, nats, database, keys):
@@ -62,13 +55,13 @@ def configuration(name, ports, nats, database, keys):
         "AUTH__AUDIENCE": AUDIENCE,
         "AUTH__INTERNAL_TOKEN_FILE": keys / "internal.token",
     }
-    for peer in PEERS[name]:
-        settings[f"PEERS__{key(peer).upper()}"] = grpc_url(peer, ports)
+    for peer in peers(name):
+        settings[f"PEERS__{peer.upper()}"] = grpc_url(peer.replace("_", "-"), ports)
     if name == "channel-gateway":
         settings["HTTP__LISTEN"] = f"127.0.0.1:{ports['webhooks and files']}"
         settings["HTTP__PUBLIC_URL"] = f"http://127.0.0.1:{ports['webhooks and files']}"
         settings["TELEGRAM__API_URL"] = f"http://127.0.0.1:{ports['the Bot API stand-in']}"
-        settings["SEALING__KEY_FILE"] = sealing_key(keys)
+        settings["SEALING__KEY_FILE"] = keys / "seal.key"
     return {f"SWITCHBOARD_{name}": str(value) for name, value in settings.items()}
 
 

@@ -53,7 +53,7 @@ def main():
         with Children() as children:
             system = bring_up(children, ports, existing_nats, existing_databases)
             if asked.demo:
-                return demo.story(system)
+                return demo.story(LOCAL)
             show(system)
             return watch(children)
 
@@ -164,7 +164,7 @@ def show(system):
         say(f"  {'database':<16} {name}: {masked(url)}")
     say(f"\n  account {system['demo']['account']}, token of an agent:\n  {system['demo']['token']}")
     say(f"\n{ui.bold('Try:')}")
-    for command in demo.commands(system, LOCAL):
+    for command in demo.commands(LOCAL):
         say(f"  {command}")
 
 
