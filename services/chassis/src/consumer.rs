@@ -1,1 +1,232 @@
-//! Written beside this.
+//! Consuming: durable pull consumers, shared by all replicas, in batches; one handler call, one transaction,
+//! acknowledged after it.
+//!
+//! The handler says how it went ([`HandlerError`]), the loop carries it out: waits while a dependency is away,
+//! tries a deadlock again, halves a failing batch until the culprit is alone, and moves that to the dead letters.
+
+mod batch;
+mod pull;
+mod unpack;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use bytes::Bytes;
+use switchboard_proto::DomainEvent;
+use time::OffsetDateTime;
+
+pub use crate::envelope::Envelope;
+use crate::health::Readiness;
+use crate::lifecycle::Lifecycle;
+use crate::nats::{Nats, Streams};
+
+pub(crate) use unpack::{Unit, unpack};
+
+/// Where a delivery came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// Name of the stream.
+    pub stream: String,
+    /// Sequence of the message in the stream.
+    pub sequence: u64,
+    /// Index inside the pack; 0 where the message is no pack.
+    pub index: u32,
+}
+
+/// One event, or one item of a pack, handed to a handler. It may be a repeat, and may overtake others.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// What is known of it beside its payload.
+    pub envelope: Envelope,
+    /// The encoded message.
+    pub payload: Bytes,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+impl Delivery {
+    /// Tells whether this is an event of type `E`.
+    pub fn is<E: DomainEvent>(&self) -> bool {
+        self.envelope.kind == E::TYPE
+    }
+
+    /// Decodes the payload as an event of type `E`.
+    ///
+    /// # Errors
+    /// Returns [`HandlerError::Poison`] when it is another type or no such message.
+    pub fn decode<E: DomainEvent>(&self) -> Result<E, HandlerError> {
+        if !self.is::<E>() {
+            return Err(HandlerError::Poison(format!("{} is no {}", self.envelope.kind, E::TYPE)));
+        }
+        self.decode_as()
+    }
+
+    /// Decodes the payload as a message that is no event: the item of a pack.
+    ///
+    /// # Errors
+    /// Returns [`HandlerError::Poison`] when it is no such message.
+    pub fn decode_as<M: prost::Message + Default>(&self) -> Result<M, HandlerError> {
+        // prost's error names field and type, never content.
+        M::decode(self.payload.clone())
+            .map_err(|error| HandlerError::Poison(format!("{} cannot be decoded: {error}", self.envelope.kind)))
+    }
+}
+
+/// How a batch did not succeed. The text goes into logs and dead letters: never message text or secrets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandlerError {
+    /// A dependency is away: wait for it. Never leads to a dead letter.
+    #[error("away: {0}")]
+    Away(String),
+    /// Bad luck, such as a deadlock: the same batch again.
+    #[error("try again: {0}")]
+    Retry(String),
+    /// Something in the batch fails: halve it, try the culprit a few times alone, then a dead letter.
+    #[error("{0}")]
+    Failed(String),
+    /// Something in the batch can never be handled: halve it, then a dead letter at once.
+    #[error("{0}")]
+    Poison(String),
+}
+
+impl From<sqlx::Error> for HandlerError {
+    fn from(error: sqlx::Error) -> Self {
+        let text = error.to_string();
+        match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Away(text),
+            sqlx::Error::Database(database) => match database.code().as_deref() {
+                // Serialization failure, deadlock, lock not available, statement cancelled.
+                Some("40001" | "40P01" | "55P03" | "57014") => Self::Retry(text),
+                // Connection lost, resources exhausted, shutting down or starting, read-only after a failover.
+                Some(code) if ["08", "53", "57"].contains(&code.get(..2).unwrap_or_default()) || code == "25006" => {
+                    Self::Away(text)
+                }
+                _ => Self::Failed(text),
+            },
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+impl From<tonic::Status> for HandlerError {
+    fn from(status: tonic::Status) -> Self {
+        let text = format!("{:?}: {}", status.code(), status.message());
+        match status.code() {
+            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::ResourceExhausted => {
+                Self::Away(text)
+            }
+            tonic::Code::Aborted | tonic::Code::Cancelled => Self::Retry(text),
+            _ => Self::Failed(text),
+        }
+    }
+}
+
+/// What a service does with events: one call, one transaction.
+#[tonic::async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// The durable's name, `<service>-<what>`.
+    fn durable(&self) -> &'static str;
+
+    /// Handles a batch, all or nothing. It must be idempotent and tolerate any order.
+    async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError>;
+}
+
+/// Which events a consumer wants, of all accounts. `*` stands for any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EventFilter {
+    /// The publishing service.
+    pub service: &'static str,
+    /// What the event is about.
+    pub entity: &'static str,
+    /// What happened.
+    pub event: &'static str,
+}
+
+impl EventFilter {
+    /// Wants one kind of event, by its type.
+    pub const fn of<E: DomainEvent>() -> Self {
+        Self { service: E::SERVICE, entity: E::ENTITY, event: E::EVENT }
+    }
+}
+
+/// The handlers of a process by their durables, for the replay of dead letters.
+#[derive(Default)]
+pub struct HandlerRegistry(RwLock<BTreeMap<&'static str, Arc<dyn Handler>>>);
+
+impl HandlerRegistry {
+    /// Makes a registry without handlers.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a handler under its durable's name.
+    pub fn add(&self, handler: Arc<dyn Handler>) {
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(handler.durable(), handler);
+    }
+
+    /// Returns the handler of a durable.
+    pub fn get(&self, durable: &str) -> Option<Arc<dyn Handler>> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(durable).cloned()
+    }
+}
+
+/// What consumers of a process share.
+#[derive(Clone)]
+pub struct Consumers {
+    /// The broker.
+    pub nats: Nats,
+    /// Names of streams and subjects.
+    pub streams: Streams,
+    /// The consuming service, under whose name dead letters are kept.
+    pub service: &'static str,
+    /// Where the loops run.
+    pub lifecycle: Lifecycle,
+    /// Held while a loop cannot pull or its dependency is away.
+    pub ready: Readiness,
+    /// Where handlers are found again for replay.
+    pub registry: Arc<HandlerRegistry>,
+}
+
+impl Consumers {
+    /// Runs a handler over the events that it wants, until the service stops.
+    pub fn spawn_events(&self, handler: Arc<dyn Handler>, filters: &[EventFilter]) {
+        let mut subjects: Vec<String> = filters
+            .iter()
+            .map(|filter| self.streams.event_subject("*", filter.service, filter.entity, filter.event))
+            .collect();
+        subjects.sort();
+        subjects.dedup();
+        self.spawn(handler, self.streams.events(), subjects);
+    }
+
+    /// Runs a handler over all `INBOUND_<n>`, one loop each; packs are unpacked to one delivery an item.
+    pub fn spawn_inbound(&self, handler: &Arc<dyn Handler>) {
+        for shard in 0..self.streams.shards() {
+            self.spawn(Arc::clone(handler), self.streams.inbound(shard), vec![self.streams.inbound_subject(shard)]);
+        }
+    }
+
+    fn spawn(&self, handler: Arc<dyn Handler>, stream: String, subjects: Vec<String>) {
+        self.registry.add(Arc::clone(&handler));
+        let name = format!("consumer {} on {stream}", handler.durable());
+        let pull = pull::Pull {
+            nats: self.nats.clone(),
+            dead_subject: self.streams.dead_subject(self.service),
+            service: self.service,
+            stream,
+            subjects,
+            latch: self.ready.latch(handler.durable()),
+            handler,
+            stop: self.lifecycle.stop_token(),
+        };
+        self.lifecycle.spawn(name, async move {
+            pull.run().await;
+            Ok(())
+        });
+    }
+}

@@ -1,1 +1,124 @@
-//! Written beside this.
+//! Dead letters: what could not be handled for good, kept for an operator to look at and replay.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::header::NATS_MESSAGE_ID;
+use bytes::Bytes;
+use prost::Message as _;
+use switchboard_proto::operator::v1::DeadLetter;
+
+use crate::clock;
+use crate::consumer::{Delivery, HandlerError, Unit, unpack};
+use crate::grpc::timestamp;
+use crate::nats::{self, Nats, PublishError};
+
+/// How long the broker's acknowledgement is awaited at once.
+const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// An error is cut to so many characters: it is for reading.
+const ERROR_LENGTH: usize = 2_000;
+
+/// A dead letter before it has its place in the stream.
+#[derive(Debug, Clone)]
+pub struct Letter(pub DeadLetter);
+
+/// Where a message was when it failed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub service: &'a str,
+    pub consumer: &'a str,
+    pub stream: &'a str,
+    pub sequence: u64,
+    pub subject: &'a str,
+}
+
+impl Letter {
+    /// Makes the letter of a delivery that its handler could not handle.
+    pub(crate) fn of_delivery(place: Place<'_>, delivery: &Delivery, error: &HandlerError, attempts: u32) -> Self {
+        let envelope = &delivery.envelope;
+        Self(DeadLetter {
+            account: envelope.account.to_string(),
+            event_id: envelope.id.to_string(),
+            event_type: envelope.kind.clone(),
+            attempts,
+            headers: flat(&envelope.to_headers()),
+            ..letter(place, delivery.origin.index, &error.to_string(), delivery.payload.clone())
+        })
+    }
+
+    /// Makes the letter of something that no handler can be given.
+    pub(crate) fn of_unreadable(
+        place: Place<'_>,
+        index: u32,
+        error: &str,
+        payload: Bytes,
+        headers: Option<&HeaderMap>,
+    ) -> Self {
+        Self(DeadLetter { headers: headers.map(flat).unwrap_or_default(), ..letter(place, index, error, payload) })
+    }
+}
+
+fn letter(place: Place<'_>, index: u32, error: &str, payload: Bytes) -> DeadLetter {
+    DeadLetter {
+        service: place.service.to_owned(),
+        consumer: place.consumer.to_owned(),
+        error: error.chars().take(ERROR_LENGTH).collect(),
+        origin_stream: place.stream.to_owned(),
+        origin_sequence: place.sequence,
+        origin_index: index,
+        subject: place.subject.to_owned(),
+        payload,
+        time: Some(timestamp(clock::now())),
+        ..DeadLetter::default()
+    }
+}
+
+/// Publishes a letter and awaits its acknowledgement. A repeat soon after is dropped by the broker.
+pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), PublishError> {
+    let DeadLetter { service, consumer, origin_stream, origin_sequence, origin_index, .. } = &letter.0;
+    let mut headers = HeaderMap::new();
+    headers.insert(
+        NATS_MESSAGE_ID,
+        format!("{service}/{consumer}/{origin_stream}/{origin_sequence}/{origin_index}"),
+    );
+    headers.insert("ce-type", "switchboard.operator.v1.DeadLetter");
+    let payload = Bytes::from(letter.0.encode_to_vec());
+    nats::publish(nats, subject.to_owned(), headers, payload, ACK_TIMEOUT).await.map(drop)
+}
+
+/// Makes deliveries of a letter again, as its consumer would have had them.
+///
+/// # Errors
+/// Returns what cannot be read, if that is all or part of it.
+pub(crate) fn revive(letter: &DeadLetter) -> Result<Vec<Delivery>, String> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &letter.headers {
+        headers.insert(name.as_str(), value.as_str());
+    }
+    let units = unpack(
+        &letter.origin_stream,
+        letter.origin_sequence,
+        clock::now(),
+        &letter.subject,
+        &headers,
+        &letter.payload,
+    );
+    let deliveries = units.into_iter().map(|unit| match unit {
+        Unit::Delivery(mut delivery) => {
+            if letter.headers.contains_key("ce-id") {
+                delivery.origin.index = letter.origin_index;
+            }
+            Ok(delivery)
+        }
+        Unit::Poison { error, .. } => Err(error),
+    });
+    deliveries.collect()
+}
+
+/// The first value of each header: none of ours is repeated.
+fn flat(headers: &HeaderMap) -> HashMap<String, String> {
+    let first = |values: &Vec<async_nats::HeaderValue>| values.first().map(|value| value.as_str().to_owned());
+    headers.iter().filter_map(|(name, values)| Some((name.to_string(), first(values)?))).collect()
+}

@@ -1,1 +1,170 @@
-//! Written beside this.
+//! `OperatorService`: listing, inspecting and replaying the dead letters of this service.
+
+use std::sync::Arc;
+
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use bytes::Bytes;
+use prost::Message as _;
+use serde::{Deserialize, Serialize};
+use switchboard_proto::operator::v1::operator_service_server::OperatorService;
+use switchboard_proto::operator::v1::{
+    DeadLetter, GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome,
+};
+use tonic::{Code, Request, Response, Status};
+
+use crate::clock;
+use crate::consumer::HandlerRegistry;
+use crate::deadletter;
+use crate::grpc::{self, FieldViolation, Parse};
+use crate::nats::{Nats, Streams};
+
+/// Letters of one replay at most.
+const REPLAYED: usize = 200;
+
+/// Letters looked at for one page at most: with an account that has few, a page may be empty and not the last.
+const SCANNED: usize = 1_000;
+
+/// The operator's service of one process.
+pub struct Operator {
+    service: &'static str,
+    nats: Nats,
+    streams: Streams,
+    registry: Arc<HandlerRegistry>,
+}
+
+/// Where the next page begins.
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    from: u64,
+}
+
+impl Operator {
+    /// Makes the service; `registry` holds the handlers that replay uses.
+    pub fn new(service: &'static str, nats: Nats, streams: Streams, registry: Arc<HandlerRegistry>) -> Self {
+        Self { service, nats, streams, registry }
+    }
+
+    async fn stream(&self) -> Result<Stream<()>, Status> {
+        let stream = self.nats.jetstream.get_stream_no_info(self.streams.dead_letters()).await;
+        stream.map_err(|error| {
+            tracing::warn!(%error, "dead letters cannot be read");
+            grpc::unavailable(self.service, "nats")
+        })
+    }
+
+    /// Returns this service's first letter at or after a sequence.
+    async fn next(&self, stream: &Stream<()>, from: u64) -> Result<Option<DeadLetter>, Status> {
+        let subject = self.streams.dead_subject(self.service);
+        let found = stream.raw_message_builder().sequence(from.max(1)).next_by_subject(subject).send().await;
+        match found {
+            Ok(message) => Ok(Some(self.read(&message))),
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(error) => {
+                tracing::warn!(%error, "dead letters cannot be read");
+                Err(grpc::unavailable(self.service, "nats"))
+            }
+        }
+    }
+
+    /// Returns the letter of a sequence, if it is this service's and still there.
+    async fn find(&self, stream: &Stream<()>, sequence: u64) -> Result<Option<DeadLetter>, Status> {
+        let found = self.next(stream, sequence).await?;
+        Ok(found.filter(|letter| letter.sequence == sequence && sequence > 0))
+    }
+
+    fn read(&self, message: &StreamMessage) -> DeadLetter {
+        let decoded = DeadLetter::decode(message.payload.clone());
+        let letter = decoded.unwrap_or_else(|error| DeadLetter {
+            service: self.service.to_owned(),
+            error: format!("this dead letter itself cannot be decoded: {error}"),
+            payload: message.payload.clone(),
+            ..DeadLetter::default()
+        });
+        DeadLetter { sequence: message.sequence, ..letter }
+    }
+
+    /// Hands a letter to its handler, in this process, and removes it when it is handled.
+    async fn replay(&self, stream: &Stream<()>, sequence: u64) -> Result<(), String> {
+        let found = self.find(stream, sequence).await.map_err(|status| status.message().to_owned())?;
+        let letter = found.ok_or("there is no such dead letter of this service: replayed before, or expired")?;
+        let handler = self
+            .registry
+            .get(&letter.consumer)
+            .ok_or_else(|| format!("this service has no consumer {:?}", letter.consumer))?;
+        let deliveries = deadletter::revive(&letter)?;
+        handler.handle(&deliveries, clock::now()).await.map_err(|error| error.to_string())?;
+        // Should this fail, the letter stays and a second replay does nothing but remove it: handlers drop repeats.
+        stream.delete_message(sequence).await.map_err(|error| format!("handled, but not removed: {error}"))?;
+        tracing::info!(sequence, consumer = letter.consumer, event = letter.event_id, "dead letter replayed");
+        Ok(())
+    }
+}
+
+#[tonic::async_trait]
+impl OperatorService for Operator {
+    async fn list_dead_letters(
+        &self,
+        request: Request<ListDeadLettersRequest>,
+    ) -> Result<Response<ListDeadLettersResponse>, Status> {
+        let request = request.into_inner();
+        let parse = Parse::new(self.service);
+        let size = parse.page_size(request.page_size)? as usize;
+        let cursor: Option<Cursor> = parse.page_token(&request.page_token)?;
+        let mut from = cursor.map_or(1, |cursor| cursor.from);
+        let stream = self.stream().await?;
+        let mut dead_letters = Vec::new();
+        let mut next_page_token = String::new();
+        for scanned in 0.. {
+            if dead_letters.len() == size || scanned == SCANNED {
+                next_page_token = grpc::page_token(&Cursor { from });
+                break;
+            }
+            let Some(letter) = self.next(&stream, from).await? else { break };
+            from = letter.sequence + 1;
+            if request.account.is_empty() || request.account == letter.account {
+                dead_letters.push(DeadLetter { payload: Bytes::new(), ..letter });
+            }
+        }
+        Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token }))
+    }
+
+    async fn get_dead_letter(
+        &self,
+        request: Request<GetDeadLetterRequest>,
+    ) -> Result<Response<GetDeadLetterResponse>, Status> {
+        let sequence = request.into_inner().sequence;
+        let found = self.find(&self.stream().await?, sequence).await?;
+        let dead_letter = found.ok_or_else(|| {
+            grpc::refusal(
+                self.service,
+                Code::NotFound,
+                "DEAD_LETTER_NOT_FOUND",
+                "there is no such dead letter of this service",
+                &[("sequence", &sequence.to_string())],
+            )
+        })?;
+        Ok(Response::new(GetDeadLetterResponse { dead_letter: Some(dead_letter) }))
+    }
+
+    async fn replay_dead_letters(
+        &self,
+        request: Request<ReplayDeadLettersRequest>,
+    ) -> Result<Response<ReplayDeadLettersResponse>, Status> {
+        let sequences = request.into_inner().sequences;
+        if sequences.is_empty() || sequences.len() > REPLAYED {
+            let violation = FieldViolation::new("sequences", format!("1 to {REPLAYED} are needed"));
+            return Err(grpc::invalid(self.service, &[violation]));
+        }
+        let stream = self.stream().await?;
+        let mut outcomes = Vec::with_capacity(sequences.len());
+        // One after the other: an operator replays what failed, and wants to know which fails again.
+        for sequence in sequences {
+            let replayed = self.replay(&stream, sequence).await;
+            let (handled, error) = (replayed.is_ok(), replayed.err().unwrap_or_default());
+            outcomes.push(ReplayOutcome { sequence, handled, error });
+        }
+        Ok(Response::new(ReplayDeadLettersResponse { outcomes }))
+    }
+}

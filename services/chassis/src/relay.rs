@@ -1,0 +1,273 @@
+//! The relay: publishes what stands in the outbox, in order, and deletes exactly what the broker acknowledged.
+//!
+//! One relay is active per service and database, by an advisory lock held for one round. A round reads the oldest
+//! rows, publishes them, and deletes them in the same transaction. How it publishes is one function
+//! ([`publish_all`]): singly, each event awaited; or in atomic batches (ADR-50).
+
+mod publish;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use prost::Message as _;
+use sqlx::{Connection as _, PgConnection, PgPool};
+use time::OffsetDateTime;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::config::{self, RelayMode};
+use crate::lifecycle::Lifecycle;
+use crate::nats::{self, Nats, PublishError, Streams};
+use crate::outbox::{StoredEvent, StoredEvents};
+
+/// The advisory lock of the active relay in a service's database: `sboutbox` in ASCII.
+const LOCK: i64 = 0x7362_6f75_7462_6f78;
+
+/// How long the relay sleeps when nobody wakes it: what another replica committed and could not publish itself.
+const POLL: Duration = Duration::from_secs(1);
+
+/// How long it waits for another replica's round to end, while its own events stand in the outbox.
+const LOCKED: Duration = Duration::from_millis(20);
+
+/// Rows of one round at most.
+const ROWS: i64 = 1_000;
+
+/// Tells the relay of this process that events were committed. Clones wake the same relay.
+#[derive(Debug, Clone, Default)]
+pub struct Waker(Arc<Notify>);
+
+impl Waker {
+    /// Makes a waker; give it to the relay.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wakes the relay: cheap, and only a hint. Call it after the commit.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// Publishes the outbox of one database.
+pub struct Relay {
+    pool: PgPool,
+    nats: Nats,
+    streams: Streams,
+    config: config::Relay,
+    waker: Waker,
+}
+
+/// What a round did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Round {
+    /// Another replica's relay is active.
+    Locked,
+    /// It published so many events, which is all there was or as many as one round takes.
+    Published {
+        /// How many events were acknowledged and deleted.
+        events: usize,
+        /// Whether more may be waiting.
+        full: bool,
+    },
+}
+
+/// Why a round ended early. What was acknowledged before is deleted.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// The database is away or refused.
+    #[error("outbox: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The broker did not acknowledge.
+    #[error("outbox: {0}")]
+    Publish(#[from] PublishError),
+    /// A row cannot be read; it stays, and nothing overtakes it.
+    #[error("outbox: row {id} cannot be read: {error}")]
+    Unreadable {
+        /// The row.
+        id: i64,
+        /// What is wrong with it.
+        error: String,
+    },
+}
+
+impl Relay {
+    /// Makes a relay; [`Relay::run`] works it.
+    pub fn new(pool: PgPool, nats: Nats, streams: Streams, config: config::Relay, waker: Waker) -> Self {
+        Self { pool, nats, streams, config, waker }
+    }
+
+    /// Runs the relay as a task of the service and returns its waker.
+    pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, nats: Nats, streams: Streams, config: config::Relay) -> Waker {
+        let waker = Waker::new();
+        let relay = Self::new(pool, nats, streams, config, waker.clone());
+        let stop = lifecycle.stop_token();
+        lifecycle.spawn("relay", async move {
+            relay.run(&stop).await;
+            Ok(())
+        });
+        waker
+    }
+
+    /// Publishes until the service stops, then once more what was committed meanwhile.
+    pub async fn run(&self, stop: &CancellationToken) {
+        let mut failures = 0;
+        let mut woken = true;
+        while !stop.is_cancelled() {
+            let begun = Instant::now();
+            let wait = match self.round().await {
+                Ok(Round::Locked) if woken => LOCKED,
+                Ok(Round::Locked | Round::Published { events: 0, .. }) => {
+                    failures = 0;
+                    nats::jittered(POLL)
+                }
+                Ok(Round::Published { full, .. }) => {
+                    failures = 0;
+                    if !full {
+                        // What was committed while we published is a batch by now; a single event after a
+                        // pause is not held back.
+                        self.gather(begun, stop).await;
+                    }
+                    Duration::ZERO
+                }
+                Err(error) => {
+                    failures += 1;
+                    let pause = nats::pause(failures);
+                    tracing::warn!(%error, failures, ?pause, "events stay in the outbox");
+                    pause
+                }
+            };
+            if wait.is_zero() {
+                continue;
+            }
+            // A failure is waited out: being woken by new events must not turn it into a storm.
+            woken = if failures > 0 {
+                let _ = stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+                true
+            } else {
+                tokio::select! {
+                    () = stop.cancelled() => false,
+                    () = self.waker.0.notified() => true,
+                    () = tokio::time::sleep(wait) => woken && wait == LOCKED,
+                }
+            };
+        }
+        if let Err(error) = self.round().await {
+            tracing::warn!(%error, "events stay in the outbox for the next start");
+        }
+    }
+
+    /// In batches, begins rounds no closer than `wait` to each other, so that they grow.
+    async fn gather(&self, begun: Instant, stop: &CancellationToken) {
+        if self.config.mode == RelayMode::Batched {
+            let _ = stop.run_until_cancelled(tokio::time::sleep_until(begun + self.config.wait)).await;
+        }
+    }
+
+    /// Does one round: reads the oldest rows, publishes them, deletes what was acknowledged.
+    pub async fn round(&self) -> Result<Round, RelayError> {
+        let mut connection = self.pool.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        let locked = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "locked!""#, LOCK)
+            .fetch_one(&mut *transaction)
+            .await?;
+        if !locked {
+            transaction.rollback().await?;
+            return Ok(Round::Locked);
+        }
+        let most = self.config.batch.clamp(1, crate::outbox::ROW);
+        let rows = oldest(&mut transaction, most).await?;
+        report_age(rows.first().map(|row| row.created_at));
+        if rows.is_empty() {
+            transaction.rollback().await?;
+            return Ok(Round::Published { events: 0, full: false });
+        }
+        let full = rows.iter().map(|row| row.events.len()).sum::<usize>() >= most;
+        let (acknowledged, failure) =
+            publish::publish_all(&self.nats, &self.streams, self.config.mode, most, &rows).await;
+        if acknowledged > 0 {
+            delete(&mut transaction, &rows, acknowledged).await?;
+            transaction.commit().await?;
+            metrics::counter!("outbox_published_total").increment(acknowledged as u64);
+        } else {
+            transaction.rollback().await?;
+        }
+        match failure {
+            Some(failure) => Err(failure),
+            None => {
+                if !full {
+                    report_age(None);
+                }
+                Ok(Round::Published { events: acknowledged, full })
+            }
+        }
+    }
+}
+
+/// A row of the outbox, decoded.
+pub(crate) struct Row {
+    id: i64,
+    created_at: OffsetDateTime,
+    /// In order.
+    events: Vec<StoredEvent>,
+}
+
+/// Reads the oldest rows that hold about `most` events, one row at least.
+async fn oldest(connection: &mut PgConnection, most: usize) -> Result<Vec<Row>, RelayError> {
+    let most = i64::try_from(most).unwrap_or(ROWS);
+    let rows = sqlx::query!(
+        r#"select id as "id!", created_at as "created_at!", events as "events!"
+           from (
+               select id, created_at, events,
+                      sum(event_count) over (order by id) - event_count as before
+               from (select * from chassis.outbox order by id limit $1) as oldest
+           ) as counted
+           where before < $2
+           order by id"#,
+        most.min(ROWS),
+        most,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let decoded = StoredEvents::decode(row.events.as_slice())
+                .map_err(|error| RelayError::Unreadable { id: row.id, error: error.to_string() })?;
+            Ok(Row { id: row.id, created_at: row.created_at, events: decoded.events })
+        })
+        .collect()
+}
+
+/// Deletes the first `acknowledged` events: whole rows, and the beginning of the row where it stopped.
+async fn delete(connection: &mut PgConnection, rows: &[Row], acknowledged: usize) -> Result<(), sqlx::Error> {
+    let mut left = acknowledged;
+    let mut whole = Vec::new();
+    for row in rows {
+        if left >= row.events.len() {
+            left -= row.events.len();
+            whole.push(row.id);
+            continue;
+        }
+        if left > 0 {
+            let rest = row.events.get(left..).unwrap_or_default().to_vec();
+            let count = i32::try_from(rest.len()).unwrap_or(i32::MAX);
+            sqlx::query!(
+                "update chassis.outbox set event_count = $2, events = $3 where id = $1",
+                row.id,
+                count,
+                StoredEvents { events: rest }.encode_to_vec(),
+            )
+            .execute(&mut *connection)
+            .await?;
+        }
+        break;
+    }
+    sqlx::query!("delete from chassis.outbox where id = any($1)", &whole).execute(connection).await.map(drop)
+}
+
+/// Sets `outbox_oldest_seconds`: the one number that says events have stopped.
+fn report_age(oldest: Option<OffsetDateTime>) {
+    let age = oldest.map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64().max(0.0));
+    metrics::gauge!("outbox_oldest_seconds").set(age);
+}
