@@ -38,10 +38,10 @@ class Run:
         ui.say(f"\n{ui.bold('summary')}")
         for name, result, took in self.steps:
             colour = {"ok": "32", "FAILED": "31"}.get(result, "33")
-            ui.say(f"  {name:<42} {ui.seconds(took):>13}  {ui.paint(result, colour)}")
+            ui.say(f"  {name:<46} {ui.seconds(took):>13}  {ui.paint(result, colour)}")
         failed = any(result == "FAILED" for _, result, _ in self.steps)
         total = ui.seconds(sum(took for *_, took in self.steps))
-        ui.say(f"  {'':<42} {total:>13}  {'some checks failed' if failed else 'all is well'}")
+        ui.say(f"  {'':<46} {total:>13}  {'some checks failed' if failed else 'all is well'}")
         return 1 if failed else 0
 
 

@@ -22,7 +22,7 @@ CHANNEL = "0195d3c0-0000-7000-8000-00000000c001"
 # What the channel's rules are made by. The channel is not enabled before they stand.
 RULES = [
     ["connection", "set", CHANNEL, "--mode", "repeat"],
-    ["distribution", "set", CHANNEL, "--mode", "round-robin"],
+    ["distribution", "set", CHANNEL, "round-robin", *(word for name in AGENTS for word in ("--agent", name))],
 ]
 
 
@@ -93,8 +93,9 @@ def set_up(system, local):
     if not listed("pipeline"):
         ctl("pipeline", "create", "Sales")
     if listed("channel"):
-        # The stand-in forgets its webhooks when it stops: the channel registers its own again.
-        ctl("channel", "disable", CHANNEL)
+        # The stand-in forgets its webhooks when it stops: the channel registers its own again. It may be disabled
+        # already, where an earlier start was interrupted.
+        subprocess.run([program, "channel", "disable", CHANNEL], env=environment, capture_output=True, check=False)
     else:
         ctl("channel", "create-telegram", "Demo bot", "--id", CHANNEL)
     for rule in RULES:
