@@ -1,7 +1,9 @@
 //! The harness of Switchboard's end-to-end tests: private servers, the four service processes, tokens, and
 //! local stand-ins for the providers. Nothing here depends on the services' crates: what is tested is what is shipped.
 
+pub mod events;
 pub mod servers;
 pub mod services;
 pub mod telegram;
 pub mod tokens;
+pub mod world;

@@ -140,6 +140,24 @@ impl StandIn {
         self.state.known_bot(token).map(|bot| bot.webhook_info())
     }
 
+    /// Address and secret of the webhook registered for this bot, as only Telegram knows them.
+    pub fn webhook(&self, token: &str) -> Option<(String, String)> {
+        let bot = self.state.known_bot(token)?;
+        let webhook = bot.webhook.borrow().clone()?;
+        Some((webhook.url, webhook.secret.unwrap_or_default()))
+    }
+
+    /// Queues an update as [`StandIn::deliver`] does, without waiting; the receiver tells when it was accepted.
+    pub fn enqueue(
+        &self,
+        token: &str,
+        update: Value,
+        repeats: u32,
+    ) -> Result<tokio::sync::oneshot::Receiver<Delivered>, DeliveryError> {
+        let bot = self.state.bot(token).ok_or(DeliveryError::BadToken)?;
+        delivery::enqueue(&self.state, &bot, update, repeats)
+    }
+
     /// Says something as a customer in a private chat and waits until the webhook accepted it.
     pub async fn say(
         &self,
