@@ -1,0 +1,27 @@
+//! Use cases: one a file, each in one transaction.
+
+pub mod access;
+pub mod accounts;
+pub mod admit;
+pub mod agents;
+pub mod assign;
+pub mod board;
+pub mod claim;
+pub mod drain;
+pub mod hand;
+pub mod hear;
+pub mod once;
+pub mod policies;
+pub mod read;
+
+use chassis::outbox::Waker;
+use sqlx::PgPool;
+
+/// What use cases work with.
+#[derive(Clone)]
+pub struct App {
+    /// This service's database.
+    pub pool: PgPool,
+    /// Wakes the relay after a commit.
+    pub waker: Waker,
+}

@@ -1,0 +1,212 @@
+//! The one function that makes an agent the responsible, on every path, and the rules that call it.
+
+use std::collections::BTreeMap;
+
+use chassis::actor::Actor;
+use chassis::id::{self, AgentId};
+use chassis::outbox::Outgoing;
+use chassis::stamp::Stamp;
+use chassis::trace::TraceContext;
+use switchboard_proto::assignment::v1::ChatAssigned;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::board::Board;
+use crate::domain::ChatId;
+use crate::domain::choose::{Candidate, Choice, Facts, choose};
+use crate::domain::words::Rule;
+use crate::store::choices::ChoiceRow;
+use crate::wire;
+
+/// Making an agent the responsible of a held chat.
+#[derive(Debug, Clone)]
+pub struct Act {
+    /// The chat.
+    pub chat: ChatId,
+    /// The new responsible.
+    pub agent: AgentId,
+    /// By which rule.
+    pub rule: Rule,
+    /// Who acts.
+    pub actor: Actor,
+    /// The responsible that must be in place; not compared where absent.
+    pub expected: Option<Option<AgentId>>,
+    /// Everybody who was looked at.
+    pub candidates: Vec<Candidate>,
+    /// What led to it.
+    pub origin: Origin,
+    /// Request id of a person's act, so that a repeat gets the same answer.
+    pub request: String,
+}
+
+/// What led to an act.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The event, where one did.
+    pub cause: Option<Uuid>,
+    /// The trace it belongs to.
+    pub trace: TraceContext,
+}
+
+impl Origin {
+    /// Returns the origin of an act that a request asks for.
+    pub fn of_request() -> Self {
+        Self {
+            cause: None,
+            trace: TraceContext::current(),
+        }
+    }
+}
+
+/// How an act ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assigned {
+    /// The agent became the responsible.
+    Done,
+    /// The agent was it already: nothing changed.
+    InPlace,
+}
+
+/// Somebody was faster: this is the responsible now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Faster(pub Option<AgentId>);
+
+/// Makes an agent the responsible of a chat, unless another than the expected one is in place.
+///
+/// The chat must be held, and the loads of the agent and of the responsible in place be locked.
+pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assigned, Faster> {
+    let Some(before) = board.chat(act.chat) else {
+        return Err(Faster(None));
+    };
+    if before.agent == Some(act.agent) {
+        return Ok(Assigned::InPlace);
+    }
+    if act
+        .expected
+        .is_some_and(|expected| expected != before.agent)
+    {
+        return Err(Faster(before.agent));
+    }
+    let event = id::v7(now);
+    let stamp = match act.rule {
+        // A rule serves the opening and takes its stamp; a person's act is later than what it replaces (§8).
+        Rule::Opener | Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None => {
+            before.opening_stamp()
+        }
+        Rule::Claim | Rule::FirstReply | Rule::Hand => {
+            Stamp::next_for_person(before.stamp, now, event)
+        }
+    };
+    let counted_before = before.counted_for();
+    let account = before.account.clone();
+    let Some(chat) = board.change(act.chat) else {
+        return Err(Faster(None));
+    };
+    let former = chat.give(act.agent, stamp, &act.request);
+    let announced = ChatAssigned {
+        assignment: Some(wire::assignment(chat)),
+        previous_agent_id: former.map(|agent| agent.to_string()).unwrap_or_default(),
+        rule: wire::rule(act.rule).into(),
+    };
+    let counted = chat.counted_for();
+    let choice = ChoiceRow {
+        account: account.clone(),
+        chat: act.chat,
+        conversation: chat.conversation,
+        number: chat.number,
+        time: now,
+        rule: act.rule,
+        agent: Some(act.agent),
+        actor: act.actor.to_string(),
+        candidates: act.candidates,
+    };
+    for (agent, by) in [(counted_before, -1), (counted, 1)] {
+        if let Some(agent) = agent {
+            board.shift(&(account.clone(), agent), by);
+        }
+    }
+    board.explain(choice);
+    board.announce(
+        Outgoing::with_id(event, &account, act.chat, &announced)
+            .actor(act.actor)
+            .cause(act.origin.cause)
+            .trace(act.origin.trace),
+    );
+    Ok(Assigned::Done)
+}
+
+/// Lets the rules choose for a held chat without responsible, and assigns (§7). Staff must be locked.
+///
+/// That nobody could be chosen is kept as well, once for the same reasons.
+pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTime) {
+    let Some(chat) = board
+        .chat(id)
+        .filter(|chat| chat.open && chat.agent.is_none())
+    else {
+        return;
+    };
+    let facts = Facts {
+        channel: chat.channel,
+        opener: chat.opening.as_ref().and_then(|opening| opening.opener),
+        previous: chat.previous,
+        decided: chat.decided,
+    };
+    let channel = (chat.account.clone(), chat.channel);
+    let nobody = BTreeMap::new();
+    let staff = board.staff(&chat.account).unwrap_or(&nobody);
+    let choice = choose(&facts, board.policy(&channel), staff);
+    let actor = Actor::Rule(choice.rule.as_str().to_owned());
+    let Some(agent) = choice.agent else {
+        nobody_chosen(board, id, choice, &actor, now);
+        return;
+    };
+    if choice.rule == Rule::Distribution {
+        board.take_turn(&channel, agent);
+    }
+    let act = Act {
+        chat: id,
+        agent,
+        rule: choice.rule,
+        actor,
+        expected: Some(None),
+        candidates: choice.candidates,
+        origin,
+        request: String::new(),
+    };
+    if let Err(Faster(responsible)) = assign(board, act, now) {
+        // Cannot be: the chat is held, and nobody was responsible above.
+        tracing::error!(chat = %id, ?responsible, "a rule met a responsible in place");
+    }
+}
+
+/// Keeps that nobody could be chosen, where the reasons are new.
+fn nobody_chosen(
+    board: &mut Board,
+    id: ChatId,
+    choice: Choice,
+    actor: &Actor,
+    now: OffsetDateTime,
+) {
+    let reasons = choice.reasons();
+    let Some(chat) = board
+        .chat(id)
+        .filter(|c| c.decided && c.waiting_reasons != reasons)
+    else {
+        return;
+    };
+    let row = ChoiceRow {
+        account: chat.account.clone(),
+        chat: id,
+        conversation: chat.conversation,
+        number: chat.number,
+        time: now,
+        rule: Rule::None,
+        agent: None,
+        actor: actor.to_string(),
+        candidates: choice.candidates,
+    };
+    if let Some(chat) = board.change(id) {
+        chat.waiting_reasons = reasons;
+    }
+    board.explain(row);
+}

@@ -1,0 +1,279 @@
+//! What one transaction holds locked: chats, then their channels' cursors, then agents' loads, each sorted
+//! (architecture §3). Decisions are applied to it in memory, one after another; then it is saved as sets.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::id::{AccountSlug, AgentId};
+use chassis::outbox::{self, Outgoing};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::domain::chat::{Chat, Heard, Told};
+use crate::domain::choose::{Colleague, Policy};
+use crate::domain::{ChannelId, ChatId, ConversationId};
+use crate::store::choices::{self, ChoiceRow};
+use crate::store::conversations::{self, ConversationRow};
+use crate::store::policies::ChannelKey;
+use crate::store::{agents, chats, policies};
+
+/// An agent of an account.
+pub type AgentKey = (AccountSlug, AgentId);
+
+/// What a transaction holds and has changed.
+#[derive(Debug, Default)]
+pub struct Board {
+    chats: BTreeMap<ChatId, Held>,
+    policies: BTreeMap<ChannelKey, Policy>,
+    turned: BTreeSet<ChannelKey>,
+    staff: BTreeMap<AccountSlug, BTreeMap<AgentId, Colleague>>,
+    loads_before: BTreeMap<AgentKey, i32>,
+    /// Changes of loads that wait until the loads are locked.
+    shifts: Vec<(AgentKey, i32)>,
+    conversations: BTreeMap<ConversationId, ConversationRow>,
+    choices: Vec<ChoiceRow>,
+    events: Vec<Outgoing>,
+}
+
+#[derive(Debug)]
+struct Held {
+    chat: Chat,
+    joined_before: Vec<AgentId>,
+    changed: bool,
+}
+
+/// What was saved.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Saved {
+    /// Accounts in which an agent has fewer open chats than before: waiting chats may find somebody.
+    pub freed: BTreeSet<AccountSlug>,
+    /// Events that wait for the relay.
+    pub events: usize,
+}
+
+impl Board {
+    /// Locks chats, making the rows of those that are not known. Chats of another account are left out.
+    pub async fn of(
+        connection: &mut PgConnection,
+        wanted: &BTreeMap<ChatId, (AccountSlug, ChannelId)>,
+    ) -> Result<Self, sqlx::Error> {
+        chats::insert_missing(connection, wanted).await?;
+        let locked = chats::lock(connection, &wanted.keys().copied().collect()).await?;
+        let mut board = Self::default();
+        for chat in locked {
+            let (account, channel) = (&chat.account, chat.channel);
+            if wanted
+                .get(&chat.id)
+                .is_some_and(|told| *told == (account.clone(), channel))
+            {
+                board.hold(chat);
+            } else {
+                tracing::warn!(chat = %chat.id, "a chat was told of under another account or channel");
+            }
+        }
+        Ok(board)
+    }
+
+    /// Locks chats of an account that are known.
+    pub async fn of_known(
+        connection: &mut PgConnection,
+        account: &AccountSlug,
+        wanted: &BTreeSet<ChatId>,
+    ) -> Result<Self, sqlx::Error> {
+        let mut board = Self::default();
+        for chat in chats::lock(connection, wanted).await? {
+            if chat.account == *account {
+                board.hold(chat);
+            }
+        }
+        Ok(board)
+    }
+
+    fn hold(&mut self, chat: Chat) {
+        let joined_before = chat.participants.clone();
+        self.chats.insert(
+            chat.id,
+            Held {
+                chat,
+                joined_before,
+                changed: false,
+            },
+        );
+    }
+
+    /// Returns a held chat.
+    pub fn chat(&self, chat: ChatId) -> Option<&Chat> {
+        self.chats.get(&chat).map(|held| &held.chat)
+    }
+
+    /// Returns the held chats.
+    pub fn chats(&self) -> impl Iterator<Item = &Chat> {
+        self.chats.values().map(|held| &held.chat)
+    }
+
+    /// Returns a held chat in order to change it.
+    pub fn change(&mut self, chat: ChatId) -> Option<&mut Chat> {
+        let held = self.chats.get_mut(&chat)?;
+        held.changed = true;
+        Some(&mut held.chat)
+    }
+
+    /// Applies what is told of a chat's state; loads follow once they are locked.
+    pub fn hear(&mut self, chat: ChatId, told: &Told) -> Heard {
+        let Some(held) = self.chats.get_mut(&chat) else {
+            return Heard::default();
+        };
+        let heard = held.chat.hear(told);
+        held.changed |= heard.changed;
+        let account = &held.chat.account;
+        let shifts = [(heard.freed, -1), (heard.taken, 1)];
+        for (agent, by) in shifts {
+            self.shifts
+                .extend(agent.map(|agent| ((account.clone(), agent), by)));
+        }
+        heard
+    }
+
+    /// Keeps what is known of a conversation; of several tellings each adds what it knows.
+    pub fn keep(&mut self, row: ConversationRow) {
+        if !self.chats.contains_key(&row.chat) {
+            return;
+        }
+        let kept = self
+            .conversations
+            .entry(row.id)
+            .or_insert_with(|| row.clone());
+        kept.opened_event = kept.opened_event.or(row.opened_event);
+        kept.decided_event = kept.decided_event.or(row.decided_event);
+    }
+
+    /// Locks the cursors of the channels of `to_choose`, then the loads of everybody who may be given one of
+    /// these chats, of `also`, and of those whose load has to change.
+    pub async fn lock_staff(
+        &mut self,
+        connection: &mut PgConnection,
+        to_choose: &[ChatId],
+        also: &[AgentKey],
+    ) -> Result<(), sqlx::Error> {
+        let choosing: Vec<&Chat> = to_choose.iter().filter_map(|id| self.chat(*id)).collect();
+        let channels = choosing
+            .iter()
+            .map(|c| (c.account.clone(), c.channel))
+            .collect();
+        let mut wanted: BTreeSet<AgentKey> = also.iter().cloned().collect();
+        for chat in &choosing {
+            let opener = chat.opening.as_ref().and_then(|opening| opening.opener);
+            let named = [opener, chat.previous].into_iter().flatten();
+            wanted.extend(named.map(|agent| (chat.account.clone(), agent)));
+        }
+        self.policies = policies::lock(connection, &channels).await?;
+        for ((account, _), policy) in &self.policies {
+            wanted.extend(policy.pool.iter().map(|agent| (account.clone(), *agent)));
+        }
+        wanted.extend(self.shifts.iter().map(|(agent, _)| agent.clone()));
+        for (key, agent) in agents::lock_loads(connection, &wanted).await? {
+            self.loads_before.insert(key, agent.load);
+            self.staff
+                .entry(agent.account.clone())
+                .or_default()
+                .insert(agent.id, agent.colleague());
+        }
+        for (agent, by) in std::mem::take(&mut self.shifts) {
+            self.shift(&agent, by);
+        }
+        Ok(())
+    }
+
+    /// Changes a load. Agents that the account does not have carry none.
+    pub fn shift(&mut self, (account, agent): &AgentKey, by: i32) {
+        if let Some(colleague) = self
+            .staff
+            .get_mut(account)
+            .and_then(|staff| staff.get_mut(agent))
+        {
+            colleague.load += by;
+        }
+    }
+
+    /// Returns the locked agents of an account.
+    pub fn staff(&self, account: &AccountSlug) -> Option<&BTreeMap<AgentId, Colleague>> {
+        self.staff.get(account)
+    }
+
+    /// Returns the locked policy of a channel, where one was set.
+    pub fn policy(&self, channel: &ChannelKey) -> Option<&Policy> {
+        self.policies.get(channel)
+    }
+
+    /// Notes that an agent took their turn in a channel.
+    pub fn take_turn(&mut self, channel: &ChannelKey, agent: AgentId) {
+        if let Some(policy) = self.policies.get_mut(channel) {
+            policy.take_turn(agent);
+            self.turned.insert(channel.clone());
+        }
+    }
+
+    /// Keeps a choice.
+    pub fn explain(&mut self, choice: ChoiceRow) {
+        metrics::counter!("assignment_choices_total", "rule" => choice.rule.as_str()).increment(1);
+        self.choices.push(choice);
+    }
+
+    /// Keeps an event.
+    pub fn announce(&mut self, event: Outgoing) {
+        self.events.push(event);
+    }
+
+    /// Writes all that changed, the outbox last. Commit afterwards.
+    pub async fn save(
+        self,
+        connection: &mut PgConnection,
+        now: OffsetDateTime,
+    ) -> Result<Saved, sqlx::Error> {
+        debug_assert!(
+            self.shifts.is_empty(),
+            "loads are changed once they are locked"
+        );
+        let changed: Vec<&Held> = self.chats.values().filter(|held| held.changed).collect();
+        let rows: Vec<&Chat> = changed.iter().map(|held| &held.chat).collect();
+        chats::write(connection, &rows).await?;
+        let gone: Vec<(ChatId, AgentId)> = changed
+            .iter()
+            .flat_map(|held| {
+                let gone = |agent: &&AgentId| !held.chat.participants.contains(agent);
+                held.joined_before
+                    .iter()
+                    .filter(gone)
+                    .map(|agent| (held.chat.id, *agent))
+            })
+            .collect();
+        chats::remove_participants(connection, &gone).await?;
+        let turned: Vec<_> = self
+            .policies
+            .iter()
+            .filter(|(channel, _)| self.turned.contains(channel))
+            .collect();
+        policies::write_turns(connection, &turned).await?;
+        let mut loads = Vec::new();
+        let mut freed = BTreeSet::new();
+        for ((account, agent), before) in self.loads_before {
+            let load = self
+                .staff
+                .get(&account)
+                .and_then(|s| s.get(&agent))
+                .map_or(before, |c| c.load);
+            if load < before {
+                freed.insert(account.clone());
+            }
+            if load != before {
+                loads.push((account, agent, load));
+            }
+        }
+        agents::write_loads(connection, &loads).await?;
+        let told: Vec<ConversationRow> = self.conversations.into_values().collect();
+        conversations::keep(connection, &told, now).await?;
+        choices::insert(connection, &self.choices).await?;
+        let events = self.events.len();
+        outbox::write(connection, crate::NAME, self.events, now).await?;
+        Ok(Saved { freed, events })
+    }
+}

@@ -1,0 +1,109 @@
+//! Waiting chats find somebody: when presence, capacity, access or a policy changed (§7, B04).
+
+use chassis::id::AccountSlug;
+use chassis::trace::TraceContext;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::App;
+use super::assign::{self, Origin};
+use super::board::Board;
+use crate::domain::ChatId;
+use crate::domain::choose::unavailable;
+use crate::domain::words::Distribution;
+use crate::store::policies::ChannelKey;
+use crate::store::{agents, chats, policies};
+
+/// Chats of one transaction at most.
+const AT_ONCE: i64 = 256;
+
+impl App {
+    /// Drains after a commit. What fails is left to the sweep: the change itself is done.
+    pub async fn drain_soon(&self, account: Option<&AccountSlug>, now: OffsetDateTime) {
+        if let Err(error) = self.drain(account, now).await {
+            tracing::warn!(%error, "waiting chats are left to the next sweep");
+        }
+    }
+
+    /// Gives waiting chats, oldest first, to agents who can take them; of one account or of all.
+    /// Returns how many found somebody.
+    pub async fn drain(
+        &self,
+        account: Option<&AccountSlug>,
+        now: OffsetDateTime,
+    ) -> Result<usize, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let channels = policies::with_waiting_chats(&mut connection, account).await?;
+        drop(connection);
+        let mut given = 0;
+        for channel in channels {
+            loop {
+                let some = self.drain_some(&channel, now).await?;
+                given += some;
+                if some == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(given)
+    }
+
+    async fn drain_some(
+        &self,
+        channel: &ChannelKey,
+        now: OffsetDateTime,
+    ) -> Result<usize, sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        let given = drain_some(&mut transaction, channel, now).await?;
+        transaction.commit().await?;
+        if given > 0 {
+            self.waker.wake();
+        }
+        Ok(given)
+    }
+}
+
+async fn drain_some(
+    connection: &mut PgConnection,
+    channel: &ChannelKey,
+    now: OffsetDateTime,
+) -> Result<usize, sqlx::Error> {
+    // Looked at without locks first: while everybody is busy nothing is locked in vain.
+    let Some(policy) = policies::get(connection, channel).await? else {
+        return Ok(0);
+    };
+    let (account, channel_id) = channel;
+    let online = agents::online(connection, account).await?;
+    let free: Vec<Uuid> = online
+        .iter()
+        .filter(|agent| unavailable(&agent.colleague(), *channel_id).is_none())
+        .map(|agent| agent.id.uuid())
+        .collect();
+    let in_turn = policy.distribution == Distribution::RoundRobin;
+    let pool_is_free = in_turn && policy.pool.iter().any(|agent| free.contains(&agent.uuid()));
+    let kept: &[Uuid] = if policy.keep_previous { &free } else { &[] };
+    if !pool_is_free && kept.is_empty() {
+        return Ok(0);
+    }
+    let waiting = chats::waiting(connection, channel, pool_is_free, kept, AT_ONCE).await?;
+    if waiting.is_empty() {
+        return Ok(0);
+    }
+    let mut board = Board::of_known(connection, account, &waiting).await?;
+    let mut order: Vec<_> = board
+        .chats()
+        .filter_map(|c| Some((c.waiting_since()?, c.id)))
+        .collect();
+    order.sort_unstable();
+    let order: Vec<ChatId> = order.into_iter().map(|(_, id)| id).collect();
+    board.lock_staff(connection, &order, &[]).await?;
+    for chat in &order {
+        let origin = Origin {
+            cause: None,
+            trace: TraceContext::none(),
+        };
+        assign::by_rules(&mut board, *chat, origin, now);
+    }
+    Ok(board.save(connection, now).await?.events)
+}

@@ -1,0 +1,83 @@
+//! Hearing of conversations: opened, continued, closed, decided. A batch is one transaction.
+
+use std::collections::BTreeMap;
+
+use chassis::id::AccountSlug;
+use time::OffsetDateTime;
+
+use super::App;
+use super::assign::{self, Origin};
+use super::board::{Board, Saved};
+use crate::domain::chat::Told;
+use crate::domain::{ChannelId, ChatId};
+use crate::store::conversations::ConversationRow;
+
+/// What an event tells.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The account.
+    pub account: AccountSlug,
+    /// The chat.
+    pub chat: ChatId,
+    /// The channel.
+    pub channel: ChannelId,
+    /// The conversation's state.
+    pub told: Told,
+    /// What is kept of the conversation, from `opened` and `decided`.
+    pub row: Option<ConversationRow>,
+    /// The event.
+    pub origin: Origin,
+}
+
+impl App {
+    /// Applies reports in any order and any number of repeats, lets the rules choose (§7), then gives waiting
+    /// chats to those who have become free.
+    pub async fn hear(&self, reports: Vec<Report>, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+        let mut transaction = self.pool.begin().await?;
+        let saved = hear(&mut transaction, reports, now).await?;
+        transaction.commit().await?;
+        if saved.events > 0 {
+            self.waker.wake();
+        }
+        for account in &saved.freed {
+            self.drain_soon(Some(account), now).await;
+        }
+        Ok(())
+    }
+}
+
+async fn hear(
+    connection: &mut sqlx::PgConnection,
+    reports: Vec<Report>,
+    now: OffsetDateTime,
+) -> Result<Saved, sqlx::Error> {
+    let wanted: BTreeMap<ChatId, (AccountSlug, ChannelId)> = reports
+        .iter()
+        .map(|report| (report.chat, (report.account.clone(), report.channel)))
+        .collect();
+    let mut board = Board::of(connection, &wanted).await?;
+    let mut to_choose: BTreeMap<ChatId, Origin> = BTreeMap::new();
+    for report in reports {
+        if let Some(row) = report.row {
+            board.keep(row);
+        }
+        if board.hear(report.chat, &report.told).choose {
+            to_choose.insert(report.chat, report.origin);
+        }
+    }
+    // The oldest first: who opened first is served first.
+    let mut order: Vec<ChatId> = to_choose.keys().copied().collect();
+    let opened = |id: &ChatId| {
+        board
+            .chat(*id)
+            .and_then(|c| c.opening.as_ref().map(|o| o.time))
+    };
+    order.sort_by_key(|id| (opened(id), *id));
+    board.lock_staff(connection, &order, &[]).await?;
+    for chat in order {
+        if let Some(origin) = to_choose.remove(&chat) {
+            assign::by_rules(&mut board, chat, origin, now);
+        }
+    }
+    board.save(connection, now).await
+}

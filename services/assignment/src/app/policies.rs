@@ -1,0 +1,51 @@
+//! How chats of a channel are distributed (D21).
+
+use chassis::auth::Caller;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::App;
+use super::access::{may_change_settings, sees_channel};
+use crate::domain::ChannelId;
+use crate::domain::choose::Policy;
+use crate::error::Error;
+use crate::store::{agents, policies};
+
+impl App {
+    /// Sets a channel's policy, whole; waiting chats are tried at once.
+    pub async fn set_policy(
+        &self,
+        caller: &Caller,
+        channel: ChannelId,
+        policy: &Policy,
+        now: OffsetDateTime,
+    ) -> Result<(), Error> {
+        may_change_settings(caller)?;
+        let account = caller.account();
+        let pool: Vec<Uuid> = policy.pool.iter().map(|agent| agent.uuid()).collect();
+        let mut transaction = self.pool.begin().await?;
+        let unknown = agents::unknown(&mut transaction, account, &pool).await?;
+        if !unknown.is_empty() {
+            let named = pool.iter().copied().enumerate();
+            let named = named.filter(|(_, agent)| unknown.contains(agent)).collect();
+            return Err(Error::UnknownPoolAgents(named));
+        }
+        policies::set(&mut transaction, &(account.clone(), channel), policy).await?;
+        transaction.commit().await?;
+        self.drain_soon(Some(account), now).await;
+        Ok(())
+    }
+
+    /// Returns a channel's policy, where one was set and the caller sees the channel.
+    pub async fn get_policy(
+        &self,
+        caller: &Caller,
+        channel: ChannelId,
+    ) -> Result<Option<Policy>, Error> {
+        if !sees_channel(caller, channel) {
+            return Ok(None);
+        }
+        let mut connection = self.pool.acquire().await?;
+        Ok(policies::get(&mut connection, &(caller.account().clone(), channel)).await?)
+    }
+}

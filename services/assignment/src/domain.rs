@@ -1,0 +1,19 @@
+//! Pure decisions: what an agent may do, what a chat's state becomes, who gets a chat. No I/O, no clock.
+
+pub mod access;
+pub mod chat;
+pub mod choose;
+pub mod words;
+
+chassis::uuid_id!(
+    /// A chat: the thread between one client and one channel.
+    pub struct ChatId
+);
+chassis::uuid_id!(
+    /// A channel.
+    pub struct ChannelId
+);
+chassis::uuid_id!(
+    /// A conversation: one opened-to-closed episode of a chat.
+    pub struct ConversationId
+);

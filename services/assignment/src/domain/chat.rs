@@ -1,0 +1,182 @@
+//! A chat as assignment knows it: its newest conversation's state and who answers for it.
+
+use chassis::id::{AccountSlug, AgentId};
+use chassis::stamp::Stamp;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{ChannelId, ChatId, ConversationId};
+
+/// A chat, its newest conversation's state, and its responsible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    /// The chat.
+    pub id: ChatId,
+    /// Its account.
+    pub account: AccountSlug,
+    /// Its channel.
+    pub channel: ChannelId,
+    /// Its newest conversation.
+    pub conversation: ConversationId,
+    /// That conversation's number; 0 before anything was heard.
+    pub number: i64,
+    /// That conversation's revision.
+    pub revision: i64,
+    /// It is open.
+    pub open: bool,
+    /// How it was opened, once known.
+    pub opening: Option<Opening>,
+    /// Its pipeline connection has decided: §7 may run.
+    pub decided: bool,
+    /// The responsible.
+    pub agent: Option<AgentId>,
+    /// The responsible of the conversation before.
+    pub previous: Option<AgentId>,
+    /// Agents who have joined, longest first.
+    pub participants: Vec<AgentId>,
+    /// Stamp of the act the responsible stems from (§8).
+    pub stamp: Stamp,
+    /// Raised with every change of the assignment.
+    pub version: i64,
+    /// Why nobody could be chosen when it was last tried.
+    pub waiting_reasons: String,
+    /// Request id of the act that made the responsible.
+    pub claim_request: String,
+}
+
+/// How a conversation was opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening {
+    /// When.
+    pub time: OffsetDateTime,
+    /// The agent who opened it; none where the client did.
+    pub opener: Option<AgentId>,
+    /// The `conversation.opened` event, where it is known.
+    pub event: Option<Uuid>,
+}
+
+/// What somebody tells of a conversation's state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Its number.
+    pub number: i64,
+    /// Its revision.
+    pub revision: i64,
+    /// It is open.
+    pub open: bool,
+    /// How it was opened, where that is told.
+    pub opening: Option<Opening>,
+    /// Its pipeline connection has decided.
+    pub decided: bool,
+}
+
+/// What hearing of a state changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// The row changed.
+    pub changed: bool,
+    /// This agent has one open chat less.
+    pub freed: Option<AgentId>,
+    /// This agent has one open chat more.
+    pub taken: Option<AgentId>,
+    /// §7 is to run: nobody answers for the chat, and somebody may be found.
+    pub choose: bool,
+}
+
+impl Chat {
+    /// Applies what is told; the highest (number, revision) wins, whatever the order (architecture §3).
+    pub fn hear(&mut self, told: &Told) -> Heard {
+        let before = self.clone();
+        if told.number > self.number {
+            self.begin(told);
+        } else if told.number == self.number && told.revision > self.revision {
+            self.revision = told.revision;
+            self.open = told.open;
+        }
+        let mut learned_opener = false;
+        if told.number == self.number {
+            self.decided |= told.decided;
+            learned_opener = self.learn(told.opening.as_ref());
+        }
+        let was_waiting = before.waiting_since().is_some();
+        let now_waiting = self.waiting_since().is_some();
+        let (held, holds) = (before.counted_for(), self.counted_for());
+        Heard {
+            changed: *self != before,
+            freed: held.filter(|_| held != holds),
+            taken: holds.filter(|_| held != holds),
+            choose: (now_waiting && !was_waiting)
+                || (learned_opener && self.open && self.agent.is_none()),
+        }
+    }
+
+    /// Begins the next conversation: an opening resets the chat (§8).
+    fn begin(&mut self, told: &Told) {
+        self.previous = self.agent.or(self.previous);
+        self.agent = None;
+        self.participants.clear();
+        self.stamp = Stamp::ZERO;
+        self.version += 1;
+        self.conversation = told.conversation;
+        self.number = told.number;
+        self.revision = told.revision;
+        self.open = told.open;
+        self.opening = None;
+        self.decided = false;
+        self.waiting_reasons.clear();
+        self.claim_request.clear();
+    }
+
+    /// Keeps how the conversation was opened; returns whether an opener became known by it.
+    fn learn(&mut self, opening: Option<&Opening>) -> bool {
+        match (&mut self.opening, opening) {
+            (_, None) => false,
+            (Some(known), Some(told)) => {
+                known.event = known.event.or(told.event);
+                false
+            }
+            (slot @ None, Some(told)) => {
+                *slot = Some(told.clone());
+                told.opener.is_some()
+            }
+        }
+    }
+
+    /// Makes an agent the responsible; returns the one before.
+    pub fn give(&mut self, agent: AgentId, stamp: Stamp, claim_request: &str) -> Option<AgentId> {
+        let former = self.agent.replace(agent);
+        self.participants.retain(|joined| *joined != agent);
+        self.stamp = stamp;
+        self.version += 1;
+        self.waiting_reasons.clear();
+        claim_request.clone_into(&mut self.claim_request);
+        former
+    }
+
+    /// Returns since when the chat waits for somebody to become eligible, if it does.
+    pub fn waiting_since(&self) -> Option<OffsetDateTime> {
+        let opening = self.opening.as_ref()?;
+        (self.open && self.decided && self.agent.is_none()).then_some(opening.time)
+    }
+
+    /// Returns the agent whose load counts this chat.
+    pub fn counted_for(&self) -> Option<AgentId> {
+        self.agent.filter(|_| self.open)
+    }
+
+    /// Returns the stamp that a rule serving the opening gives (§8).
+    pub fn opening_stamp(&self) -> Stamp {
+        self.opening.as_ref().map_or(Stamp::ZERO, |opening| Stamp {
+            time: opening.time,
+            // Told by a caller before the event came: the conversation's id stands for it.
+            event: opening.event.unwrap_or(self.conversation.uuid()),
+        })
+    }
+
+    /// Tells whether an agent may write: the responsible, or one who has joined (D19).
+    pub fn is_theirs(&self, agent: AgentId) -> bool {
+        self.agent == Some(agent) || self.participants.contains(&agent)
+    }
+}

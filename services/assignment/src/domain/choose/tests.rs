@@ -1,0 +1,292 @@
+use super::*;
+use chassis::access::ChannelGrant;
+use uuid::Uuid;
+
+use crate::domain::access::{Grants, evaluate};
+
+fn agent(n: u128) -> AgentId {
+    Uuid::from_u128(n).into()
+}
+
+fn channel() -> ChannelId {
+    Uuid::from_u128(100).into()
+}
+
+fn colleague(n: u128) -> Colleague {
+    Colleague {
+        access: evaluate(agent(n), 1, true, &Grants::everything()),
+        presence: Presence::Online,
+        capacity: 0,
+        load: 0,
+    }
+}
+
+fn team(members: &[(u128, Colleague)]) -> BTreeMap<AgentId, Colleague> {
+    members
+        .iter()
+        .map(|(n, c)| (agent(*n), c.clone()))
+        .collect()
+}
+
+fn policy(pool: &[u128]) -> Policy {
+    Policy {
+        distribution: Distribution::RoundRobin,
+        pool: pool.iter().copied().map(agent).collect(),
+        keep_previous: true,
+        turn: 0,
+        last_turns: BTreeMap::new(),
+    }
+}
+
+fn by_client() -> Facts {
+    Facts {
+        channel: channel(),
+        opener: None,
+        previous: None,
+        decided: true,
+    }
+}
+
+#[test]
+fn rules_apply_in_their_order() {
+    let offline = Colleague {
+        presence: Presence::Offline,
+        ..colleague(1)
+    };
+    let full = Colleague {
+        capacity: 2,
+        load: 2,
+        ..colleague(1)
+    };
+    let all = team(&[(1, colleague(1)), (2, colleague(2)), (3, colleague(3))]);
+    let absent = team(&[(1, offline), (2, colleague(2))]);
+    let busy = team(&[(1, full), (2, colleague(2))]);
+    let off = Policy {
+        distribution: Distribution::Off,
+        ..policy(&[1, 2])
+    };
+    let forgetful = Policy {
+        keep_previous: false,
+        ..policy(&[2])
+    };
+    let pool = policy(&[1, 2]);
+    let opened = Facts {
+        opener: Some(agent(1)),
+        previous: Some(agent(2)),
+        ..by_client()
+    };
+    let returning = Facts {
+        previous: Some(agent(1)),
+        ..by_client()
+    };
+    let undecided = Facts {
+        decided: false,
+        ..returning
+    };
+    let cases = [
+        (
+            "opener before all",
+            opened,
+            Some(&pool),
+            &all,
+            Rule::Opener,
+            Some(1),
+        ),
+        (
+            "opener though offline",
+            opened,
+            Some(&pool),
+            &absent,
+            Rule::Opener,
+            Some(1),
+        ),
+        (
+            "opener though full",
+            opened,
+            Some(&pool),
+            &busy,
+            Rule::Opener,
+            Some(1),
+        ),
+        (
+            "opener without policy",
+            opened,
+            None,
+            &all,
+            Rule::Opener,
+            Some(1),
+        ),
+        (
+            "previous before distribution",
+            returning,
+            Some(&pool),
+            &all,
+            Rule::Previous,
+            Some(1),
+        ),
+        (
+            "previous with distribution off",
+            returning,
+            Some(&off),
+            &all,
+            Rule::Previous,
+            Some(1),
+        ),
+        (
+            "previous offline",
+            returning,
+            Some(&pool),
+            &absent,
+            Rule::Distribution,
+            Some(2),
+        ),
+        (
+            "previous full",
+            returning,
+            Some(&pool),
+            &busy,
+            Rule::Distribution,
+            Some(2),
+        ),
+        (
+            "previous not kept",
+            returning,
+            Some(&forgetful),
+            &all,
+            Rule::Distribution,
+            Some(2),
+        ),
+        (
+            "in turn",
+            by_client(),
+            Some(&pool),
+            &all,
+            Rule::Distribution,
+            Some(1),
+        ),
+        ("off", by_client(), Some(&off), &all, Rule::None, None),
+        ("no policy", returning, None, &all, Rule::None, None),
+        (
+            "not decided yet",
+            undecided,
+            Some(&pool),
+            &all,
+            Rule::None,
+            None,
+        ),
+    ];
+    for (name, facts, policy, colleagues, rule, expected) in cases {
+        let choice = choose(&facts, policy, colleagues);
+        assert_eq!(
+            (choice.rule, choice.agent),
+            (rule, expected.map(agent)),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn everybody_left_out_has_the_first_reason_that_holds() {
+    let elsewhere = Grants {
+        channels: ChannelGrant::Some([].into()),
+        ..Grants::everything()
+    };
+    let nothing = chassis::access::KindAccess {
+        create: false,
+        view: chassis::access::View::None,
+    };
+    let no_chats = Grants {
+        leads: nothing,
+        contacts: nothing,
+        ..Grants::everything()
+    };
+    let with = |n, active, grants: &Grants| Colleague {
+        access: evaluate(agent(n), 1, active, grants),
+        ..colleague(n)
+    };
+    let colleagues = team(&[
+        (1, with(1, false, &elsewhere)),
+        (2, with(2, true, &elsewhere)),
+        (3, with(3, true, &no_chats)),
+        (
+            4,
+            Colleague {
+                presence: Presence::Away,
+                capacity: 1,
+                load: 1,
+                ..colleague(4)
+            },
+        ),
+        (
+            5,
+            Colleague {
+                capacity: 3,
+                load: 3,
+                ..colleague(5)
+            },
+        ),
+        (
+            6,
+            Colleague {
+                capacity: 3,
+                load: 2,
+                ..colleague(6)
+            },
+        ),
+    ]);
+    let choice = choose(
+        &by_client(),
+        Some(&policy(&[1, 2, 3, 4, 5, 6, 7])),
+        &colleagues,
+    );
+    let seen: Vec<_> = choice.candidates.iter().map(|c| c.left_out).collect();
+    let expected = [
+        Some(LeftOut::AgentInactive),
+        Some(LeftOut::ChannelNotGranted),
+        Some(LeftOut::ChatAccessMissing),
+        Some(LeftOut::NotOnline),
+        Some(LeftOut::AtCapacity),
+        None,
+        Some(LeftOut::AgentUnknown),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(choice.agent, Some(agent(6)));
+}
+
+#[test]
+fn turns_differ_by_one_at_most_and_a_returning_agent_makes_up_for_nothing() {
+    let mut policy = policy(&[1, 2, 3]);
+    let mut colleagues = team(&[(1, colleague(1)), (2, colleague(2)), (3, colleague(3))]);
+    let mut counts = BTreeMap::new();
+    for round in 0..100 {
+        let agent = choose(&by_client(), Some(&policy), &colleagues)
+            .agent
+            .unwrap();
+        policy.take_turn(agent);
+        *counts.entry(agent).or_insert(0) += 1;
+        let (most, least) = (
+            counts.values().max().unwrap(),
+            counts.values().min().unwrap(),
+        );
+        assert!(round < 3 || most - least <= 1, "round {round}: {counts:?}");
+    }
+    let third = colleagues.get_mut(&agent(3)).unwrap();
+    third.presence = Presence::Away;
+    for _ in 0..50 {
+        let agent = choose(&by_client(), Some(&policy), &colleagues)
+            .agent
+            .unwrap();
+        policy.take_turn(agent);
+    }
+    colleagues.get_mut(&agent(3)).unwrap().presence = Presence::Online;
+    let mut next = Vec::new();
+    for _ in 0..6 {
+        let chosen = choose(&by_client(), Some(&policy), &colleagues)
+            .agent
+            .unwrap();
+        policy.take_turn(chosen);
+        next.push(chosen);
+    }
+    assert_eq!(next.iter().filter(|chosen| **chosen == agent(3)).count(), 2);
+    assert_eq!(next[0], agent(3));
+}

@@ -1,0 +1,80 @@
+//! Closed sets and the words that the database keeps for them.
+
+/// A stored word that this version does not know.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unknown {set}: {word:?}")]
+pub struct UnknownWord {
+    /// Which set.
+    pub set: &'static str,
+    /// The word found.
+    pub word: String,
+}
+
+macro_rules! words {
+    ($(#[$meta:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum $name { $($(#[$doc])* $variant,)+ }
+
+        impl $name {
+            /// Returns the stored word.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl TryFrom<&str> for $name {
+            type Error = UnknownWord;
+            fn try_from(word: &str) -> Result<Self, UnknownWord> {
+                match word {
+                    $($word => Ok(Self::$variant),)+
+                    _ => Err(UnknownWord { set: stringify!($name), word: word.to_owned() }),
+                }
+            }
+        }
+    };
+}
+
+words! {
+    /// Presence of an agent (B04).
+    Presence {
+        /// Takes chats.
+        Online = "online",
+        /// Away for a while.
+        Away = "away",
+        /// Not at work.
+        Offline = "offline",
+    }
+}
+
+words! {
+    /// How chats of a channel are distributed (D21).
+    Distribution {
+        /// Not at all.
+        Off = "off",
+        /// In turn.
+        RoundRobin = "round-robin",
+    }
+}
+
+words! {
+    /// Which rule made an agent the responsible.
+    Rule {
+        /// The agent opened the conversation.
+        Opener = "opener",
+        /// A linked CRM entity has this responsible.
+        Crm = "crm",
+        /// The agent had the chat before (B05).
+        Previous = "previous",
+        /// The channel's distribution.
+        Distribution = "distribution",
+        /// The agent claimed it (F125, F126).
+        Claim = "claim",
+        /// The agent answered first (F101).
+        FirstReply = "first-reply",
+        /// Somebody handed it over (F102, F103, F162).
+        Hand = "hand",
+        /// Nobody could be chosen.
+        None = "none",
+    }
+}

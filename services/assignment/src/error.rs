@@ -1,0 +1,160 @@
+//! What can go wrong, and how the API words it.
+
+use chassis::grpc::{self, FieldViolation};
+use chassis::id::AgentId;
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::domain::ChatId;
+use crate::domain::choose::LeftOut;
+
+/// The domain of `ErrorInfo`.
+pub const DOMAIN: &str = "assignment";
+
+/// An agent as a refusal names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Who.
+    pub id: AgentId,
+    /// Their name; empty where they are no agent of the account any more.
+    pub name: String,
+}
+
+/// Why a request was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The account does not exist.
+    #[error("there is no account {0}")]
+    UnknownAccount(String),
+    /// The account exists with another content.
+    #[error("the account {0} exists with another content")]
+    AccountExists(String),
+    /// The agent does not exist.
+    #[error("there is no agent {0}")]
+    UnknownAgent(AgentId),
+    /// An agent with this id exists.
+    #[error("there is an agent {0} already")]
+    AgentExists(AgentId),
+    /// Agents of a pool that do not exist, by their place in it.
+    #[error("the pool names agents that do not exist")]
+    UnknownPoolAgents(Vec<(usize, Uuid)>),
+    /// The chat does not exist, or not for this caller.
+    #[error("there is no chat {0}")]
+    UnknownChat(ChatId),
+    /// The chat has no open conversation.
+    #[error("the chat has no open conversation")]
+    ChatNotOpen(ChatId),
+    /// Somebody was faster to claim (X03).
+    #[error("{} is responsible for the chat", .0.name)]
+    ClaimedBy(Named),
+    /// Who is neither responsible nor has joined may not write (D19, F149).
+    #[error("{} is responsible for the chat; join it to write", .0.name)]
+    WrittenBy(Named),
+    /// The responsible is another than the caller saw.
+    #[error("the chat's responsible has changed")]
+    ResponsibleChanged(Option<Named>),
+    /// The caller may not have this chat.
+    #[error("you may not work with this chat")]
+    CallerBarred(LeftOut),
+    /// The agent to whom the chat is handed may not have it.
+    #[error("the agent may not work with this chat")]
+    TargetBarred(AgentId, LeftOut),
+    /// Only an agent can do this.
+    #[error("this is done by an agent, and the token is a service's")]
+    AgentRequired,
+    /// The caller has no access to chats (F175).
+    #[error("you have no access to chats")]
+    ChatAccessMissing,
+    /// The caller may not change settings.
+    #[error("you may not change settings")]
+    SettingsAccessMissing,
+    /// The request id was used with another content.
+    #[error("the request id was used before with another content")]
+    RequestIdReused(String),
+    /// The database refused or is away.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let text = error.to_string();
+        let refuse = |code, reason: &str, metadata: &[(&str, &str)]| {
+            grpc::refusal(DOMAIN, code, reason, &text, metadata)
+        };
+        let named = |code, reason, who: Option<&Named>| {
+            let id = who.map(|who| who.id.to_string()).unwrap_or_default();
+            let name = who.map_or("", |who| &who.name);
+            refuse(code, reason, &[("agent_id", &id), ("agent_name", name)])
+        };
+        match &error {
+            Error::UnknownAccount(slug) => {
+                refuse(Code::NotFound, "ACCOUNT_NOT_FOUND", &[("account", slug)])
+            }
+            Error::AccountExists(slug) => {
+                refuse(Code::AlreadyExists, "ACCOUNT_EXISTS", &[("account", slug)])
+            }
+            Error::UnknownAgent(id) => refuse(
+                Code::NotFound,
+                "AGENT_NOT_FOUND",
+                &[("agent_id", &id.to_string())],
+            ),
+            Error::AgentExists(id) => refuse(
+                Code::AlreadyExists,
+                "AGENT_EXISTS",
+                &[("agent_id", &id.to_string())],
+            ),
+            Error::UnknownPoolAgents(agents) => {
+                let violations: Vec<_> = agents
+                    .iter()
+                    .map(|(place, id)| {
+                        let field = format!("policy.agent_ids[{place}]");
+                        FieldViolation::new(field, format!("there is no agent {id}"))
+                    })
+                    .collect();
+                grpc::invalid(DOMAIN, &violations)
+            }
+            Error::UnknownChat(id) => refuse(
+                Code::NotFound,
+                "CHAT_NOT_FOUND",
+                &[("chat_id", &id.to_string())],
+            ),
+            Error::ChatNotOpen(id) => {
+                let id = id.to_string();
+                refuse(
+                    Code::FailedPrecondition,
+                    "CHAT_NOT_OPEN",
+                    &[("chat_id", &id)],
+                )
+            }
+            Error::ClaimedBy(who) => named(Code::Aborted, "CHAT_HAS_RESPONSIBLE", Some(who)),
+            Error::WrittenBy(who) => {
+                named(Code::FailedPrecondition, "CHAT_HAS_RESPONSIBLE", Some(who))
+            }
+            Error::ResponsibleChanged(who) => {
+                named(Code::Aborted, "RESPONSIBLE_CHANGED", who.as_ref())
+            }
+            Error::CallerBarred(reason) => refuse(Code::PermissionDenied, reason.as_str(), &[]),
+            Error::TargetBarred(id, reason) => {
+                let id = id.to_string();
+                refuse(
+                    Code::FailedPrecondition,
+                    reason.as_str(),
+                    &[("agent_id", &id)],
+                )
+            }
+            Error::AgentRequired => refuse(Code::PermissionDenied, "AGENT_REQUIRED", &[]),
+            Error::ChatAccessMissing => refuse(Code::PermissionDenied, "CHAT_ACCESS_MISSING", &[]),
+            Error::SettingsAccessMissing => {
+                refuse(Code::PermissionDenied, "SETTINGS_ACCESS_MISSING", &[])
+            }
+            Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
+            Error::Database(error) => match error {
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
+                    grpc::unavailable(DOMAIN, "the database is away")
+                }
+                error => grpc::internal(DOMAIN, error),
+            },
+        }
+    }
+}

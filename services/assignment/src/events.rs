@@ -1,0 +1,160 @@
+//! Events of other services: what conversations do, and what pipeline connections decide.
+
+use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
+use switchboard_proto::DomainEvent;
+use switchboard_proto::conversation::v1::{
+    ConversationClosed, ConversationContinued, ConversationOpened,
+};
+use switchboard_proto::crm_cards::v1::ConnectionDecided;
+use time::OffsetDateTime;
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::app::App;
+use crate::app::assign::Origin;
+use crate::app::hear::Report;
+use crate::domain::chat::{Opening, Told};
+use crate::domain::{ChannelId, ChatId, ConversationId};
+use crate::store::conversations::ConversationRow;
+use crate::wire::PARSE;
+
+/// What is consumed.
+pub const FILTERS: [EventFilter; 4] = [
+    EventFilter::of::<ConversationOpened>(),
+    EventFilter::of::<ConversationContinued>(),
+    EventFilter::of::<ConversationClosed>(),
+    EventFilter::of::<ConnectionDecided>(),
+];
+
+/// Handles batches of these events.
+pub struct Events(pub App);
+
+#[tonic::async_trait]
+impl Handler for Events {
+    fn durable(&self) -> &'static str {
+        "assignment-events"
+    }
+
+    async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
+        let mut reports = Vec::with_capacity(batch.len());
+        for delivery in batch {
+            reports.extend(report(delivery)?);
+        }
+        self.0.hear(reports, now).await?;
+        Ok(())
+    }
+}
+
+/// Reads what a delivery tells; none for an event that is not known here.
+fn report(delivery: &Delivery) -> Result<Option<Report>, HandlerError> {
+    let kind = delivery.envelope.kind.as_str();
+    if kind == ConversationOpened::TYPE {
+        opened(delivery, &delivery.decode()?)
+            .map(Some)
+            .map_err(malformed)
+    } else if kind == ConversationContinued::TYPE {
+        let event: ConversationContinued = delivery.decode()?;
+        let ids: [&str; 3] = [&event.chat_id, &event.channel_id, &event.conversation_id];
+        changed(delivery, ids, (event.number, event.revision), true)
+            .map(Some)
+            .map_err(malformed)
+    } else if kind == ConversationClosed::TYPE {
+        let event: ConversationClosed = delivery.decode()?;
+        let ids: [&str; 3] = [&event.chat_id, &event.channel_id, &event.conversation_id];
+        changed(delivery, ids, (event.number, event.revision), false)
+            .map(Some)
+            .map_err(malformed)
+    } else if kind == ConnectionDecided::TYPE {
+        decided(delivery, &delivery.decode()?)
+            .map(Some)
+            .map_err(malformed)
+    } else {
+        Ok(None)
+    }
+}
+
+fn malformed(status: Status) -> HandlerError {
+    // The message names field and rule, never content.
+    HandlerError::Poison(status.message().to_owned())
+}
+
+fn origin(delivery: &Delivery) -> Origin {
+    Origin {
+        cause: Some(delivery.envelope.id),
+        trace: delivery.envelope.trace.clone(),
+    }
+}
+
+fn opened(delivery: &Delivery, event: &ConversationOpened) -> Result<Report, Status> {
+    let opening = Opening {
+        time: PARSE.time("open_time", event.open_time.as_ref())?,
+        opener: PARSE.id_opt("opener_agent_id", &event.opener_agent_id)?,
+        event: Some(delivery.envelope.id),
+    };
+    let ids: [&str; 3] = [&event.chat_id, &event.channel_id, &event.conversation_id];
+    let mut report = changed(delivery, ids, (event.number, event.revision), true)?;
+    report.row = Some(row(&report, &opening, None));
+    report.told.opening = Some(opening);
+    Ok(report)
+}
+
+fn decided(delivery: &Delivery, event: &ConnectionDecided) -> Result<Report, Status> {
+    let missing = || PARSE.refuse("decision", "is required");
+    let decision = event.decision.as_ref().ok_or_else(missing)?;
+    let opening = Opening {
+        time: PARSE.time("open_time", event.open_time.as_ref())?,
+        opener: PARSE.id_opt("opener_agent_id", &event.opener_agent_id)?,
+        // What a decision is caused by is the opening it decided on.
+        event: delivery.envelope.cause,
+    };
+    let ids: [&str; 3] = [
+        &decision.chat_id,
+        &decision.channel_id,
+        &decision.conversation_id,
+    ];
+    let mut report = changed(delivery, ids, (decision.number, event.revision), true)?;
+    report.row = Some(row(&report, &opening, Some(delivery.envelope.id)));
+    report.told.opening = Some(opening);
+    report.told.decided = true;
+    Ok(report)
+}
+
+fn changed(
+    delivery: &Delivery,
+    [chat, channel, conversation]: [&str; 3],
+    (number, revision): (i64, i64),
+    open: bool,
+) -> Result<Report, Status> {
+    if number < 1 || revision < 1 {
+        return Err(PARSE.refuse("number", "and revision begin at 1"));
+    }
+    Ok(Report {
+        account: delivery.envelope.account.clone(),
+        chat: PARSE.id::<ChatId>("chat_id", chat)?,
+        channel: PARSE.id::<ChannelId>("channel_id", channel)?,
+        told: Told {
+            conversation: PARSE.id::<ConversationId>("conversation_id", conversation)?,
+            number,
+            revision,
+            open,
+            opening: None,
+            decided: false,
+        },
+        row: None,
+        origin: origin(delivery),
+    })
+}
+
+fn row(report: &Report, opening: &Opening, decided_event: Option<Uuid>) -> ConversationRow {
+    ConversationRow {
+        id: report.told.conversation,
+        account: report.account.clone(),
+        chat: report.chat,
+        channel: report.channel,
+        number: report.told.number,
+        open_time: opening.time,
+        opener: opening.opener,
+        opened_event: opening.event,
+        decided_event,
+    }
+}

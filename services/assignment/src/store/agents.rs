@@ -1,0 +1,416 @@
+//! Agents, what they are granted, and their loads.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::access::{AccessRecord, ChannelGrant, KindAccess, View};
+use chassis::id::{AccountSlug, AgentId};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::unreadable;
+use crate::domain::access::{Grants, evaluate};
+use crate::domain::choose::Colleague;
+use crate::domain::words::{Presence, UnknownWord};
+
+/// An agent as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agent {
+    /// The account.
+    pub account: AccountSlug,
+    /// Who.
+    pub id: AgentId,
+    /// Name to show.
+    pub name: String,
+    /// False: may do nothing, gets no chats.
+    pub active: bool,
+    /// Presence now.
+    pub presence: Presence,
+    /// How many open chats distribution may give at most; 0 is no limit.
+    pub capacity: i32,
+    /// What is granted.
+    pub grants: Grants,
+    /// Version of the evaluated access.
+    pub access_version: i64,
+    /// The account is suspended: the agent may do nothing.
+    pub suspended: bool,
+    /// Open chats now.
+    pub load: i32,
+    /// When the agent was created.
+    pub created_at: OffsetDateTime,
+}
+
+impl Agent {
+    /// Returns what the agent may do, evaluated.
+    pub fn access(&self) -> AccessRecord {
+        let active = self.active && !self.suspended;
+        evaluate(
+            self.id,
+            self.access_version.unsigned_abs(),
+            active,
+            &self.grants,
+        )
+    }
+
+    /// Returns the agent as distribution sees them.
+    pub fn colleague(&self) -> Colleague {
+        Colleague {
+            access: self.access(),
+            presence: self.presence,
+            capacity: self.capacity,
+            load: self.load,
+        }
+    }
+}
+
+/// A row of `agent` with its load.
+struct Row {
+    account: AccountSlug,
+    agent_id: AgentId,
+    name: String,
+    active: bool,
+    presence: String,
+    capacity: i32,
+    all_channels: bool,
+    channel_ids: Vec<Uuid>,
+    leads_create: bool,
+    leads_view: String,
+    contacts_create: bool,
+    contacts_view: String,
+    settings: bool,
+    access_version: i64,
+    created_at: OffsetDateTime,
+    suspended: bool,
+    load: i32,
+}
+
+const fn view_word(view: View) -> &'static str {
+    match view {
+        View::None => "none",
+        View::Own => "own",
+        View::All => "all",
+    }
+}
+
+fn view_of(word: &str) -> Result<View, UnknownWord> {
+    match word {
+        "none" => Ok(View::None),
+        "own" => Ok(View::Own),
+        "all" => Ok(View::All),
+        _ => Err(UnknownWord {
+            set: "View",
+            word: word.to_owned(),
+        }),
+    }
+}
+
+impl TryFrom<Row> for Agent {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let channels = if row.all_channels {
+            ChannelGrant::All
+        } else {
+            ChannelGrant::Some(row.channel_ids.into_iter().collect::<BTreeSet<_>>())
+        };
+        let leads = view_of(&row.leads_view).map_err(unreadable("agent.leads_view"))?;
+        let contacts = view_of(&row.contacts_view).map_err(unreadable("agent.contacts_view"))?;
+        let presence = Presence::try_from(row.presence.as_str());
+        Ok(Self {
+            account: row.account,
+            id: row.agent_id,
+            name: row.name,
+            active: row.active,
+            presence: presence.map_err(unreadable("agent.presence"))?,
+            capacity: row.capacity,
+            grants: Grants {
+                channels,
+                leads: KindAccess {
+                    create: row.leads_create,
+                    view: leads,
+                },
+                contacts: KindAccess {
+                    create: row.contacts_create,
+                    view: contacts,
+                },
+                settings: row.settings,
+            },
+            access_version: row.access_version,
+            suspended: row.suspended,
+            load: row.load,
+            created_at: row.created_at,
+        })
+    }
+}
+
+fn channel_ids(grant: &ChannelGrant) -> Vec<Uuid> {
+    match grant {
+        ChannelGrant::All => Vec::new(),
+        ChannelGrant::Some(channels) => channels.iter().copied().collect(),
+    }
+}
+
+/// Inserts an agent with load 0; returns whether the id was new in the account.
+pub async fn insert(connection: &mut PgConnection, agent: &Agent) -> Result<bool, sqlx::Error> {
+    let grants = &agent.grants;
+    let inserted = sqlx::query!(
+        "insert into agent (account, agent_id, name, active, presence, capacity, all_channels,
+             channel_ids, leads_create, leads_view, contacts_create, contacts_view, settings,
+             access_version, created_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+         on conflict do nothing",
+        agent.account.as_str(),
+        agent.id.uuid(),
+        agent.name,
+        agent.active,
+        agent.presence.as_str(),
+        agent.capacity,
+        matches!(grants.channels, ChannelGrant::All),
+        &channel_ids(&grants.channels),
+        grants.leads.create,
+        view_word(grants.leads.view),
+        grants.contacts.create,
+        view_word(grants.contacts.view),
+        grants.settings,
+        agent.access_version,
+        agent.created_at,
+    )
+    .execute(&mut *connection)
+    .await?;
+    if inserted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!(
+        "insert into agent_load (account, agent_id, load) values ($1, $2, 0)",
+        agent.account.as_str(),
+        agent.id.uuid(),
+    )
+    .execute(connection)
+    .await?;
+    Ok(true)
+}
+
+/// Writes what of an agent can change.
+pub async fn update(connection: &mut PgConnection, agent: &Agent) -> Result<(), sqlx::Error> {
+    let grants = &agent.grants;
+    sqlx::query!(
+        "update agent set name = $3, active = $4, presence = $5, capacity = $6, all_channels = $7,
+             channel_ids = $8, leads_create = $9, leads_view = $10, contacts_create = $11,
+             contacts_view = $12, settings = $13, access_version = $14
+         where account = $1 and agent_id = $2",
+        agent.account.as_str(),
+        agent.id.uuid(),
+        agent.name,
+        agent.active,
+        agent.presence.as_str(),
+        agent.capacity,
+        matches!(grants.channels, ChannelGrant::All),
+        &channel_ids(&grants.channels),
+        grants.leads.create,
+        view_word(grants.leads.view),
+        grants.contacts.create,
+        view_word(grants.contacts.view),
+        grants.settings,
+        agent.access_version,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Returns an agent.
+pub async fn get(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agent: AgentId,
+) -> Result<Option<Agent>, sqlx::Error> {
+    let row = sqlx::query_as!(
+        Row,
+        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
+               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.created_at, c.suspended, l.load
+           from agent a join account c on c.slug = a.account
+           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           where a.account = $1 and a.agent_id = $2"#,
+        account.as_str(),
+        agent.uuid(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(Agent::try_from).transpose()
+}
+
+/// Locks an agent's row and returns the agent; the load is not locked.
+pub async fn lock(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agent: AgentId,
+) -> Result<Option<Agent>, sqlx::Error> {
+    let locked = sqlx::query_scalar!(
+        "select true from agent where account = $1 and agent_id = $2 for no key update",
+        account.as_str(),
+        agent.uuid(),
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    if locked.is_none() {
+        return Ok(None);
+    }
+    get(connection, account, agent).await
+}
+
+/// Returns agents of an account after (name, id), by name.
+pub async fn list_by_name(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    after: (&str, Uuid),
+    limit: i64,
+) -> Result<Vec<Agent>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
+               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.created_at, c.suspended, l.load
+           from agent a join account c on c.slug = a.account
+           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           where a.account = $1 and (a.name, a.agent_id) > ($2, $3)
+           order by a.name, a.agent_id limit $4"#,
+        account.as_str(),
+        after.0,
+        after.1,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Agent::try_from).collect()
+}
+
+/// Returns agents of an account after an id, by id.
+pub async fn list_by_id(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Agent>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
+               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.created_at, c.suspended, l.load
+           from agent a join account c on c.slug = a.account
+           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           where a.account = $1 and a.agent_id > $2
+           order by a.agent_id limit $3"#,
+        account.as_str(),
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Agent::try_from).collect()
+}
+
+/// Returns the agents of an account who are active and online.
+pub async fn online(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+) -> Result<Vec<Agent>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
+               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.created_at, c.suspended, l.load
+           from agent a join account c on c.slug = a.account
+           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           where a.account = $1 and a.active and a.presence = 'online'
+           order by a.agent_id"#,
+        account.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Agent::try_from).collect()
+}
+
+/// Locks the loads of agents, sorted, and returns the agents; unknown ones are left out.
+pub async fn lock_loads(
+    connection: &mut PgConnection,
+    wanted: &BTreeSet<(AccountSlug, AgentId)>,
+) -> Result<BTreeMap<(AccountSlug, AgentId), Agent>, sqlx::Error> {
+    if wanted.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let accounts: Vec<String> = wanted
+        .iter()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let agents: Vec<Uuid> = wanted.iter().map(|(_, agent)| agent.uuid()).collect();
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
+               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.created_at, c.suspended, l.load
+           from agent_load l
+           join unnest($1::text[], $2::uuid[]) as wanted(account, agent_id)
+             on l.account = wanted.account and l.agent_id = wanted.agent_id
+           join agent a on a.account = l.account and a.agent_id = l.agent_id
+           join account c on c.slug = l.account
+           order by l.account collate "C", l.agent_id
+           for update of l"#,
+        &accounts,
+        &agents,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| Agent::try_from(row).map(|agent| ((agent.account.clone(), agent.id), agent)))
+        .collect()
+}
+
+/// Writes the loads of agents whose rows are locked.
+pub async fn write_loads(
+    connection: &mut PgConnection,
+    loads: &[(AccountSlug, AgentId, i32)],
+) -> Result<(), sqlx::Error> {
+    if loads.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<String> = loads
+        .iter()
+        .map(|(account, _, _)| account.to_string())
+        .collect();
+    let agents: Vec<Uuid> = loads.iter().map(|(_, agent, _)| agent.uuid()).collect();
+    let values: Vec<i32> = loads.iter().map(|(_, _, load)| *load).collect();
+    sqlx::query!(
+        "update agent_load l set load = given.load
+         from unnest($1::text[], $2::uuid[], $3::integer[]) as given(account, agent_id, load)
+         where l.account = given.account and l.agent_id = given.agent_id",
+        &accounts,
+        &agents,
+        &values,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Returns which of these ids are no agents of the account.
+pub async fn unknown(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agents: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select wanted.agent_id as "agent_id!" from unnest($2::uuid[]) as wanted(agent_id)
+           where not exists (select from agent a
+                             where a.account = $1 and a.agent_id = wanted.agent_id)"#,
+        account.as_str(),
+        agents,
+    )
+    .fetch_all(connection)
+    .await
+}
