@@ -5,6 +5,10 @@ use time::OffsetDateTime;
 /// Returns the time now, in UTC, truncated to the microseconds that Postgres keeps.
 ///
 /// Transport calls this and hands the value on: application and domain take time as an argument.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the clock"
+)]
 pub fn now() -> OffsetDateTime {
     truncate(OffsetDateTime::now_utc())
 }

@@ -216,7 +216,7 @@ impl Default for Telemetry {
     fn default() -> Self {
         Self {
             otlp_endpoint: None,
-            log_filter: "info".into(),
+            log_filter: "info,sqlx=warn,async_nats=warn".into(),
             sample_ratio: 1.0,
         }
     }

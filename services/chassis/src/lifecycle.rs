@@ -132,7 +132,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_task_that_dies_stops_the_service_and_is_named() {
-        let dying: [(&str, fn() -> anyhow::Result<()>); 2] = [
+        type End = fn() -> anyhow::Result<()>;
+        let dying: [(&str, End); 2] = [
             ("broken", || anyhow::bail!("no luck")),
             ("panicking", || panic!("oh")),
         ];

@@ -1,5 +1,6 @@
 //! Running a service: verbs, configuration, telemetry, signals; and what `serve` is given.
 
+mod broker;
 mod command;
 mod service;
 

@@ -13,14 +13,14 @@ use std::sync::Arc;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
-use uuid::Uuid;
 
 use crate::access::{
     AccessError, AccessFetch, AccessRecord, AccessSource, ChannelGrant, ChatAccess, KindAccess,
     View,
 };
 use crate::auth::{Caller, CallerParts, Subject};
-use crate::id::{AccountSlug, AgentId};
+use crate::clock;
+use crate::id::{self, AccountSlug, AgentId};
 use crate::run::{Service, ServiceConfig};
 
 /// A database for one test, with the migrations of chassis and service; dropped with this value.
@@ -40,7 +40,7 @@ pub async fn database(migrator: &'static Migrator) -> TestDatabase {
     let server = PgConnectOptions::from_str(&server)
         .expect("a Postgres address")
         .database("postgres");
-    let name = format!("test_{}", Uuid::now_v7().simple());
+    let name = format!("test_{}", id::v7(clock::now()).simple());
     let mut admin = PgConnection::connect_with(&server)
         .await
         .expect("the server for tests answers");
@@ -131,7 +131,7 @@ pub fn account(text: &str) -> AccountSlug {
 
 /// Makes an account that no other test uses.
 pub fn fresh_account() -> AccountSlug {
-    account(&format!("t-{}", Uuid::new_v4().simple()))
+    account(&format!("t-{}", id::v7(clock::now()).simple()))
 }
 
 /// Makes the record of an active agent who may do everything.

@@ -244,7 +244,17 @@ async fn only_tokens_with_our_signature_issuer_audience_and_time_are_believed() 
     }
 }
 
+/// Name, method, changes of the claims, metadata, and the reason of the refusal.
+type Case<'a> = (
+    &'a str,
+    &'a str,
+    serde_json::Value,
+    &'a [(&'static str, &'a str)],
+    &'a str,
+);
+
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 async fn a_token_opens_the_methods_of_its_scopes_in_its_account_only() {
     let service = json!({ "kind": "service", "sub": "importer" });
     let with = |extra: serde_json::Value| {
@@ -278,7 +288,7 @@ async fn a_token_opens_the_methods_of_its_scopes_in_its_account_only() {
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let cases: &[(&str, &str, serde_json::Value, &[(&'static str, &str)], &str)] = &[
+    let cases: &[Case<'_>] = &[
         ("scope held", "/x/Read", json!({}), &[], "admitted"),
         ("own account named", "/x/Read", json!({}), acme, "admitted"),
         (

@@ -46,9 +46,9 @@ mod tests {
         for (text, expected) in [
             ("250ms", Some(Duration::from_millis(250))),
             ("10s", Some(Duration::from_secs(10))),
-            ("2 m", Some(Duration::from_secs(120))),
-            ("36h", Some(Duration::from_secs(129_600))),
-            ("7d", Some(Duration::from_secs(604_800))),
+            ("2 m", Some(Duration::from_mins(2))),
+            ("36h", Some(Duration::from_hours(36))),
+            ("7d", Some(Duration::from_hours(7 * 24))),
             ("10", None),
             ("", None),
             ("s", None),

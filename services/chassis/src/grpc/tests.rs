@@ -103,7 +103,7 @@ async fn a_server_gates_its_methods_tells_its_health_and_drains() {
     latch.release();
     let serving = async {
         while status().await != "SERVING" {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(Duration::from_secs(5), serving)

@@ -15,11 +15,14 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::ServiceConfig;
+use crate::consumer::HandlerRegistry;
 use crate::grpc::GrpcServer;
 use crate::health::{self, Latch, Readiness};
 use crate::lifecycle::Lifecycle;
-use crate::nats::{self, Nats};
-use crate::{client, config, request};
+use crate::nats::{self, Nats, Streams};
+use crate::operator::Operator;
+use crate::{client, config, inbox, request};
+use switchboard_proto::operator::v1::operator_service_server::OperatorServiceServer;
 
 /// How long work in flight may take after the service was asked to stop; Kubernetes grants 30 s.
 const GRACE: Duration = Duration::from_secs(20);
@@ -52,6 +55,10 @@ pub struct Service {
     pub ready: Readiness,
     /// Where the bound addresses are written when ready: `SWITCHBOARD_ADDRESS_FILE`.
     pub address_file: Option<PathBuf>,
+    /// Names of streams and subjects; a test sets a prefix of its own before anything is connected.
+    pub streams: Streams,
+    /// Handlers by their durables, for replay.
+    pub(crate) registry: Arc<HandlerRegistry>,
     pub(crate) name: &'static str,
     pub(crate) sections: Sections,
     /// Held until [`Service::finish`] says that the wiring is done.
@@ -75,8 +82,7 @@ pub(crate) struct Sections {
 struct Shared {
     addresses: BTreeMap<&'static str, SocketAddr>,
     pool: Option<PgPool>,
-    nats: Option<async_nats::Client>,
-    on_grpc: Vec<Box<dyn FnOnce(GrpcServer) -> GrpcServer + Send>>,
+    nats: Option<Nats>,
 }
 
 impl Service {
@@ -88,6 +94,8 @@ impl Service {
             wiring: ready.latch("wiring"),
             ready,
             address_file: address_file(),
+            streams: Streams::default(),
+            registry: Arc::default(),
             name,
             sections: Sections {
                 database: config.database().clone(),
@@ -160,6 +168,7 @@ impl Service {
             }
             Ok(())
         });
+        inbox::spawn_purge(&self.lifecycle, pool.clone());
         self.shared().pool = Some(pool.clone());
         Ok(pool)
     }
@@ -189,11 +198,12 @@ impl Service {
             }
             Ok(())
         });
-        self.shared().nats = Some(nats.client.clone());
+        self.shared().nats = Some(nats.clone());
         Ok(nats)
     }
 
-    /// Returns the gRPC server to which the service adds its handlers.
+    /// Returns the gRPC server to which the service adds its handlers; call it after [`Service::nats`], so that
+    /// operators can see its dead letters.
     pub fn grpc(&self) -> GrpcServer {
         let shared = Arc::clone(&self.shared);
         let server = GrpcServer {
@@ -211,13 +221,18 @@ impl Service {
             routes: tonic::service::Routes::builder(),
             names: Vec::new(),
         };
-        let added = std::mem::take(&mut self.shared().on_grpc);
-        added.into_iter().fold(server, |server, add| add(server))
+        // A service without the broker has no dead letters.
+        let Some(nats) = self.broker() else {
+            return server;
+        };
+        let registry = Arc::clone(&self.registry);
+        let operator = Operator::new(self.name, nats, self.streams.clone(), registry);
+        server.add(OperatorServiceServer::new(operator))
     }
 
-    /// Lets a part of the chassis add its own handlers to the gRPC server, made afterwards.
-    pub(crate) fn also_serve(&self, add: impl FnOnce(GrpcServer) -> GrpcServer + Send + 'static) {
-        self.shared().on_grpc.push(Box::new(add));
+    /// The broker's connection, once there is one.
+    pub(super) fn broker(&self) -> Option<Nats> {
+        self.shared().nats.clone()
     }
 
     /// Starts the admin server, once; `main` does so before anything else.
@@ -261,7 +276,7 @@ impl Service {
         };
         if let Some(nats) = nats {
             // Acknowledgements are plain publishes that may still stand in the buffer.
-            let flushed = tokio::time::timeout(LAST_STEP, nats.flush()).await;
+            let flushed = tokio::time::timeout(LAST_STEP, nats.client.flush()).await;
             if !matches!(flushed, Ok(Ok(()))) {
                 tracing::warn!("the broker's connection could not be flushed");
             }
