@@ -1,0 +1,153 @@
+//! Use cases: one a file, one transaction each.
+
+pub mod chat_connections;
+pub mod contacts;
+pub mod create_card;
+pub mod decisions;
+pub mod list_cards;
+pub mod move_card;
+pub mod openings;
+pub mod orders;
+pub mod pipeline_connection;
+pub mod pipelines;
+pub mod responsibles;
+pub mod save_buyer;
+
+use chassis::auth::Caller;
+use chassis::id::AccountSlug;
+use chassis::outbox::{self, Outgoing, Waker};
+use chassis::request::{self, Claim};
+use prost::Message;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
+
+use crate::domain::access;
+use crate::domain::ids::ChatId;
+use crate::error::{Error, SERVICE};
+use crate::store::contacts::Chat;
+
+/// What use cases work with.
+#[derive(Clone)]
+pub struct App {
+    /// The database.
+    pub pool: PgPool,
+    /// Wakes the relay after a commit.
+    pub waker: Waker,
+}
+
+/// A page of a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The rows.
+    pub rows: Vec<T>,
+    /// Whether there are more.
+    pub more: bool,
+}
+
+impl<T> Page<T> {
+    /// Makes a page of rows that were asked for with one more than fits.
+    fn of(mut rows: Vec<T>, size: u32) -> Self {
+        let size = size as usize;
+        let more = rows.len() > size;
+        rows.truncate(size);
+        Self { rows, more }
+    }
+}
+
+/// A request that creates, as its repeat is told (B02).
+#[derive(Debug, Clone)]
+pub struct RequestKey {
+    /// The method.
+    pub method: &'static str,
+    /// The caller's id of the request; without one a repeat creates anew.
+    pub id: Option<String>,
+    /// Hash of the request's content.
+    pub hash: [u8; 32],
+}
+
+impl RequestKey {
+    /// Returns the answer of an earlier request of this id, or claims the id for this transaction.
+    async fn earlier<R: Message + Default>(
+        &self,
+        connection: &mut PgConnection,
+        account: &AccountSlug,
+        now: OffsetDateTime,
+    ) -> Result<Option<R>, Error> {
+        let Some(id) = &self.id else { return Ok(None) };
+        match request::claim(connection, account, self.method, id, &self.hash, now).await? {
+            Claim::New => Ok(None),
+            Claim::Done(answer) => {
+                let answer =
+                    R::decode(answer).map_err(|error| sqlx::Error::Decode(error.into()))?;
+                Ok(Some(answer))
+            }
+            Claim::Conflict => Err(Error::RequestIdReused(id.clone())),
+        }
+    }
+
+    /// Keeps the answer for repeats.
+    async fn keep(
+        &self,
+        connection: &mut PgConnection,
+        account: &AccountSlug,
+        answer: &impl Message,
+    ) -> Result<(), Error> {
+        if let Some(id) = &self.id {
+            request::store(
+                connection,
+                account,
+                self.method,
+                id,
+                &answer.encode_to_vec(),
+            )
+            .await?;
+        }
+        Ok(())
+    }
+}
+
+impl App {
+    async fn begin(&self) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+        self.pool.begin().await
+    }
+
+    /// Writes the outbox, commits, and wakes the relay.
+    async fn commit(
+        &self,
+        mut transaction: Transaction<'static, Postgres>,
+        events: Vec<Outgoing>,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
+        let wake = !events.is_empty();
+        outbox::write(&mut transaction, SERVICE, events, now).await?;
+        transaction.commit().await?;
+        if wake {
+            self.waker.wake();
+        }
+        Ok(())
+    }
+}
+
+/// Returns which rows of a kind the caller may see.
+fn sight(caller: &Caller, kind: access::Kind) -> Result<access::Sight, Error> {
+    access::sight(caller.access(), kind).map_err(|access::Missing| Error::CrmAccess)
+}
+
+/// Refuses a caller to whom what is bound to chats is closed.
+fn see_chats(caller: &Caller) -> Result<(), Error> {
+    access::may_use_chats(caller.access()).map_err(|access::Missing| Error::ChatAccess)?;
+    access::may_see_chats(caller.access()).map_err(|access::Missing| Error::CrmAccess)
+}
+
+/// Refuses a chat whose channel is not granted to the caller: it does not exist for them (F062).
+fn reach_chat(caller: &Caller, id: ChatId, chat: &Chat) -> Result<(), Error> {
+    if access::reaches_channel(caller.access(), chat.channel.uuid()) {
+        Ok(())
+    } else {
+        Err(unknown_chat(id))
+    }
+}
+
+fn unknown_chat(id: ChatId) -> Error {
+    Error::unknown("chat", "CHAT_UNKNOWN", id)
+}

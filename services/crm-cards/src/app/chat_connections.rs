@@ -1,0 +1,58 @@
+//! What a chat is linked to: its contact, cards and orders in work (F029).
+
+use chassis::auth::Caller;
+
+use super::{App, reach_chat, see_chats, sight};
+use crate::domain::access::Kind;
+use crate::domain::entity::{Card, Contact, Order};
+use crate::domain::ids::ChatId;
+use crate::error::Error;
+use crate::store::{Before, cards, contacts, orders};
+
+/// Rows of each kind at most.
+const MOST: i64 = 200;
+
+/// What a chat is linked to, as far as the caller may see it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Its contact.
+    pub contact: Option<Contact>,
+    /// Its cards, newest first.
+    pub cards: Vec<Card>,
+    /// The buyer's orders in a working status, newest first.
+    pub orders: Vec<Order>,
+}
+
+/// Returns what a chat is linked to; nothing for a chat that CRM does not know yet.
+pub async fn get(app: &App, caller: &Caller, id: ChatId) -> Result<Connections, Error> {
+    see_chats(caller)?;
+    let (leads, people) = (sight(caller, Kind::Leads), sight(caller, Kind::Contacts));
+    if leads.is_err() && people.is_err() {
+        return Err(Error::CrmAccess);
+    }
+    let account = caller.account();
+    let mut connection = app.pool.acquire().await?;
+    let Some(chat) = contacts::chat(&mut connection, account, id).await? else {
+        return Ok(Connections::default());
+    };
+    reach_chat(caller, id, &chat)?;
+    let mut found = Connections::default();
+    if let Ok(people) = people {
+        let contact = contacts::get(&mut connection, account, chat.contact).await?;
+        found.contact = contact.filter(|contact| people.reaches(contact.responsible));
+    }
+    if let Ok(leads) = leads {
+        let filter = cards::Filter {
+            kinds: &[],
+            pipeline: None,
+            chat: Some(id),
+            own: leads.narrowed_to(),
+        };
+        found.cards = cards::list(&mut connection, account, filter, Before::START, MOST).await?;
+        // An order is reached through its buyer.
+        if found.contact.is_some() {
+            found.orders = orders::in_work(&mut connection, account, chat.contact, MOST).await?;
+        }
+    }
+    Ok(found)
+}

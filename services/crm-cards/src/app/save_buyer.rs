@@ -1,0 +1,51 @@
+//! Saving a contact as a buyer (F111).
+
+use chassis::auth::Caller;
+use chassis::outbox::Outgoing;
+use switchboard_proto::crm_cards::v1 as wire_v1;
+use time::OffsetDateTime;
+
+use super::{App, contacts::unknown, sight};
+use crate::domain::access::{self, Kind, Missing};
+use crate::domain::entity::Contact;
+use crate::domain::ids::ContactId;
+use crate::error::Error;
+use crate::store::{cards, contacts};
+use crate::wire;
+
+/// Saves a contact as a buyer; its leads become deals (D05). Saving twice changes nothing.
+pub async fn save(
+    app: &App,
+    caller: &Caller,
+    id: ContactId,
+    now: OffsetDateTime,
+) -> Result<Contact, Error> {
+    let sight = sight(caller, Kind::Contacts)?;
+    access::may_create(caller.access(), Kind::Contacts).map_err(|Missing| Error::CrmAccess)?;
+    let account = caller.account();
+    let mut transaction = app.begin().await?;
+    let contact = contacts::lock(&mut transaction, account, id).await?;
+    let mut contact = contact
+        .filter(|contact| sight.reaches(contact.responsible))
+        .ok_or_else(|| unknown(id))?;
+    if contact.buyer {
+        return Ok(contact);
+    }
+    contacts::set_buyer(&mut transaction, account, id).await?;
+    contact.buyer = true;
+    let updated = wire_v1::ContactUpdated {
+        contact: Some(wire::contact(&contact)),
+    };
+    let mut events = vec![Outgoing::new(account, id, &updated).actor(caller.actor())];
+    let mut deals = cards::make_deals(&mut transaction, account, id, now).await?;
+    deals.sort();
+    let deals = cards::lock(&mut transaction, &deals).await?;
+    for card in deals.values() {
+        let updated = wire_v1::CardUpdated {
+            card: Some(wire::card(card)),
+        };
+        events.push(Outgoing::new(account, card.id, &updated).actor(caller.actor()));
+    }
+    app.commit(transaction, events, now).await?;
+    Ok(contact)
+}

@@ -1,0 +1,69 @@
+//! Configuration; the embedded `config.toml` is its documentation.
+
+use chassis::config;
+use chassis::run::ServiceConfig;
+use serde::Deserialize;
+
+/// The configuration of this service.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// This service's database.
+    pub database: config::Database,
+    /// The broker.
+    pub nats: config::Nats,
+    /// The gRPC server.
+    pub grpc: config::Grpc,
+    /// Probes and metrics.
+    pub admin: config::Admin,
+    /// Tokens.
+    pub auth: config::Auth,
+    /// Logs and traces.
+    pub telemetry: config::Telemetry,
+    /// From the outbox to the broker.
+    pub relay: config::Relay,
+    /// What one account may ask.
+    pub limits: config::Limits,
+    /// Where other services are.
+    pub peers: Peers,
+}
+
+/// `[peers]`: addresses of other services.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// The service that evaluates agents' rights.
+    pub assignment: String,
+}
+
+impl Config {
+    /// The defaults.
+    pub const EMBEDDED: &str = include_str!("../config.toml");
+}
+
+impl ServiceConfig for Config {
+    fn database(&self) -> &config::Database {
+        &self.database
+    }
+    fn nats(&self) -> &config::Nats {
+        &self.nats
+    }
+    fn grpc(&self) -> &config::Grpc {
+        &self.grpc
+    }
+    fn admin(&self) -> &config::Admin {
+        &self.admin
+    }
+    fn auth(&self) -> &config::Auth {
+        &self.auth
+    }
+    fn telemetry(&self) -> &config::Telemetry {
+        &self.telemetry
+    }
+    fn relay(&self) -> &config::Relay {
+        &self.relay
+    }
+    fn limits(&self) -> &config::Limits {
+        &self.limits
+    }
+}

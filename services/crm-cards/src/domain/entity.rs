@@ -1,0 +1,121 @@
+//! Cards, contacts and orders.
+
+use chassis::id::AgentId;
+use chassis::stamp::Stamp;
+use time::OffsetDateTime;
+
+use super::ids::{CardId, ChatId, ContactId, OrderId, PipelineId, SourceId};
+use super::status::{Status, StatusKind};
+use super::words::words;
+
+words! {
+    /// Whether a card is a lead or a deal (D05).
+    pub enum CardKind {
+        /// Its contact is not saved as a buyer.
+        Lead = "lead",
+        /// Its contact is saved as a buyer.
+        Deal = "deal",
+    }
+}
+
+impl CardKind {
+    /// Returns the kind of a card by its contact: a deal when that is a buyer (D05).
+    pub const fn of(buyer: bool) -> Self {
+        if buyer { Self::Deal } else { Self::Lead }
+    }
+}
+
+/// A card in a pipeline.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// Id.
+    pub id: CardId,
+    /// Lead or deal.
+    pub kind: CardKind,
+    /// Title.
+    pub title: String,
+    /// The pipeline.
+    pub pipeline: PipelineId,
+    /// The status.
+    pub status: Status,
+    /// The source (F024, F025).
+    pub source: Option<SourceId>,
+    /// Payload of the deep link with which the client came (D30).
+    pub source_detail: String,
+    /// The contact.
+    pub contact: Option<ContactId>,
+    /// The chat it was created from (F030).
+    pub chat: Option<ChatId>,
+    /// The responsible agent.
+    pub responsible: Option<AgentId>,
+    /// Stamp of the responsible.
+    pub stamp: Stamp,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// When it was last changed.
+    pub updated_at: OffsetDateTime,
+}
+
+/// How a messenger knows a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Where the user id is unique, for example `telegram`.
+    pub scope: String,
+    /// The provider's user id.
+    pub user_id: String,
+    /// Name to show.
+    pub name: String,
+    /// Nick, or empty.
+    pub username: String,
+    /// Phone in E.164, or empty.
+    pub phone: String,
+    /// E-mail address, or empty.
+    pub email: String,
+    /// Language tag, or empty.
+    pub language: String,
+}
+
+impl Identity {
+    /// Returns what to call the person: the name, else what else is known.
+    pub fn display_name(&self) -> &str {
+        let known = [&self.name, &self.username, &self.email, &self.phone];
+        known
+            .into_iter()
+            .find(|text| !text.trim().is_empty())
+            .unwrap_or(&self.user_id)
+    }
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// Id.
+    pub id: ContactId,
+    /// Name to show.
+    pub name: String,
+    /// Saved as a buyer (F111).
+    pub buyer: bool,
+    /// The responsible agent.
+    pub responsible: Option<AgentId>,
+    /// Stamp of the responsible.
+    pub stamp: Stamp,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// Its identities, sorted.
+    pub identities: Vec<Identity>,
+}
+
+/// An order of a buyer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// Id.
+    pub id: OrderId,
+    /// Number in the account, from 1 without gaps.
+    pub number: i64,
+    /// The buyer.
+    pub contact: ContactId,
+    /// Kind of its status.
+    pub status: StatusKind,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+}

@@ -1,0 +1,55 @@
+//! Ids of this service's rows, and those of others that it refers to.
+
+use chassis::id::{AccountSlug, v5};
+use chassis::uuid_id;
+
+uuid_id!(
+    /// A connected line of a messenger, or a mailbox.
+    pub struct ChannelId
+);
+uuid_id!(
+    /// A person outside, as conversation knows them.
+    pub struct ClientId
+);
+uuid_id!(
+    /// The lasting thread between a client and a channel.
+    pub struct ChatId
+);
+uuid_id!(
+    /// One opened-to-closed episode of a chat.
+    pub struct ConversationId
+);
+uuid_id!(
+    /// A person in CRM.
+    pub struct ContactId
+);
+uuid_id!(
+    /// A lead or deal.
+    pub struct CardId
+);
+uuid_id!(
+    /// An order of a buyer.
+    pub struct OrderId
+);
+uuid_id!(
+    /// An ordered list of statuses.
+    pub struct PipelineId
+);
+uuid_id!(
+    /// A status of a pipeline.
+    pub struct StatusId
+);
+uuid_id!(
+    /// Where cards come from.
+    pub struct SourceId
+);
+
+/// Returns the id of the contact whose first identity this is.
+pub fn contact_of(account: &AccountSlug, scope: &str, user_id: &str) -> ContactId {
+    v5("contact", &[account.as_str(), scope, user_id]).into()
+}
+
+/// Returns the id of the card that a conversation's opening makes, if it makes one (X01).
+pub fn card_of(conversation: ConversationId) -> CardId {
+    v5("card", &[&conversation.to_string()]).into()
+}

@@ -1,0 +1,123 @@
+//! The consumer of events: one transaction a batch (architecture §3).
+
+mod parse;
+
+use chassis::access::{AccessCopy, AccessRecord};
+use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
+use chassis::id::{AccountSlug, AgentId};
+use chassis::outbox;
+use switchboard_proto::assignment::v1::{AgentAccessChanged, ChatAssigned};
+use switchboard_proto::conversation::v1::ConversationOpened;
+use time::OffsetDateTime;
+
+use crate::app::App;
+use crate::app::openings::{self, Opening};
+use crate::app::responsibles::{self, Assigned};
+use crate::error::SERVICE;
+use crate::store::parked;
+
+/// The events that this service wants.
+pub const FILTERS: &[EventFilter] = &[
+    EventFilter {
+        service: "conversation",
+        entity: "conversation",
+        event: "opened",
+    },
+    EventFilter {
+        service: "assignment",
+        entity: "chat",
+        event: "assigned",
+    },
+    EventFilter {
+        service: "assignment",
+        entity: "agent",
+        event: "access-changed",
+    },
+];
+
+/// Handles all events that this service wants.
+pub struct Events {
+    app: App,
+    access: AccessCopy,
+}
+
+impl Events {
+    /// Makes the handler over the use cases and the copy of access records.
+    pub const fn new(app: App, access: AccessCopy) -> Self {
+        Self { app, access }
+    }
+}
+
+/// A batch, sorted by kind. What is none of ours is left out.
+#[derive(Default)]
+struct Sorted {
+    opened: Vec<Opening>,
+    assigned: Vec<Assigned>,
+    access: Vec<(AccountSlug, AccessRecord)>,
+}
+
+impl Sorted {
+    fn of(batch: &[Delivery]) -> Result<Self, HandlerError> {
+        let mut sorted = Self::default();
+        for delivery in batch {
+            if delivery.is::<ConversationOpened>() {
+                sorted.opened.push(parse::opening(delivery)?);
+            } else if delivery.is::<ChatAssigned>() {
+                sorted.assigned.extend(parse::assigned(delivery)?);
+            } else if delivery.is::<AgentAccessChanged>() {
+                sorted.access.push(parse::access(delivery)?);
+            }
+        }
+        Ok(sorted)
+    }
+}
+
+#[tonic::async_trait]
+impl Handler for Events {
+    fn durable(&self) -> &'static str {
+        "crm-cards-events"
+    }
+
+    async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
+        let sorted = Sorted::of(batch)?;
+        let opened: Vec<_> = sorted
+            .opened
+            .iter()
+            .map(|opening| (opening.account.clone(), opening.conversation))
+            .collect();
+        let assigned: Vec<_> = sorted
+            .assigned
+            .iter()
+            .map(|one| (one.account.clone(), one.conversation))
+            .collect();
+        let agents: Vec<(AccountSlug, AgentId)> = sorted
+            .access
+            .iter()
+            .map(|(account, record)| (account.clone(), record.agent))
+            .collect();
+
+        let mut transaction = self.app.pool.begin().await?;
+        parked::lock(&mut transaction, &opened, &assigned).await?;
+        let mut outcome = openings::handle(&mut transaction, sorted.opened, now).await?;
+        let taken = responsibles::handle(&mut transaction, sorted.assigned, now).await?;
+        outcome.events.extend(taken);
+        if !sorted.access.is_empty() {
+            AccessCopy::apply(&mut transaction, &sorted.access).await?;
+        }
+        let wake = !outcome.events.is_empty();
+        outbox::write(&mut transaction, SERVICE, outcome.events, now).await?;
+        transaction.commit().await?;
+
+        if wake {
+            self.app.waker.wake();
+        }
+        self.access.invalidate(&agents).await;
+        for rule in outcome.rules {
+            metrics::counter!("crm_decisions_total", "rule" => rule.as_str()).increment(1);
+            if rule.creates_card() {
+                metrics::counter!("crm_cards_created_total", "by" => "rule").increment(1);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,311 @@
+//! The gRPC service: parse, call a use case, answer.
+
+mod parse;
+
+use chassis::auth::Caller;
+use chassis::clock;
+use chassis::grpc::{Parse, page_token};
+use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService;
+use switchboard_proto::crm_cards::v1::*;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::app::{self, App};
+use crate::error::SERVICE;
+use crate::store::decisions::About;
+use crate::wire;
+use parse::{Cursor, NameCursor};
+
+const PARSE: Parse = Parse::new(SERVICE);
+
+/// Answers `switchboard.crm_cards.v1.CrmCardsService`.
+#[derive(Clone)]
+pub struct Handlers {
+    app: App,
+}
+
+impl Handlers {
+    /// Makes the handlers over the use cases.
+    pub const fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+type Answer<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl CrmCardsService for Handlers {
+    async fn create_pipeline(
+        &self,
+        request: Request<CreatePipelineRequest>,
+    ) -> Answer<CreatePipelineResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = parse::request_key("CreatePipeline", &request.request_id, &request)?;
+        let name = PARSE.text("name", &request.name, 100)?.to_owned();
+        let statuses = parse::statuses(&request.statuses)?;
+        let answer =
+            app::pipelines::create(&self.app, &caller, &key, name, statuses, clock::now()).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_pipelines(
+        &self,
+        request: Request<ListPipelinesRequest>,
+    ) -> Answer<ListPipelinesResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let after = parse::cursor(&request.page_token)?.map(|cursor| (cursor.time, cursor.id));
+        let page = app::pipelines::list(&self.app, &caller, after, size).await?;
+        let last = page
+            .rows
+            .last()
+            .map(|(pipeline, time)| Cursor::new(*time, pipeline.id));
+        Ok(Response::new(ListPipelinesResponse {
+            pipelines: page
+                .rows
+                .iter()
+                .map(|(pipeline, _)| wire::pipeline(pipeline))
+                .collect(),
+            next_page_token: parse::next(page.more, last),
+        }))
+    }
+
+    async fn create_source(
+        &self,
+        request: Request<CreateSourceRequest>,
+    ) -> Answer<CreateSourceResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = parse::request_key("CreateSource", &request.request_id, &request)?;
+        let name = PARSE.text("name", &request.name, 100)?.to_owned();
+        let answer =
+            app::pipelines::create_source(&self.app, &caller, &key, name, clock::now()).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_sources(
+        &self,
+        request: Request<ListSourcesRequest>,
+    ) -> Answer<ListSourcesResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let after: Option<NameCursor> = PARSE.page_token(&request.page_token)?;
+        let after = after.map(|cursor| cursor.name).unwrap_or_default();
+        let after = PARSE
+            .text_opt("page_token", &after, 100)?
+            .unwrap_or_default();
+        let page = app::pipelines::list_sources(&self.app, &caller, after, size).await?;
+        let last = page.rows.last().filter(|_| page.more);
+        let next_page_token = last.map(|(_, name)| page_token(&NameCursor { name: name.clone() }));
+        Ok(Response::new(ListSourcesResponse {
+            next_page_token: next_page_token.unwrap_or_default(),
+            sources: page
+                .rows
+                .into_iter()
+                .map(|(id, name)| Source {
+                    source_id: id.to_string(),
+                    name,
+                })
+                .collect(),
+        }))
+    }
+
+    async fn set_pipeline_connection(
+        &self,
+        request: Request<SetPipelineConnectionRequest>,
+    ) -> Answer<SetPipelineConnectionResponse> {
+        let caller = Caller::of(&request)?;
+        let connection = request.into_inner().connection.unwrap_or_default();
+        let channel = PARSE.id("connection.channel_id", &connection.channel_id)?;
+        let wanted = parse::connection(&connection)?;
+        let rule =
+            app::pipeline_connection::set(&self.app, &caller, channel, &wanted, clock::now())
+                .await?;
+        let connection = Some(wire::connection(channel, &rule));
+        Ok(Response::new(SetPipelineConnectionResponse { connection }))
+    }
+
+    async fn get_pipeline_connection(
+        &self,
+        request: Request<GetPipelineConnectionRequest>,
+    ) -> Answer<GetPipelineConnectionResponse> {
+        let caller = Caller::of(&request)?;
+        let channel = PARSE.id("channel_id", &request.get_ref().channel_id)?;
+        let rule = app::pipeline_connection::get(&self.app, &caller, channel).await?;
+        let connection = Some(wire::connection(channel, &rule));
+        Ok(Response::new(GetPipelineConnectionResponse { connection }))
+    }
+
+    async fn create_card(&self, request: Request<CreateCardRequest>) -> Answer<CreateCardResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = parse::request_key("CreateCard", &request.request_id, &request)?;
+        let wanted = app::create_card::Wanted {
+            title: PARSE
+                .text_opt("title", &request.title, 500)?
+                .map(str::to_owned),
+            pipeline: PARSE.id_opt("pipeline_id", &request.pipeline_id)?,
+            chat: PARSE.id_opt("chat_id", &request.chat_id)?,
+            source: PARSE.id_opt("source_id", &request.source_id)?,
+            responsible: PARSE.id_opt("responsible_agent_id", &request.responsible_agent_id)?,
+        };
+        let answer =
+            app::create_card::create(&self.app, &caller, &key, wanted, clock::now()).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn get_card(&self, request: Request<GetCardRequest>) -> Answer<GetCardResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("card_id", &request.get_ref().card_id)?;
+        let card = app::list_cards::get(&self.app, &caller, id).await?;
+        Ok(Response::new(GetCardResponse {
+            card: Some(wire::card(&card)),
+        }))
+    }
+
+    async fn list_cards(&self, request: Request<ListCardsRequest>) -> Answer<ListCardsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let before = parse::before(&request.page_token)?;
+        let wanted = app::list_cards::Wanted {
+            chat: PARSE.id_opt("chat_id", &request.chat_id)?,
+            pipeline: PARSE.id_opt("pipeline_id", &request.pipeline_id)?,
+            kinds: parse::kinds(&request.status_kinds)?,
+        };
+        let page = app::list_cards::list(&self.app, &caller, &wanted, before, size).await?;
+        let last = page
+            .rows
+            .last()
+            .map(|card| Cursor::new(card.created_at, card.id));
+        Ok(Response::new(ListCardsResponse {
+            cards: page.rows.iter().map(wire::card).collect(),
+            next_page_token: parse::next(page.more, last),
+        }))
+    }
+
+    async fn move_card(&self, request: Request<MoveCardRequest>) -> Answer<MoveCardResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("card_id", &request.get_ref().card_id)?;
+        let status = PARSE.id("status_id", &request.get_ref().status_id)?;
+        let card = app::move_card::move_to(&self.app, &caller, id, status, clock::now()).await?;
+        Ok(Response::new(MoveCardResponse {
+            card: Some(wire::card(&card)),
+        }))
+    }
+
+    async fn get_contact(&self, request: Request<GetContactRequest>) -> Answer<GetContactResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("contact_id", &request.get_ref().contact_id)?;
+        let contact = app::contacts::get(&self.app, &caller, id).await?;
+        Ok(Response::new(GetContactResponse {
+            contact: Some(wire::contact(&contact)),
+        }))
+    }
+
+    async fn list_contacts(
+        &self,
+        request: Request<ListContactsRequest>,
+    ) -> Answer<ListContactsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let before = parse::before(&request.page_token)?;
+        let page = app::contacts::list(&self.app, &caller, before, size).await?;
+        let last = page
+            .rows
+            .last()
+            .map(|contact| Cursor::new(contact.created_at, contact.id));
+        Ok(Response::new(ListContactsResponse {
+            contacts: page.rows.iter().map(wire::contact).collect(),
+            next_page_token: parse::next(page.more, last),
+        }))
+    }
+
+    async fn save_buyer(&self, request: Request<SaveBuyerRequest>) -> Answer<SaveBuyerResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("contact_id", &request.get_ref().contact_id)?;
+        let contact = app::save_buyer::save(&self.app, &caller, id, clock::now()).await?;
+        Ok(Response::new(SaveBuyerResponse {
+            contact: Some(wire::contact(&contact)),
+        }))
+    }
+
+    async fn create_order(
+        &self,
+        request: Request<CreateOrderRequest>,
+    ) -> Answer<CreateOrderResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = parse::request_key("CreateOrder", &request.request_id, &request)?;
+        let contact = PARSE.id("contact_id", &request.contact_id)?;
+        let answer = app::orders::create(&self.app, &caller, &key, contact, clock::now()).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn move_order(&self, request: Request<MoveOrderRequest>) -> Answer<MoveOrderResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("order_id", &request.get_ref().order_id)?;
+        let status = parse::kind("status", request.get_ref().status)?;
+        let order = app::orders::move_to(&self.app, &caller, id, status, clock::now()).await?;
+        Ok(Response::new(MoveOrderResponse {
+            order: Some(wire::order(&order)),
+        }))
+    }
+
+    async fn get_chat_connections(
+        &self,
+        request: Request<GetChatConnectionsRequest>,
+    ) -> Answer<GetChatConnectionsResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("chat_id", &request.get_ref().chat_id)?;
+        let found = app::chat_connections::get(&self.app, &caller, id).await?;
+        Ok(Response::new(GetChatConnectionsResponse {
+            contact: found.contact.as_ref().map(wire::contact),
+            cards: found.cards.iter().map(wire::card).collect(),
+            orders: found.orders.iter().map(wire::order).collect(),
+        }))
+    }
+
+    async fn explain_card(
+        &self,
+        request: Request<ExplainCardRequest>,
+    ) -> Answer<ExplainCardResponse> {
+        use explain_card_request::About as Asked;
+        let caller = Caller::of(&request)?;
+        let about = match &request.get_ref().about {
+            Some(Asked::ConversationId(id)) => {
+                About::Conversation(PARSE.id::<Uuid>("conversation_id", id)?.into())
+            }
+            Some(Asked::CardId(id)) => About::Card(PARSE.id::<Uuid>("card_id", id)?.into()),
+            None => return Err(PARSE.refuse("about", "is required")),
+        };
+        let decided = app::decisions::explain(&self.app, &caller, about).await?;
+        Ok(Response::new(ExplainCardResponse {
+            decision: Some(wire::decision(&decided)),
+        }))
+    }
+
+    async fn list_decisions(
+        &self,
+        request: Request<ListDecisionsRequest>,
+    ) -> Answer<ListDecisionsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let before = parse::before(&request.page_token)?;
+        let chat = PARSE.id_opt("chat_id", &request.chat_id)?;
+        let page = app::decisions::list(&self.app, &caller, chat, before, size).await?;
+        let last = page
+            .rows
+            .last()
+            .map(|decided| Cursor::new(decided.decided_at, decided.conversation));
+        Ok(Response::new(ListDecisionsResponse {
+            decisions: page.rows.iter().map(wire::decision).collect(),
+            next_page_token: parse::next(page.more, last),
+        }))
+    }
+}

@@ -1,0 +1,60 @@
+//! crm-cards: pipelines, cards, contacts and orders, and the pipeline connection that makes cards from opened
+//! conversations. Every decision is kept with its facts and the rule that took it.
+
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod grpc;
+pub mod store;
+pub mod wire;
+
+mod sweep;
+
+use std::sync::Arc;
+
+use chassis::access::{AccessCopy, FromAssignment};
+use chassis::nats::Declared;
+use chassis::run::Service;
+use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsServiceServer;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::events::Events;
+use crate::grpc::Handlers;
+
+/// Runs the service until it is asked to stop.
+pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
+    let pool = service.database(&store::MIGRATOR).await?;
+    service.nats().await?;
+    service
+        .declare(&[Declared::Events, Declared::DeadLetters])
+        .await?;
+    let waker = service.relay(&pool)?;
+
+    let assignment = chassis::client::channel(&config.peers.assignment)?;
+    let fetch = FromAssignment::new(assignment, service.internal());
+    let access = AccessCopy::new(pool.clone(), Arc::new(fetch));
+    let app = App {
+        pool: pool.clone(),
+        waker,
+    };
+
+    service.consume_events(
+        Arc::new(Events::new(app.clone(), access.clone())),
+        events::FILTERS,
+    )?;
+    sweep::spawn(&service.lifecycle, pool);
+    service
+        .grpc()
+        .add(CrmCardsServiceServer::new(Handlers::new(app)))
+        .serve(Arc::new(access))
+        .await?;
+    service.finish().await
+}
+
+/// Applies the migrations.
+pub async fn migrate(config: Config) -> anyhow::Result<()> {
+    chassis::run::migrate_database(&config.database, &store::MIGRATOR).await
+}

@@ -1,0 +1,12 @@
+//! The process of the service; see the library.
+
+use crm_cards::config::Config;
+
+fn main() -> std::process::ExitCode {
+    chassis::run::main(
+        "crm-cards",
+        Config::EMBEDDED,
+        crm_cards::serve,
+        crm_cards::migrate,
+    )
+}
