@@ -1,6 +1,7 @@
 //! The harness of Switchboard's end-to-end tests: private servers, the four service processes, tokens, and
 //! local stand-ins for the providers. Nothing here depends on the services' crates: what is tested is what is shipped.
 
+pub mod bench;
 pub mod events;
 pub mod servers;
 pub mod services;

@@ -1,0 +1,134 @@
+//! The load generator behind `scripts/bench`: signed webhooks at a fixed rate or flat out, what came of them, what it
+//! cost, and the floor of the same machine in the same run.
+
+mod answers;
+mod floor;
+mod load;
+mod processes;
+mod report;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::services::Kind;
+use crate::world::{Plan, World, WorldOptions};
+
+pub use report::Report;
+
+/// What is driven.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(
+    about = "Drives signed webhooks through the whole system and prints what it did and cost"
+)]
+pub struct Options {
+    /// Webhooks a second; 0 drives flat out.
+    #[arg(long, default_value_t = 1_000)]
+    pub rate: u32,
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 30)]
+    pub seconds: u64,
+    /// Seconds of the same load beforehand that are not counted.
+    #[arg(long, default_value_t = 5)]
+    pub warm_up: u64,
+    /// One message in this many opens a new chat.
+    #[arg(long, default_value_t = 10)]
+    pub new_chat_every: u32,
+    /// Connections that webhooks come by (Telegram's default is 40).
+    #[arg(long, default_value_t = 40)]
+    pub connections: usize,
+    /// Answers of agents a second, beside the webhooks.
+    #[arg(long, default_value_t = 0)]
+    pub answers: u32,
+    /// Print one JSON object instead of a table.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Starts a private system, drives it, measures the floor, and stops everything.
+pub async fn run(options: Options) -> anyhow::Result<Report> {
+    let unlimited = |kind, key: &str| {
+        (
+            Some(kind),
+            format!("SWITCHBOARD_{key}"),
+            "1000000".to_owned(),
+        )
+    };
+    let gateway = Kind::ChannelGateway;
+    let world = World::start_with(WorldOptions {
+        synced: true,
+        environment: vec![
+            unlimited(gateway, "WEBHOOK__REQUESTS_PER_SECOND_PER_ACCOUNT"),
+            unlimited(gateway, "WEBHOOK__BURST"),
+            // The provider's own limits are not what is measured here.
+            unlimited(gateway, "TELEGRAM__MESSAGES_PER_SECOND"),
+            unlimited(gateway, "TELEGRAM__MESSAGES_PER_SECOND_PER_CHAT"),
+            unlimited(
+                Kind::Conversation,
+                "LIMITS__REQUESTS_PER_SECOND_PER_ACCOUNT",
+            ),
+            unlimited(Kind::Conversation, "LIMITS__BURST"),
+        ],
+    })
+    .await?;
+    let mut world = world;
+    let account = Arc::new(
+        world
+            .account(Plan {
+                agents: 8,
+                ..Plan::default()
+            })
+            .await?,
+    );
+    let (url, secret) = world
+        .telegram
+        .webhook(&account.bot_token)
+        .context("a registered webhook")?;
+    let watcher = watch::Watcher::start(&world.nats.url(), &account.slug).await?;
+    let sent = Arc::new(load::Sent::default());
+    let target = load::Target {
+        url,
+        secret,
+        connections: options.connections,
+        new_chat_every: options.new_chat_every,
+    };
+    if options.warm_up > 0 {
+        load::drive(
+            &target,
+            &sent,
+            options.rate,
+            Duration::from_secs(options.warm_up),
+        )
+        .await?;
+    }
+    watcher.forget_latencies(sent.count());
+    sent.forget_latencies();
+    let before = processes::Usage::of(&mut world)?;
+    let answers = answers::Answers::start(
+        &account,
+        options.answers,
+        Duration::from_secs(options.seconds),
+    );
+    let driven = load::drive(
+        &target,
+        &sent,
+        options.rate,
+        Duration::from_secs(options.seconds),
+    )
+    .await?;
+    let stored = watcher.until_all(&sent, driven).await?;
+    let answers = answers.finish(&world, &account).await?;
+    let usage = processes::Usage::of(&mut world)?.since(&before);
+    let floor = floor::measure(&world.nats.url(), &world.postgres.url(), driven.accepted).await?;
+    Ok(Report {
+        options,
+        driven,
+        webhook: sent.latencies(),
+        stored,
+        answers,
+        usage,
+        floor,
+    })
+}
