@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, ErrorCode, publish::PublishAck};
@@ -27,6 +28,9 @@ const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
 
 /// How long a request to the broker's API may take.
 const API_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often the declaration of a stream is tried again, where the broker is not ready for it: half a minute.
+const DECLARED_AGAIN: usize = 20;
 
 /// How long a reconnect waits at most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
@@ -301,9 +305,18 @@ fn bounded(config: &config::Nats) -> StreamConfig {
 }
 
 async fn declare_one(nats: &Nats, config: StreamConfig) -> Result<(), NatsError> {
-    let stream = config.name.clone();
-    let declared = nats.jetstream.create_or_update_stream(config).await;
-    declared.map(drop).map_err(|error| NatsError::Stream { stream, error: error.to_string() })
+    let mut attempt = 0;
+    loop {
+        let Err(error) = nats.jetstream.create_or_update_stream(config.clone()).await else { return Ok(()) };
+        attempt += 1;
+        // A server that has just started, or a cluster without a leader, answers soon.
+        let soon = matches!(error.kind(), CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable);
+        if !soon || attempt > DECLARED_AGAIN {
+            return Err(NatsError::Stream { stream: config.name, error: error.to_string() });
+        }
+        tracing::warn!(stream = config.name, %error, "declaring a stream again");
+        tokio::time::sleep(pause(attempt)).await;
+    }
 }
 
 fn signed(bytes: u64) -> i64 {

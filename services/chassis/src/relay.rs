@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::config::{self, RelayMode};
+use crate::inbox;
 use crate::lifecycle::Lifecycle;
 use crate::nats::{self, Nats, PublishError, Streams};
 use crate::outbox::{StoredEvent, StoredEvents};
@@ -98,8 +99,10 @@ impl Relay {
         Self { pool, nats, streams, config, waker }
     }
 
-    /// Runs the relay as a task of the service and returns its waker.
+    /// Runs the relay as a task of the service and returns its waker; beside it the purge of the inbox, which lives
+    /// in the same database.
     pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, nats: Nats, streams: Streams, config: config::Relay) -> Waker {
+        inbox::spawn_purge(lifecycle, pool.clone());
         let waker = Waker::new();
         let relay = Self::new(pool, nats, streams, config, waker.clone());
         let stop = lifecycle.stop_token();
