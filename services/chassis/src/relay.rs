@@ -180,13 +180,12 @@ impl Relay {
             return Ok(Round::Locked);
         }
         let most = self.config.batch.clamp(1, crate::outbox::ROW);
-        let rows = oldest(&mut transaction, most).await?;
+        let (rows, full) = oldest(&mut transaction, most).await?;
         report_age(rows.first().map(|row| row.created_at));
         if rows.is_empty() {
             transaction.rollback().await?;
             return Ok(Round::Published { events: 0, full: false });
         }
-        let full = rows.iter().map(|row| row.events.len()).sum::<usize>() >= most;
         let (acknowledged, failure) =
             publish::publish_all(&self.nats, &self.streams, self.config.mode, most, &rows).await;
         if acknowledged > 0 {
@@ -216,30 +215,32 @@ pub(crate) struct Row {
     events: Vec<StoredEvent>,
 }
 
-/// Reads the oldest rows that hold about `most` events, one row at least.
-async fn oldest(connection: &mut PgConnection, most: usize) -> Result<Vec<Row>, RelayError> {
+/// Reads the oldest rows that hold at most `most` events, one row at least; tells whether more are waiting.
+async fn oldest(connection: &mut PgConnection, most: usize) -> Result<(Vec<Row>, bool), RelayError> {
     let most = i64::try_from(most).unwrap_or(ROWS);
     let rows = sqlx::query!(
-        r#"select id as "id!", created_at as "created_at!", events as "events!"
+        r#"select id as "id!", created_at as "created_at!", events as "events!", looked_at as "looked_at!"
            from (
-               select id, created_at, events,
-                      sum(event_count) over (order by id) - event_count as before
+               select id, created_at, event_count, events,
+                      sum(event_count) over (order by id) as upto,
+                      count(*) over () as looked_at
                from (select * from chassis.outbox order by id limit $1) as oldest
            ) as counted
-           where before < $2
+           where upto <= $2 or upto = event_count
            order by id"#,
-        most.min(ROWS),
+        // One more than can be taken, to see whether there is more.
+        most.min(ROWS) + 1,
         most,
     )
     .fetch_all(connection)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            let decoded = StoredEvents::decode(row.events.as_slice())
-                .map_err(|error| RelayError::Unreadable { id: row.id, error: error.to_string() })?;
-            Ok(Row { id: row.id, created_at: row.created_at, events: decoded.events })
-        })
-        .collect()
+    let more = rows.first().is_some_and(|first| first.looked_at > i64::try_from(rows.len()).unwrap_or(0));
+    let rows = rows.into_iter().map(|row| {
+        let decoded = StoredEvents::decode(row.events.as_slice())
+            .map_err(|error| RelayError::Unreadable { id: row.id, error: error.to_string() })?;
+        Ok(Row { id: row.id, created_at: row.created_at, events: decoded.events })
+    });
+    Ok((rows.collect::<Result<_, RelayError>>()?, more))
 }
 
 /// Deletes the first `acknowledged` events: whole rows, and the beginning of the row where it stopped.

@@ -8,6 +8,7 @@ use chassis::clock;
 use chassis::config::{self, RelayMode};
 use chassis::envelope::Envelope;
 use chassis::id;
+use chassis::nats::PublishError;
 use chassis::outbox::{self, Relay, Waker};
 use chassis::relay::{RelayError, Round};
 use prost::Message as _;
@@ -119,6 +120,26 @@ async fn a_relay_killed_between_publish_and_commit_doubles_nothing() {
 }
 
 #[tokio::test]
+async fn the_broker_takes_batches_and_refuses_one_that_repeats_an_event() {
+    let world = World::new().await;
+    world.write("chat-a", 0..20).await;
+    relay(&world, RelayMode::Batched).round().await.unwrap();
+    let stored = world.stored(&world.streams.events()).await;
+    let batch = stored[0].headers.get("Nats-Batch-Id").unwrap();
+    assert!(stored.iter().all(|message| message.headers.get("Nats-Batch-Id") == Some(batch)));
+    // What the relay falls back on one event after the other.
+    let mut headers = stored[7].headers.clone();
+    headers.insert("Nats-Batch-Id", "another");
+    headers.insert("Nats-Batch-Sequence", "1");
+    headers.insert("Nats-Batch-Commit", "1");
+    let subject = stored[7].subject.to_string();
+    let repeated =
+        chassis::nats::publish(&world.nats, subject, headers, "x".into(), Duration::from_secs(5)).await;
+    assert!(matches!(repeated, Err(PublishError::Refused { code: 10201, .. })), "{repeated:?}");
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn a_transaction_of_many_events_takes_rows_of_a_thousand_and_stays_in_order() {
     let world = World::new().await;
     world.write("chat-a", 0..2_345).await;
@@ -205,7 +226,7 @@ async fn a_full_stream_refuses_and_nothing_is_dropped() {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(refused, RelayError::Publish(chassis::nats::PublishError::Full(_))), "{refused}");
+        assert!(matches!(refused, RelayError::Publish(PublishError::Full(_))), "{refused}");
         let stored = published(&world).await;
         assert!(!stored.is_empty());
         assert_eq!(left(&world).await, 400 - i64::try_from(stored.len()).unwrap(), "{mode:?}");
