@@ -1,0 +1,151 @@
+//! Events in any order, any number of times.
+
+use chassis::consumer::Delivery;
+use switchboard_proto::assignment::v1 as pb;
+
+use crate::world::{Talk, World};
+
+fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
+    if items.len() <= 1 {
+        return vec![items.to_vec()];
+    }
+    let mut all = Vec::new();
+    for place in 0..items.len() {
+        let mut rest = items.to_vec();
+        let first = rest.remove(place);
+        for mut tail in permutations(&rest) {
+            tail.insert(0, first.clone());
+            all.push(tail);
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn repeats_change_nothing() {
+    let world = World::new().await;
+    let (anna, boris) = (world.agent("Anna").await, world.agent("Boris").await);
+    world.policy(&[anna, boris], true).await;
+    let talks: Vec<Talk> = (1..=6).map(|n| Talk::new(&world, n)).collect();
+    let mut batch: Vec<Delivery> = Vec::new();
+    for talk in &talks {
+        batch.extend([talk.opened(), talk.decided()]);
+    }
+    batch.extend([
+        talks[0].closed(2),
+        talks[1].closed(2),
+        talks[1].continued(3),
+    ]);
+    world.handle(&batch).await;
+    let once = world.everything().await;
+    for _ in 0..5 {
+        world.handle(&batch).await;
+        for delivery in &batch {
+            world.handle(std::slice::from_ref(delivery)).await;
+        }
+    }
+    assert_eq!(world.everything().await, once);
+    world.loads_are_true().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_order_ends_in_the_same_state() {
+    let world = World::new().await;
+    let anna = world.agent("Anna").await;
+    world.policy(&[anna], false).await;
+    let first = Talk::new(&world, 1);
+    let kinds = [
+        first.opened(),
+        first.decided(),
+        first.closed(2),
+        first.continued(3),
+    ];
+    for (n, order) in permutations(&[0, 1, 2, 3]).into_iter().enumerate() {
+        let talk = Talk::new(&world, 100 + i64::try_from(n).unwrap());
+        let events = [
+            talk.opened(),
+            talk.decided(),
+            talk.closed(2),
+            talk.continued(3),
+        ];
+        assert_eq!(events.len(), kinds.len());
+        for place in &order {
+            world.handle(std::slice::from_ref(&events[*place])).await;
+        }
+        assert_eq!(world.responsible(&talk).await, Some(anna), "{order:?}");
+        world.loads_are_true().await;
+    }
+    assert_eq!(world.load(anna).await, 24);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_before_opened_leaks_no_load() {
+    let world = World::new().await;
+    let anna = world.agent("Anna").await;
+    world.policy(&[anna], false).await;
+    let talk = Talk::new(&world, 1);
+    world.handle(&[talk.closed(2)]).await;
+    world.handle(&[talk.decided()]).await;
+    world.handle(&[talk.opened()]).await;
+    assert_eq!(world.responsible(&talk).await, None);
+    assert_eq!(world.load(anna).await, 0);
+    assert_eq!(world.explain(&talk).await, []);
+    // The next conversation is heard of before the one before is over: the highest number wins.
+    let (second, third) = (talk.next(2), talk.next(3));
+    world.handle(&[third.decided()]).await;
+    world
+        .handle(&[second.opened(), second.decided(), second.closed(2)])
+        .await;
+    assert_eq!(world.assignment(&talk).await.number, 3);
+    assert_eq!(world.load(anna).await, 1);
+    world.handle(&[third.closed(2), third.opened()]).await;
+    assert_eq!(world.load(anna).await, 0);
+    world.loads_are_true().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_opening_resets_the_chat_and_the_previous_responsible_gets_it_back_if_available() {
+    let world = World::new().await;
+    let (anna, boris) = (world.agent("Anna").await, world.agent("Boris").await);
+    world.policy(&[boris], true).await;
+    let first = Talk::new(&world, 1);
+    world.handle(&[first.opened()]).await;
+    world.claim(anna, &first).await.unwrap();
+    world.handle(&[first.decided()]).await;
+    assert_eq!(
+        world.responsible(&first).await,
+        Some(anna),
+        "a person was faster than the rules"
+    );
+    let second = first.next(2);
+    world.handle(&[first.closed(2), second.opened()]).await;
+    let reset = world.assignment(&second).await;
+    assert_eq!((reset.agent_id.as_str(), reset.number), ("", 2));
+    assert_eq!(reset.stamp.unwrap().time.unwrap().seconds, 0);
+    world.handle(&[second.decided()]).await;
+    let kept = world.assignment(&second).await;
+    assert_eq!(kept.agent_id, anna.to_string());
+    let stamp = kept.stamp.unwrap();
+    assert_eq!(stamp.time, Some(chassis::grpc::timestamp(second.time)));
+    assert_eq!(stamp.event_id, second.opened().envelope.id.to_string());
+    // B05: away, she does not get it; the distribution does.
+    world.presence(anna, pb::Presence::Away).await;
+    let third = second.next(3);
+    world
+        .handle(&[second.closed(2), third.opened(), third.decided()])
+        .await;
+    assert_eq!(world.responsible(&third).await, Some(boris));
+    let choice = world.explain(&third).await.remove(0);
+    assert_eq!(choice.rule, i32::from(pb::AssignmentRule::Distribution));
+    let seen: Vec<_> = choice
+        .candidates
+        .iter()
+        .map(|c| (c.agent_id.clone(), c.left_out.clone()))
+        .collect();
+    let expected = [
+        (anna.to_string(), "NOT_ONLINE".to_owned()),
+        (boris.to_string(), String::new()),
+    ];
+    assert_eq!(seen, expected);
+    world.loads_are_true().await;
+}
