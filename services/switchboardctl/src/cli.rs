@@ -9,16 +9,16 @@ use crate::demo::DemoVerb;
 use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
-    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, card::CardVerb, channel::ChannelVerb,
-    chat::ChatVerb, connection::ConnectionVerb, contact::ContactVerb, deadletter::DeadLetterVerb,
-    decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, order::OrderVerb,
-    pipeline::PipelineVerb, source::SourceVerb,
+    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, card::CardVerb,
+    channel::ChannelVerb, chat::ChatVerb, connection::ConnectionVerb, contact::ContactVerb,
+    deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
+    events::EventsVerb, order::OrderVerb, pipeline::PipelineVerb, source::SourceVerb,
 };
 
 /// The command line of Switchboard.
 ///
-/// Where the services are and who you are comes from options, from SWITCHBOARD_CTL_* variables, or from a context
-/// file (--context-file or SWITCHBOARD_CTL_CONTEXT), in this order.
+/// Where the services are and who you are comes from options, from variables of the environment, or from a context file
+/// (--context-file), in this order; the help of each option names its variable.
 #[derive(Parser)]
 #[command(name = "switchboardctl", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
@@ -34,53 +34,128 @@ pub(crate) struct Cli {
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Globals {
     /// TOML file with addresses, account and key
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CONTEXT", value_name = "FILE", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_CONTEXT",
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
     pub context_file: Option<PathBuf>,
     /// The account to work in
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_ACCOUNT", value_name = "SLUG", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_ACCOUNT",
+        value_name = "SLUG",
+        help_heading = "Connection"
+    )]
     pub account: Option<String>,
     /// Act as this agent (name or id); needs a signing key
-    #[arg(long = "as", global = true, env = "SWITCHBOARD_CTL_AS", value_name = "AGENT", help_heading = "Connection")]
+    #[arg(
+        long = "as",
+        global = true,
+        env = "SWITCHBOARD_CTL_AS",
+        value_name = "AGENT",
+        help_heading = "Connection"
+    )]
     pub acting: Option<String>,
     /// A token to send with every call
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_TOKEN", hide_env_values = true, hide_short_help = true,
-          value_name = "JWT", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_TOKEN",
+        hide_env_values = true,
+        hide_short_help = true,
+        value_name = "JWT",
+        help_heading = "Connection"
+    )]
     pub token: Option<String>,
     /// A file with that token
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_TOKEN_FILE", hide_short_help = true, value_name = "FILE",
-          conflicts_with = "token", help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_TOKEN_FILE",
+        hide_short_help = true,
+        value_name = "FILE",
+        conflicts_with = "token",
+        help_heading = "Connection"
+    )]
     pub token_file: Option<PathBuf>,
     /// The signing key (PEM) that tokens are made with
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_KEY", hide_short_help = true, value_name = "FILE",
-          help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_KEY",
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
     pub key: Option<PathBuf>,
     /// Address of the service assignment
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_ASSIGNMENT", hide_short_help = true, value_name = "URL",
-          help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_ASSIGNMENT",
+        hide_short_help = true,
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
     pub assignment: Option<String>,
     /// Address of the service conversation
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CONVERSATION", hide_short_help = true, value_name = "URL",
-          help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_CONVERSATION",
+        hide_short_help = true,
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
     pub conversation: Option<String>,
     /// Address of the service crm-cards
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CRM_CARDS", hide_short_help = true, value_name = "URL",
-          help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_CRM_CARDS",
+        hide_short_help = true,
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
     pub crm_cards: Option<String>,
     /// Address of the service channel-gateway
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_CHANNEL_GATEWAY", hide_short_help = true, value_name = "URL",
-          help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_CHANNEL_GATEWAY",
+        hide_short_help = true,
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
     pub channel_gateway: Option<String>,
     /// Address of NATS
-    #[arg(long, global = true, env = "SWITCHBOARD_CTL_NATS", hide_short_help = true, value_name = "URL",
-          help_heading = "Connection")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_NATS",
+        hide_short_help = true,
+        value_name = "URL",
+        help_heading = "Connection"
+    )]
     pub nats: Option<String>,
     /// How long a call may take, in seconds
     #[arg(long, global = true, env = "SWITCHBOARD_CTL_TIMEOUT", hide_short_help = true, value_name = "SECONDS",
           default_value = "10", value_parser = seconds, help_heading = "Connection")]
     pub timeout: Duration,
     /// How answers are printed
-    #[arg(long, short, global = true, env = "SWITCHBOARD_CTL_OUTPUT", value_enum, default_value = "table",
-          help_heading = "Output")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "SWITCHBOARD_CTL_OUTPUT",
+        value_enum,
+        default_value = "table",
+        help_heading = "Output"
+    )]
     pub output: Format,
     /// Exit with 3 when a list is empty
     #[arg(long, global = true, help_heading = "Output")]
@@ -157,7 +232,9 @@ pub(crate) enum Noun {
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
-    let value: f64 = text.parse().map_err(|_| String::from("a number of seconds, for example 10 or 0.5"))?;
+    let value: f64 = text
+        .parse()
+        .map_err(|_| String::from("a number of seconds, for example 10 or 0.5"))?;
     Duration::try_from_secs_f64(value)
         .ok()
         .filter(|duration| !duration.is_zero())
@@ -198,12 +275,21 @@ mod tests {
             ("chat send", false),
             ("agent presence olena online", true),
             ("agent presence olena dancing", false),
-            ("connection set c --mode repeat --scope client", true),
-            ("connection set c --mode sometimes", false),
+            (
+                "connection set 0197e7a4-0000-7000-8000-000000000000 --mode repeat --scope client",
+                true,
+            ),
+            (
+                "connection set 0197e7a4-0000-7000-8000-000000000000 --mode sometimes",
+                false,
+            ),
             ("deadletter replay --service conversation 4 5", true),
             ("deadletter replay --service conversation", false),
             ("deadletter replay 4", false),
-            ("token --scope chats:* --agent 0197e7a4-0000-7000-8000-000000000000 --service x", false),
+            (
+                "token --scope chats:* --agent 0197e7a4-0000-7000-8000-000000000000 --service x",
+                false,
+            ),
             ("token --internal --ops", false),
             ("--timeout 0 chat list", false),
             ("events watch --count 3 --from-start", true),

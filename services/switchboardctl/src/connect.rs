@@ -10,7 +10,6 @@ use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::Chan
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
 use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
-use time::OffsetDateTime;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
@@ -31,13 +30,16 @@ pub(crate) struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().insert("authorization", self.0.clone());
+        request
+            .metadata_mut()
+            .insert("authorization", self.0.clone());
         Ok(request)
     }
 }
 
 /// The services by name, as in their options.
-pub(crate) const SERVICES: [&str; 4] = ["assignment", "conversation", "crm-cards", "channel-gateway"];
+pub(crate) const SERVICES: [&str; 4] =
+    ["assignment", "conversation", "crm-cards", "channel-gateway"];
 
 /// Connections and tokens of one run.
 pub(crate) struct Session {
@@ -54,7 +56,11 @@ impl Session {
             (None, Some(key)) => Some(Mint::open(key, &settings.issuer, &settings.audience)?),
             _ => None,
         };
-        Ok(Self { settings, mint, channels: Mutex::default() })
+        Ok(Self {
+            settings,
+            mint,
+            channels: Mutex::default(),
+        })
     }
 
     /// The role of ordinary verbs: the agent of `--as`, else the account.
@@ -73,7 +79,10 @@ impl Session {
         }
         match &self.settings.acting {
             Some(agent) => Ok(Role::Agent(self.agent_id(agent).await?)),
-            None => Err(CliError::usage("this needs an agent who acts", "name one: --as AGENT (`switchboardctl agent list`)")),
+            None => Err(CliError::usage(
+                "this needs an agent who acts",
+                "name one: --as AGENT (`switchboardctl agent list`)",
+            )),
         }
     }
 
@@ -83,18 +92,22 @@ impl Session {
             return Ok(id);
         }
         let agents = self.agents().await?;
-        let mut fitting = agents.iter().filter(|agent| agent.name.to_lowercase() == named.to_lowercase());
+        let mut fitting = agents
+            .iter()
+            .filter(|agent| agent.name.to_lowercase() == named.to_lowercase());
         match (fitting.next(), fitting.next()) {
             (Some(agent), None) => agent
                 .agent_id
                 .parse()
                 .map_err(|_| CliError::failed(format!("the agent {named} has no valid id"), "")),
-            (Some(_), Some(_)) => {
-                Err(CliError::usage(&format!("several agents are named {named}"), "use the id: `switchboardctl agent list`"))
-            }
-            (None, _) => {
-                Err(CliError::usage(&format!("no agent is named {named}"), "see `switchboardctl agent list`"))
-            }
+            (Some(_), Some(_)) => Err(CliError::usage(
+                &format!("several agents are named {named}"),
+                "use the id: `switchboardctl agent list`",
+            )),
+            (None, _) => Err(CliError::usage(
+                &format!("no agent is named {named}"),
+                "see `switchboardctl agent list`",
+            )),
         }
     }
 
@@ -103,7 +116,10 @@ impl Session {
         let mut client = self.assignment(&Role::Account).await?;
         let (mut agents, mut page_token) = (Vec::new(), String::new());
         loop {
-            let request = assignment::ListAgentsRequest { page_size: 200, page_token };
+            let request = assignment::ListAgentsRequest {
+                page_size: 200,
+                page_token,
+            };
             let page = client.list_agents(request).await?.into_inner();
             agents.extend(page.agents);
             page_token = page.next_page_token;
@@ -114,36 +130,68 @@ impl Session {
     }
 
     /// A client of assignment.
-    pub async fn assignment(&self, role: &Role) -> Result<AssignmentServiceClient<Authorised>, CliError> {
-        Ok(AssignmentServiceClient::new(self.service("assignment", role).await?))
+    pub async fn assignment(
+        &self,
+        role: &Role,
+    ) -> Result<AssignmentServiceClient<Authorised>, CliError> {
+        Ok(AssignmentServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
     }
 
     /// A client of conversation.
-    pub async fn conversation(&self, role: &Role) -> Result<ConversationServiceClient<Authorised>, CliError> {
-        Ok(ConversationServiceClient::new(self.service("conversation", role).await?))
+    pub async fn conversation(
+        &self,
+        role: &Role,
+    ) -> Result<ConversationServiceClient<Authorised>, CliError> {
+        Ok(ConversationServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
     }
 
     /// A client of crm-cards.
-    pub async fn crm_cards(&self, role: &Role) -> Result<CrmCardsServiceClient<Authorised>, CliError> {
-        Ok(CrmCardsServiceClient::new(self.service("crm-cards", role).await?))
+    pub async fn crm_cards(
+        &self,
+        role: &Role,
+    ) -> Result<CrmCardsServiceClient<Authorised>, CliError> {
+        Ok(CrmCardsServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
     }
 
     /// A client of channel-gateway.
-    pub async fn channel_gateway(&self, role: &Role) -> Result<ChannelGatewayServiceClient<Authorised>, CliError> {
-        Ok(ChannelGatewayServiceClient::new(self.service("channel-gateway", role).await?))
+    pub async fn channel_gateway(
+        &self,
+        role: &Role,
+    ) -> Result<ChannelGatewayServiceClient<Authorised>, CliError> {
+        Ok(ChannelGatewayServiceClient::new(
+            self.service("channel-gateway", role).await?,
+        ))
     }
 
     /// A client of a service's operator RPCs.
-    pub async fn operator(&self, service: &'static str) -> Result<OperatorServiceClient<Authorised>, CliError> {
-        Ok(OperatorServiceClient::new(self.service(service, &Role::Ops).await?).max_decoding_message_size(64 << 20))
+    pub async fn operator(
+        &self,
+        service: &'static str,
+    ) -> Result<OperatorServiceClient<Authorised>, CliError> {
+        Ok(
+            OperatorServiceClient::new(self.service(service, &Role::Ops).await?)
+                .max_decoding_message_size(64 << 20),
+        )
     }
 
     async fn service(&self, service: &'static str, role: &Role) -> Result<Authorised, CliError> {
         let token = self.token(role)?;
-        let bearer = format!("Bearer {token}")
-            .parse()
-            .map_err(|_| CliError::usage("the token holds characters that no token has", "paste it whole, without line breaks"))?;
-        Ok(InterceptedService::new(self.channel(service).await?, Bearer(bearer)))
+        let bearer = format!("Bearer {token}").parse().map_err(|_| {
+            CliError::usage(
+                "the token holds characters that no token has",
+                "paste it whole, without line breaks",
+            )
+        })?;
+        Ok(InterceptedService::new(
+            self.channel(service).await?,
+            Bearer(bearer),
+        ))
     }
 
     fn token(&self, role: &Role) -> Result<String, CliError> {
@@ -151,14 +199,25 @@ impl Session {
             return Ok(token.clone());
         }
         let mint = self.mint.as_ref().ok_or_else(|| {
-            CliError::usage("there is no token", "give --token, --token-file, --key or --context-file")
+            CliError::usage(
+                "there is no token",
+                "give --token, --token-file, --key or --context-file",
+            )
         })?;
-        let account = if *role == Role::Ops { None } else { Some(self.settings.account()?) };
-        mint.for_role(role, account, OffsetDateTime::now_utc())
+        let account = if *role == Role::Ops {
+            None
+        } else {
+            Some(self.settings.account()?)
+        };
+        mint.for_role(role, account, crate::clock::now())
     }
 
     async fn channel(&self, service: &'static str) -> Result<Channel, CliError> {
-        let known = self.channels.lock().ok().and_then(|channels| channels.get(service).cloned());
+        let known = self
+            .channels
+            .lock()
+            .ok()
+            .and_then(|channels| channels.get(service).cloned());
         if let Some(channel) = known {
             return Ok(channel);
         }
@@ -169,14 +228,22 @@ impl Session {
             _ => &self.settings.channel_gateway,
         };
         let endpoint = Endpoint::from_shared(url.clone())
-            .map_err(|_| CliError::usage(&format!("{url} is no address of {service}"), "write it as http://host:port"))?
+            .map_err(|_| {
+                CliError::usage(
+                    &format!("{url} is no address of {service}"),
+                    "write it as http://host:port",
+                )
+            })?
             .connect_timeout(self.settings.timeout.min(std::time::Duration::from_secs(3)))
             .timeout(self.settings.timeout);
-        let channel = endpoint.connect().await.map_err(|error| CliError::Unreachable {
-            service,
-            url: url.clone(),
-            cause: root_cause(&error),
-        })?;
+        let channel = endpoint
+            .connect()
+            .await
+            .map_err(|error| CliError::Unreachable {
+                service,
+                url: url.clone(),
+                cause: root_cause(&error),
+            })?;
         if let Ok(mut channels) = self.channels.lock() {
             channels.insert(service, channel.clone());
         }
@@ -192,5 +259,8 @@ fn root_cause(error: &tonic::transport::Error) -> String {
         text = inner.to_string();
         cause = inner.source();
     }
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    text.split(" (os error")
+        .next()
+        .unwrap_or(&text)
+        .to_lowercase()
 }

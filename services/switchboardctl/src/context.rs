@@ -29,7 +29,7 @@ use crate::error::CliError;
 /// ```
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct File {
+struct Context {
     account: Option<String>,
     key: Option<PathBuf>,
     token: Option<String>,
@@ -113,7 +113,12 @@ pub(crate) struct Settings {
 impl Settings {
     /// Resolves options against the context file.
     pub fn resolve(globals: &Globals) -> Result<Self, CliError> {
-        let file = globals.context_file.as_deref().map(read).transpose()?.unwrap_or_default();
+        let file = globals
+            .context_file
+            .as_deref()
+            .map(read)
+            .transpose()?
+            .unwrap_or_default();
         // What was typed beats the file: a typed token is not overruled by the file's key, nor the other way round.
         let typed_token = match (&globals.token, &globals.token_file) {
             (Some(token), _) => Some(token.trim().to_owned()),
@@ -131,7 +136,10 @@ impl Settings {
             },
         };
         let or = |typed: &Option<String>, filed: Option<String>, default: &str| {
-            typed.clone().or(filed).unwrap_or_else(|| default.to_owned())
+            typed
+                .clone()
+                .or(filed)
+                .unwrap_or_else(|| default.to_owned())
         };
         Ok(Self {
             account: globals.account.clone().or(file.account),
@@ -141,10 +149,26 @@ impl Settings {
             key,
             issuer: file.issuer.unwrap_or_else(|| ISSUER.into()),
             audience: file.audience.unwrap_or_else(|| AUDIENCE.into()),
-            assignment: or(&globals.assignment, file.services.assignment, "http://127.0.0.1:7104"),
-            conversation: or(&globals.conversation, file.services.conversation, "http://127.0.0.1:7102"),
-            crm_cards: or(&globals.crm_cards, file.services.crm_cards, "http://127.0.0.1:7103"),
-            channel_gateway: or(&globals.channel_gateway, file.services.channel_gateway, "http://127.0.0.1:7101"),
+            assignment: or(
+                &globals.assignment,
+                file.services.assignment,
+                "http://127.0.0.1:7104",
+            ),
+            conversation: or(
+                &globals.conversation,
+                file.services.conversation,
+                "http://127.0.0.1:7102",
+            ),
+            crm_cards: or(
+                &globals.crm_cards,
+                file.services.crm_cards,
+                "http://127.0.0.1:7103",
+            ),
+            channel_gateway: or(
+                &globals.channel_gateway,
+                file.services.channel_gateway,
+                "http://127.0.0.1:7101",
+            ),
             nats: or(&globals.nats, file.nats.url, "nats://127.0.0.1:4222"),
             nats_credentials: file.nats.credentials_file,
             telegram: file.telegram,
@@ -155,7 +179,10 @@ impl Settings {
     /// The account, or what to do about its absence.
     pub fn account(&self) -> Result<&str, CliError> {
         self.account.as_deref().ok_or_else(|| {
-            CliError::usage("no account is named", "give --account SLUG, or set SWITCHBOARD_CTL_ACCOUNT or a context file")
+            CliError::usage(
+                "no account is named",
+                "give --account SLUG, or set SWITCHBOARD_CTL_ACCOUNT or a context file",
+            )
         })
     }
 
@@ -176,18 +203,30 @@ fn token_from(path: &Path) -> Result<String, CliError> {
         .map_err(|error| CliError::file("read the token", path, &error))
 }
 
-fn read(path: &Path) -> Result<File, CliError> {
-    let text = std::fs::read_to_string(path).map_err(|error| CliError::file("read the context", path, &error))?;
+fn read(path: &Path) -> Result<Context, CliError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::file("read the context", path, &error))?;
     warn_when_readable_by_others(path);
-    let mut file: File = toml::from_str(&text).map_err(|error| {
+    let mut file: Context = toml::from_str(&text).map_err(|error| {
         CliError::usage(
-            &format!("the context file {} is not valid: {}", path.display(), error.message()),
+            &format!(
+                "the context file {} is not valid: {}",
+                path.display(),
+                error.message()
+            ),
             "compare it with `switchboardctl --help` or let scripts/start write it again",
         )
     })?;
     // Paths in the file are relative to it, so that a pasted command works from any folder.
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
-    for named in [&mut file.key, &mut file.token_file, &mut file.nats.credentials_file].into_iter().flatten() {
+    for named in [
+        &mut file.key,
+        &mut file.token_file,
+        &mut file.nats.credentials_file,
+    ]
+    .into_iter()
+    .flatten()
+    {
         *named = folder.join(&*named);
     }
     Ok(file)
@@ -197,7 +236,10 @@ fn read(path: &Path) -> Result<File, CliError> {
 fn warn_when_readable_by_others(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
-        eprintln!("warning: {} can be read by others; chmod 600 it", path.display());
+        eprintln!(
+            "warning: {} can be read by others; chmod 600 it",
+            path.display()
+        );
     }
 }
 
@@ -218,19 +260,28 @@ mod tests {
         let words = ["switchboardctl", "--context-file", path.to_str().unwrap()];
         let cli = Cli::try_parse_from(words.into_iter().chain(line.split_whitespace())).unwrap();
         let mut settings = Settings::resolve(&cli.globals)?;
-        settings.key = settings.key.map(|key| key.strip_prefix(folder.path()).map(Path::to_owned).unwrap_or(key));
+        settings.key = settings.key.map(|key| {
+            key.strip_prefix(folder.path())
+                .map(Path::to_owned)
+                .unwrap_or(key)
+        });
         Ok(settings)
     }
 
     #[test]
     fn what_is_typed_beats_the_context_file() {
-        let file = "account = 'demo'\nkey = 'keys/signing.pem'\n[services]\nassignment = 'http://a:1'\n";
+        let file =
+            "account = 'demo'\nkey = 'keys/signing.pem'\n[services]\nassignment = 'http://a:1'\n";
         let plain = settings(file, "chat list").unwrap();
         assert_eq!(plain.account.as_deref(), Some("demo"));
         assert_eq!(plain.key.as_deref(), Some(Path::new("keys/signing.pem")));
         assert_eq!(plain.assignment, "http://a:1");
         assert_eq!(plain.conversation, "http://127.0.0.1:7102");
-        let typed = settings(file, "chat list --account acme --token t --assignment http://b:2").unwrap();
+        let typed = settings(
+            file,
+            "chat list --account acme --token t --assignment http://b:2",
+        )
+        .unwrap();
         assert_eq!(typed.account.as_deref(), Some("acme"));
         assert_eq!((typed.token.as_deref(), typed.key), (Some("t"), None));
         assert_eq!(typed.assignment, "http://b:2");

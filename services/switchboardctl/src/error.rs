@@ -52,17 +52,26 @@ impl From<Status> for CliError {
 impl CliError {
     /// A command line or context that cannot be right.
     pub fn usage(text: &str, hint: &str) -> Self {
-        Self::Usage { text: text.into(), hint: hint.into() }
+        Self::Usage {
+            text: text.into(),
+            hint: hint.into(),
+        }
     }
 
     /// Anything that failed, with what to do about it.
     pub fn failed(text: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Failed { text: text.into(), hint: hint.into() }
+        Self::Failed {
+            text: text.into(),
+            hint: hint.into(),
+        }
     }
 
     /// A file that cannot be read or written.
     pub fn file(what: &str, path: &Path, error: &std::io::Error) -> Self {
-        Self::failed(format!("cannot {what} {}: {}", path.display(), plain(error)), "")
+        Self::failed(
+            format!("cannot {what} {}: {}", path.display(), plain(error)),
+            "",
+        )
     }
 
     /// The stable reason that a service gave.
@@ -96,8 +105,10 @@ impl CliError {
             Self::Usage { hint, .. } | Self::Failed { hint, .. } => (String::new(), hint.clone()),
             Self::Unreachable { service, .. } => (
                 String::new(),
-                format!("is it running? Its address comes from --{service}, SWITCHBOARD_CTL_{} or the context file",
-                    service.to_uppercase().replace('-', "_")),
+                format!(
+                    "is it running? Its address comes from --{service}, SWITCHBOARD_CTL_{} or the context file",
+                    service.to_uppercase().replace('-', "_")
+                ),
             ),
             Self::Refused(status) => (details(status), advice(status)),
             Self::Empty => return String::new(),
@@ -113,13 +124,19 @@ impl CliError {
 /// An I/O error without its number.
 fn plain(error: &std::io::Error) -> String {
     let text = error.to_string();
-    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
+    text.split(" (os error")
+        .next()
+        .unwrap_or(&text)
+        .to_lowercase()
 }
 
 /// The reason, the facts and the fields of a refusal.
 fn details(status: &Status) -> String {
     let mut text = String::new();
-    let violations = status.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
+    let violations = status
+        .get_details_bad_request()
+        .map(|bad| bad.field_violations)
+        .unwrap_or_default();
     match status.get_details_error_info() {
         Some(info) => {
             let _ = write!(text, " ({}, {})", info.reason, info.domain);
@@ -139,33 +156,56 @@ fn details(status: &Status) -> String {
             let _ = write!(text, "\n  {}: {}", violation.field, violation.description);
         }
     }
-    if let Some(trace) = status.metadata().get("switchboard-trace-id").and_then(|id| id.to_str().ok()) {
-        if matches!(status.code(), Code::Internal | Code::Unknown) {
-            let _ = write!(text, "\n  trace: {trace}");
-        }
+    let trace = status
+        .metadata()
+        .get("switchboard-trace-id")
+        .and_then(|id| id.to_str().ok());
+    if let (Some(trace), Code::Internal | Code::Unknown) = (trace, status.code()) {
+        let _ = write!(text, "\n  trace: {trace}");
     }
     text
 }
 
 /// What a person can do about a refusal.
 fn advice(status: &Status) -> String {
-    if let Some(help) = status.get_details_help() {
-        if let Some(link) = help.links.into_iter().next() {
-            return format!("{} {}", link.description, link.url).trim().to_owned();
-        }
+    if let Some(link) = status
+        .get_details_help()
+        .and_then(|help| help.links.into_iter().next())
+    {
+        return format!("{} {}", link.description, link.url)
+            .trim()
+            .to_owned();
     }
-    if let Some(delay) = status.get_details_retry_info().and_then(|info| info.retry_delay) {
+    if let Some(delay) = status
+        .get_details_retry_info()
+        .and_then(|info| info.retry_delay)
+    {
         return format!("again in {} s", delay.as_secs_f64().ceil().max(1.0));
     }
-    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    let reason = status
+        .get_details_error_info()
+        .map(|info| info.reason)
+        .unwrap_or_default();
     let by_reason = match reason.as_str() {
         "TOKEN_MISSING" => "give --token, --token-file, --key or --context-file",
         "TOKEN_EXPIRED" => "a new token from `switchboardctl token`",
-        "TOKEN_INVALID" => "a token made with a key that the services publish: see jwks, issuer and audience in their configuration",
-        "SCOPE_MISSING" => "a token with that scope: `switchboardctl token --scope …`, or --ops for operators' verbs",
+        "TOKEN_INVALID" => {
+            "a token made with a key that the services publish: see jwks, issuer and audience in their configuration"
+        }
+        "SCOPE_MISSING" => {
+            "a token with that scope: `switchboardctl token --scope …`, or --ops for operators' verbs"
+        }
         "ACCOUNT_MISMATCH" => "the account that the token is for: --account",
         "AGENT_INACTIVE" => "`switchboardctl agent update AGENT --active true`",
         "AGENT_REQUIRED" => "name who acts: --as AGENT",
+        "CHAT_HAS_RESPONSIBLE" => {
+            "ask them, or hand it over: `switchboardctl chat assign CHAT AGENT`"
+        }
+        "CHAT_ACCESS_MISSING"
+        | "CRM_ACCESS_MISSING"
+        | "SETTINGS_ACCESS_MISSING"
+        | "CHANNEL_NOT_GRANTED" => "`switchboardctl agent update AGENT` with wider grants",
+        "CONTACT_NOT_A_BUYER" => "`switchboardctl contact save-buyer CONTACT`",
         "REQUEST_ID_REUSED" => "another --request-id: this one was used with other content",
         _ => "",
     };
@@ -214,18 +254,39 @@ mod tests {
             "the scope ops is needed",
             ErrorDetails::with_error_info("SCOPE_MISSING", "assignment", HashMap::new()),
         );
-        assert!(error.render().ends_with("or --ops for operators' verbs"), "{}", error.render());
+        assert!(
+            error.render().ends_with("or --ops for operators' verbs"),
+            "{}",
+            error.render()
+        );
     }
 
     #[test]
     fn wrong_fields_are_named_once() {
-        let mut details = ErrorDetails::with_error_info("INVALID_ARGUMENT", "crm-cards", HashMap::new());
+        let mut details =
+            ErrorDetails::with_error_info("INVALID_ARGUMENT", "crm-cards", HashMap::new());
         details.add_bad_request_violation("connection.pipeline_id", "the account has no pipeline");
-        let error = refused(Code::InvalidArgument, "the request is not valid", details.clone());
+        let error = refused(
+            Code::InvalidArgument,
+            "the request is not valid",
+            details.clone(),
+        );
         let text = error.render();
-        assert!(text.contains("\n  connection.pipeline_id: the account has no pipeline"), "{text}");
-        let text = refused(Code::InvalidArgument, "pipeline_id: the account has no pipeline", details).render();
-        assert_eq!(text.matches("the account has no pipeline").count(), 1, "{text}");
+        assert!(
+            text.contains("\n  connection.pipeline_id: the account has no pipeline"),
+            "{text}"
+        );
+        let text = refused(
+            Code::InvalidArgument,
+            "pipeline_id: the account has no pipeline",
+            details,
+        )
+        .render();
+        assert_eq!(
+            text.matches("the account has no pipeline").count(),
+            1,
+            "{text}"
+        );
     }
 
     #[test]
@@ -246,6 +307,11 @@ mod tests {
             url: "http://127.0.0.1:1".into(),
             cause: "connection refused".into(),
         };
-        assert!(away.render().contains("--crm-cards, SWITCHBOARD_CTL_CRM_CARDS"), "{}", away.render());
+        assert!(
+            away.render()
+                .contains("--crm-cards, SWITCHBOARD_CTL_CRM_CARDS"),
+            "{}",
+            away.render()
+        );
     }
 }

@@ -32,7 +32,11 @@ pub(crate) fn run(verb: KeysVerb) -> Result<(), CliError> {
     match verb {
         KeysVerb::Init { dir } => {
             for (path, made) in init(&dir)? {
-                println!("{:<8} {}", if made { "created" } else { "kept" }, path.display());
+                println!(
+                    "{:<8} {}",
+                    if made { "created" } else { "kept" },
+                    path.display()
+                );
             }
             Ok(())
         }
@@ -42,12 +46,21 @@ pub(crate) fn run(verb: KeysVerb) -> Result<(), CliError> {
 /// Makes what is missing in a folder; tells of each file whether it was made now. A key is never replaced.
 fn init(dir: &Path) -> Result<Vec<(PathBuf, bool)>, CliError> {
     fs::create_dir_all(dir).map_err(|error| CliError::file("make the folder", dir, &error))?;
-    let (signing, jwks, seal) = (dir.join("signing.pem"), dir.join("jwks.json"), dir.join("seal.key"));
+    let (signing, jwks, seal) = (
+        dir.join("signing.pem"),
+        dir.join("jwks.json"),
+        dir.join("seal.key"),
+    );
     let mut files = Vec::new();
 
     let new_key = || -> Result<String, CliError> {
-        let pair = KeypairBytes { secret_key: rand::random(), public_key: None };
-        let pem = pair.to_pkcs8_pem(LineEnding::LF).map_err(|_| CliError::failed("cannot encode the key", ""))?;
+        let pair = KeypairBytes {
+            secret_key: rand::random(),
+            public_key: None,
+        };
+        let pem = pair
+            .to_pkcs8_pem(LineEnding::LF)
+            .map_err(|_| CliError::failed("cannot encode the key", ""))?;
         Ok(pem.as_str().to_owned())
     };
     files.push((signing.clone(), create(&signing, 0o600, new_key)?));
@@ -66,7 +79,11 @@ fn init(dir: &Path) -> Result<Vec<(PathBuf, bool)>, CliError> {
 }
 
 /// Writes a secret file that only its owner can read, unless it is there already.
-fn create(path: &Path, mode: u32, text: impl FnOnce() -> Result<String, CliError>) -> Result<bool, CliError> {
+fn create(
+    path: &Path,
+    mode: u32,
+    text: impl FnOnce() -> Result<String, CliError>,
+) -> Result<bool, CliError> {
     if path.exists() {
         return Ok(false);
     }
@@ -100,7 +117,8 @@ pub(crate) struct SigningKeyFile {
 impl SigningKeyFile {
     /// Reads an Ed25519 key in PKCS#8 PEM.
     pub fn read(path: &Path) -> Result<Self, CliError> {
-        let pem = fs::read_to_string(path).map_err(|error| CliError::file("read the signing key", path, &error))?;
+        let pem = fs::read_to_string(path)
+            .map_err(|error| CliError::file("read the signing key", path, &error))?;
         let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| {
             CliError::failed(
                 format!("{} is no Ed25519 key in PKCS#8 PEM", path.display()),
@@ -113,7 +131,9 @@ impl SigningKeyFile {
     /// The key's id: its thumbprint (RFC 7638), so that the same key always has the same id.
     pub fn id(&self) -> String {
         let x = self.public();
-        URL_SAFE_NO_PAD.encode(Sha256::digest(format!(r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#)))
+        URL_SAFE_NO_PAD.encode(Sha256::digest(format!(
+            r#"{{"crv":"Ed25519","kty":"OKP","x":"{x}"}}"#
+        )))
     }
 
     fn public(&self) -> String {
@@ -141,12 +161,19 @@ mod tests {
         let read = |name: &str| fs::read_to_string(dir.join(name)).unwrap();
         let first = (read("signing.pem"), read("jwks.json"), read("seal.key"));
         assert!(init(&dir).unwrap().iter().all(|(_, made)| !*made));
-        assert_eq!(first, (read("signing.pem"), read("jwks.json"), read("seal.key")));
+        assert_eq!(
+            first,
+            (read("signing.pem"), read("jwks.json"), read("seal.key"))
+        );
         assert_eq!(STANDARD.decode(first.2.trim()).unwrap().len(), 32);
         #[cfg(unix)]
         for name in ["signing.pem", "seal.key"] {
             use std::os::unix::fs::PermissionsExt as _;
-            assert_eq!(fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777, 0o600, "{name}");
+            assert_eq!(
+                fs::metadata(dir.join(name)).unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{name}"
+            );
         }
         // A lost public half comes back the same.
         fs::remove_file(dir.join("jwks.json")).unwrap();
@@ -159,7 +186,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("signing.pem");
         fs::write(&path, "hello").unwrap();
-        let Err(error) = SigningKeyFile::read(&path) else { panic!("it was read") };
+        let Err(error) = SigningKeyFile::read(&path) else {
+            panic!("it was read")
+        };
         assert!(error.render().contains("keys init"), "{}", error.render());
     }
 }

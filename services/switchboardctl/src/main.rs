@@ -4,6 +4,7 @@
 //! of an installation without an identity provider.
 
 mod cli;
+mod clock;
 mod connect;
 mod context;
 mod demo;
@@ -21,7 +22,11 @@ use cli::Cli;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("error: cannot start: {error}");

@@ -48,7 +48,7 @@ impl View {
             format: globals.output,
             fail_empty: globals.fail_empty,
             colour: std::io::stdout().is_terminal() && !quiet,
-            now: OffsetDateTime::now_utc(),
+            now: crate::clock::now(),
             names: HashMap::new(),
         }
     }
@@ -65,19 +65,23 @@ impl View {
             return;
         }
         if let Ok(agents) = session.agents().await {
-            self.names.extend(agents.into_iter().map(|agent| (agent.agent_id, agent.name)));
+            self.names
+                .extend(agents.into_iter().map(|agent| (agent.agent_id, agent.name)));
         }
         if let Ok(mut gateway) = session.channel_gateway(&Role::Account).await {
-            let request = switchboard_proto::channel_gateway::v1::ListChannelsRequest { page_size: 200, ..Default::default() };
+            let request = switchboard_proto::channel_gateway::v1::ListChannelsRequest {
+                page_size: 200,
+                ..Default::default()
+            };
             if let Ok(page) = gateway.list_channels(request).await {
-                self.names.extend(page.into_inner().channels.into_iter().map(|channel| (channel.channel_id, channel.name)));
+                self.names.extend(
+                    page.into_inner()
+                        .channels
+                        .into_iter()
+                        .map(|channel| (channel.channel_id, channel.name)),
+                );
             }
         }
-    }
-
-    /// Teaches one name.
-    pub fn teach(&mut self, id: &str, name: &str) {
-        self.names.insert(id.to_owned(), name.to_owned());
     }
 
     /// The name behind an id, else the id's beginning.
@@ -92,8 +96,12 @@ impl View {
     /// Prints a list. `more` is the token of the next page.
     pub fn list<T: Show>(&self, rows: &[T], next_page_token: &str) -> Result<(), CliError> {
         match self.format {
-            Format::Table => self.rows(T::HEADERS, rows.iter().map(|row| row.cells(self)).collect()),
-            Format::Json | Format::Ndjson => self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?),
+            Format::Table => {
+                self.rows(T::HEADERS, rows.iter().map(|row| row.cells(self)).collect());
+            }
+            Format::Json | Format::Ndjson => {
+                self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?);
+            }
         }
         if !next_page_token.is_empty() {
             eprintln!("more: --page-token {next_page_token}");
@@ -106,7 +114,10 @@ impl View {
         if rows.is_empty() {
             eprintln!("nothing found");
         } else {
-            println!("{}", table::render(headers, rows, self.colour, table::terminal_width()));
+            println!(
+                "{}",
+                table::render(headers, rows, self.colour, table::terminal_width())
+            );
         }
     }
 
@@ -123,17 +134,27 @@ impl View {
 
     /// Turns an empty list into exit code 3 where that was asked for.
     pub fn judge_empty(&self, empty: bool) -> Result<(), CliError> {
-        if empty && self.fail_empty { Err(CliError::Empty) } else { Ok(()) }
+        if empty && self.fail_empty {
+            Err(CliError::Empty)
+        } else {
+            Ok(())
+        }
     }
 
     /// Prints one message.
     pub fn one<T: Show>(&self, message: Option<T>) -> Result<(), CliError> {
         let message = message.ok_or_else(|| {
-            CliError::failed("the service answered without content", "a service of the same version as this command")
+            CliError::failed(
+                "the service answered without content",
+                "a service of the same version as this command",
+            )
         })?;
         match self.format {
             Format::Table => {
-                println!("{}", table::details(T::HEADERS, message.cells(self), self.colour));
+                println!(
+                    "{}",
+                    table::details(T::HEADERS, message.cells(self), self.colour)
+                );
                 for line in message.more(self) {
                     println!("{line}");
                 }

@@ -17,8 +17,6 @@ pub(crate) mod pipeline;
 pub(crate) mod source;
 
 use clap::Args;
-use time::OffsetDateTime;
-use uuid::Uuid;
 
 use crate::cli::{Cli, Noun};
 use crate::connect::Session;
@@ -33,7 +31,12 @@ pub(crate) struct Page {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=200))]
     pub limit: i32,
     /// Where to go on, as the page before said
-    #[arg(long, default_value = "", hide_default_value = true, value_name = "TOKEN")]
+    #[arg(
+        long,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TOKEN"
+    )]
     pub page_token: String,
 }
 
@@ -48,7 +51,7 @@ pub(crate) struct RequestId {
 impl RequestId {
     /// The given id, or a new one.
     pub fn get(self) -> String {
-        self.request_id.unwrap_or_else(|| Uuid::now_v7().to_string())
+        self.request_id.unwrap_or_else(crate::clock::new_id)
     }
 }
 
@@ -57,7 +60,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
     let globals = cli.globals;
     let noun = match cli.noun {
         Noun::Keys(verb) => return crate::keys::run(verb),
-        Noun::Token(args) => return crate::token::run(args, &globals, OffsetDateTime::now_utc()),
+        Noun::Token(args) => return crate::token::run(args, &globals, crate::clock::now()),
         noun => noun,
     };
     let session = Session::new(Settings::resolve(&globals)?)?;

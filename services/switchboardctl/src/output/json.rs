@@ -11,7 +11,8 @@ use crate::error::CliError;
 /// The contracts, read once.
 fn pool() -> Option<&'static DescriptorPool> {
     static POOL: OnceLock<Option<DescriptorPool>> = OnceLock::new();
-    POOL.get_or_init(|| DescriptorPool::decode(switchboard_proto::DESCRIPTOR_SET).ok()).as_ref()
+    POOL.get_or_init(|| DescriptorPool::decode(switchboard_proto::DESCRIPTOR_SET).ok())
+        .as_ref()
 }
 
 /// A message as protobuf JSON.
@@ -25,7 +26,9 @@ pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Value> {
     let descriptor = pool()?.get_message_by_name(name)?;
     let message = DynamicMessage::decode(descriptor, bytes).ok()?;
     let options = SerializeOptions::new().stringify_64_bit_integers(true);
-    message.serialize_with_options(serde_json::value::Serializer, &options).ok()
+    message
+        .serialize_with_options(serde_json::value::Serializer, &options)
+        .ok()
 }
 
 #[cfg(test)]
@@ -41,7 +44,10 @@ mod tests {
             chat_id: "c".into(),
             state: chat::State::Active.into(),
             unanswered: 2,
-            create_time: Some(prost_types::Timestamp { seconds: 0, nanos: 0 }),
+            create_time: Some(prost_types::Timestamp {
+                seconds: 0,
+                nanos: 0,
+            }),
             ..Chat::default()
         };
         let value = value(&chat).unwrap();

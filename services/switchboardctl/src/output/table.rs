@@ -25,9 +25,16 @@ pub(crate) struct Cell {
 }
 
 /// A plain cell; an empty text becomes `-`.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "`cell(3)` and `cell(name)` read better than with a sign of reference"
+)]
 pub(crate) fn cell(text: impl ToString) -> Cell {
     let text = text.to_string();
-    Cell { text: if text.is_empty() { "-".into() } else { text }, tone: Tone::Plain }
+    Cell {
+        text: if text.is_empty() { "-".into() } else { text },
+        tone: Tone::Plain,
+    }
 }
 
 impl Cell {
@@ -45,10 +52,13 @@ impl Cell {
     /// Coloured by the word's meaning.
     pub fn by_word(self) -> Self {
         let tone = match self.text.as_str() {
-            "active" | "online" | "enabled" | "sent" | "delivered" | "read" | "successful" | "created" | "yes" => Tone::Good,
+            "active" | "online" | "enabled" | "sent" | "delivered" | "read" | "successful"
+            | "created" | "yes" => Tone::Good,
             "unassigned" | "away" | "queued" | "sending" | "uncertain" | "new" => Tone::Attention,
             "failed" | "disconnected" | "rejected" => Tone::Bad,
-            "inactive" | "offline" | "disabled" | "-" | "no" | "none" | "skipped" | "cancelled" => Tone::Dim,
+            "inactive" | "offline" | "disabled" | "-" | "no" | "none" | "skipped" | "cancelled" => {
+                Tone::Dim
+            }
             _ => Tone::Plain,
         };
         self.tone(tone)
@@ -75,9 +85,17 @@ pub(crate) fn terminal_width() -> Option<u16> {
 }
 
 /// A table with headers.
-pub(crate) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, colour: bool, width: Option<u16>) -> String {
+pub(crate) fn render(
+    headers: &[&str],
+    rows: Vec<Vec<Cell>>,
+    colour: bool,
+    width: Option<u16>,
+) -> String {
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).force_no_tty();
+    table
+        .load_style(presets::NOTHING)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .force_no_tty();
     if colour {
         table.enforce_styling();
     }
@@ -88,13 +106,25 @@ pub(crate) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, colour: bool, width
     }
     // A column of words without spaces (ids, states, numbers) is never broken: it could not be pasted again.
     let whole: Vec<bool> = (0..headers.len())
-        .map(|at| rows.iter().filter_map(|row| row.get(at)).all(|cell| !cell.text.contains(' ') || cell.text.len() < 13))
+        .map(|at| {
+            rows.iter()
+                .filter_map(|row| row.get(at))
+                .all(|cell| !cell.text.contains(' ') || cell.text.len() < 13)
+        })
         .collect();
     table.set_header(headers.iter().map(|header| {
         let cell = comfy_table::Cell::new(header);
-        if colour { cell.add_attribute(Attribute::Bold) } else { cell }
+        if colour {
+            cell.add_attribute(Attribute::Bold)
+        } else {
+            cell
+        }
     }));
-    table.add_rows(rows.into_iter().map(|row| row.into_iter().map(|cell| cell.comfy(colour)).collect::<Vec<_>>()));
+    table.add_rows(rows.into_iter().map(|row| {
+        row.into_iter()
+            .map(|cell| cell.comfy(colour))
+            .collect::<Vec<_>>()
+    }));
     for (column, whole) in table.column_iter_mut().zip(whole) {
         column.set_padding((0, 2));
         if whole {
@@ -106,13 +136,22 @@ pub(crate) fn render(headers: &[&str], rows: Vec<Vec<Cell>>, colour: bool, width
 
 /// One message as lines of label and value.
 pub(crate) fn details(headers: &[&str], cells: Vec<Cell>, colour: bool) -> String {
-    let width = headers.iter().map(|header| header.chars().count()).max().unwrap_or(0) + 2;
+    let width = headers
+        .iter()
+        .map(|header| header.chars().count())
+        .max()
+        .unwrap_or(0)
+        + 2;
     let lines: Vec<String> = headers
         .iter()
         .zip(cells)
         .map(|(header, cell)| {
             let padded = format!("{:<width$}", header.to_lowercase());
-            if colour { format!("\u{1b}[2m{padded}\u{1b}[0m{}", cell.text) } else { format!("{padded}{}", cell.text) }
+            if colour {
+                format!("\u{1b}[2m{padded}\u{1b}[0m{}", cell.text)
+            } else {
+                format!("{padded}{}", cell.text)
+            }
         })
         .collect();
     lines.join("\n")
@@ -125,14 +164,22 @@ mod tests {
     const ID: &str = "0197e7a4-0000-7000-8000-000000000000";
 
     fn rows() -> Vec<Vec<Cell>> {
-        vec![vec![cell(ID), cell("active").by_word(), cell("good day, is the red one still there in size forty-two?")]]
+        vec![vec![
+            cell(ID),
+            cell("active").by_word(),
+            cell("good day, is the red one still there in size forty-two?"),
+        ]]
     }
 
     #[test]
     fn a_table_fits_the_terminal_and_keeps_ids_whole() {
         for width in [70_u16, 90, 200] {
             let text = render(&["ID", "STATE", "LAST MESSAGE"], rows(), false, Some(width));
-            assert!(text.lines().all(|line| line.chars().count() <= usize::from(width)), "{width}:\n{text}");
+            assert!(
+                text.lines()
+                    .all(|line| line.chars().count() <= usize::from(width)),
+                "{width}:\n{text}"
+            );
             assert!(text.contains(ID), "{width}:\n{text}");
             assert!(text.starts_with("ID"), "{text}");
         }
@@ -144,6 +191,9 @@ mod tests {
     fn colour_is_used_only_when_allowed() {
         assert!(!render(&["ID", "STATE", "TEXT"], rows(), false, Some(90)).contains('\u{1b}'));
         assert!(render(&["ID", "STATE", "TEXT"], rows(), true, Some(90)).contains('\u{1b}'));
-        assert_eq!(details(&["ID", "STATE"], vec![cell("x"), cell("")], false), "id     x\nstate  -");
+        assert_eq!(
+            details(&["ID", "STATE"], vec![cell("x"), cell("")], false),
+            "id     x\nstate  -"
+        );
     }
 }

@@ -21,14 +21,18 @@ pub(crate) fn time(stamp: Option<&Timestamp>) -> Option<OffsetDateTime> {
 
 /// How long ago, in one unit; a date beyond a month; `-` for none.
 pub(crate) fn ago(stamp: Option<&Timestamp>, now: OffsetDateTime) -> String {
-    let Some(then) = time(stamp) else { return "-".into() };
+    let Some(then) = time(stamp) else {
+        return "-".into();
+    };
     let seconds = (now - then).whole_seconds();
     match seconds {
         // Clocks of two machines differ: a moment ahead is now.
         -59..=1 => "now".into(),
         ..-59 => format!("in {}", span(-seconds)),
         2..=2_592_000 => format!("{} ago", span(seconds)),
-        _ => then.format(format_description!("[year]-[month]-[day]")).unwrap_or_else(|_| "-".into()),
+        _ => then
+            .format(format_description!("[year]-[month]-[day]"))
+            .unwrap_or_else(|_| "-".into()),
     }
 }
 
@@ -43,7 +47,10 @@ fn span(seconds: i64) -> String {
 
 /// The time of day with milliseconds, for logs and transcripts.
 pub(crate) fn clock(time: OffsetDateTime) -> String {
-    time.format(format_description!("[hour]:[minute]:[second].[subsecond digits:3]")).unwrap_or_default()
+    time.format(format_description!(
+        "[hour]:[minute]:[second].[subsecond digits:3]"
+    ))
+    .unwrap_or_default()
 }
 
 /// Yes or no.
@@ -77,7 +84,10 @@ mod tests {
         ] {
             assert_eq!(word(kind.as_str_name(), "STATUS_KIND_"), expected);
         }
-        assert_eq!(word("MODE_CONTACT_WITHOUT_CARDS", "MODE_"), "contact-without-cards");
+        assert_eq!(
+            word("MODE_CONTACT_WITHOUT_CARDS", "MODE_"),
+            "contact-without-cards"
+        );
     }
 
     #[test]
@@ -98,16 +108,33 @@ mod tests {
             (2_592_001, "2026-12-16"),
             (-3_600, "in 1 h"),
         ] {
-            let stamp = Timestamp { seconds: 1_800_000_000 - seconds, nanos: 0 };
+            let stamp = Timestamp {
+                seconds: 1_800_000_000 - seconds,
+                nanos: 0,
+            };
             assert_eq!(ago(Some(&stamp), now), expected, "{seconds}");
         }
         assert_eq!(ago(None, now), "-");
-        assert_eq!(ago(Some(&Timestamp { seconds: i64::MAX, nanos: 0 }), now), "-");
+        assert_eq!(
+            ago(
+                Some(&Timestamp {
+                    seconds: i64::MAX,
+                    nanos: 0
+                }),
+                now
+            ),
+            "-"
+        );
     }
 
     #[test]
     fn long_texts_are_cut_on_one_line() {
-        for (text, expected) in [("hello", "hello"), ("a\nb  c", "a b c"), ("привіт усім", "привіт у…"), ("", "")] {
+        for (text, expected) in [
+            ("hello", "hello"),
+            ("a\nb  c", "a b c"),
+            ("привіт усім", "привіт у…"),
+            ("", ""),
+        ] {
             assert_eq!(short(text, 9), expected);
         }
     }

@@ -44,12 +44,23 @@ impl Show for Account {
 pub(crate) async fn run(verb: AccountVerb, session: &Session, view: View) -> Result<(), CliError> {
     let mut client = session.assignment(&Role::Ops).await?;
     match verb {
-        AccountVerb::Create { slug, name, language } => {
-            let request = CreateAccountRequest { slug, name, language };
+        AccountVerb::Create {
+            slug,
+            name,
+            language,
+        } => {
+            let request = CreateAccountRequest {
+                slug,
+                name,
+                language,
+            };
             view.one(client.create_account(request).await?.into_inner().account)
         }
         AccountVerb::List(page) => {
-            let request = ListAccountsRequest { page_size: page.limit, page_token: page.page_token };
+            let request = ListAccountsRequest {
+                page_size: page.limit,
+                page_token: page.page_token,
+            };
             let page = client.list_accounts(request).await?.into_inner();
             view.list(&page.accounts, &page.next_page_token)
         }

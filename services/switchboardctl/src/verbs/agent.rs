@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 use switchboard_proto::assignment::v1::{
-    Agent, ChannelGrant, CreateAgentRequest, Grants, KindAccess, ListAgentsRequest, Presence, SetPresenceRequest,
-    UpdateAgentRequest, View as Seen,
+    Agent, ChannelGrant, CreateAgentRequest, Grants, KindAccess, ListAgentsRequest, Presence,
+    SetPresenceRequest, UpdateAgentRequest, View as Seen,
 };
 use uuid::Uuid;
 
@@ -88,7 +88,10 @@ impl GrantArgs {
             || self.settings;
         let kind = |seen: Option<Seen>| {
             let seen = seen.unwrap_or(Seen::None);
-            Some(KindAccess { create: seen != Seen::None, view: seen.into() })
+            Some(KindAccess {
+                create: seen != Seen::None,
+                view: seen.into(),
+            })
         };
         asked.then(|| Grants {
             channels: Some(ChannelGrant {
@@ -104,10 +107,20 @@ impl GrantArgs {
 
 impl Show for Agent {
     const NAME: &'static str = "switchboard.assignment.v1.Agent";
-    const HEADERS: &'static [&'static str] = &["ID", "NAME", "PRESENCE", "ACTIVE", "LOAD", "CHANNELS", "CREATED"];
+    const HEADERS: &'static [&'static str] = &[
+        "ID", "NAME", "PRESENCE", "ACTIVE", "LOAD", "CHANNELS", "CREATED",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
-        let load = if self.capacity > 0 { format!("{}/{}", self.load, self.capacity) } else { self.load.to_string() };
-        let channels = match self.access.as_ref().and_then(|access| access.channels.as_ref()) {
+        let load = if self.capacity > 0 {
+            format!("{}/{}", self.load, self.capacity)
+        } else {
+            self.load.to_string()
+        };
+        let channels = match self
+            .access
+            .as_ref()
+            .and_then(|access| access.channels.as_ref())
+        {
             Some(grant) if grant.all => "all".to_owned(),
             Some(grant) => grant.channel_ids.len().to_string(),
             None => String::new(),
@@ -129,7 +142,13 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
     let role = session.role().await?;
     let mut client = session.assignment(&role).await?;
     match verb {
-        AgentVerb::Create { name, id, capacity, grants, request_id } => {
+        AgentVerb::Create {
+            name,
+            id,
+            capacity,
+            grants,
+            request_id,
+        } => {
             let request = CreateAgentRequest {
                 request_id: request_id.get(),
                 agent_id: id.map(|id| id.to_string()).unwrap_or_default(),
@@ -140,18 +159,36 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
             view.one(client.create_agent(request).await?.into_inner().agent)
         }
         AgentVerb::List(page) => {
-            let request = ListAgentsRequest { page_size: page.limit, page_token: page.page_token };
+            let request = ListAgentsRequest {
+                page_size: page.limit,
+                page_token: page.page_token,
+            };
             let page = client.list_agents(request).await?.into_inner();
             view.list(&page.agents, &page.next_page_token)
         }
         AgentVerb::Presence { agent, presence } => {
             let agent_id = session.agent_id(&agent).await?.to_string();
-            let request = SetPresenceRequest { agent_id, presence: presence.into() };
+            let request = SetPresenceRequest {
+                agent_id,
+                presence: presence.into(),
+            };
             view.one(client.set_presence(request).await?.into_inner().agent)
         }
-        AgentVerb::Update { agent, name, active, capacity, grants } => {
+        AgentVerb::Update {
+            agent,
+            name,
+            active,
+            capacity,
+            grants,
+        } => {
             let agent_id = session.agent_id(&agent).await?.to_string();
-            let request = UpdateAgentRequest { agent_id, name, active, capacity, grants: grants.get() };
+            let request = UpdateAgentRequest {
+                agent_id,
+                name,
+                active,
+                capacity,
+                grants: grants.get(),
+            };
             view.one(client.update_agent(request).await?.into_inner().agent)
         }
     }

@@ -25,7 +25,11 @@ impl Show for AssignmentChoice {
     const NAME: &'static str = "switchboard.assignment.v1.AssignmentChoice";
     const HEADERS: &'static [&'static str] = &["NO", "RULE", "AGENT", "BY", "CANDIDATES", "WHEN"];
     fn cells(&self, view: &View) -> Vec<Cell> {
-        let candidates: Vec<_> = self.candidates.iter().map(|candidate| candidate_text(candidate, view)).collect();
+        let candidates: Vec<_> = self
+            .candidates
+            .iter()
+            .map(|candidate| candidate_text(candidate, view))
+            .collect();
         vec![
             cell(format!("#{}", self.number)),
             cell(rule(self)),
@@ -60,12 +64,19 @@ fn actor(actor: &str, view: &View) -> String {
 }
 
 /// Runs a verb.
-pub(crate) async fn run(verb: AssignmentVerb, session: &Session, mut view: View) -> Result<(), CliError> {
+pub(crate) async fn run(
+    verb: AssignmentVerb,
+    session: &Session,
+    mut view: View,
+) -> Result<(), CliError> {
     view.learn_names(session).await;
     let AssignmentVerb::Explain { chat, page } = verb;
     let mut client = session.assignment(&session.role().await?).await?;
-    let request =
-        ExplainAssignmentRequest { chat_id: chat.to_string(), page_size: page.limit, page_token: page.page_token };
+    let request = ExplainAssignmentRequest {
+        chat_id: chat.to_string(),
+        page_size: page.limit,
+        page_token: page.page_token,
+    };
     let page = client.explain_assignment(request).await?.into_inner();
     view.list(&page.choices, &page.next_page_token)
 }

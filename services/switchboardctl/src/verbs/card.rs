@@ -2,8 +2,8 @@
 
 use clap::Subcommand;
 use switchboard_proto::crm_cards::v1::{
-    Card, ExplainCardRequest, GetCardRequest, ListCardsRequest, ListPipelinesRequest, MoveCardRequest, StatusKind,
-    explain_card_request::About,
+    Card, ExplainCardRequest, GetCardRequest, ListCardsRequest, ListPipelinesRequest,
+    MoveCardRequest, StatusKind, explain_card_request::About,
 };
 use uuid::Uuid;
 
@@ -56,7 +56,15 @@ pub(crate) enum CardVerb {
 
 impl Show for Card {
     const NAME: &'static str = "switchboard.crm_cards.v1.Card";
-    const HEADERS: &'static [&'static str] = &["ID", "TITLE", "STATUS", "KIND", "RESPONSIBLE", "CHAT", "CREATED"];
+    const HEADERS: &'static [&'static str] = &[
+        "ID",
+        "TITLE",
+        "STATUS",
+        "KIND",
+        "RESPONSIBLE",
+        "CHAT",
+        "CREATED",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let status = self.status.clone().unwrap_or_default();
         vec![
@@ -77,7 +85,12 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
     let mut client = session.crm_cards(&session.role().await?).await?;
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     match verb {
-        CardVerb::List { chat, pipeline, statuses, page } => {
+        CardVerb::List {
+            chat,
+            pipeline,
+            statuses,
+            page,
+        } => {
             let request = ListCardsRequest {
                 page_size: page.limit,
                 page_token: page.page_token,
@@ -88,12 +101,21 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
             let page = client.list_cards(request).await?.into_inner();
             view.list(&page.cards, &page.next_page_token)
         }
-        CardVerb::Show { card } => {
-            view.one(client.get_card(GetCardRequest { card_id: card.to_string() }).await?.into_inner().card)
-        }
+        CardVerb::Show { card } => view.one(
+            client
+                .get_card(GetCardRequest {
+                    card_id: card.to_string(),
+                })
+                .await?
+                .into_inner()
+                .card,
+        ),
         CardVerb::Move { card, status } => {
             let status_id = status_of(session, card, &status).await?;
-            let request = MoveCardRequest { card_id: card.to_string(), status_id };
+            let request = MoveCardRequest {
+                card_id: card.to_string(),
+                status_id,
+            };
             view.one(client.move_card(request).await?.into_inner().card)
         }
         CardVerb::Explain { card, conversation } => {
@@ -101,32 +123,60 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
                 (_, Some(conversation)) => About::ConversationId(conversation.to_string()),
                 (card, None) => About::CardId(text(card)),
             };
-            view.one(client.explain_card(ExplainCardRequest { about: Some(about) }).await?.into_inner().decision)
+            view.one(
+                client
+                    .explain_card(ExplainCardRequest { about: Some(about) })
+                    .await?
+                    .into_inner()
+                    .decision,
+            )
         }
     }
 }
 
 /// The id of a status of the card's pipeline, given by id, name or kind.
-pub(crate) async fn status_of(session: &Session, card: Uuid, named: &str) -> Result<String, CliError> {
+pub(crate) async fn status_of(
+    session: &Session,
+    card: Uuid,
+    named: &str,
+) -> Result<String, CliError> {
     if named.parse::<Uuid>().is_ok() {
         return Ok(named.to_owned());
     }
     let mut client = session.crm_cards(&session.role().await?).await?;
-    let card = client.get_card(GetCardRequest { card_id: card.to_string() }).await?.into_inner().card.unwrap_or_default();
-    let request = ListPipelinesRequest { page_size: 200, page_token: String::new() };
+    let card = client
+        .get_card(GetCardRequest {
+            card_id: card.to_string(),
+        })
+        .await?
+        .into_inner()
+        .card
+        .unwrap_or_default();
+    let request = ListPipelinesRequest {
+        page_size: 200,
+        page_token: String::new(),
+    };
     let pipelines = client.list_pipelines(request).await?.into_inner().pipelines;
-    let statuses = pipelines.into_iter().find(|pipeline| pipeline.pipeline_id == card.pipeline_id).unwrap_or_default().statuses;
+    let statuses = pipelines
+        .into_iter()
+        .find(|pipeline| pipeline.pipeline_id == card.pipeline_id)
+        .unwrap_or_default()
+        .statuses;
     let same = |name: &str| name.to_lowercase() == named.to_lowercase();
     statuses
         .iter()
         .find(|status| same(&status.name))
-        .or_else(|| statuses.iter().find(|status| same(&words::word(status.kind().as_str_name(), "STATUS_KIND_"))))
+        .or_else(|| {
+            statuses
+                .iter()
+                .find(|status| same(&words::word(status.kind().as_str_name(), "STATUS_KIND_")))
+        })
         .map(|status| status.status_id.clone())
         .ok_or_else(|| {
-            let names: Vec<_> = statuses.iter().map(|status| status.name.as_str()).collect();
+            let known: Vec<_> = statuses.iter().map(|status| status.name.as_str()).collect();
             CliError::usage(
                 &format!("the card's pipeline has no status {named}"),
-                &format!("one of: {}", names.join(", ")),
+                &format!("one of: {}", known.join(", ")),
             )
         })
 }

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 use switchboard_proto::channel_gateway::v1::{
-    Channel, CreateChannelRequest, DisableChannelRequest, EnableChannelRequest, GetChannelRequest, ListChannelsRequest,
-    TelegramBotCredentials, channel::State, create_channel_request::Credentials,
+    Channel, CreateChannelRequest, DisableChannelRequest, EnableChannelRequest, GetChannelRequest,
+    ListChannelsRequest, TelegramBotCredentials, channel::State,
+    create_channel_request::Credentials,
 };
 use switchboard_proto::common::v1::ChannelKind;
 use uuid::Uuid;
@@ -25,9 +26,14 @@ pub(crate) enum ChannelVerb {
         /// Id for the channel, so that its rules can be set beforehand
         #[arg(long, value_name = "UUID")]
         id: Option<Uuid>,
-        /// The bot's token, from @BotFather
-        #[arg(long, env = "SWITCHBOARD_CTL_BOT_TOKEN", hide_env_values = true, value_name = "TOKEN",
-              required_unless_present = "bot_token_file")]
+        /// The bot's token, from `@BotFather`
+        #[arg(
+            long,
+            env = "SWITCHBOARD_CTL_BOT_TOKEN",
+            hide_env_values = true,
+            value_name = "TOKEN",
+            required_unless_present = "bot_token_file"
+        )]
         bot_token: Option<String>,
         /// A file with that token, which keeps it out of the list of processes
         #[arg(long, value_name = "FILE", conflicts_with = "bot_token")]
@@ -56,7 +62,9 @@ pub(crate) enum ChannelVerb {
 
 impl Show for Channel {
     const NAME: &'static str = "switchboard.channel_gateway.v1.Channel";
-    const HEADERS: &'static [&'static str] = &["ID", "KIND", "NAME", "STATE", "PROVIDER", "LAST IN", "LAST OUT", "PROBLEM"];
+    const HEADERS: &'static [&'static str] = &[
+        "ID", "KIND", "NAME", "STATE", "PROVIDER", "LAST IN", "LAST OUT", "PROBLEM",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         vec![
             cell(&self.channel_id),
@@ -81,7 +89,13 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
     let role = session.role().await?;
     let mut client = session.channel_gateway(&role).await?;
     match verb {
-        ChannelVerb::CreateTelegram { name, id, bot_token, bot_token_file, request_id } => {
+        ChannelVerb::CreateTelegram {
+            name,
+            id,
+            bot_token,
+            bot_token_file,
+            request_id,
+        } => {
             let token = match (bot_token, bot_token_file) {
                 (_, Some(path)) => std::fs::read_to_string(&path)
                     .map_err(|error| CliError::file("read the bot's token", &path, &error))?
@@ -98,20 +112,29 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
             view.one(client.create_channel(request).await?.into_inner().channel)
         }
         ChannelVerb::List(page) => {
-            let request = ListChannelsRequest { page_size: page.limit, page_token: page.page_token };
+            let request = ListChannelsRequest {
+                page_size: page.limit,
+                page_token: page.page_token,
+            };
             let page = client.list_channels(request).await?.into_inner();
             view.list(&page.channels, &page.next_page_token)
         }
         ChannelVerb::Show { channel } => {
-            let request = GetChannelRequest { channel_id: channel.to_string() };
+            let request = GetChannelRequest {
+                channel_id: channel.to_string(),
+            };
             view.one(client.get_channel(request).await?.into_inner().channel)
         }
         ChannelVerb::Enable { channel } => {
-            let request = EnableChannelRequest { channel_id: channel.to_string() };
+            let request = EnableChannelRequest {
+                channel_id: channel.to_string(),
+            };
             view.one(client.enable_channel(request).await?.into_inner().channel)
         }
         ChannelVerb::Disable { channel } => {
-            let request = DisableChannelRequest { channel_id: channel.to_string() };
+            let request = DisableChannelRequest {
+                channel_id: channel.to_string(),
+            };
             view.one(client.disable_channel(request).await?.into_inner().channel)
         }
     }

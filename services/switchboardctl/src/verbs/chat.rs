@@ -1,11 +1,13 @@
 //! Chats, their messages and conversations.
 
+mod rows;
+
 use clap::Subcommand;
-use switchboard_proto::assignment::v1::{AssignChatRequest, ChatAssignment, ClaimChatRequest};
-use switchboard_proto::common::v1::{ContentPart, Text, content_part::Content};
+use switchboard_proto::assignment::v1::{AssignChatRequest, ClaimChatRequest};
+use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{
-    Chat, CloseConversationRequest, Conversation, GetChatRequest, ListChatsRequest, ListConversationsRequest,
-    ListMessagesRequest, Message, SendMessageRequest, chat::State, message,
+    CloseConversationRequest, GetChatRequest, ListChatsRequest, ListConversationsRequest,
+    ListMessagesRequest, SendMessageRequest, chat::State,
 };
 use uuid::Uuid;
 
@@ -13,7 +15,8 @@ use super::{Page, RequestId};
 use crate::cli::choice;
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell, words};
+use crate::output::View;
+pub(crate) use rows::text_of;
 
 /// Verbs on chats.
 #[derive(Subcommand)]
@@ -95,114 +98,14 @@ pub(crate) enum ChatVerb {
     },
 }
 
-impl Show for Chat {
-    const NAME: &'static str = "switchboard.conversation.v1.Chat";
-    const HEADERS: &'static [&'static str] =
-        &["ID", "CLIENT", "CHANNEL", "STATE", "NO", "RESPONSIBLE", "UNANSWERED", "LAST MESSAGE", "WHEN"];
-    fn cells(&self, view: &View) -> Vec<Cell> {
-        let number = self.open_conversation.as_ref().map(|open| format!("#{}", open.number)).unwrap_or_default();
-        let last = self.last_message.as_ref();
-        vec![
-            cell(&self.chat_id),
-            cell(self.client.as_ref().map(|client| client.name.as_str()).unwrap_or_default()),
-            cell(view.name(&self.channel_id)),
-            cell(words::word(self.state().as_str_name(), "STATE_")).by_word(),
-            cell(number),
-            cell(view.name(&self.responsible_agent_id)),
-            cell(self.unanswered),
-            cell(words::short(last.map(|last| last.text.as_str()).unwrap_or_default(), 60)),
-            cell(words::ago(last.and_then(|last| last.time.as_ref()), view.now)).dim(),
-        ]
-    }
-}
-
-impl Show for Conversation {
-    const NAME: &'static str = "switchboard.conversation.v1.Conversation";
-    const HEADERS: &'static [&'static str] = &["ID", "NO", "OPENED", "CLOSED"];
-    fn cells(&self, view: &View) -> Vec<Cell> {
-        let closed = self.close_time.as_ref();
-        vec![
-            cell(&self.conversation_id),
-            cell(format!("#{}", self.number)),
-            cell(words::ago(self.open_time.as_ref(), view.now)),
-            cell(closed.map_or_else(|| "open".into(), |time| words::ago(Some(time), view.now))),
-        ]
-    }
-}
-
-impl Show for Message {
-    const NAME: &'static str = "switchboard.conversation.v1.Message";
-    const HEADERS: &'static [&'static str] = &["ID", "FROM", "TEXT", "DELIVERY", "WHEN"];
-    fn cells(&self, view: &View) -> Vec<Cell> {
-        let from = match self.kind() {
-            message::Kind::Agent => view.name(&self.agent_id),
-            kind => words::word(kind.as_str_name(), "KIND_"),
-        };
-        let mut text = text_of(self);
-        if self.edit_time.is_some() {
-            text.push_str(" (edited)");
-        }
-        let delivery = self.delivery.as_ref();
-        let state = delivery.map(|delivery| words::word(delivery.state().as_str_name(), "STATE_")).unwrap_or_default();
-        vec![
-            cell(&self.message_id),
-            cell(from),
-            cell(words::short(&text, 200)),
-            cell(state).by_word(),
-            cell(words::ago(self.time.as_ref(), view.now)).dim(),
-        ]
-    }
-    fn more(&self, _: &View) -> Vec<String> {
-        let failure = self.delivery.as_ref().filter(|delivery| !delivery.reason.is_empty());
-        failure.map(|failure| format!("reason   {}: {}", failure.reason, failure.detail)).into_iter().collect()
-    }
-}
-
-impl Show for ChatAssignment {
-    const NAME: &'static str = "switchboard.assignment.v1.ChatAssignment";
-    const HEADERS: &'static [&'static str] = &["CHAT", "NO", "RESPONSIBLE", "PARTICIPANTS"];
-    fn cells(&self, view: &View) -> Vec<Cell> {
-        let participants: Vec<_> = self.participant_agent_ids.iter().map(|id| view.name(id)).collect();
-        vec![
-            cell(&self.chat_id),
-            cell(format!("#{}", self.number)),
-            cell(view.name(&self.agent_id)),
-            cell(participants.join(", ")),
-        ]
-    }
-}
-
-/// What a message says, in one text; files and the like by a word.
-pub(crate) fn text_of(message: &Message) -> String {
-    if message.delete_time.is_some() {
-        return "(deleted)".into();
-    }
-    if let Some(system) = &message.system {
-        return if system.text.is_empty() { system.kind.clone() } else { system.text.clone() };
-    }
-    message.parts.iter().map(part).filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" ")
-}
-
-fn part(part: &ContentPart) -> String {
-    match &part.content {
-        Some(Content::Text(text)) => text.text.clone(),
-        Some(Content::Attachment(file)) => format!("[{}]", words::word(file.kind().as_str_name(), "KIND_")),
-        Some(Content::Location(place)) => format!("[place {:.4}, {:.4}]", place.latitude, place.longitude),
-        Some(Content::Contact(contact)) => format!("[contact {}]", contact.name),
-        Some(Content::Sticker(sticker)) => format!("[sticker {}]", sticker.emoji),
-        Some(Content::Button(button)) => format!("[button {}]", button.title),
-        Some(Content::Unsupported(other)) => format!("[{}]", other.kind),
-        None => String::new(),
-    }
-}
-
 /// Runs a verb.
 pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Result<(), CliError> {
     view.learn_names(session).await;
     match verb {
-        ChatVerb::Claim { .. } | ChatVerb::Assign { .. } | ChatVerb::Send { .. } | ChatVerb::Close { .. } => {
-            change(verb, session, &view).await
-        }
+        ChatVerb::Claim { .. }
+        | ChatVerb::Assign { .. }
+        | ChatVerb::Send { .. }
+        | ChatVerb::Close { .. } => change(verb, session, &view).await,
         verb => read(verb, session, &view).await,
     }
 }
@@ -210,7 +113,13 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
 async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliError> {
     let mut client = session.conversation(&session.role().await?).await?;
     match verb {
-        ChatVerb::List { states, channel, responsible, unanswered, page } => {
+        ChatVerb::List {
+            states,
+            channel,
+            responsible,
+            unanswered,
+            page,
+        } => {
             let responsible = match responsible.as_deref() {
                 None => String::new(),
                 Some(word @ ("me" | "none")) => word.to_owned(),
@@ -227,12 +136,21 @@ async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliE
             let page = client.list_chats(request).await?.into_inner();
             view.list(&page.chats, &page.next_page_token)
         }
-        ChatVerb::Show { chat } => {
-            view.one(client.get_chat(GetChatRequest { chat_id: chat.to_string() }).await?.into_inner().chat)
-        }
+        ChatVerb::Show { chat } => view.one(
+            client
+                .get_chat(GetChatRequest {
+                    chat_id: chat.to_string(),
+                })
+                .await?
+                .into_inner()
+                .chat,
+        ),
         ChatVerb::Messages { chat, page } => {
-            let request =
-                ListMessagesRequest { chat_id: chat.to_string(), page_size: page.limit, page_token: page.page_token };
+            let request = ListMessagesRequest {
+                chat_id: chat.to_string(),
+                page_size: page.limit,
+                page_token: page.page_token,
+            };
             let page = client.list_messages(request).await?.into_inner();
             view.list(&page.messages, &page.next_page_token)
         }
@@ -253,10 +171,18 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
     match verb {
         ChatVerb::Claim { chat, request_id } => {
             let mut client = session.assignment(&session.agent_role().await?).await?;
-            let request = ClaimChatRequest { request_id: request_id.get(), chat_id: chat.to_string() };
+            let request = ClaimChatRequest {
+                request_id: request_id.get(),
+                chat_id: chat.to_string(),
+            };
             view.one(client.claim_chat(request).await?.into_inner().assignment)
         }
-        ChatVerb::Assign { chat, agent, expect, request_id } => {
+        ChatVerb::Assign {
+            chat,
+            agent,
+            expect,
+            request_id,
+        } => {
             let mut client = session.assignment(&session.role().await?).await?;
             let expected_agent_id = match expect.as_deref() {
                 None => None,
@@ -271,12 +197,20 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
             };
             view.one(client.assign_chat(request).await?.into_inner().assignment)
         }
-        ChatVerb::Send { chat, text, reply_to, request_id } => {
+        ChatVerb::Send {
+            chat,
+            text,
+            reply_to,
+            request_id,
+        } => {
             let mut client = session.conversation(&session.agent_role().await?).await?;
             let request = SendMessageRequest {
                 request_id: request_id.get(),
                 chat_id: chat.to_string(),
-                text: Some(Text { text, entities: Vec::new() }),
+                text: Some(Text {
+                    text,
+                    entities: Vec::new(),
+                }),
                 reply_to_message_id: reply_to.map(|id| id.to_string()).unwrap_or_default(),
             };
             view.one(client.send_message(request).await?.into_inner().message)
@@ -287,32 +221,14 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
                 chat_id: chat.to_string(),
                 conversation_id: conversation.map(|id| id.to_string()).unwrap_or_default(),
             };
-            view.one(client.close_conversation(request).await?.into_inner().conversation)
+            view.one(
+                client
+                    .close_conversation(request)
+                    .await?
+                    .into_inner()
+                    .conversation,
+            )
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use switchboard_proto::common::v1::{Attachment, attachment};
-    use switchboard_proto::conversation::v1::SystemNotice;
-
-    use super::*;
-
-    #[test]
-    fn a_message_is_told_in_one_text() {
-        let content = |content| ContentPart { content: Some(content) };
-        let photo = Attachment { kind: attachment::Kind::Photo.into(), ..Attachment::default() };
-        let text = Text { text: "this one".into(), entities: Vec::new() };
-        let message = Message {
-            parts: vec![content(Content::Attachment(photo)), content(Content::Text(text)), ContentPart { content: None }],
-            ..Message::default()
-        };
-        assert_eq!(text_of(&message), "[photo] this one");
-        let deleted = Message { delete_time: Some(prost_types::Timestamp::default()), ..message.clone() };
-        assert_eq!(text_of(&deleted), "(deleted)");
-        let system = SystemNotice { kind: "conversation.opened".into(), ..SystemNotice::default() };
-        assert_eq!(text_of(&Message { system: Some(system), ..message }), "conversation.opened");
     }
 }

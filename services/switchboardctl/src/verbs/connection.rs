@@ -44,7 +44,15 @@ pub(crate) enum ConnectionVerb {
 
 impl Show for PipelineConnection {
     const NAME: &'static str = "switchboard.crm_cards.v1.PipelineConnection";
-    const HEADERS: &'static [&'static str] = &["CHANNEL", "MODE", "PIPELINE", "SOURCE", "SCOPE", "EXISTING CHATS", "SINCE"];
+    const HEADERS: &'static [&'static str] = &[
+        "CHANNEL",
+        "MODE",
+        "PIPELINE",
+        "SOURCE",
+        "SCOPE",
+        "EXISTING CHATS",
+        "SINCE",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         vec![
             cell(&self.channel_id),
@@ -59,11 +67,22 @@ impl Show for PipelineConnection {
 }
 
 /// Runs a verb.
-pub(crate) async fn run(verb: ConnectionVerb, session: &Session, view: View) -> Result<(), CliError> {
+pub(crate) async fn run(
+    verb: ConnectionVerb,
+    session: &Session,
+    view: View,
+) -> Result<(), CliError> {
     let mut client = session.crm_cards(&session.role().await?).await?;
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     match verb {
-        ConnectionVerb::Set { channel, mode, pipeline, source, scope, include_existing_chats } => {
+        ConnectionVerb::Set {
+            channel,
+            mode,
+            pipeline,
+            source,
+            scope,
+            include_existing_chats,
+        } => {
             let connection = PipelineConnection {
                 channel_id: channel.to_string(),
                 mode: mode.into(),
@@ -73,12 +92,28 @@ pub(crate) async fn run(verb: ConnectionVerb, session: &Session, view: View) -> 
                 include_existing_chats,
                 activate_time: None,
             };
-            let request = SetPipelineConnectionRequest { connection: Some(connection) };
-            view.one(client.set_pipeline_connection(request).await?.into_inner().connection)
+            let request = SetPipelineConnectionRequest {
+                connection: Some(connection),
+            };
+            view.one(
+                client
+                    .set_pipeline_connection(request)
+                    .await?
+                    .into_inner()
+                    .connection,
+            )
         }
         ConnectionVerb::Show { channel } => {
-            let request = GetPipelineConnectionRequest { channel_id: channel.to_string() };
-            view.one(client.get_pipeline_connection(request).await?.into_inner().connection)
+            let request = GetPipelineConnectionRequest {
+                channel_id: channel.to_string(),
+            };
+            view.one(
+                client
+                    .get_pipeline_connection(request)
+                    .await?
+                    .into_inner()
+                    .connection,
+            )
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Contacts and buyers.
 
 use clap::Subcommand;
-use switchboard_proto::crm_cards::v1::{Contact, GetContactRequest, ListContactsRequest, SaveBuyerRequest};
+use switchboard_proto::crm_cards::v1::{
+    Contact, GetContactRequest, ListContactsRequest, SaveBuyerRequest,
+};
 use uuid::Uuid;
 
 use super::Page;
@@ -28,10 +30,20 @@ pub(crate) enum ContactVerb {
 
 impl Show for Contact {
     const NAME: &'static str = "switchboard.crm_cards.v1.Contact";
-    const HEADERS: &'static [&'static str] = &["ID", "NAME", "IDENTITIES", "BUYER", "RESPONSIBLE", "CREATED"];
+    const HEADERS: &'static [&'static str] = &[
+        "ID",
+        "NAME",
+        "IDENTITIES",
+        "BUYER",
+        "RESPONSIBLE",
+        "CREATED",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
-        let identities: Vec<_> =
-            self.identities.iter().map(|identity| format!("{}/{}", identity.scope, identity.user_id)).collect();
+        let identities: Vec<_> = self
+            .identities
+            .iter()
+            .map(|identity| format!("{}/{}", identity.scope, identity.user_id))
+            .collect();
         vec![
             cell(&self.contact_id),
             cell(&self.name),
@@ -44,21 +56,32 @@ impl Show for Contact {
 }
 
 /// Runs a verb.
-pub(crate) async fn run(verb: ContactVerb, session: &Session, mut view: View) -> Result<(), CliError> {
+pub(crate) async fn run(
+    verb: ContactVerb,
+    session: &Session,
+    mut view: View,
+) -> Result<(), CliError> {
     view.learn_names(session).await;
     let mut client = session.crm_cards(&session.role().await?).await?;
     match verb {
         ContactVerb::List(page) => {
-            let request = ListContactsRequest { page_size: page.limit, page_token: page.page_token };
+            let request = ListContactsRequest {
+                page_size: page.limit,
+                page_token: page.page_token,
+            };
             let page = client.list_contacts(request).await?.into_inner();
             view.list(&page.contacts, &page.next_page_token)
         }
         ContactVerb::Show { contact } => {
-            let request = GetContactRequest { contact_id: contact.to_string() };
+            let request = GetContactRequest {
+                contact_id: contact.to_string(),
+            };
             view.one(client.get_contact(request).await?.into_inner().contact)
         }
         ContactVerb::SaveBuyer { contact } => {
-            let request = SaveBuyerRequest { contact_id: contact.to_string() };
+            let request = SaveBuyerRequest {
+                contact_id: contact.to_string(),
+            };
             view.one(client.save_buyer(request).await?.into_inner().contact)
         }
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use clap::Subcommand;
 use switchboard_proto::operator::v1::{
-    DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest, ReplayOutcome,
+    DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest,
+    ReplayOutcome,
 };
 
 use super::Page;
@@ -55,12 +56,17 @@ pub(crate) enum DeadLetterVerb {
 }
 
 fn service(text: &str) -> Result<&'static str, String> {
-    SERVICES.into_iter().find(|service| *service == text).ok_or_else(|| format!("one of: {}", SERVICES.join(", ")))
+    SERVICES
+        .into_iter()
+        .find(|service| *service == text)
+        .ok_or_else(|| format!("one of: {}", SERVICES.join(", ")))
 }
 
 impl Show for DeadLetter {
     const NAME: &'static str = "switchboard.operator.v1.DeadLetter";
-    const HEADERS: &'static [&'static str] = &["SEQUENCE", "SERVICE", "ACCOUNT", "TYPE", "TRIES", "ERROR", "WHEN"];
+    const HEADERS: &'static [&'static str] = &[
+        "SEQUENCE", "SERVICE", "ACCOUNT", "TYPE", "TRIES", "ERROR", "WHEN",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         vec![
             cell(self.sequence),
@@ -75,13 +81,26 @@ impl Show for DeadLetter {
     fn more(&self, _: &View) -> Vec<String> {
         let mut lines = vec![
             format!("consumer  {}", self.consumer),
-            format!("origin    {} {}[{}], subject {}", self.origin_stream, self.origin_sequence, self.origin_index, self.subject),
+            format!(
+                "origin    {} {}[{}], subject {}",
+                self.origin_stream, self.origin_sequence, self.origin_index, self.subject
+            ),
             format!("event     {} {}", self.event_type, self.event_id),
         ];
-        lines.extend(self.headers.iter().collect::<BTreeMap<_, _>>().into_iter().map(|(key, value)| format!("  {key}: {value}")));
+        lines.extend(
+            self.headers
+                .iter()
+                .collect::<BTreeMap<_, _>>()
+                .into_iter()
+                .map(|(key, value)| format!("  {key}: {value}")),
+        );
         match json::decode(&self.event_type, &self.payload) {
             Some(value) => lines.push(format!("{value:#}")),
-            None => lines.push(format!("payload   {} bytes, not decodable as {}", self.payload.len(), self.event_type)),
+            None => lines.push(format!(
+                "payload   {} bytes, not decodable as {}",
+                self.payload.len(),
+                self.event_type
+            )),
         }
         lines
     }
@@ -91,17 +110,34 @@ impl Show for ReplayOutcome {
     const NAME: &'static str = "switchboard.operator.v1.ReplayOutcome";
     const HEADERS: &'static [&'static str] = &["SEQUENCE", "HANDLED", "ERROR"];
     fn cells(&self, _: &View) -> Vec<Cell> {
-        vec![cell(self.sequence), cell(words::yes(self.handled)).by_word(), cell(&self.error)]
+        vec![
+            cell(self.sequence),
+            cell(words::yes(self.handled)).by_word(),
+            cell(&self.error),
+        ]
     }
 }
 
 /// Runs a verb.
-pub(crate) async fn run(verb: DeadLetterVerb, session: &Session, view: View) -> Result<(), CliError> {
+pub(crate) async fn run(
+    verb: DeadLetterVerb,
+    session: &Session,
+    view: View,
+) -> Result<(), CliError> {
     match verb {
-        DeadLetterVerb::List { service: None, page, .. } if !page.page_token.is_empty() => {
-            Err(CliError::usage("a page token is of one service", "name it: --service SERVICE"))
-        }
-        DeadLetterVerb::List { service, grouped, page } => {
+        DeadLetterVerb::List {
+            service: None,
+            page,
+            ..
+        } if !page.page_token.is_empty() => Err(CliError::usage(
+            "a page token is of one service",
+            "name it: --service SERVICE",
+        )),
+        DeadLetterVerb::List {
+            service,
+            grouped,
+            page,
+        } => {
             let services = service.map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
             if grouped {
                 let mut letters = Vec::new();
@@ -117,7 +153,12 @@ pub(crate) async fn run(verb: DeadLetterVerb, session: &Session, view: View) -> 
                     page_token: page.page_token.clone(),
                     account: String::new(),
                 };
-                let answer = session.operator(service).await?.list_dead_letters(request).await?.into_inner();
+                let answer = session
+                    .operator(service)
+                    .await?
+                    .list_dead_letters(request)
+                    .await?
+                    .into_inner();
                 letters.extend(answer.dead_letters);
                 if !answer.next_page_token.is_empty() {
                     next = format!("{} (--service {service})", answer.next_page_token);
@@ -127,11 +168,26 @@ pub(crate) async fn run(verb: DeadLetterVerb, session: &Session, view: View) -> 
         }
         DeadLetterVerb::Show { service, sequence } => {
             let mut client = session.operator(service).await?;
-            view.one(client.get_dead_letter(GetDeadLetterRequest { sequence }).await?.into_inner().dead_letter)
+            view.one(
+                client
+                    .get_dead_letter(GetDeadLetterRequest { sequence })
+                    .await?
+                    .into_inner()
+                    .dead_letter,
+            )
         }
-        DeadLetterVerb::Replay { service, sequences, all: everything, dry_run } => {
+        DeadLetterVerb::Replay {
+            service,
+            sequences,
+            all: everything,
+            dry_run,
+        } => {
             let sequences = if everything {
-                all(session, service).await?.into_iter().map(|letter| letter.sequence).collect()
+                all(session, service)
+                    .await?
+                    .into_iter()
+                    .map(|letter| letter.sequence)
+                    .collect()
             } else {
                 sequences
             };
@@ -149,7 +205,11 @@ async fn all(session: &Session, service: &'static str) -> Result<Vec<DeadLetter>
     let mut client = session.operator(service).await?;
     let (mut letters, mut page_token) = (Vec::new(), String::new());
     loop {
-        let request = ListDeadLettersRequest { page_size: 200, page_token, account: String::new() };
+        let request = ListDeadLettersRequest {
+            page_size: 200,
+            page_token,
+            account: String::new(),
+        };
         let page = client.list_dead_letters(request).await?.into_inner();
         letters.extend(page.dead_letters);
         page_token = page.next_page_token;
@@ -159,12 +219,25 @@ async fn all(session: &Session, service: &'static str) -> Result<Vec<DeadLetter>
     }
 }
 
-async fn replay(session: &Session, service: &'static str, sequences: &[u64], view: &View) -> Result<(), CliError> {
+async fn replay(
+    session: &Session,
+    service: &'static str,
+    sequences: &[u64],
+    view: &View,
+) -> Result<(), CliError> {
     let mut client = session.operator(service).await?;
     let mut outcomes = Vec::with_capacity(sequences.len());
     for chunk in sequences.chunks(REPLAY) {
-        let request = ReplayDeadLettersRequest { sequences: chunk.to_vec() };
-        outcomes.extend(client.replay_dead_letters(request).await?.into_inner().outcomes);
+        let request = ReplayDeadLettersRequest {
+            sequences: chunk.to_vec(),
+        };
+        outcomes.extend(
+            client
+                .replay_dead_letters(request)
+                .await?
+                .into_inner()
+                .outcomes,
+        );
     }
     view.list(&outcomes, "")?;
     let left = outcomes.iter().filter(|outcome| !outcome.handled).count();
@@ -172,7 +245,10 @@ async fn replay(session: &Session, service: &'static str, sequences: &[u64], vie
         return Ok(());
     }
     Err(CliError::failed(
-        format!("{left} of {} letters could not be handled and stay where they are", outcomes.len()),
+        format!(
+            "{left} of {} letters could not be handled and stay where they are",
+            outcomes.len()
+        ),
         format!("`switchboardctl deadletter show --service {service} SEQUENCE`"),
     ))
 }
@@ -181,13 +257,27 @@ async fn replay(session: &Session, service: &'static str, sequences: &[u64], vie
 fn groups(letters: &[DeadLetter], view: &View) -> Result<(), CliError> {
     let mut groups: BTreeMap<(String, String, String), Vec<&DeadLetter>> = BTreeMap::new();
     for letter in letters {
-        let kind = letter.event_type.rsplit('.').next().unwrap_or_default().to_owned();
-        groups.entry((letter.service.clone(), kind, cause(&letter.error))).or_default().push(letter);
+        let kind = letter
+            .event_type
+            .rsplit('.')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        groups
+            .entry((letter.service.clone(), kind, cause(&letter.error)))
+            .or_default()
+            .push(letter);
     }
     let ends = |letters: &[&DeadLetter]| {
         let time = |letter: &&DeadLetter| letter.time.map(|time| (time.seconds, time.nanos));
-        let first = letters.iter().min_by_key(|letter| time(letter)).and_then(|letter| letter.time);
-        let last = letters.iter().max_by_key(|letter| time(letter)).and_then(|letter| letter.time);
+        let first = letters
+            .iter()
+            .min_by_key(|letter| time(letter))
+            .and_then(|letter| letter.time);
+        let last = letters
+            .iter()
+            .max_by_key(|letter| time(letter))
+            .and_then(|letter| letter.time);
         (first, last)
     };
     if view.is_table() {
@@ -221,11 +311,16 @@ fn groups(letters: &[DeadLetter], view: &View) -> Result<(), CliError> {
 /// An error without what differs from letter to letter: ids and numbers.
 fn cause(error: &str) -> String {
     let words = error.split(' ').map(|word| {
-        let id = word.len() > 30 && word.chars().all(|c| c.is_ascii_hexdigit() || "-,.:;()\"'`".contains(c));
+        let id = word.len() > 30
+            && word
+                .chars()
+                .all(|c| c.is_ascii_hexdigit() || "-,.:;()\"'`".contains(c));
         if id {
             "…".to_owned()
         } else {
-            word.chars().map(|c| if c.is_ascii_digit() { '#' } else { c }).collect()
+            word.chars()
+                .map(|c| if c.is_ascii_digit() { '#' } else { c })
+                .collect()
         }
     });
     words.collect::<Vec<_>>().join(" ")
@@ -238,7 +333,10 @@ mod tests {
     #[test]
     fn causes_are_grouped_without_ids_and_numbers() {
         for (error, expected) in [
-            ("chat 0197e7a4-0000-7000-8000-000000000000 has no channel", "chat … has no channel"),
+            (
+                "chat 0197e7a4-0000-7000-8000-000000000000 has no channel",
+                "chat … has no channel",
+            ),
             ("offset 412 is beyond 7", "offset ### is beyond #"),
             ("not decodable", "not decodable"),
         ] {

@@ -24,7 +24,15 @@ pub(crate) enum DecisionVerb {
 
 impl Show for Decision {
     const NAME: &'static str = "switchboard.crm_cards.v1.Decision";
-    const HEADERS: &'static [&'static str] = &["CONVERSATION", "NO", "OUTCOME", "RULE", "WHY", "CARD", "WHEN"];
+    const HEADERS: &'static [&'static str] = &[
+        "CONVERSATION",
+        "NO",
+        "OUTCOME",
+        "RULE",
+        "WHY",
+        "CARD",
+        "WHEN",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         vec![
             cell(&self.conversation_id),
@@ -43,7 +51,9 @@ impl Show for Decision {
                 "connection    mode {}, scope {}, existing chats {}",
                 words::word(connection.mode().as_str_name(), "MODE_"),
                 words::word(connection.scope().as_str_name(), "SCOPE_"),
-                connection.include_existing_chats.map_or("default", words::yes),
+                connection
+                    .include_existing_chats
+                    .map_or("default", words::yes),
             ));
         }
         if let Some(facts) = &self.facts {

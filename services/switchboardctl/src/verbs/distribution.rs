@@ -42,7 +42,10 @@ impl Show for DistributionPolicy {
         let pool: Vec<_> = self.agent_ids.iter().map(|id| view.name(id)).collect();
         vec![
             cell(&self.channel_id),
-            cell(words::word(self.distribution().as_str_name(), "DISTRIBUTION_")),
+            cell(words::word(
+                self.distribution().as_str_name(),
+                "DISTRIBUTION_",
+            )),
             cell(pool.join(", ")),
             cell(words::yes(self.keep_previous)),
         ]
@@ -50,11 +53,20 @@ impl Show for DistributionPolicy {
 }
 
 /// Runs a verb.
-pub(crate) async fn run(verb: DistributionVerb, session: &Session, mut view: View) -> Result<(), CliError> {
+pub(crate) async fn run(
+    verb: DistributionVerb,
+    session: &Session,
+    mut view: View,
+) -> Result<(), CliError> {
     view.learn_names(session).await;
     let mut client = session.assignment(&session.role().await?).await?;
     match verb {
-        DistributionVerb::Set { channel, distribution, agents, keep_previous } => {
+        DistributionVerb::Set {
+            channel,
+            distribution,
+            agents,
+            keep_previous,
+        } => {
             let mut agent_ids = Vec::with_capacity(agents.len());
             for agent in agents {
                 agent_ids.push(session.agent_id(&agent).await?.to_string());
@@ -65,12 +77,28 @@ pub(crate) async fn run(verb: DistributionVerb, session: &Session, mut view: Vie
                 agent_ids,
                 keep_previous,
             };
-            let request = SetDistributionPolicyRequest { policy: Some(policy) };
-            view.one(client.set_distribution_policy(request).await?.into_inner().policy)
+            let request = SetDistributionPolicyRequest {
+                policy: Some(policy),
+            };
+            view.one(
+                client
+                    .set_distribution_policy(request)
+                    .await?
+                    .into_inner()
+                    .policy,
+            )
         }
         DistributionVerb::Show { channel } => {
-            let request = GetDistributionPolicyRequest { channel_id: channel.to_string() };
-            view.one(client.get_distribution_policy(request).await?.into_inner().policy)
+            let request = GetDistributionPolicyRequest {
+                channel_id: channel.to_string(),
+            };
+            view.one(
+                client
+                    .get_distribution_policy(request)
+                    .await?
+                    .into_inner()
+                    .policy,
+            )
         }
     }
 }

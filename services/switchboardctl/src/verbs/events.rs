@@ -60,7 +60,13 @@ impl Event {
                 headers.insert(name.to_string(), json!(value.as_str()));
             }
         }
-        let header = |name: &str| headers.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let header = |name: &str| {
+            headers
+                .get(name)
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned()
+        };
         let kind = header("ce-type");
         Self {
             time: OffsetDateTime::parse(&header("ce-time"), &Rfc3339).ok(),
@@ -75,8 +81,19 @@ impl Event {
     /// `entity.event`, the end of the subject.
     pub fn name(&self) -> String {
         let mut tokens = self.subject.rsplitn(3, '.');
-        let (event, entity) = (tokens.next().unwrap_or_default(), tokens.next().unwrap_or_default());
+        let (event, entity) = (
+            tokens.next().unwrap_or_default(),
+            tokens.next().unwrap_or_default(),
+        );
         format!("{entity}.{event}")
+    }
+
+    /// A header; empty where it is missing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
     }
 
     /// The publishing service, as in the subject.
@@ -94,29 +111,57 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins to read. After it returns, nothing that is published is missed.
-    pub async fn open(session: &Session, subject: String, from_start: bool) -> Result<Self, CliError> {
+    pub async fn open(
+        session: &Session,
+        subject: String,
+        from_start: bool,
+    ) -> Result<Self, CliError> {
         let client = connect(session).await?;
-        let away = |error: String| CliError::failed(
-            format!("the stream {STREAM} cannot be read: {error}"),
-            "start a service: it declares the stream",
-        );
-        let stream = jetstream::new(client.clone()).get_stream(STREAM).await.map_err(|error| away(error.to_string()))?;
+        let away = |error: String| {
+            CliError::failed(
+                format!("the stream {STREAM} cannot be read: {error}"),
+                "start a service: it declares the stream",
+            )
+        };
+        let stream = jetstream::new(client.clone())
+            .get_stream(STREAM)
+            .await
+            .map_err(|error| away(error.to_string()))?;
         let config = OrderedConfig {
             filter_subject: subject,
-            deliver_policy: if from_start { DeliverPolicy::All } else { DeliverPolicy::New },
+            deliver_policy: if from_start {
+                DeliverPolicy::All
+            } else {
+                DeliverPolicy::New
+            },
             ..OrderedConfig::default()
         };
-        let consumer = stream.create_consumer(config).await.map_err(|error| away(error.to_string()))?;
-        let messages = consumer.messages().await.map_err(|error| away(error.to_string()))?;
-        Ok(Self { messages, _client: client })
+        let consumer = stream
+            .create_consumer(config)
+            .await
+            .map_err(|error| away(error.to_string()))?;
+        let messages = consumer
+            .messages()
+            .await
+            .map_err(|error| away(error.to_string()))?;
+        Ok(Self {
+            messages,
+            _client: client,
+        })
     }
 
     /// The next event; waits for it.
     pub async fn next(&mut self) -> Result<Event, CliError> {
         match self.messages.next().await {
             Some(Ok(message)) => Ok(Event::of(&message)),
-            Some(Err(error)) => Err(CliError::failed(format!("the stream {STREAM} broke off: {error}"), "again")),
-            None => Err(CliError::failed(format!("the stream {STREAM} ended"), "again")),
+            Some(Err(error)) => Err(CliError::failed(
+                format!("the stream {STREAM} broke off: {error}"),
+                "again",
+            )),
+            None => Err(CliError::failed(
+                format!("the stream {STREAM} ended"),
+                "again",
+            )),
         }
     }
 }
@@ -133,18 +178,29 @@ async fn connect(session: &Session) -> Result<async_nats::Client, CliError> {
             .await
             .map_err(|error| CliError::file("read the NATS credentials", path, &error))?;
     }
-    options.connect(&settings.nats).await.map_err(|error| CliError::Unreachable {
-        service: "nats",
-        url: settings.nats.clone(),
-        cause: error.to_string(),
-    })
+    options
+        .connect(&settings.nats)
+        .await
+        .map_err(|error| CliError::Unreachable {
+            service: "nats",
+            url: settings.nats.clone(),
+            cause: error.to_string(),
+        })
 }
 
 /// Runs a verb.
 pub(crate) async fn run(verb: EventsVerb, session: &Session, view: View) -> Result<(), CliError> {
-    let EventsVerb::Watch { from_start, count, entity, brief } = verb;
+    let EventsVerb::Watch {
+        from_start,
+        count,
+        entity,
+        brief,
+    } = verb;
     let account = session.settings.account.as_deref().unwrap_or("*");
-    let subject = format!("switchboard.v1.{account}.*.{}.*", entity.as_deref().unwrap_or("*"));
+    let subject = format!(
+        "switchboard.v1.{account}.*.{}.*",
+        entity.as_deref().unwrap_or("*")
+    );
     let mut watch = Watch::open(session, subject, from_start).await?;
     let mut seen = 0;
     while count.is_none_or(|count| seen < count) {
@@ -168,10 +224,21 @@ fn print(event: &Event, brief: bool, view: &View) {
         return;
     }
     let time = event.time.map(words::clock).unwrap_or_default();
-    let (bold, dim, end) = if view.colour { ("\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m") } else { ("", "", "") };
-    println!("{dim}{time}{end}  {bold}{}{end}  {dim}{}{end}", event.subject, event.id);
+    let (bold, dim, end) = if view.colour {
+        ("\u{1b}[1m", "\u{1b}[2m", "\u{1b}[0m")
+    } else {
+        ("", "", "")
+    };
+    println!(
+        "{dim}{time}{end}  {bold}{}{end}  {dim}{}{end}",
+        event.subject, event.id
+    );
     if !brief {
-        let payload = if event.payload.is_null() { format!("({} cannot be decoded)", event.kind) } else { event.payload.to_string() };
+        let payload = if event.payload.is_null() {
+            format!("({} cannot be decoded)", event.kind)
+        } else {
+            event.payload.to_string()
+        };
         println!("              {payload}");
     }
 }

@@ -48,12 +48,21 @@ impl Show for Order {
 pub(crate) async fn run(verb: OrderVerb, session: &Session, view: View) -> Result<(), CliError> {
     let mut client = session.crm_cards(&session.role().await?).await?;
     match verb {
-        OrderVerb::Create { contact, request_id } => {
-            let request = CreateOrderRequest { request_id: request_id.get(), contact_id: contact.to_string() };
+        OrderVerb::Create {
+            contact,
+            request_id,
+        } => {
+            let request = CreateOrderRequest {
+                request_id: request_id.get(),
+                contact_id: contact.to_string(),
+            };
             view.one(client.create_order(request).await?.into_inner().order)
         }
         OrderVerb::Move { order, status } => {
-            let request = MoveOrderRequest { order_id: order.to_string(), status: status.into() };
+            let request = MoveOrderRequest {
+                order_id: order.to_string(),
+                status: status.into(),
+            };
             view.one(client.move_order(request).await?.into_inner().order)
         }
     }

@@ -28,23 +28,42 @@ pub(crate) enum PipelineVerb {
 }
 
 fn status(text: &str) -> Result<NewStatus, String> {
-    let wrong = || String::from("write Name=kind with kind new, in-progress, successful or rejected");
+    let wrong =
+        || String::from("write Name=kind with kind new, in-progress, successful or rejected");
     let (name, kind) = text.rsplit_once('=').ok_or_else(wrong)?;
     let kind = format!("STATUS_KIND_{}", kind.to_uppercase().replace('-', "_"));
-    let kind = StatusKind::from_str_name(&kind).filter(|kind| *kind != StatusKind::Unspecified).ok_or_else(wrong)?;
-    Ok(NewStatus { name: name.into(), kind: kind.into() })
+    let kind = StatusKind::from_str_name(&kind)
+        .filter(|kind| *kind != StatusKind::Unspecified)
+        .ok_or_else(wrong)?;
+    Ok(NewStatus {
+        name: name.into(),
+        kind: kind.into(),
+    })
 }
 
 impl Show for Pipeline {
     const NAME: &'static str = "switchboard.crm_cards.v1.Pipeline";
     const HEADERS: &'static [&'static str] = &["ID", "NAME", "STATUSES"];
     fn cells(&self, _: &View) -> Vec<Cell> {
-        let statuses: Vec<_> = self.statuses.iter().map(|status| status.name.as_str()).collect();
-        vec![cell(&self.pipeline_id), cell(&self.name), cell(statuses.join(" → "))]
+        let statuses: Vec<_> = self
+            .statuses
+            .iter()
+            .map(|status| status.name.as_str())
+            .collect();
+        vec![
+            cell(&self.pipeline_id),
+            cell(&self.name),
+            cell(statuses.join(" → ")),
+        ]
     }
     fn more(&self, _: &View) -> Vec<String> {
         let line = |status: &switchboard_proto::crm_cards::v1::Status| {
-            format!("  {}  {} ({})", status.status_id, status.name, words::word(status.kind().as_str_name(), "STATUS_KIND_"))
+            format!(
+                "  {}  {} ({})",
+                status.status_id,
+                status.name,
+                words::word(status.kind().as_str_name(), "STATUS_KIND_")
+            )
         };
         self.statuses.iter().map(line).collect()
     }
@@ -54,12 +73,23 @@ impl Show for Pipeline {
 pub(crate) async fn run(verb: PipelineVerb, session: &Session, view: View) -> Result<(), CliError> {
     let mut client = session.crm_cards(&session.role().await?).await?;
     match verb {
-        PipelineVerb::Create { name, statuses, request_id } => {
-            let request = CreatePipelineRequest { request_id: request_id.get(), name, statuses };
+        PipelineVerb::Create {
+            name,
+            statuses,
+            request_id,
+        } => {
+            let request = CreatePipelineRequest {
+                request_id: request_id.get(),
+                name,
+                statuses,
+            };
             view.one(client.create_pipeline(request).await?.into_inner().pipeline)
         }
         PipelineVerb::List(page) => {
-            let request = ListPipelinesRequest { page_size: page.limit, page_token: page.page_token };
+            let request = ListPipelinesRequest {
+                page_size: page.limit,
+                page_token: page.page_token,
+            };
             let page = client.list_pipelines(request).await?.into_inner();
             view.list(&page.pipelines, &page.next_page_token)
         }
@@ -74,13 +104,22 @@ mod tests {
     fn a_status_is_a_name_with_its_kind() {
         for (text, expected) in [
             ("New=new", Some(("New", StatusKind::New))),
-            ("In = work=in-progress", Some(("In = work", StatusKind::InProgress))),
+            (
+                "In = work=in-progress",
+                Some(("In = work", StatusKind::InProgress)),
+            ),
             ("New", None),
             ("New=fresh", None),
             ("New=unspecified", None),
         ] {
             let found = status(text).ok();
-            assert_eq!(found.as_ref().map(|status| (status.name.as_str(), status.kind())), expected, "{text}");
+            assert_eq!(
+                found
+                    .as_ref()
+                    .map(|status| (status.name.as_str(), status.kind())),
+                expected,
+                "{text}"
+            );
         }
     }
 }

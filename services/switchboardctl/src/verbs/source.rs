@@ -35,11 +35,17 @@ pub(crate) async fn run(verb: SourceVerb, session: &Session, view: View) -> Resu
     let mut client = session.crm_cards(&session.role().await?).await?;
     match verb {
         SourceVerb::Create { name, request_id } => {
-            let request = CreateSourceRequest { request_id: request_id.get(), name };
+            let request = CreateSourceRequest {
+                request_id: request_id.get(),
+                name,
+            };
             view.one(client.create_source(request).await?.into_inner().source)
         }
         SourceVerb::List(page) => {
-            let request = ListSourcesRequest { page_size: page.limit, page_token: page.page_token };
+            let request = ListSourcesRequest {
+                page_size: page.limit,
+                page_token: page.page_token,
+            };
             let page = client.list_sources(request).await?.into_inner();
             view.list(&page.sources, &page.next_page_token)
         }

@@ -1,0 +1,136 @@
+//! Reading what the scenes check.
+
+use switchboard_proto::assignment::v1::{AssignmentChoice, ExplainAssignmentRequest};
+use switchboard_proto::common::v1::content_part::Content;
+use switchboard_proto::conversation::v1::{
+    Chat, Conversation, GetChatRequest, ListConversationsRequest, ListMessagesRequest, Message,
+    message,
+};
+use switchboard_proto::crm_cards::v1::{
+    Card, Decision, ExplainCardRequest, GetCardRequest, GetChatConnectionsRequest,
+    GetChatConnectionsResponse, ListDecisionsRequest, explain_card_request::About,
+};
+
+use super::stage::Stage;
+use crate::error::CliError;
+use crate::token::Role;
+
+impl Stage<'_> {
+    /// A chat.
+    pub async fn chat(&self, chat_id: &str) -> Result<Chat, CliError> {
+        let mut client = self.session.conversation(&Role::Account).await?;
+        let request = GetChatRequest {
+            chat_id: chat_id.to_owned(),
+        };
+        Ok(client
+            .get_chat(request)
+            .await?
+            .into_inner()
+            .chat
+            .unwrap_or_default())
+    }
+
+    /// The messages of a chat of one kind, oldest first.
+    pub async fn messages(
+        &self,
+        chat_id: &str,
+        kind: message::Kind,
+    ) -> Result<Vec<Message>, CliError> {
+        let mut client = self.session.conversation(&Role::Account).await?;
+        let request = ListMessagesRequest {
+            chat_id: chat_id.to_owned(),
+            page_size: 200,
+            page_token: String::new(),
+        };
+        let mut messages = client.list_messages(request).await?.into_inner().messages;
+        messages.retain(|message| message.kind() == kind);
+        messages.reverse();
+        Ok(messages)
+    }
+
+    /// The conversations of a chat, newest first.
+    pub async fn conversations(&self, chat_id: &str) -> Result<Vec<Conversation>, CliError> {
+        let mut client = self.session.conversation(&Role::Account).await?;
+        let request = ListConversationsRequest {
+            chat_id: chat_id.to_owned(),
+            page_size: 200,
+            page_token: String::new(),
+        };
+        Ok(client
+            .list_conversations(request)
+            .await?
+            .into_inner()
+            .conversations)
+    }
+
+    /// What a chat is linked to.
+    pub async fn connections(&self, chat_id: &str) -> Result<GetChatConnectionsResponse, CliError> {
+        let mut client = self.session.crm_cards(&Role::Account).await?;
+        let request = GetChatConnectionsRequest {
+            chat_id: chat_id.to_owned(),
+        };
+        Ok(client.get_chat_connections(request).await?.into_inner())
+    }
+
+    /// The decision of a conversation.
+    pub async fn decision(&self, conversation_id: &str) -> Result<Option<Decision>, CliError> {
+        let mut client = self.session.crm_cards(&Role::Account).await?;
+        let about = About::ConversationId(conversation_id.to_owned());
+        Ok(client
+            .explain_card(ExplainCardRequest { about: Some(about) })
+            .await?
+            .into_inner()
+            .decision)
+    }
+
+    /// All decisions for a chat.
+    pub async fn decisions(&self, chat_id: &str) -> Result<Vec<Decision>, CliError> {
+        let mut client = self.session.crm_cards(&Role::Account).await?;
+        let request = ListDecisionsRequest {
+            page_size: 200,
+            page_token: String::new(),
+            chat_id: chat_id.to_owned(),
+        };
+        Ok(client.list_decisions(request).await?.into_inner().decisions)
+    }
+
+    /// A card.
+    pub async fn card(&self, card_id: &str) -> Result<Card, CliError> {
+        let mut client = self.session.crm_cards(&Role::Account).await?;
+        let request = GetCardRequest {
+            card_id: card_id.to_owned(),
+        };
+        Ok(client
+            .get_card(request)
+            .await?
+            .into_inner()
+            .card
+            .unwrap_or_default())
+    }
+
+    /// The newest choice of an agent for a chat.
+    pub async fn choice(&self, chat_id: &str) -> Result<Option<AssignmentChoice>, CliError> {
+        let mut client = self.session.assignment(&Role::Account).await?;
+        let request = ExplainAssignmentRequest {
+            chat_id: chat_id.to_owned(),
+            page_size: 1,
+            page_token: String::new(),
+        };
+        Ok(client
+            .explain_assignment(request)
+            .await?
+            .into_inner()
+            .choices
+            .into_iter()
+            .next())
+    }
+}
+
+/// The text of a message without the words for its files.
+pub(crate) fn plain_text(message: &Message) -> String {
+    let texts = message.parts.iter().filter_map(|part| match &part.content {
+        Some(Content::Text(text)) => Some(text.text.as_str()),
+        _ => None,
+    });
+    texts.collect::<Vec<_>>().join(" ")
+}
