@@ -1,0 +1,89 @@
+//! Deliveries as events.
+
+use chassis::grpc::timestamp;
+use chassis::outbox::Outgoing;
+use chassis::trace::TraceContext;
+use switchboard_proto::DomainEvent;
+use switchboard_proto::channel_gateway::v1::{
+    DeliveryCancelled, DeliveryFailed, DeliveryRef, DeliverySent, DeliveryUncertain,
+};
+use time::OffsetDateTime;
+
+use crate::domain::delivery::PartState;
+use crate::error::Error;
+use crate::store::attempts::SettledPart;
+
+/// What an event adds to a settled part.
+pub struct Note<'a> {
+    /// A sentence that an agent can read.
+    pub detail: &'a str,
+    /// A later retry may succeed.
+    pub retryable: bool,
+}
+
+/// Makes the event of a part whose state changed.
+pub fn settled(
+    part: &SettledPart,
+    note: &Note<'_>,
+    now: OffsetDateTime,
+) -> Result<Option<Outgoing>, Error> {
+    let delivery = Some(DeliveryRef {
+        message_id: part.message_id.to_string(),
+        chat_id: part.chat_id.to_string(),
+        channel_id: part.channel_id.to_string(),
+        out_seq: part.out_seq,
+        attempt: part.attempt,
+        part: part.part,
+        parts: part.parts,
+    });
+    let time = Some(timestamp(now));
+    let state = PartState::try_from(part.state.as_str()).map_err(crate::store::unreadable)?;
+    match state {
+        PartState::Sent => {
+            let provider_key = part.provider_key.clone();
+            outgoing(
+                part,
+                &DeliverySent {
+                    delivery,
+                    provider_key,
+                    time,
+                },
+            )
+            .map(Some)
+        }
+        PartState::Failed => {
+            let (reason, detail) = (part.reason.clone(), note.detail.to_owned());
+            outgoing(
+                part,
+                &DeliveryFailed {
+                    delivery,
+                    reason,
+                    detail,
+                    retryable: note.retryable,
+                    time,
+                },
+            )
+            .map(Some)
+        }
+        PartState::Uncertain => outgoing(
+            part,
+            &DeliveryUncertain {
+                delivery,
+                detail: note.detail.to_owned(),
+                time,
+            },
+        )
+        .map(Some),
+        PartState::Cancelled => outgoing(part, &DeliveryCancelled { delivery, time }).map(Some),
+        PartState::Queued | PartState::Sending => Ok(None),
+    }
+}
+
+fn outgoing(part: &SettledPart, event: &impl DomainEvent) -> Result<Outgoing, Error> {
+    let account =
+        chassis::id::AccountSlug::parse(&part.account).map_err(crate::store::unreadable)?;
+    // The command's trace goes on: one trace shows the agent's answer until it is sent.
+    Ok(Outgoing::new(&account, part.chat_id, event)
+        .cause(part.cause)
+        .trace(TraceContext::parse(&part.trace)))
+}

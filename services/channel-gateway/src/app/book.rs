@@ -1,0 +1,194 @@
+//! The channels in memory, so that webhooks of known channels are accepted while the database is away.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use chassis::id::AccountSlug;
+use chassis::seal::Sealer;
+use moka::future::Cache;
+use secrecy::SecretString;
+use sqlx::PgPool;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
+
+use crate::domain::channel::ChannelState;
+use crate::error::Error;
+use crate::store::channels::{self, ChannelRow};
+
+/// How often changes of other replicas are looked for.
+pub const REFRESH: Duration = Duration::from_secs(5);
+
+/// How far back a refresh looks; whoever was away longer reads everything.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// How long an id that the database does not know is not asked for again.
+const UNKNOWN_FOR: Duration = Duration::from_secs(2);
+
+/// How long a webhook waits for the database to tell whether a channel exists.
+const LOOK_UP: Duration = Duration::from_millis(1_500);
+
+/// Look-ups at once: whoever calls us with made-up ids must not take all connections.
+const LOOK_UPS: usize = 2;
+
+/// A channel as webhooks and deliveries need it. Its `Debug` shows no secret.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Id.
+    pub id: Uuid,
+    /// The account.
+    pub account: AccountSlug,
+    /// State.
+    pub state: ChannelState,
+    /// The token.
+    pub token: SecretString,
+    /// The secret of its webhook.
+    pub secret: SecretString,
+    /// Counts changes of credentials.
+    pub credentials: i64,
+}
+
+/// What the book says of an id.
+pub enum Found {
+    /// The channel.
+    Known(Arc<Known>),
+    /// The database says that there is none.
+    Unknown,
+    /// Nobody can tell now.
+    Away,
+}
+
+/// The channels in memory.
+pub struct Book {
+    pool: PgPool,
+    sealer: Sealer,
+    channels: RwLock<HashMap<Uuid, Arc<Known>>>,
+    unknown: Cache<Uuid, ()>,
+    look_ups: Semaphore,
+    refreshed: RwLock<Option<Instant>>,
+}
+
+impl Book {
+    /// Makes an empty book.
+    pub fn new(pool: PgPool, sealer: Sealer) -> Self {
+        Self {
+            pool,
+            sealer,
+            channels: RwLock::default(),
+            unknown: Cache::builder()
+                .max_capacity(10_000)
+                .time_to_live(UNKNOWN_FOR)
+                .build(),
+            look_ups: Semaphore::new(LOOK_UPS),
+            refreshed: RwLock::default(),
+        }
+    }
+
+    /// Reads what changed since the last time; everything at first.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let began = Instant::now();
+        let last = *self
+            .refreshed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let recent = last.is_some_and(|last| began.duration_since(last) < WINDOW / 2);
+        let mut connection = self.pool.acquire().await?;
+        let rows =
+            channels::changed_within(&mut connection, recent.then_some(WINDOW.as_secs_f64()))
+                .await?;
+        for row in rows {
+            self.keep(&row);
+        }
+        *self
+            .refreshed
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = Some(began);
+        Ok(())
+    }
+
+    /// Returns a channel from memory.
+    pub fn get(&self, id: Uuid) -> Option<Arc<Known>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&id)
+            .cloned()
+    }
+
+    /// Returns a channel from memory, else from the database.
+    pub async fn find(&self, id: Uuid) -> Found {
+        if let Some(known) = self.get(id) {
+            return Found::Known(known);
+        }
+        if self.unknown.contains_key(&id) {
+            return Found::Unknown;
+        }
+        match tokio::time::timeout(LOOK_UP, self.look_up(id)).await {
+            Ok(Ok(Some(known))) => Found::Known(known),
+            Ok(Ok(None)) => {
+                self.unknown.insert(id, ()).await;
+                Found::Unknown
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, channel.id = %id, "channel could not be looked up");
+                Found::Away
+            }
+            Err(_) => Found::Away,
+        }
+    }
+
+    /// Returns a channel as the database has it now, or as it is remembered while the database is away.
+    pub async fn find_fresh(&self, id: Uuid) -> Found {
+        match tokio::time::timeout(LOOK_UP, self.look_up(id)).await {
+            Ok(Ok(Some(known))) => Found::Known(known),
+            _ => self.find(id).await,
+        }
+    }
+
+    async fn look_up(&self, id: Uuid) -> Result<Option<Arc<Known>>, Error> {
+        let Ok(_permit) = self.look_ups.acquire().await else {
+            return Ok(None);
+        };
+        let mut connection = self.pool.acquire().await?;
+        let rows = channels::load(&mut connection, &[id]).await?;
+        Ok(rows.first().and_then(|row| self.keep(row)))
+    }
+
+    /// Keeps a row. One that cannot be opened is logged and left out: the others must work.
+    pub fn keep(&self, row: &ChannelRow) -> Option<Arc<Known>> {
+        match self.open(row) {
+            Ok(known) => {
+                let known = Arc::new(known);
+                self.channels
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(row.id, Arc::clone(&known));
+                Some(known)
+            }
+            Err(error) => {
+                tracing::error!(channel.id = %row.id, account = row.account, %error, "channel cannot be used");
+                None
+            }
+        }
+    }
+
+    fn open(&self, row: &ChannelRow) -> Result<Known, Error> {
+        let secret = |sealed: &[u8], what| -> Result<SecretString, Error> {
+            let opened = self.sealer.open(sealed, &aad(row.id, what))?;
+            Ok(String::from_utf8_lossy(&opened).into_owned().into())
+        };
+        Ok(Known {
+            id: row.id,
+            account: row.account()?,
+            state: row.state()?,
+            token: secret(&row.token_sealed, "token")?,
+            secret: secret(&row.secret_sealed, "secret")?,
+            credentials: row.credentials,
+        })
+    }
+}
+
+/// What a sealed secret is bound to: it opens in its own row and column only.
+pub fn aad(channel: Uuid, what: &str) -> Vec<u8> {
+    format!("channel:{channel}:{what}").into_bytes()
+}

@@ -1,0 +1,190 @@
+//! Storing commands to providers, so that they go out in order (§10).
+
+use std::collections::BTreeMap;
+
+use chassis::id::AccountSlug;
+use chassis::outbox::{self, Outgoing};
+use sqlx::PgConnection;
+use switchboard_proto::conversation::v1::OutboundCommand;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::announce::{self, Note};
+use super::cancel;
+use crate::domain::delivery::{PartState, Unfit, plan};
+use crate::error::{DOMAIN, Error};
+use crate::store::attempts::SettledPart;
+use crate::store::commands::{self, NewCommand, NewPart};
+use crate::store::lanes::{self, Touched};
+
+/// A command with what surrounds it.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// The account.
+    pub account: AccountSlug,
+    /// The command.
+    pub command: OutboundCommand,
+    /// When it was queued.
+    pub time: OffsetDateTime,
+    /// The event that brought it.
+    pub cause: Option<Uuid>,
+    /// The trace of that event.
+    pub trace: String,
+}
+
+/// The ids of a command.
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    chat: Uuid,
+    channel: Uuid,
+    message: Uuid,
+}
+
+/// Tells whether a command says enough to get its number in a lane.
+pub fn is_placeable(command: &OutboundCommand) -> bool {
+    ids(command).is_some() && command.out_seq > 0
+}
+
+fn ids(command: &OutboundCommand) -> Option<Ids> {
+    Some(Ids {
+        chat: command.chat_id.parse().ok()?,
+        channel: command.channel_id.parse().ok()?,
+        message: command.message_id.parse().ok()?,
+    })
+}
+
+/// Stores commands, each as parts, within the caller's transaction; repeats change nothing.
+///
+/// One that cannot be handled is stored as failed, so that its successors have their turn. Returns the events, which
+/// the caller writes last.
+pub async fn store(
+    connection: &mut PgConnection,
+    queued: &[Queued],
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let mut sorted: BTreeMap<(Uuid, i64), (&Queued, Ids)> = BTreeMap::new();
+    for entry in queued {
+        if let Some(ids) = ids(&entry.command).filter(|_| entry.command.out_seq > 0) {
+            sorted
+                .entry((ids.chat, entry.command.out_seq))
+                .or_insert((entry, ids));
+        }
+    }
+    if sorted.is_empty() {
+        return Ok(Vec::new());
+    }
+    lanes::touch(connection, &touched(&sorted), now).await?;
+    let (mut rows, mut parts, mut failed) = (Vec::new(), Vec::new(), BTreeMap::new());
+    for (&(chat_id, out_seq), (entry, ids)) in &sorted {
+        let planned = plan(&entry.command);
+        rows.push(NewCommand {
+            chat_id,
+            out_seq,
+            message_id: ids.message,
+            attempt: entry.command.attempt,
+            parts: planned
+                .as_ref()
+                .map_or(1, |calls| i32::try_from(calls.len()).unwrap_or(i32::MAX)),
+            is_final: planned.is_err(),
+            queued_at: entry.time,
+            cause: entry.cause,
+            trace: entry.trace.clone(),
+        });
+        match planned {
+            Ok(calls) => parts.extend((0..).zip(calls).map(|(part, call)| NewPart {
+                chat_id,
+                out_seq,
+                part,
+                state: PartState::Queued.as_str(),
+                method: call.method,
+                params: call.params,
+                reason: "",
+            })),
+            Err(unfit) => {
+                parts.push(NewPart {
+                    chat_id,
+                    out_seq,
+                    part: 0,
+                    state: PartState::Failed.as_str(),
+                    method: String::new(),
+                    params: serde_json::Value::Null,
+                    reason: unfit.reason,
+                });
+                failed.insert((chat_id, out_seq), unfit);
+            }
+        }
+    }
+    let new: std::collections::HashSet<(Uuid, i64)> = commands::insert(connection, &rows)
+        .await?
+        .into_iter()
+        .collect();
+    parts.retain(|part| new.contains(&(part.chat_id, part.out_seq)));
+    commands::insert_parts(connection, &parts, now).await?;
+    let mut events = Vec::new();
+    for (key, unfit) in failed.iter().filter(|(key, _)| new.contains(key)) {
+        if let Some((entry, ids)) = sorted.get(key) {
+            events.extend(refused(entry, *ids, *unfit, now)?);
+        }
+    }
+    let chats: Vec<Uuid> = new.iter().map(|(chat, _)| *chat).collect();
+    events.extend(cancel::apply(connection, &chats, now).await?);
+    Ok(events)
+}
+
+/// Stores commands in a transaction of their own.
+pub async fn store_and_commit(
+    app: &super::App,
+    queued: &[Queued],
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut tx = app.pool.begin().await?;
+    let events = store(&mut tx, queued, now).await?;
+    outbox::write(&mut tx, DOMAIN, events, now).await?;
+    tx.commit().await?;
+    app.relay.wake();
+    Ok(())
+}
+
+fn touched(sorted: &BTreeMap<(Uuid, i64), (&Queued, Ids)>) -> Touched {
+    let mut touched = Touched::default();
+    for (entry, ids) in sorted.values() {
+        if touched.chats.last() != Some(&ids.chat) {
+            touched.chats.push(ids.chat);
+            touched.accounts.push(entry.account.to_string());
+            touched.channels.push(ids.channel);
+            touched.keys.push(entry.command.chat_key.clone());
+        }
+    }
+    touched
+}
+
+fn refused(
+    entry: &Queued,
+    ids: Ids,
+    unfit: Unfit,
+    now: OffsetDateTime,
+) -> Result<Option<Outgoing>, Error> {
+    let part = SettledPart {
+        account: entry.account.to_string(),
+        channel_id: ids.channel,
+        chat_id: ids.chat,
+        out_seq: entry.command.out_seq,
+        part: 0,
+        parts: 1,
+        message_id: ids.message,
+        attempt: entry.command.attempt,
+        state: PartState::Failed.as_str().to_owned(),
+        provider_key: String::new(),
+        reason: unfit.reason.to_owned(),
+        cause: entry.cause,
+        trace: entry.trace.clone(),
+    };
+    announce::settled(
+        &part,
+        &Note {
+            detail: unfit.detail,
+            retryable: false,
+        },
+        now,
+    )
+}

@@ -1,0 +1,261 @@
+//! Writing outcomes: of many lanes in one transaction, each under its own fencing number only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use chassis::outbox::{self, Outgoing};
+use serde_json::Value;
+use switchboard_proto::channel_gateway::v1::ChannelDisconnected;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::App;
+use super::announce::{self, Note};
+use super::claim::Work;
+use crate::domain::delivery::PartState;
+use crate::domain::telegram::errors::CREDENTIALS_REFUSED;
+use crate::error::{DOMAIN, Error};
+use crate::store::attempts::{self, Again, Final};
+use crate::store::channels;
+use crate::store::lanes::{self, Release};
+
+/// What became of an attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outcome {
+    /// The provider accepted it.
+    Sent {
+        /// The provider's key of the message.
+        provider_key: String,
+    },
+    /// It failed for good.
+    Failed {
+        /// `UPPER_SNAKE_CASE`.
+        reason: String,
+        /// A sentence that an agent can read.
+        detail: String,
+        /// A later retry by an agent may succeed.
+        retryable: bool,
+        /// The refused credentials' number, where the credentials were refused.
+        disconnect: Option<i64>,
+    },
+    /// Nobody knows.
+    Uncertain {
+        /// What happened.
+        detail: String,
+    },
+    /// It was not carried out, and goes again.
+    Again {
+        /// Not before this long.
+        wait: Duration,
+        /// The provider asked to wait.
+        flood: bool,
+        /// The parameters, amended or as they were.
+        params: Value,
+        /// The chat's new key.
+        chat_key: Option<String>,
+    },
+}
+
+impl Outcome {
+    /// Returns the word that metrics count it by.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Sent { .. } => "sent",
+            Self::Failed { .. } => "failed",
+            Self::Uncertain { .. } => "uncertain",
+            Self::Again { .. } => "again",
+        }
+    }
+}
+
+/// Writes outcomes and gives the lanes back; safe to repeat.
+pub async fn settle(
+    app: &App,
+    outcomes: &[(Work, Outcome)],
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut tx = app.pool.begin().await?;
+    let mut chats: Vec<Uuid> = outcomes.iter().map(|(work, _)| work.part.chat_id).collect();
+    chats.sort_unstable();
+    chats.dedup();
+    let fences: HashMap<Uuid, i64> = lanes::lock(&mut tx, &chats).await?.into_iter().collect();
+    let held = |work: &Work| fences.get(&work.part.chat_id) == Some(&work.fence);
+
+    let settled = attempts::settle(&mut tx, &finals(outcomes), now).await?;
+    let failed: Vec<(Uuid, i64, String)> = settled
+        .iter()
+        .filter(|part| part.state == PartState::Failed.as_str())
+        .map(|part| (part.chat_id, part.out_seq, part.reason.clone()))
+        .collect();
+    let rest = attempts::fail_rest(&mut tx, &failed, now).await?;
+    let again: Vec<Again> = outcomes
+        .iter()
+        .filter(|(work, _)| held(work))
+        .filter_map(again)
+        .collect();
+    attempts::requeue(&mut tx, &again, now).await?;
+    let (done_chats, done_numbers): (Vec<_>, Vec<_>) = settled
+        .iter()
+        .map(|part| (part.chat_id, part.out_seq))
+        .unzip();
+    attempts::finish(&mut tx, &done_chats, &done_numbers).await?;
+    let releases: Vec<Release> = outcomes
+        .iter()
+        .map(|(work, outcome)| release(work, outcome, now))
+        .collect();
+    lanes::release(&mut tx, &releases, now).await?;
+    note_floods(&mut tx, outcomes, now).await?;
+
+    let notes: HashMap<(Uuid, i64), Note<'_>> = outcomes
+        .iter()
+        .filter_map(|(work, outcome)| {
+            Some(((work.part.chat_id, work.part.out_seq), note(outcome)?))
+        })
+        .collect();
+    let none = Note {
+        detail: "",
+        retryable: false,
+    };
+    let mut events = Vec::new();
+    for part in settled.iter().chain(&rest) {
+        let note = notes.get(&(part.chat_id, part.out_seq)).unwrap_or(&none);
+        events.extend(announce::settled(part, note, now)?);
+    }
+    let spoke: Vec<Uuid> = distinct(outcomes.iter().filter_map(|(work, outcome)| {
+        matches!(outcome, Outcome::Sent { .. }).then_some(work.channel_id)
+    }));
+    channels::spoke(&mut tx, &spoke, now).await?;
+    let (disconnected, told) = disconnect(&mut tx, outcomes).await?;
+    events.extend(told);
+    outbox::write(&mut tx, DOMAIN, events, now).await?;
+    tx.commit().await?;
+    app.relay.wake();
+    for row in &disconnected {
+        app.book.keep(row);
+    }
+    Ok(())
+}
+
+fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
+    let finals = outcomes.iter().filter_map(|(work, outcome)| {
+        let (state, provider_key, reason) = match outcome {
+            Outcome::Sent { provider_key } => {
+                (PartState::Sent, provider_key.clone(), String::new())
+            }
+            Outcome::Failed { reason, .. } => (PartState::Failed, String::new(), reason.clone()),
+            Outcome::Uncertain { .. } => (PartState::Uncertain, String::new(), String::new()),
+            Outcome::Again { .. } => return None,
+        };
+        Some(Final {
+            chat_id: work.part.chat_id,
+            out_seq: work.part.out_seq,
+            part: work.part.part,
+            fence: work.fence,
+            state: state.as_str(),
+            provider_key,
+            reason,
+        })
+    });
+    finals.collect()
+}
+
+fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
+    let Outcome::Again { params, .. } = outcome else {
+        return None;
+    };
+    Some(Again {
+        chat_id: work.part.chat_id,
+        out_seq: work.part.out_seq,
+        part: work.part.part,
+        fence: work.fence,
+        params: params.clone(),
+    })
+}
+
+fn release(work: &Work, outcome: &Outcome, now: OffsetDateTime) -> Release {
+    let (pause, chat_key) = match outcome {
+        Outcome::Again { wait, chat_key, .. } => (Some(now + *wait), chat_key.clone()),
+        _ => (None, None),
+    };
+    Release {
+        chat_id: work.part.chat_id,
+        fence: work.fence,
+        pause,
+        chat_key,
+    }
+}
+
+fn note(outcome: &Outcome) -> Option<Note<'_>> {
+    match outcome {
+        Outcome::Failed {
+            detail, retryable, ..
+        } => Some(Note {
+            detail,
+            retryable: *retryable,
+        }),
+        Outcome::Uncertain { detail } => Some(Note {
+            detail,
+            retryable: false,
+        }),
+        _ => None,
+    }
+}
+
+/// A chat that was refused waits by itself; a channel that is refused repeatedly waits as a whole.
+async fn note_floods(
+    connection: &mut sqlx::PgConnection,
+    outcomes: &[(Work, Outcome)],
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut floods: BTreeMap<Uuid, OffsetDateTime> = BTreeMap::new();
+    for (work, outcome) in outcomes {
+        if let Outcome::Again {
+            wait, flood: true, ..
+        } = outcome
+        {
+            let until = floods.entry(work.channel_id).or_insert(now);
+            *until = (*until).max(now + *wait);
+        }
+    }
+    let (channels, until): (Vec<_>, Vec<_>) = floods.into_iter().unzip();
+    if !channels.is_empty() {
+        lanes::flooded(connection, &channels, &until, now).await?;
+    }
+    Ok(())
+}
+
+async fn disconnect(
+    connection: &mut sqlx::PgConnection,
+    outcomes: &[(Work, Outcome)],
+) -> Result<(Vec<channels::ChannelRow>, Vec<Outgoing>), Error> {
+    let refused: BTreeMap<Uuid, i64> = outcomes
+        .iter()
+        .filter_map(|(work, outcome)| match outcome {
+            Outcome::Failed {
+                disconnect: Some(credentials),
+                ..
+            } => Some((work.channel_id, *credentials)),
+            _ => None,
+        })
+        .collect();
+    if refused.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let (ids, credentials): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
+    let rows =
+        channels::disconnect(connection, &ids, &credentials, CREDENTIALS_REFUSED.detail).await?;
+    let mut events = Vec::new();
+    for row in &rows {
+        let event = ChannelDisconnected {
+            channel_id: row.id.to_string(),
+            reason: row.problem.clone(),
+        };
+        events.push(Outgoing::new(&row.account()?, row.id, &event));
+    }
+    Ok((rows, events))
+}
+
+fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let ids: std::collections::BTreeSet<Uuid> = ids.collect();
+    ids.into_iter().collect()
+}

@@ -1,0 +1,185 @@
+//! Deliveries: what a command becomes, and the states its parts go through.
+
+use switchboard_proto::channel_gateway::v1::delivery::State;
+use switchboard_proto::common::v1::{ContentPart, content_part::Content};
+use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
+
+use super::split::split;
+use super::telegram::call::{Call, TEXT_MAX};
+
+/// State of a part. It only moves forward (B03), but for an attempt that is known not to have reached the provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartState {
+    /// Waiting for its turn.
+    Queued,
+    /// An attempt was recorded.
+    Sending,
+    /// The provider accepted it.
+    Sent,
+    /// It failed.
+    Failed,
+    /// Nobody can tell whether the provider took it.
+    Uncertain,
+    /// Taken back before it was sent.
+    Cancelled,
+}
+
+impl PartState {
+    /// Returns the word that is stored.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Sending => "sending",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Uncertain => "uncertain",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Returns the state as contracts name it.
+    pub const fn proto(self) -> State {
+        match self {
+            Self::Queued => State::Queued,
+            Self::Sending => State::Sending,
+            Self::Sent => State::Sent,
+            Self::Failed => State::Failed,
+            Self::Uncertain => State::Uncertain,
+            Self::Cancelled => State::Cancelled,
+        }
+    }
+}
+
+/// A stored word that names no state.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no state of a delivery")]
+pub struct UnknownState(String);
+
+impl TryFrom<&str> for PartState {
+    type Error = UnknownState;
+    fn try_from(text: &str) -> Result<Self, UnknownState> {
+        Ok(match text {
+            "queued" => Self::Queued,
+            "sending" => Self::Sending,
+            "sent" => Self::Sent,
+            "failed" => Self::Failed,
+            "uncertain" => Self::Uncertain,
+            "cancelled" => Self::Cancelled,
+            other => return Err(UnknownState(other.to_owned())),
+        })
+    }
+}
+
+/// Why a command cannot be handled; it is stored as failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfit {
+    /// `UPPER_SNAKE_CASE`.
+    pub reason: &'static str,
+    /// A sentence that an agent can read.
+    pub detail: &'static str,
+}
+
+const UNSUPPORTED_COMMAND: Unfit = Unfit {
+    reason: "UNSUPPORTED_COMMAND",
+    detail: "This channel cannot do that to a message yet.",
+};
+const UNSUPPORTED_CONTENT: Unfit = Unfit {
+    reason: "UNSUPPORTED_CONTENT",
+    detail: "This kind of content cannot be sent through this channel yet.",
+};
+const MESSAGE_EMPTY: Unfit = Unfit {
+    reason: "MESSAGE_EMPTY",
+    detail: "The message has nothing to send.",
+};
+
+/// Turns a command into calls to the provider, in order; each is one part. What cannot be sent whole is split.
+pub fn plan(command: &OutboundCommand) -> Result<Vec<Call>, Unfit> {
+    if command.action() != Action::Send {
+        return Err(UNSUPPORTED_COMMAND);
+    }
+    let mut calls = Vec::new();
+    for part in &command.parts {
+        calls.extend(calls_of(part)?);
+    }
+    if calls.is_empty() {
+        return Err(MESSAGE_EMPTY);
+    }
+    // Only the first part answers: the others follow it.
+    if let Some(reply) = &command.reply {
+        let first = calls.remove(0).in_reply_to(reply);
+        calls.insert(0, first);
+    }
+    Ok(calls)
+}
+
+fn calls_of(part: &ContentPart) -> Result<Vec<Call>, Unfit> {
+    match &part.content {
+        Some(Content::Text(text)) => Ok(split(text, TEXT_MAX).iter().map(Call::text).collect()),
+        Some(Content::Location(place)) => Ok(vec![Call::location(place)]),
+        Some(Content::Contact(contact)) => Ok(vec![Call::contact(contact)]),
+        _ => Err(UNSUPPORTED_CONTENT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchboard_proto::common::v1::{Attachment, ReplyReference, Text};
+
+    fn text(text: &str) -> ContentPart {
+        ContentPart {
+            content: Some(Content::Text(Text {
+                text: text.to_owned(),
+                entities: vec![],
+            })),
+        }
+    }
+
+    fn send(parts: Vec<ContentPart>) -> OutboundCommand {
+        let reply = ReplyReference {
+            provider_key: "5:77".into(),
+            ..ReplyReference::default()
+        };
+        OutboundCommand {
+            action: Action::Send.into(),
+            parts,
+            reply: Some(reply),
+            ..OutboundCommand::default()
+        }
+    }
+
+    #[test]
+    fn a_long_text_becomes_several_calls_and_only_the_first_is_a_reply() {
+        let calls = plan(&send(vec![text(&"word ".repeat(2_000))])).unwrap();
+        assert_eq!(calls.len(), 3);
+        let replies: Vec<bool> = calls
+            .iter()
+            .map(|call| call.params.get("reply_parameters").is_some())
+            .collect();
+        assert_eq!(replies, [true, false, false]);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_named() {
+        let file = ContentPart {
+            content: Some(Content::Attachment(Attachment::default())),
+        };
+        let edit = OutboundCommand {
+            action: Action::Edit.into(),
+            ..send(vec![text("a")])
+        };
+        let future = OutboundCommand {
+            action: 99,
+            ..send(vec![text("a")])
+        };
+        for (command, reason) in [
+            (send(vec![]), "MESSAGE_EMPTY"),
+            (send(vec![text("  ")]), "MESSAGE_EMPTY"),
+            (send(vec![text("a"), file]), "UNSUPPORTED_CONTENT"),
+            (edit, "UNSUPPORTED_COMMAND"),
+            (future, "UNSUPPORTED_COMMAND"),
+        ] {
+            assert_eq!(plan(&command).unwrap_err().reason, reason);
+        }
+    }
+}

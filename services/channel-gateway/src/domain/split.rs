@@ -1,0 +1,177 @@
+//! Splitting a text that a provider cannot take whole, with its formatting.
+
+use switchboard_proto::common::v1::{Text, TextEntity};
+
+/// Splits a text into texts of at most `max` UTF-16 code units, each with its share of the entities.
+///
+/// Cuts at the last paragraph, else line, else space, of the second half of what fits; else anywhere between two
+/// characters. White space at a cut is dropped. A text of white space alone gives none.
+pub fn split(text: &Text, max: u32) -> Vec<Text> {
+    let max = max.max(2);
+    let mut pieces = Vec::new();
+    let mut rest = text.text.as_str();
+    let mut offset = 0;
+    loop {
+        let trimmed = rest.trim_start();
+        offset += units(&rest[..rest.len() - trimmed.len()]);
+        rest = trimmed;
+        if rest.is_empty() {
+            return pieces;
+        }
+        let (piece, after) = rest.split_at(cut(rest, max));
+        let kept = piece.trim_end();
+        pieces.push(Text {
+            text: kept.to_owned(),
+            entities: share(&text.entities, offset, units(kept)),
+        });
+        offset += units(piece);
+        rest = after;
+    }
+}
+
+/// Returns the length of a text in UTF-16 code units, which all offsets count in.
+pub fn units(text: &str) -> u32 {
+    u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX)
+}
+
+/// Returns the byte index at which to cut.
+fn cut(text: &str, max: u32) -> usize {
+    let (mut count, mut fits, mut half) = (0, text.len(), 0);
+    for (index, character) in text.char_indices() {
+        if count * 2 <= max {
+            half = index;
+        }
+        count += u32::try_from(character.len_utf16()).unwrap_or(2);
+        if count > max {
+            fits = index;
+            break;
+        }
+    }
+    if fits == text.len() {
+        return fits;
+    }
+    let window = &text[..fits];
+    // What is before the middle would leave a short message: there a later, weaker border is better.
+    for border in ["\n\n", "\n", " "] {
+        if let Some(index) = window.rfind(border).filter(|index| *index >= half) {
+            return index + border.len();
+        }
+    }
+    fits
+}
+
+/// Returns what of the entities lies in a range, moved to its beginning.
+fn share(entities: &[TextEntity], offset: u32, length: u32) -> Vec<TextEntity> {
+    let end = offset.saturating_add(length);
+    let within = entities.iter().filter_map(|entity| {
+        let start = entity.offset.max(offset);
+        let stop = entity.offset.saturating_add(entity.length).min(end);
+        (start < stop).then(|| TextEntity {
+            offset: start - offset,
+            length: stop - start,
+            ..entity.clone()
+        })
+    });
+    within.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> Text {
+        Text {
+            text: text.to_owned(),
+            entities: vec![],
+        }
+    }
+
+    #[test]
+    fn texts_are_cut_where_a_reader_would() {
+        for (name, text, max, expected) in [
+            ("fits", "one two", 7, vec!["one two"]),
+            ("blank", " \n ", 7, vec![]),
+            ("space", "one two three", 8, vec!["one two", "three"]),
+            (
+                "line before space",
+                "aaa bbb\nccc ddd",
+                12,
+                vec!["aaa bbb", "ccc ddd"],
+            ),
+            (
+                "paragraph before line",
+                "aaa bb\n\nccc\nddd eee",
+                13,
+                vec!["aaa bb", "ccc\nddd eee"],
+            ),
+            ("no border", "abcdefgh", 3, vec!["abc", "def", "gh"]),
+            (
+                "a border too early is none",
+                "a bcdefghij",
+                8,
+                vec!["a bcdefg", "hij"],
+            ),
+            (
+                "surrogate pairs stay whole",
+                "😀😀😀",
+                3,
+                vec!["😀", "😀", "😀"],
+            ),
+        ] {
+            let pieces: Vec<String> = split(&plain(text), max)
+                .into_iter()
+                .map(|piece| piece.text)
+                .collect();
+            assert_eq!(pieces, expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn formatting_stays_on_its_characters() {
+        let bold = TextEntity {
+            offset: 4,
+            length: 9,
+            ..TextEntity::default()
+        };
+        let text = Text {
+            text: "😀 two three four".into(),
+            entities: vec![bold],
+        };
+        let pieces = split(&text, 8);
+        let ranges: Vec<_> = pieces
+            .iter()
+            .map(|piece| {
+                (
+                    piece.text.as_str(),
+                    piece
+                        .entities
+                        .iter()
+                        .map(|e| (e.offset, e.length))
+                        .collect::<Vec<_>>(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            ranges,
+            [
+                ("😀 two", vec![(4, 2)]),
+                ("three", vec![(0, 5)]),
+                ("four", vec![])
+            ]
+        );
+    }
+
+    #[test]
+    fn no_piece_is_too_long_and_no_word_is_lost() {
+        let text: String = (0..3_000)
+            .map(|n| format!("слово{n}{}", if n % 7 == 0 { "\n" } else { " " }))
+            .collect();
+        let pieces = split(&plain(&text), 4096);
+        assert!(pieces.iter().all(|piece| units(&piece.text) <= 4096));
+        let words: Vec<&str> = pieces
+            .iter()
+            .flat_map(|piece| piece.text.split_whitespace())
+            .collect();
+        assert_eq!(words, text.split_whitespace().collect::<Vec<_>>());
+    }
+}

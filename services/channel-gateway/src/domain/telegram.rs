@@ -1,0 +1,9 @@
+//! What Telegram's Bot API means: updates in, calls out, and its refusals.
+
+pub mod call;
+pub mod content;
+pub mod errors;
+pub mod normalise;
+pub mod value;
+
+pub use normalise::{Line, kept_raw, normalise};

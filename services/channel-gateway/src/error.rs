@@ -1,0 +1,79 @@
+//! What can go wrong, and how callers are told.
+
+use chassis::grpc;
+use chassis::seal::SealError;
+use tonic::{Code, Status};
+
+use crate::domain::telegram::errors::Refusal;
+
+/// This service's name: the domain of its errors.
+pub const DOMAIN: &str = "channel-gateway";
+
+/// Why a request or an event could not be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database is away or refused.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A secret could not be sealed or opened.
+    #[error("secret: {0}")]
+    Seal(#[from] SealError),
+    /// Nothing of this account that the caller may see has this id.
+    #[error("{0} does not exist")]
+    NotFound(&'static str),
+    /// The bot stands on another channel.
+    #[error("the bot is connected already")]
+    AlreadyConnected,
+    /// The id that the caller chose is taken.
+    #[error("the channel id is taken")]
+    IdTaken,
+    /// The request id was used with another content.
+    #[error("the request id was used before with another content")]
+    RequestIdReused(String),
+    /// The agent's role does not let it.
+    #[error("the agent may not do this: {0}")]
+    Forbidden(&'static str),
+    /// The provider refused.
+    #[error("the provider refused: {}", .0.reason)]
+    Refused(Refusal),
+    /// The provider does not answer.
+    #[error("the provider is away")]
+    ProviderAway,
+    /// A field is wrong.
+    #[error("{field} {rule}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What must hold.
+        rule: &'static str,
+    },
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let refuse =
+            |code, reason: &str| grpc::refusal(DOMAIN, code, reason, &error.to_string(), &[]);
+        match &error {
+            Error::Database(
+                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed,
+            ) => grpc::unavailable(DOMAIN, "database"),
+            Error::Database(_) | Error::Seal(_) => grpc::internal(DOMAIN, &error),
+            Error::NotFound(_) => refuse(Code::NotFound, "NOT_FOUND"),
+            Error::AlreadyConnected => refuse(Code::AlreadyExists, "CHANNEL_ALREADY_CONNECTED"),
+            Error::IdTaken => refuse(Code::AlreadyExists, "CHANNEL_ID_TAKEN"),
+            Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
+            Error::Forbidden(reason) => refuse(Code::PermissionDenied, reason),
+            Error::Refused(refusal) => grpc::refusal(
+                DOMAIN,
+                Code::FailedPrecondition,
+                refusal.reason,
+                refusal.detail,
+                &[],
+            ),
+            Error::ProviderAway => grpc::unavailable(DOMAIN, "telegram"),
+            Error::Invalid { field, rule } => {
+                grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
+            }
+        }
+    }
+}

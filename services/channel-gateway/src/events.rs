@@ -1,0 +1,209 @@
+//! Consumers: commands from conversation, access records from assignment, and the gateway's share of INBOUND.
+
+use std::collections::HashMap;
+
+use chassis::access::{AccessCopy, AccessRecord};
+use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
+use chassis::deadletter::{self, Letter};
+use chassis::grpc::{Parse, timestamp};
+use chassis::id::{AccountSlug, AgentId};
+use chassis::nats::{Nats, Streams};
+use chassis::outbox;
+use futures::future::try_join_all;
+use switchboard_proto::assignment::v1::AgentAccessChanged;
+use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
+use switchboard_proto::conversation::v1::{MessageCancelled, MessageQueued};
+use switchboard_proto::operator::v1::DeadLetter;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::app::inbound::{self, Told};
+use crate::app::queue::{self, Queued};
+use crate::app::{App, cancel, dispatch};
+use crate::error::{DOMAIN, Error};
+use crate::store::clients::Block;
+
+/// What is consumed from `EVENTS`.
+pub const FILTERS: [EventFilter; 3] = [
+    EventFilter::of::<MessageQueued>(),
+    EventFilter::of::<MessageCancelled>(),
+    EventFilter::of::<AgentAccessChanged>(),
+];
+
+const PARSE: Parse = Parse::new(DOMAIN);
+
+impl From<Error> for HandlerError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) => error.into(),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+/// Handles events of other services.
+pub struct Events {
+    /// The use cases.
+    pub app: App,
+    /// Wakes the dispatcher.
+    pub dispatcher: dispatch::Waker,
+    /// The copy of access records.
+    pub access: AccessCopy,
+}
+
+#[tonic::async_trait]
+impl Handler for Events {
+    fn durable(&self) -> &'static str {
+        "channel-gateway-events"
+    }
+
+    async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
+        let (mut queued, mut cancelled, mut access) = (Vec::new(), Vec::new(), Vec::new());
+        for delivery in batch {
+            if delivery.is::<MessageQueued>() {
+                queued.push(command(delivery)?);
+            } else if delivery.is::<MessageCancelled>() {
+                cancelled.push(taken_back(delivery)?);
+            } else if delivery.is::<AgentAccessChanged>() {
+                access.push(record(delivery)?);
+            }
+        }
+        let mut tx = self.app.pool.begin().await?;
+        let mut events = cancel::note(&mut tx, &cancelled, now).await?;
+        events.extend(queue::store(&mut tx, &queued, now).await?);
+        AccessCopy::apply(&mut tx, &access).await?;
+        outbox::write(&mut tx, DOMAIN, events, now).await?;
+        tx.commit().await?;
+        self.dispatcher.wake();
+        self.app.relay.wake();
+        let changed: Vec<(AccountSlug, AgentId)> = access
+            .into_iter()
+            .map(|(account, record)| (account, record.agent))
+            .collect();
+        self.access.invalidate(&changed).await;
+        Ok(())
+    }
+}
+
+fn command(delivery: &Delivery) -> Result<Queued, HandlerError> {
+    let event: MessageQueued = delivery.decode()?;
+    let command = event.command.unwrap_or_default();
+    if !queue::is_placeable(&command) {
+        // It names no place in a lane that a failure could be stored in.
+        return Err(HandlerError::Poison(
+            "the command has no chat, channel, message or number".into(),
+        ));
+    }
+    Ok(Queued {
+        account: delivery.envelope.account.clone(),
+        command,
+        time: delivery.envelope.time,
+        cause: Some(delivery.envelope.id),
+        trace: delivery.envelope.trace.traceparent().unwrap_or_default(),
+    })
+}
+
+fn taken_back(delivery: &Delivery) -> Result<(Uuid, i64), HandlerError> {
+    let event: MessageCancelled = delivery.decode()?;
+    let chat = event
+        .chat_id
+        .parse()
+        .map_err(|_| HandlerError::Poison("chat_id is no UUID".into()))?;
+    Ok((chat, event.out_seq))
+}
+
+fn record(delivery: &Delivery) -> Result<(AccountSlug, AccessRecord), HandlerError> {
+    let event: AgentAccessChanged = delivery.decode()?;
+    let record = AccessRecord::try_from(event.access.unwrap_or_default());
+    let record = record.map_err(|error| HandlerError::Poison(error.to_string()))?;
+    Ok((delivery.envelope.account.clone(), record))
+}
+
+/// Handles blocks, and moves what is not understood to the dead letters.
+pub struct Inbound {
+    /// The use cases.
+    pub app: App,
+    /// The broker.
+    pub nats: Nats,
+    /// Names of its streams.
+    pub streams: Streams,
+}
+
+#[tonic::async_trait]
+impl Handler for Inbound {
+    fn durable(&self) -> &'static str {
+        "gateway-inbound"
+    }
+
+    async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
+        let (mut told, mut letters, mut heard) = (Vec::new(), Vec::new(), HashMap::new());
+        for delivery in batch {
+            let item: InboundEvent = delivery.decode_as()?;
+            let channel: Uuid = item
+                .channel_id
+                .parse()
+                .map_err(|_| HandlerError::Poison("channel_id is no UUID".into()))?;
+            match &item.kind {
+                Some(Kind::Block(block)) => told.push(Told {
+                    block: Block {
+                        channel_id: channel,
+                        chat_key: item.chat_key.clone(),
+                        account: delivery.envelope.account.to_string(),
+                        blocked: block.blocked,
+                        time: PARSE
+                            .time("provider_time", item.provider_time.as_ref())
+                            .map_err(|status| HandlerError::Poison(status.message().to_owned()))?,
+                    },
+                    cause: delivery.envelope.id,
+                    trace: delivery.envelope.trace.clone(),
+                }),
+                Some(Kind::Unsupported(unsupported)) => {
+                    letters.push(letter(delivery, &unsupported.kind, now))
+                }
+                _ => {}
+            }
+            heard.insert(channel, ());
+        }
+        // Under its own message id each: a repeat of the batch stores none twice.
+        let subject = self.streams.dead_subject(DOMAIN);
+        let sent = letters
+            .iter()
+            .map(|letter| deadletter::publish(&self.nats, &subject, letter));
+        try_join_all(sent)
+            .await
+            .map_err(|error| HandlerError::Away(error.to_string()))?;
+        if !letters.is_empty() {
+            metrics::counter!("inbound_unsupported_total").increment(letters.len() as u64);
+        }
+        let mut heard: Vec<Uuid> = heard.into_keys().collect();
+        heard.sort_unstable();
+        inbound::keep(&self.app, &told, &heard, now).await?;
+        Ok(())
+    }
+}
+
+/// The letter of an item that is authentic and not understood; it holds the item with its raw form.
+fn letter(delivery: &Delivery, kind: &str, now: OffsetDateTime) -> Letter {
+    let envelope = &delivery.envelope;
+    let headers = envelope.to_headers();
+    let headers = headers
+        .iter()
+        .filter_map(|(name, values)| Some((name.to_string(), values.first()?.to_string())))
+        .collect();
+    Letter(DeadLetter {
+        service: DOMAIN.to_owned(),
+        consumer: "gateway-inbound".to_owned(),
+        error: format!("unsupported: {kind}"),
+        origin_stream: delivery.origin.stream.clone(),
+        origin_sequence: delivery.origin.sequence,
+        origin_index: delivery.origin.index,
+        payload: delivery.payload.clone(),
+        time: Some(timestamp(now)),
+        account: envelope.account.to_string(),
+        event_id: envelope.id.to_string(),
+        event_type: envelope.kind.clone(),
+        attempts: 1,
+        headers,
+        ..DeadLetter::default()
+    })
+}

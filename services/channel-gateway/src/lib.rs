@@ -1,0 +1,117 @@
+//! Channel gateway: speaks to the providers. Webhooks in, deliveries out, channels and their sealed credentials.
+
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod grpc;
+pub mod http;
+pub mod peers;
+pub mod provider;
+pub mod store;
+
+mod tasks;
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use chassis::access::{AccessCopy, FromAssignment};
+use chassis::nats::Declared;
+use chassis::packs::{Packer, PackerConfig};
+use chassis::run::{Service, ServiceConfig as _};
+use chassis::seal::Sealer;
+use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayServiceServer;
+
+use crate::app::book::Book;
+use crate::app::{App, dispatch};
+use crate::config::Config;
+use crate::events::{Events, FILTERS, Inbound};
+use crate::grpc::Api;
+use crate::http::Webhooks;
+use crate::peers::Conversation;
+use crate::provider::telegram::BotApi;
+
+/// Runs the service until it is asked to stop.
+pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
+    let sealer = Sealer::from_key_file(&config.seal.key_file).context("seal.key_file")?;
+    let bots = BotApi::new(&config.telegram)?;
+    let pool = service.database(&store::MIGRATOR).await?;
+    let nats = service.nats().await?;
+    service
+        .declare(&[Declared::Inbound, Declared::Events, Declared::DeadLetters])
+        .await?;
+    let book = Arc::new(Book::new(pool.clone(), sealer.clone()));
+    let app = App {
+        pool: pool.clone(),
+        sealer,
+        book: Arc::clone(&book),
+        bots,
+        public_url: config.http.public_url.trim_end_matches('/').into(),
+        relay: service.relay(&pool)?,
+    };
+    tasks::keep_book(&service, &book).await?;
+
+    let packs = PackerConfig {
+        max_events: config.packs.max_events,
+        ..PackerConfig::default()
+    };
+    let packer = Packer::new(nats.clone(), service.streams.clone(), packs);
+    let webhooks = Arc::new(Webhooks::new(book, packer, &config.http));
+    tasks::serve_webhooks(&service, webhooks, &config.http).await?;
+
+    let waker = dispatch::Waker::default();
+    let source = Arc::new(Conversation::new(
+        &config.peers.conversation,
+        service.internal(),
+    )?);
+    let delivery = &config.delivery;
+    let (dispatcher, settler) = dispatch::pair(
+        &app,
+        delivery.into(),
+        delivery.concurrency,
+        delivery.poll,
+        &waker,
+        source,
+    );
+    let stop = service.lifecycle.stop_token();
+    service.lifecycle.spawn("dispatcher", async move {
+        dispatcher.run(stop).await;
+        Ok(())
+    });
+    service.lifecycle.spawn("settler", async move {
+        settler.run().await;
+        Ok(())
+    });
+    tasks::measure(&service, pool.clone());
+
+    let assignment =
+        chassis::client::channel(&config.peers.assignment).context("peers.assignment")?;
+    let access = AccessCopy::new(
+        pool,
+        Arc::new(FromAssignment::new(assignment, service.internal())),
+    );
+    let events = Events {
+        app: app.clone(),
+        dispatcher: waker,
+        access: access.clone(),
+    };
+    service.consume_events(Arc::new(events), &FILTERS)?;
+    let inbound = Inbound {
+        app: app.clone(),
+        nats,
+        streams: service.streams.clone(),
+    };
+    service.consume_inbound(Arc::new(inbound))?;
+    service
+        .grpc()
+        .add(ChannelGatewayServiceServer::new(Api(app)))
+        .serve(Arc::new(access))
+        .await?;
+    service.finish().await
+}
+
+/// Applies the migrations.
+pub async fn migrate(config: Config) -> anyhow::Result<()> {
+    chassis::run::migrate_database(config.database(), &store::MIGRATOR).await
+}

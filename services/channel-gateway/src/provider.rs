@@ -1,0 +1,3 @@
+//! Speaking to providers: I/O that application calls, as it calls the store.
+
+pub mod telegram;

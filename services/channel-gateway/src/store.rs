@@ -1,0 +1,16 @@
+//! SQL: functions on a connection; the caller owns the transaction.
+
+pub mod attempts;
+pub mod channels;
+pub mod clients;
+pub mod commands;
+pub mod deliveries;
+pub mod lanes;
+
+/// The tables of this service.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Says that a stored value cannot be read: only a newer version or a hand could have written it.
+pub(crate) fn unreadable(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(error.into())
+}

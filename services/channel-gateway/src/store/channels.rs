@@ -1,0 +1,292 @@
+//! Table `channel`.
+
+use chassis::id::AccountSlug;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use crate::domain::channel::ChannelState;
+
+/// A row of `channel`.
+#[derive(Clone)]
+pub struct ChannelRow {
+    /// Id.
+    pub id: Uuid,
+    /// Slug of the account.
+    pub account: String,
+    /// Kind.
+    pub kind: String,
+    /// Name inside the account.
+    pub name: String,
+    /// State, as stored.
+    pub state: String,
+    /// The provider's own id of the line.
+    pub provider_account: String,
+    /// The provider's own name of the line.
+    pub provider_name: String,
+    /// Why it is disconnected.
+    pub problem: String,
+    /// The sealed token.
+    pub token_sealed: Vec<u8>,
+    /// The sealed secret of its webhook.
+    pub secret_sealed: Vec<u8>,
+    /// Counts changes of credentials.
+    pub credentials: i64,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// When the row was changed.
+    pub changed_at: OffsetDateTime,
+    /// Last accepted inbound item.
+    pub last_inbound_at: Option<OffsetDateTime>,
+    /// Last successful delivery.
+    pub last_outbound_at: Option<OffsetDateTime>,
+}
+
+impl ChannelRow {
+    /// Returns the state.
+    pub fn state(&self) -> Result<ChannelState, sqlx::Error> {
+        ChannelState::try_from(self.state.as_str()).map_err(super::unreadable)
+    }
+
+    /// Returns the account.
+    pub fn account(&self) -> Result<AccountSlug, sqlx::Error> {
+        AccountSlug::parse(&self.account).map_err(super::unreadable)
+    }
+}
+
+/// A channel to be stored.
+pub struct NewChannel<'a> {
+    /// Id.
+    pub id: Uuid,
+    /// The account.
+    pub account: &'a AccountSlug,
+    /// Name.
+    pub name: &'a str,
+    /// The provider's own id of the line.
+    pub provider_account: &'a str,
+    /// The sealed token.
+    pub token_sealed: &'a [u8],
+    /// The sealed secret of its webhook.
+    pub secret_sealed: &'a [u8],
+}
+
+/// Inserts a channel, disabled. A taken id or bot is a violated constraint.
+pub async fn insert(
+    connection: &mut PgConnection,
+    new: &NewChannel<'_>,
+    now: OffsetDateTime,
+) -> Result<ChannelRow, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "insert into channel (id, account, kind, name, state, provider_account, token_sealed, secret_sealed, created_at)
+         values ($1, $2, 'telegram-bot', $3, 'disabled', $4, $5, $6, $7)
+         returning *",
+        new.id,
+        new.account.as_str(),
+        new.name,
+        new.provider_account,
+        new.token_sealed,
+        new.secret_sealed,
+        now,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Returns a channel of an account.
+pub async fn find(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    id: Uuid,
+) -> Result<Option<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "select * from channel where account = $1 and id = $2",
+        account.as_str(),
+        id
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Returns a channel of an account and locks it.
+pub async fn find_locked(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    id: Uuid,
+) -> Result<Option<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "select * from channel where account = $1 and id = $2 for update",
+        account.as_str(),
+        id
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Returns channels by id, whatever their account: for webhooks and deliveries.
+pub async fn load(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(ChannelRow, "select * from channel where id = any($1)", ids)
+        .fetch_all(connection)
+        .await
+}
+
+/// Returns channels that changed during the last `seconds`, by the database's clock; all of them for none.
+pub async fn changed_within(
+    connection: &mut PgConnection,
+    seconds: Option<f64>,
+) -> Result<Vec<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "select * from channel
+         where $1::float8 is null or changed_at > now() - make_interval(secs => $1)",
+        seconds
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Returns a page of an account's channels by name, of the granted ones where a grant is given.
+pub async fn page(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    granted: Option<&[Uuid]>,
+    after: Option<(&str, Uuid)>,
+    limit: i64,
+) -> Result<Vec<ChannelRow>, sqlx::Error> {
+    let (name, id) = after.unzip();
+    sqlx::query_as!(
+        ChannelRow,
+        "select * from channel
+         where account = $1 and ($2::uuid[] is null or id = any($2))
+           and ($3::text is null or (name, id) > ($3, $4::uuid))
+         order by name, id limit $5",
+        account.as_str(),
+        granted,
+        name,
+        id,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Sets state, provider's name and problem.
+pub async fn set_state(
+    connection: &mut PgConnection,
+    id: Uuid,
+    state: ChannelState,
+    provider_name: &str,
+    problem: &str,
+) -> Result<ChannelRow, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "update channel set state = $2, provider_name = $3, problem = $4, changed_at = now()
+         where id = $1 returning *",
+        id,
+        state.as_str(),
+        provider_name,
+        problem,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Sets the name.
+pub async fn rename(
+    connection: &mut PgConnection,
+    id: Uuid,
+    name: &str,
+) -> Result<ChannelRow, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "update channel set name = $2, changed_at = now() where id = $1 returning *",
+        id,
+        name,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Sets the credentials; a disconnected channel becomes disabled by it.
+pub async fn set_credentials(
+    connection: &mut PgConnection,
+    id: Uuid,
+    provider_account: &str,
+    token_sealed: &[u8],
+) -> Result<ChannelRow, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "update channel set provider_account = $2, token_sealed = $3, credentials = credentials + 1, problem = '',
+             state = case state when 'disconnected' then 'disabled' else state end, changed_at = now()
+         where id = $1 returning *",
+        id,
+        provider_account,
+        token_sealed,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Marks enabled channels as disconnected whose very credentials were refused; returns those that changed.
+pub async fn disconnect(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    credentials: &[i64],
+    problem: &str,
+) -> Result<Vec<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "update channel set state = 'disconnected', problem = $3, changed_at = now()
+         from unnest($1::uuid[], $2::bigint[]) as refused (channel_id, number)
+         where channel.id = refused.channel_id and channel.credentials = refused.number and state = 'enabled'
+         returning channel.*",
+        ids,
+        credentials,
+        problem,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Notes when channels were last heard; a row is written every ten seconds at most.
+pub async fn heard(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update channel set last_inbound_at = $2
+         where id in (select id from channel
+                      where id = any($1) and (last_inbound_at is null or last_inbound_at < $2::timestamptz - interval '10 seconds')
+                      order by id for update skip locked)",
+        ids,
+        now,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Notes when channels last delivered; a row is written every ten seconds at most.
+pub async fn spoke(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update channel set last_outbound_at = $2
+         where id in (select id from channel
+                      where id = any($1) and (last_outbound_at is null or last_outbound_at < $2::timestamptz - interval '10 seconds')
+                      order by id for update skip locked)",
+        ids,
+        now,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}

@@ -1,0 +1,92 @@
+//! What runs beside requests and events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use chassis::clock;
+use chassis::run::Service;
+use sqlx::PgPool;
+use tokio::net::TcpListener;
+
+use crate::app::book::{Book, REFRESH};
+use crate::config;
+use crate::http::{Webhooks, router};
+use crate::store::deliveries;
+
+/// How often figures are taken from the database.
+const MEASURED_EVERY: Duration = Duration::from_secs(10);
+
+/// How often the limiter forgets accounts that were quiet.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+
+/// Fills the book and keeps it fresh.
+pub async fn keep_book(service: &Service, book: &Arc<Book>) -> anyhow::Result<()> {
+    book.refresh().await.context("channels")?;
+    let (book, stop) = (Arc::clone(book), service.lifecycle.stop_token());
+    service.lifecycle.spawn("channels", async move {
+        while tokio::time::timeout(REFRESH, stop.cancelled())
+            .await
+            .is_err()
+        {
+            if let Err(error) = book.refresh().await {
+                tracing::warn!(%error, "channels could not be refreshed: those in memory serve");
+            }
+        }
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Binds the port that providers call, and serves it until the service stops.
+pub async fn serve_webhooks(
+    service: &Service,
+    webhooks: Arc<Webhooks>,
+    config: &config::Http,
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .with_context(|| format!("http.listen: {} cannot be bound", config.listen))?;
+    let address = listener.local_addr()?;
+    service.bound("http", address);
+    tracing::info!(%address, "webhooks bound");
+    let stop = service.lifecycle.stop_token();
+    let app = router(Arc::clone(&webhooks));
+    service.lifecycle.spawn("http", async move {
+        axum::serve(listener, app)
+            .with_graceful_shutdown(stop.cancelled_owned())
+            .await
+            .context("HTTP server")
+    });
+    let stop = service.lifecycle.stop_token();
+    service.lifecycle.spawn("limiter", async move {
+        while tokio::time::timeout(FORGET_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            webhooks.forget_quiet();
+        }
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Measures how long the oldest queued delivery has been waiting.
+pub fn measure(service: &Service, pool: PgPool) {
+    let stop = service.lifecycle.stop_token();
+    service.lifecycle.spawn("figures", async move {
+        while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            let Ok(mut connection) = pool.acquire().await else {
+                continue;
+            };
+            if let Ok(oldest) = deliveries::oldest_queued(&mut connection).await {
+                let waiting = oldest.map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64());
+                metrics::gauge!("delivery_oldest_queued_seconds").set(waiting);
+            }
+        }
+        Ok(())
+    });
+}
