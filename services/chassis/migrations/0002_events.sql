@@ -7,7 +7,7 @@ create table chassis.outbox (
     created_at  timestamptz not null,
     event_count integer not null check (event_count between 1 and 1000),
     events      bytea not null
-);
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000);
 
 -- The last ce-sbsequence of each subject of this service's events. The row is the lock under which a
 -- subject's events get their order.

@@ -56,7 +56,11 @@ impl Delivery {
     /// Returns [`HandlerError::Poison`] when it is another type or no such message.
     pub fn decode<E: DomainEvent>(&self) -> Result<E, HandlerError> {
         if !self.is::<E>() {
-            return Err(HandlerError::Poison(format!("{} is no {}", self.envelope.kind, E::TYPE)));
+            return Err(HandlerError::Poison(format!(
+                "{} is no {}",
+                self.envelope.kind,
+                E::TYPE
+            )));
         }
         self.decode_as()
     }
@@ -67,8 +71,9 @@ impl Delivery {
     /// Returns [`HandlerError::Poison`] when it is no such message.
     pub fn decode_as<M: prost::Message + Default>(&self) -> Result<M, HandlerError> {
         // prost's error names field and type, never content.
-        M::decode(self.payload.clone())
-            .map_err(|error| HandlerError::Poison(format!("{} cannot be decoded: {error}", self.envelope.kind)))
+        M::decode(self.payload.clone()).map_err(|error| {
+            HandlerError::Poison(format!("{} cannot be decoded: {error}", self.envelope.kind))
+        })
     }
 }
 
@@ -95,21 +100,31 @@ impl From<sqlx::Error> for HandlerError {
         match &error {
             sqlx::Error::Io(_)
             | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Away(text),
-            sqlx::Error::Database(database) => match database.code().as_deref() {
-                // Serialization failure, deadlock, lock not available, statement cancelled.
-                Some("40001" | "40P01" | "55P03" | "57014") => Self::Retry(text),
-                // Connection lost, resources exhausted, shutting down or starting, read-only after a failover.
-                Some(code) if ["08", "53", "57"].contains(&code.get(..2).unwrap_or_default()) || code == "25006" => {
-                    Self::Away(text)
-                }
-                _ => Self::Failed(text),
-            },
+            // A server that dies in the middle of an answer, or a bug: the next attempt tells.
+            sqlx::Error::Protocol(_) => Self::Retry(text),
+            sqlx::Error::Database(database) => {
+                classified(database.code().as_deref().unwrap_or_default(), text)
+            }
             _ => Self::Failed(text),
         }
+    }
+}
+
+/// Says what a `SQLSTATE` means for a batch.
+fn classified(code: &str, text: String) -> HandlerError {
+    match (code, code.get(..2).unwrap_or_default()) {
+        // Serialization failure, deadlock, lock not available, statement cancelled.
+        ("40001" | "40P01" | "55P03" | "57014", _) => HandlerError::Retry(text),
+        // Connection lost, login refused, no such database, resources exhausted, shutting down or starting, trouble
+        // below the database, read-only after a failover; and statements that do not fit the schema: the message
+        // is not to blame for a migration that is missing.
+        ("25006", _) | (_, "08" | "28" | "3D" | "42" | "53" | "57" | "58") => {
+            HandlerError::Away(text)
+        }
+        _ => HandlerError::Failed(text),
     }
 }
 
@@ -117,9 +132,9 @@ impl From<tonic::Status> for HandlerError {
     fn from(status: tonic::Status) -> Self {
         let text = format!("{:?}: {}", status.code(), status.message());
         match status.code() {
-            tonic::Code::Unavailable | tonic::Code::DeadlineExceeded | tonic::Code::ResourceExhausted => {
-                Self::Away(text)
-            }
+            tonic::Code::Unavailable
+            | tonic::Code::DeadlineExceeded
+            | tonic::Code::ResourceExhausted => Self::Away(text),
             tonic::Code::Aborted | tonic::Code::Cancelled => Self::Retry(text),
             _ => Self::Failed(text),
         }
@@ -150,7 +165,11 @@ pub struct EventFilter {
 impl EventFilter {
     /// Wants one kind of event, by its type.
     pub const fn of<E: DomainEvent>() -> Self {
-        Self { service: E::SERVICE, entity: E::ENTITY, event: E::EVENT }
+        Self {
+            service: E::SERVICE,
+            entity: E::ENTITY,
+            event: E::EVENT,
+        }
     }
 }
 
@@ -166,12 +185,19 @@ impl HandlerRegistry {
 
     /// Adds a handler under its durable's name.
     pub fn add(&self, handler: Arc<dyn Handler>) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(handler.durable(), handler);
+        self.0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(handler.durable(), handler);
     }
 
     /// Returns the handler of a durable.
     pub fn get(&self, durable: &str) -> Option<Arc<dyn Handler>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(durable).cloned()
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(durable)
+            .cloned()
     }
 }
 
@@ -197,7 +223,10 @@ impl Consumers {
     pub fn spawn_events(&self, handler: Arc<dyn Handler>, filters: &[EventFilter]) {
         let mut subjects: Vec<String> = filters
             .iter()
-            .map(|filter| self.streams.event_subject("*", filter.service, filter.entity, filter.event))
+            .map(|filter| {
+                self.streams
+                    .event_subject("*", filter.service, filter.entity, filter.event)
+            })
             .collect();
         subjects.sort();
         subjects.dedup();
@@ -207,7 +236,11 @@ impl Consumers {
     /// Runs a handler over all `INBOUND_<n>`, one loop each; packs are unpacked to one delivery an item.
     pub fn spawn_inbound(&self, handler: &Arc<dyn Handler>) {
         for shard in 0..self.streams.shards() {
-            self.spawn(Arc::clone(handler), self.streams.inbound(shard), vec![self.streams.inbound_subject(shard)]);
+            self.spawn(
+                Arc::clone(handler),
+                self.streams.inbound(shard),
+                vec![self.streams.inbound_subject(shard)],
+            );
         }
     }
 
@@ -228,5 +261,37 @@ impl Consumers {
             pull.run().await;
             Ok(())
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_database_says_is_waited_for_tried_again_or_blamed_on_the_message() {
+        for (code, expected) in [
+            ("40P01", HandlerError::Retry("x".into())),
+            ("40001", HandlerError::Retry("x".into())),
+            ("57014", HandlerError::Retry("x".into())),
+            ("57P01", HandlerError::Away("x".into())),
+            ("53300", HandlerError::Away("x".into())),
+            ("08006", HandlerError::Away("x".into())),
+            ("42P01", HandlerError::Away("x".into())),
+            ("25006", HandlerError::Away("x".into())),
+            ("23505", HandlerError::Failed("x".into())),
+            ("22001", HandlerError::Failed("x".into())),
+            ("", HandlerError::Failed("x".into())),
+        ] {
+            assert_eq!(classified(code, "x".into()), expected, "{code}");
+        }
+        assert!(matches!(
+            HandlerError::from(sqlx::Error::PoolTimedOut),
+            HandlerError::Away(_)
+        ));
+        assert!(matches!(
+            HandlerError::from(sqlx::Error::RowNotFound),
+            HandlerError::Failed(_)
+        ));
     }
 }

@@ -36,7 +36,12 @@ pub(crate) struct Place<'a> {
 
 impl Letter {
     /// Makes the letter of a delivery that its handler could not handle.
-    pub(crate) fn of_delivery(place: Place<'_>, delivery: &Delivery, error: &HandlerError, attempts: u32) -> Self {
+    pub(crate) fn of_delivery(
+        place: Place<'_>,
+        delivery: &Delivery,
+        error: &HandlerError,
+        attempts: u32,
+    ) -> Self {
         let envelope = &delivery.envelope;
         Self(DeadLetter {
             account: envelope.account.to_string(),
@@ -44,7 +49,12 @@ impl Letter {
             event_type: envelope.kind.clone(),
             attempts,
             headers: flat(&envelope.to_headers()),
-            ..letter(place, delivery.origin.index, &error.to_string(), delivery.payload.clone())
+            ..letter(
+                place,
+                delivery.origin.index,
+                &error.to_string(),
+                delivery.payload.clone(),
+            )
         })
     }
 
@@ -56,7 +66,20 @@ impl Letter {
         payload: Bytes,
         headers: Option<&HeaderMap>,
     ) -> Self {
-        Self(DeadLetter { headers: headers.map(flat).unwrap_or_default(), ..letter(place, index, error, payload) })
+        Self(DeadLetter {
+            headers: headers.map(flat).unwrap_or_default(),
+            ..letter(place, index, error, payload)
+        })
+    }
+}
+
+impl Letter {
+    /// Leaves the payload out, where the letter would exceed what the broker takes; the original stays in its stream.
+    pub(crate) fn drop_payload(&mut self) {
+        let size = self.0.payload.len();
+        self.0.payload = Bytes::new();
+        let left = format!(" (the payload of {size} bytes is left in its stream)");
+        self.0.error.push_str(&left);
     }
 }
 
@@ -77,7 +100,14 @@ fn letter(place: Place<'_>, index: u32, error: &str, payload: Bytes) -> DeadLett
 
 /// Publishes a letter and awaits its acknowledgement. A repeat soon after is dropped by the broker.
 pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), PublishError> {
-    let DeadLetter { service, consumer, origin_stream, origin_sequence, origin_index, .. } = &letter.0;
+    let DeadLetter {
+        service,
+        consumer,
+        origin_stream,
+        origin_sequence,
+        origin_index,
+        ..
+    } = &letter.0;
     let mut headers = HeaderMap::new();
     headers.insert(
         NATS_MESSAGE_ID,
@@ -85,7 +115,9 @@ pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), 
     );
     headers.insert("ce-type", "switchboard.operator.v1.DeadLetter");
     let payload = Bytes::from(letter.0.encode_to_vec());
-    nats::publish(nats, subject.to_owned(), headers, payload, ACK_TIMEOUT).await.map(drop)
+    nats::publish(nats, subject.to_owned(), headers, payload, ACK_TIMEOUT)
+        .await
+        .map(drop)
 }
 
 /// Makes deliveries of a letter again, as its consumer would have had them.
@@ -110,7 +142,7 @@ pub(crate) fn revive(letter: &DeadLetter) -> Result<Vec<Delivery>, String> {
             if letter.headers.contains_key("ce-id") {
                 delivery.origin.index = letter.origin_index;
             }
-            Ok(delivery)
+            Ok(*delivery)
         }
         Unit::Poison { error, .. } => Err(error),
     });
@@ -119,6 +151,11 @@ pub(crate) fn revive(letter: &DeadLetter) -> Result<Vec<Delivery>, String> {
 
 /// The first value of each header: none of ours is repeated.
 fn flat(headers: &HeaderMap) -> HashMap<String, String> {
-    let first = |values: &Vec<async_nats::HeaderValue>| values.first().map(|value| value.as_str().to_owned());
-    headers.iter().filter_map(|(name, values)| Some((name.to_string(), first(values)?))).collect()
+    let first = |values: &Vec<async_nats::HeaderValue>| {
+        values.first().map(|value| value.as_str().to_owned())
+    };
+    headers
+        .iter()
+        .filter_map(|(name, values)| Some((name.to_string(), first(values)?)))
+        .collect()
 }

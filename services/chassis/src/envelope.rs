@@ -1,4 +1,4 @@
-//! The envelope of an event: CloudEvents 1.0 in binary mode, in NATS headers.
+//! The envelope of an event: `CloudEvents` 1.0 in binary mode, in NATS headers.
 //!
 //! Follows the header mode of the NATS binding (working draft 1.0.3): one header an attribute, prefixed `ce-`,
 //! values percent-encoded where they leave printable ASCII. Beside them stand `traceparent`, lower-case because
@@ -102,12 +102,16 @@ impl Envelope {
     /// # Errors
     /// Returns an error when the message was not published by one of our services: it cannot be handled.
     pub fn parse(subject: &str, headers: &HeaderMap) -> Result<Self, EnvelopeError> {
-        let (service, entity, event) = tokens(subject).ok_or_else(|| EnvelopeError::Subject(subject.into()))?;
+        let (service, entity, event) =
+            tokens(subject).ok_or_else(|| EnvelopeError::Subject(subject.into()))?;
         let account: AccountSlug = parsed(headers, "ce-sbaccount")?;
         let time = OffsetDateTime::parse(required(headers, "ce-time")?, &Rfc3339)
             .map_err(|_| EnvelopeError::Malformed("ce-time"))?;
         let cause = optional(headers, "ce-sbcause")
-            .map(|text| text.parse().map_err(|_| EnvelopeError::Malformed("ce-sbcause")))
+            .map(|text| {
+                text.parse()
+                    .map_err(|_| EnvelopeError::Malformed("ce-sbcause"))
+            })
             .transpose()?;
         // An actor of a kind from the future is none: the event itself must survive.
         let actor = optional(headers, "ce-sbactor").and_then(|text| decoded(text)?.parse().ok());
@@ -118,12 +122,14 @@ impl Envelope {
             entity: entity.to_owned(),
             event: event.to_owned(),
             account,
-            subject_id: decoded(required(headers, "ce-subject")?).ok_or(EnvelopeError::Malformed("ce-subject"))?,
+            subject_id: decoded(required(headers, "ce-subject")?)
+                .ok_or(EnvelopeError::Malformed("ce-subject"))?,
             actor,
             cause,
             sequence: parsed(headers, "ce-sbsequence")?,
             time,
-            trace: optional(headers, trace::HEADER).map_or_else(TraceContext::none, TraceContext::parse),
+            trace: optional(headers, trace::HEADER)
+                .map_or_else(TraceContext::none, TraceContext::parse),
         })
     }
 }
@@ -147,8 +153,13 @@ fn required<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<&'a str, E
     optional(headers, name).ok_or(EnvelopeError::Missing(name))
 }
 
-fn parsed<T: std::str::FromStr>(headers: &HeaderMap, name: &'static str) -> Result<T, EnvelopeError> {
-    required(headers, name)?.parse().map_err(|_| EnvelopeError::Malformed(name))
+fn parsed<T: std::str::FromStr>(
+    headers: &HeaderMap,
+    name: &'static str,
+) -> Result<T, EnvelopeError> {
+    required(headers, name)?
+        .parse()
+        .map_err(|_| EnvelopeError::Malformed(name))
 }
 
 /// Percent-encodes what the binding asks for: everything but printable ASCII, and space, `"` and `%`.
@@ -207,7 +218,10 @@ mod tests {
     #[test]
     fn an_envelope_survives_the_wire() {
         let full = envelope();
-        assert_eq!(Envelope::parse(SUBJECT, &full.to_headers()), Ok(full.clone()));
+        assert_eq!(
+            Envelope::parse(SUBJECT, &full.to_headers()),
+            Ok(full.clone())
+        );
         let bare = Envelope {
             actor: None,
             cause: None,
@@ -249,8 +263,14 @@ mod tests {
     #[test]
     fn what_is_no_envelope_is_named() {
         let headers = envelope().to_headers();
-        assert!(matches!(Envelope::parse("some.subject", &headers), Err(EnvelopeError::Subject(_))));
-        assert_eq!(Envelope::parse(SUBJECT, &HeaderMap::new()), Err(EnvelopeError::Missing("ce-sbaccount")));
+        assert!(matches!(
+            Envelope::parse("some.subject", &headers),
+            Err(EnvelopeError::Subject(_))
+        ));
+        assert_eq!(
+            Envelope::parse(SUBJECT, &HeaderMap::new()),
+            Err(EnvelopeError::Missing("ce-sbaccount"))
+        );
         for (name, value) in [
             ("ce-id", "x"),
             ("ce-sbaccount", "Not An Account"),
@@ -261,7 +281,11 @@ mod tests {
         ] {
             let mut headers = headers.clone();
             headers.insert(name, value);
-            assert_eq!(Envelope::parse(SUBJECT, &headers), Err(EnvelopeError::Malformed(name)), "{name}");
+            assert_eq!(
+                Envelope::parse(SUBJECT, &headers),
+                Err(EnvelopeError::Malformed(name)),
+                "{name}"
+            );
         }
         let mut future = headers;
         future.insert("ce-sbactor", "robot:1");

@@ -10,19 +10,23 @@ use crate::clock;
 use crate::lifecycle::Lifecycle;
 
 /// How long an event is remembered. Providers and replays repeat for less.
-pub const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+pub const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// Rows deleted by one statement, so that no purge holds locks for long.
 const PURGED_AT_ONCE: i64 = 5_000;
 
 /// How often what is too old is purged.
-const PURGED_EVERY: Duration = Duration::from_secs(3_600);
+const PURGED_EVERY: Duration = Duration::from_hours(1);
 
 /// Marks events as handled by a consumer and returns those that were not marked before, sorted.
 ///
 /// Call it in the transaction that handles them. A replica that has the same event at the same time waits here
 /// until the other has committed, and then gets nothing.
-pub async fn unseen(connection: &mut PgConnection, consumer: &str, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+pub async fn unseen(
+    connection: &mut PgConnection,
+    consumer: &str,
+    ids: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
     let mut sorted = ids.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
@@ -62,7 +66,10 @@ pub async fn purge(pool: &PgPool, now: OffsetDateTime) -> Result<u64, sqlx::Erro
 pub fn spawn_purge(lifecycle: &Lifecycle, pool: PgPool) {
     let stop = lifecycle.stop_token();
     lifecycle.spawn("inbox purge", async move {
-        while tokio::time::timeout(PURGED_EVERY, stop.cancelled()).await.is_err() {
+        while tokio::time::timeout(PURGED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
             match purge(&pool, clock::now()).await {
                 Ok(0) => {}
                 Ok(purged) => tracing::info!(purged, "inbox purged"),

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use async_nats::jetstream::context::CreateStreamErrorKind;
 use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::{Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{
+    Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
+};
 use async_nats::jetstream::{self, ErrorCode, publish::PublishAck};
 use async_nats::{Client, ConnectOptions, Event, HeaderMap, Request, RequestErrorKind};
 use bytes::Bytes;
@@ -21,10 +23,10 @@ pub const BATCHES_SINCE: (i64, i64, i64) = (2, 15, 0);
 pub const OLDEST: (i64, i64, i64) = (2, 11, 0);
 
 /// How long events stay in `EVENTS` and inbound items in `INBOUND_<n>`, where the bound in bytes allows.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// How long dead letters stay.
-const DEAD_LETTERS_KEPT: Duration = Duration::from_secs(30 * 24 * 3_600);
+const DEAD_LETTERS_KEPT: Duration = Duration::from_hours(30 * 24);
 
 /// How long a request to the broker's API may take.
 const API_TIMEOUT: Duration = Duration::from_secs(5);
@@ -65,7 +67,7 @@ pub enum NatsError {
 pub struct Nats {
     /// The plain connection.
     pub client: Client,
-    /// JetStream over the same connection.
+    /// `JetStream` over the same connection.
     pub jetstream: jetstream::Context,
 }
 
@@ -96,7 +98,11 @@ pub async fn connect(config: &config::Nats, service: &str) -> Result<Nats, NatsE
     let addresses: Vec<async_nats::ServerAddr> = config
         .url
         .split(',')
-        .map(|url| url.trim().parse().map_err(|error| NatsError::Address(format!("{url}: {error}"))))
+        .map(|url| {
+            url.trim()
+                .parse()
+                .map_err(|error| NatsError::Address(format!("{url}: {error}")))
+        })
         .collect::<Result<_, _>>()?;
     let mut attempt = 0;
     let client = loop {
@@ -131,7 +137,10 @@ async fn options(config: &config::Nats, service: &str) -> Result<ConnectOptions,
             }
         });
     if let Some(path) = &config.credentials_file {
-        options = options.credentials_file(path).await.map_err(NatsError::Credentials)?;
+        options = options
+            .credentials_file(path)
+            .await
+            .map_err(NatsError::Credentials)?;
     }
     Ok(options)
 }
@@ -153,7 +162,10 @@ fn check_version(client: &Client) -> Result<(), NatsError> {
         return Err(NatsError::TooOld { found });
     }
     if !client.is_server_compatible(BATCHES_SINCE.0, BATCHES_SINCE.1, BATCHES_SINCE.2) {
-        tracing::warn!(found, "this NATS server is older than 2.15: events are published singly");
+        tracing::warn!(
+            found,
+            "this NATS server is older than 2.15: events are published singly"
+        );
     }
     Ok(())
 }
@@ -175,7 +187,11 @@ impl Default for Streams {
 impl Streams {
     /// Returns the names of an installation with so many `INBOUND_<n>`, numbered from 0.
     pub fn new(shards: usize) -> Self {
-        Self { prefix: "".into(), root: "switchboard".into(), shards: shards.max(1) }
+        Self {
+            prefix: "".into(),
+            root: "switchboard".into(),
+            shards: shards.max(1),
+        }
     }
 
     /// Returns names that meet no others: for tests. The prefix is made of letters, digits and `_`.
@@ -225,7 +241,10 @@ impl Streams {
     /// Returns the shard of a key: the same for the same key and number of shards, on every machine.
     pub fn shard_of(&self, key: &str) -> usize {
         let hash = Sha256::digest(key.as_bytes());
-        let number = hash.iter().take(8).fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
+        let number = hash
+            .iter()
+            .take(8)
+            .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte));
         usize::try_from(number % self.shards as u64).unwrap_or(0)
     }
 }
@@ -307,12 +326,20 @@ fn bounded(config: &config::Nats) -> StreamConfig {
 async fn declare_one(nats: &Nats, config: StreamConfig) -> Result<(), NatsError> {
     let mut attempt = 0;
     loop {
-        let Err(error) = nats.jetstream.create_or_update_stream(config.clone()).await else { return Ok(()) };
+        let Err(error) = nats.jetstream.create_or_update_stream(config.clone()).await else {
+            return Ok(());
+        };
         attempt += 1;
         // A server that has just started, or a cluster without a leader, answers soon.
-        let soon = matches!(error.kind(), CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable);
+        let soon = matches!(
+            error.kind(),
+            CreateStreamErrorKind::TimedOut | CreateStreamErrorKind::JetStreamUnavailable
+        );
         if !soon || attempt > DECLARED_AGAIN {
-            return Err(NatsError::Stream { stream: config.name, error: error.to_string() });
+            return Err(NatsError::Stream {
+                stream: config.name,
+                error: error.to_string(),
+            });
         }
         tracing::warn!(stream = config.name, %error, "declaring a stream again");
         tokio::time::sleep(pause(attempt)).await;
@@ -341,7 +368,7 @@ pub enum PublishError {
     /// The server refused, with its error code.
     #[error("NATS refused ({code}): {description}")]
     Refused {
-        /// JetStream's `err_code`.
+        /// `JetStream`'s `err_code`.
         code: u64,
         /// What the server said.
         description: String,
@@ -359,7 +386,10 @@ pub async fn publish(
     if !nats.is_connected() {
         return Err(PublishError::Away("not connected".into()));
     }
-    let request = Request::new().headers(headers).payload(payload).timeout(Some(timeout));
+    let request = Request::new()
+        .headers(headers)
+        .payload(payload)
+        .timeout(Some(timeout));
     // The inner timeout bounds the answer only; a full send buffer would wait beyond it.
     let answer = tokio::time::timeout(timeout, nats.client.send_request(subject, request))
         .await
@@ -367,11 +397,16 @@ pub async fn publish(
         .map_err(|error| match error.kind() {
             RequestErrorKind::TimedOut => PublishError::TimedOut,
             RequestErrorKind::MaxPayloadExceeded => PublishError::TooLarge(error.to_string()),
-            RequestErrorKind::NoResponders => PublishError::Away("no stream takes this subject".into()),
+            RequestErrorKind::NoResponders => {
+                PublishError::Away("no stream takes this subject".into())
+            }
             _ => PublishError::Away(error.to_string()),
         })?;
-    let response: Response<PublishAck> = serde_json::from_slice(&answer.payload)
-        .map_err(|error| PublishError::Refused { code: 0, description: error.to_string() })?;
+    let response: Response<PublishAck> =
+        serde_json::from_slice(&answer.payload).map_err(|error| PublishError::Refused {
+            code: 0,
+            description: error.to_string(),
+        })?;
     match response {
         Response::Ok(ack) => Ok(ack),
         Response::Err { error } => Err(refusal(&error)),
@@ -380,15 +415,23 @@ pub async fn publish(
 
 fn refusal(error: &jetstream::Error) -> PublishError {
     let description = error.to_string();
-    let full = description.contains("maximum bytes exceeded") || description.contains("maximum messages exceeded");
+    let full = description.contains("maximum bytes exceeded")
+        || description.contains("maximum messages exceeded");
     match error.error_code() {
-        ErrorCode::INSUFFICIENT_RESOURCES | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => PublishError::Full(description),
+        ErrorCode::INSUFFICIENT_RESOURCES | ErrorCode::ACCOUNT_RESOURCES_EXCEEDED => {
+            PublishError::Full(description)
+        }
         ErrorCode::STREAM_STORE_FAILED if full => PublishError::Full(description),
-        ErrorCode::CLUSTER_NOT_AVAILABLE | ErrorCode::STREAM_STORE_FAILED => PublishError::Away(description),
+        ErrorCode::CLUSTER_NOT_AVAILABLE | ErrorCode::STREAM_STORE_FAILED => {
+            PublishError::Away(description)
+        }
         ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM => {
             PublishError::TooLarge(description)
         }
-        other => PublishError::Refused { code: other.0, description },
+        other => PublishError::Refused {
+            code: other.0,
+            description,
+        },
     }
 }
 
@@ -404,7 +447,10 @@ mod tests {
             "switchboard.v1.acme.conversation.conversation.opened"
         );
         assert_eq!(streams.events(), "EVENTS");
-        assert_eq!((streams.inbound(1), streams.inbound_subject(1)), ("INBOUND_1".into(), "switchboard.inbound.1".into()));
+        assert_eq!(
+            (streams.inbound(1), streams.inbound_subject(1)),
+            ("INBOUND_1".into(), "switchboard.inbound.1".into())
+        );
         assert_eq!(
             (streams.dead_letters(), streams.dead_subject("crm-cards")),
             ("DEAD_LETTERS".into(), "switchboard.dead.crm-cards".into())
@@ -420,7 +466,10 @@ mod tests {
             assert_eq!(streams.shard_of(&key), streams.shard_of(&key));
             counts[streams.shard_of(&key)] += 1;
         }
-        assert!(counts.iter().all(|count| (800..1_200).contains(count)), "{counts:?}");
+        assert!(
+            counts.iter().all(|count| (800..1_200).contains(count)),
+            "{counts:?}"
+        );
     }
 
     #[test]

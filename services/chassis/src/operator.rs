@@ -9,8 +9,8 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use switchboard_proto::operator::v1::operator_service_server::OperatorService;
 use switchboard_proto::operator::v1::{
-    DeadLetter, GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome,
+    DeadLetter, GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest,
+    ListDeadLettersResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -42,12 +42,26 @@ struct Cursor {
 
 impl Operator {
     /// Makes the service; `registry` holds the handlers that replay uses.
-    pub fn new(service: &'static str, nats: Nats, streams: Streams, registry: Arc<HandlerRegistry>) -> Self {
-        Self { service, nats, streams, registry }
+    pub fn new(
+        service: &'static str,
+        nats: Nats,
+        streams: Streams,
+        registry: Arc<HandlerRegistry>,
+    ) -> Self {
+        Self {
+            service,
+            nats,
+            streams,
+            registry,
+        }
     }
 
     async fn stream(&self) -> Result<Stream<()>, Status> {
-        let stream = self.nats.jetstream.get_stream_no_info(self.streams.dead_letters()).await;
+        let stream = self
+            .nats
+            .jetstream
+            .get_stream_no_info(self.streams.dead_letters())
+            .await;
         stream.map_err(|error| {
             tracing::warn!(%error, "dead letters cannot be read");
             grpc::unavailable(self.service, "nats")
@@ -57,7 +71,12 @@ impl Operator {
     /// Returns this service's first letter at or after a sequence.
     async fn next(&self, stream: &Stream<()>, from: u64) -> Result<Option<DeadLetter>, Status> {
         let subject = self.streams.dead_subject(self.service);
-        let found = stream.raw_message_builder().sequence(from.max(1)).next_by_subject(subject).send().await;
+        let found = stream
+            .raw_message_builder()
+            .sequence(from.max(1))
+            .next_by_subject(subject)
+            .send()
+            .await;
         match found {
             Ok(message) => Ok(Some(self.read(&message))),
             Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
@@ -82,22 +101,40 @@ impl Operator {
             payload: message.payload.clone(),
             ..DeadLetter::default()
         });
-        DeadLetter { sequence: message.sequence, ..letter }
+        DeadLetter {
+            sequence: message.sequence,
+            ..letter
+        }
     }
 
     /// Hands a letter to its handler, in this process, and removes it when it is handled.
     async fn replay(&self, stream: &Stream<()>, sequence: u64) -> Result<(), String> {
-        let found = self.find(stream, sequence).await.map_err(|status| status.message().to_owned())?;
-        let letter = found.ok_or("there is no such dead letter of this service: replayed before, or expired")?;
+        let found = self
+            .find(stream, sequence)
+            .await
+            .map_err(|status| status.message().to_owned())?;
+        let letter = found
+            .ok_or("there is no such dead letter of this service: replayed before, or expired")?;
         let handler = self
             .registry
             .get(&letter.consumer)
             .ok_or_else(|| format!("this service has no consumer {:?}", letter.consumer))?;
         let deliveries = deadletter::revive(&letter)?;
-        handler.handle(&deliveries, clock::now()).await.map_err(|error| error.to_string())?;
+        handler
+            .handle(&deliveries, clock::now())
+            .await
+            .map_err(|error| error.to_string())?;
         // Should this fail, the letter stays and a second replay does nothing but remove it: handlers drop repeats.
-        stream.delete_message(sequence).await.map_err(|error| format!("handled, but not removed: {error}"))?;
-        tracing::info!(sequence, consumer = letter.consumer, event = letter.event_id, "dead letter replayed");
+        stream
+            .delete_message(sequence)
+            .await
+            .map_err(|error| format!("handled, but not removed: {error}"))?;
+        tracing::info!(
+            sequence,
+            consumer = letter.consumer,
+            event = letter.event_id,
+            "dead letter replayed"
+        );
         Ok(())
     }
 }
@@ -121,13 +158,21 @@ impl OperatorService for Operator {
                 next_page_token = grpc::page_token(&Cursor { from });
                 break;
             }
-            let Some(letter) = self.next(&stream, from).await? else { break };
+            let Some(letter) = self.next(&stream, from).await? else {
+                break;
+            };
             from = letter.sequence + 1;
             if request.account.is_empty() || request.account == letter.account {
-                dead_letters.push(DeadLetter { payload: Bytes::new(), ..letter });
+                dead_letters.push(DeadLetter {
+                    payload: Bytes::new(),
+                    ..letter
+                });
             }
         }
-        Ok(Response::new(ListDeadLettersResponse { dead_letters, next_page_token }))
+        Ok(Response::new(ListDeadLettersResponse {
+            dead_letters,
+            next_page_token,
+        }))
     }
 
     async fn get_dead_letter(
@@ -145,7 +190,9 @@ impl OperatorService for Operator {
                 &[("sequence", &sequence.to_string())],
             )
         })?;
-        Ok(Response::new(GetDeadLetterResponse { dead_letter: Some(dead_letter) }))
+        Ok(Response::new(GetDeadLetterResponse {
+            dead_letter: Some(dead_letter),
+        }))
     }
 
     async fn replay_dead_letters(
@@ -163,7 +210,11 @@ impl OperatorService for Operator {
         for sequence in sequences {
             let replayed = self.replay(&stream, sequence).await;
             let (handled, error) = (replayed.is_ok(), replayed.err().unwrap_or_default());
-            outcomes.push(ReplayOutcome { sequence, handled, error });
+            outcomes.push(ReplayOutcome {
+                sequence,
+                handled,
+                error,
+            });
         }
         Ok(Response::new(ReplayDeadLettersResponse { outcomes }))
     }

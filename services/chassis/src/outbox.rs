@@ -24,6 +24,10 @@ pub use crate::relay::{Relay, Waker};
 /// Events of one row at most: what one atomic batch of the broker takes.
 pub const ROW: usize = 1_000;
 
+/// Bytes of one event at most: a larger one would exceed what the broker takes with its headers, and would stand in
+/// the way of all events after it.
+pub const LARGEST: usize = 960 * 1024;
+
 /// An event that will be published once its transaction has committed.
 #[derive(Debug, Clone)]
 pub struct Outgoing {
@@ -46,7 +50,12 @@ impl Outgoing {
     }
 
     /// Makes an event under an id that had to be known before, as for a stamp.
-    pub fn with_id<E: DomainEvent>(id: Uuid, account: &AccountSlug, subject_id: impl Display, event: &E) -> Self {
+    pub fn with_id<E: DomainEvent>(
+        id: Uuid,
+        account: &AccountSlug,
+        subject_id: impl Display,
+        event: &E,
+    ) -> Self {
         Self {
             id,
             kind: E::TYPE,
@@ -92,6 +101,9 @@ impl Outgoing {
 ///
 /// Raises `ce-sbsequence` of every subject in one sorted statement, then inserts one row for each 1,000 events.
 /// Afterwards, when the transaction has committed, wake the relay.
+///
+/// # Errors
+/// Besides what the database says, an event over [`LARGEST`] is refused as [`sqlx::Error::Encode`].
 pub async fn write(
     connection: &mut PgConnection,
     source_service: &str,
@@ -100,6 +112,14 @@ pub async fn write(
 ) -> Result<(), sqlx::Error> {
     if events.is_empty() {
         return Ok(());
+    }
+    if let Some(event) = events.iter().find(|event| event.payload.len() > LARGEST) {
+        let text = format!(
+            "{} of {} bytes is too large to be published",
+            event.kind,
+            event.payload.len()
+        );
+        return Err(sqlx::Error::Encode(text.into()));
     }
     let mut next = raise(connection, &events).await?;
     let micros = i64::try_from(now.unix_timestamp_nanos() / 1_000).unwrap_or(i64::MAX);
@@ -119,8 +139,14 @@ pub async fn write(
                 event: event.event.to_owned(),
                 account: key.0,
                 subject_id: key.1,
-                actor: event.actor.map(|actor| actor.to_string()).unwrap_or_default(),
-                cause: event.cause.map(|cause| Bytes::copy_from_slice(cause.as_bytes())).unwrap_or_default(),
+                actor: event
+                    .actor
+                    .map(|actor| actor.to_string())
+                    .unwrap_or_default(),
+                cause: event
+                    .cause
+                    .map(|cause| Bytes::copy_from_slice(cause.as_bytes()))
+                    .unwrap_or_default(),
                 sequence,
                 time_micros: micros,
                 traceparent: event.trace.traceparent().unwrap_or_default(),
@@ -128,10 +154,18 @@ pub async fn write(
             }
         })
         .collect();
-    let counts: Vec<i32> = stored.chunks(ROW).map(|row| i32::try_from(row.len()).unwrap_or(i32::MAX)).collect();
+    let counts: Vec<i32> = stored
+        .chunks(ROW)
+        .map(|row| i32::try_from(row.len()).unwrap_or(i32::MAX))
+        .collect();
     let rows: Vec<Vec<u8>> = stored
         .chunks(ROW)
-        .map(|row| StoredEvents { events: row.to_vec() }.encode_to_vec())
+        .map(|row| {
+            StoredEvents {
+                events: row.to_vec(),
+            }
+            .encode_to_vec()
+        })
         .collect();
     sqlx::query!(
         "insert into chassis.outbox (created_at, event_count, events)
@@ -154,11 +188,19 @@ async fn raise(
 ) -> Result<BTreeMap<(String, String), u64>, sqlx::Error> {
     let mut counts: BTreeMap<(&str, &str), i64> = BTreeMap::new();
     for event in events {
-        *counts.entry((event.account.as_str(), &event.subject_id)).or_default() += 1;
+        *counts
+            .entry((event.account.as_str(), &event.subject_id))
+            .or_default() += 1;
     }
     // Sorted by the map, and `unnest` keeps it so: two writers take the rows they share in the same order.
-    let accounts: Vec<String> = counts.keys().map(|(account, _)| (*account).to_owned()).collect();
-    let subjects: Vec<String> = counts.keys().map(|(_, subject)| (*subject).to_owned()).collect();
+    let accounts: Vec<String> = counts
+        .keys()
+        .map(|(account, _)| (*account).to_owned())
+        .collect();
+    let subjects: Vec<String> = counts
+        .keys()
+        .map(|(_, subject)| (*subject).to_owned())
+        .collect();
     let added: Vec<i64> = counts.values().copied().collect();
     let raised = sqlx::query!(
         "insert into chassis.event_sequence as kept (account, subject, last)
@@ -172,8 +214,14 @@ async fn raise(
     .fetch_all(connection)
     .await?;
     let before = raised.into_iter().map(|row| {
-        let added = counts.get(&(row.account.as_str(), row.subject.as_str())).copied().unwrap_or(0);
-        ((row.account, row.subject), (row.last - added).cast_unsigned())
+        let added = counts
+            .get(&(row.account.as_str(), row.subject.as_str()))
+            .copied()
+            .unwrap_or(0);
+        (
+            (row.account, row.subject),
+            (row.last - added).cast_unsigned(),
+        )
     });
     Ok(before.collect())
 }

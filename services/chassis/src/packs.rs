@@ -160,7 +160,14 @@ impl Packer {
                 }
             });
         }
-        Self { shards: Arc::new(Shards { nats, streams, config, queues }) }
+        Self {
+            shards: Arc::new(Shards {
+                nats,
+                streams,
+                config,
+                queues,
+            }),
+        }
     }
 
     /// Accepts items under one shard key; resolves when all are acknowledged.
@@ -169,7 +176,8 @@ impl Packer {
     /// All items are to be considered not accepted when one is not.
     pub async fn send(&self, shard_key: &str, items: Vec<PackItem>) -> Result<(), PackError> {
         let shard = self.shards.streams.shard_of(shard_key);
-        self.enqueue(items.into_iter().map(|item| (shard, item)).collect()).await
+        self.enqueue(items.into_iter().map(|item| (shard, item)).collect())
+            .await
     }
 
     /// Accepts items, each on the shard of its own key; resolves when all are acknowledged.
@@ -177,14 +185,25 @@ impl Packer {
     /// # Errors
     /// All items are to be considered not accepted when one is not.
     pub async fn send_all(&self, items: Vec<PackItem>) -> Result<(), PackError> {
-        self.enqueue(items.into_iter().map(|item| (self.shards.streams.shard_of(&item.key), item)).collect()).await
+        self.enqueue(
+            items
+                .into_iter()
+                .map(|item| (self.shards.streams.shard_of(&item.key), item))
+                .collect(),
+        )
+        .await
     }
 
     async fn enqueue(&self, items: Vec<(usize, PackItem)>) -> Result<(), PackError> {
         if !self.shards.nats.is_connected() {
             return Err(PackError::Away("not connected".into()));
         }
-        let most = self.shards.nats.client.max_payload().saturating_sub(OVERHEAD);
+        let most = self
+            .shards
+            .nats
+            .client
+            .max_payload()
+            .saturating_sub(OVERHEAD);
         let mut by_shard: HashMap<usize, Vec<Waiting>> = HashMap::new();
         let mut answers = Vec::with_capacity(items.len());
         for (shard, item) in items {
@@ -202,32 +221,50 @@ impl Packer {
             }
             let (answer, answered) = oneshot::channel();
             answers.push(answered);
-            by_shard.entry(shard).or_default().push(Waiting { account, item, size, answer });
+            by_shard.entry(shard).or_default().push(Waiting {
+                account,
+                item,
+                size,
+                answer,
+            });
         }
         for (shard, waiting) in by_shard {
-            let Some(queue) = self.shards.queues.get(shard) else { continue };
+            let Some(queue) = self.shards.queues.get(shard) else {
+                continue;
+            };
             queue.put(waiting)?;
         }
         let answered = try_join_all(answers.into_iter().map(async |answer| {
-            answer.await.unwrap_or_else(|_| Err(PackError::Away("the service stops".into())))
+            answer
+                .await
+                .unwrap_or_else(|_| Err(PackError::Away("the service stops".into())))
         }));
         // Behind a pack that is being tried an item waits at most as long as that one.
-        tokio::time::timeout(self.shards.config.give_up, answered).await.map_err(|_| PackError::TimedOut)?.map(drop)
+        tokio::time::timeout(self.shards.config.give_up, answered)
+            .await
+            .map_err(|_| PackError::TimedOut)?
+            .map(drop)
     }
 }
 
 impl Shard {
     /// Publishes packs until the queue is closed and empty.
     async fn work(&self) {
-        while let Some(pack) = self.queue.take(self.config.max_events, self.config.max_bytes).await {
+        while let Some(pack) = self
+            .queue
+            .take(self.config.max_events, self.config.max_bytes)
+            .await
+        {
             self.publish(pack).await;
         }
     }
 
     /// Publishes one pack and answers its senders.
     async fn publish(&self, pack: Vec<Waiting>) {
-        let (items, senders): (Vec<_>, Vec<_>) =
-            pack.into_iter().map(|waiting| (waiting.item, waiting.answer)).unzip();
+        let (items, senders): (Vec<_>, Vec<_>) = pack
+            .into_iter()
+            .map(|waiting| (waiting.item, waiting.answer))
+            .unzip();
         let count = items.len();
         let payload: Bytes = proto::Pack { items }.encode_to_vec().into();
         let outcome = self.publish_until_acknowledged(payload).await;
@@ -256,8 +293,18 @@ impl Shard {
         headers.insert("ce-type", "switchboard.common.v1.Pack");
         loop {
             let subject = self.subject.clone();
-            let timeout = self.config.ack_timeout.min(deadline.saturating_duration_since(Instant::now()));
-            let published = nats::publish(&self.nats, subject, headers.clone(), payload.clone(), timeout).await;
+            let timeout = self
+                .config
+                .ack_timeout
+                .min(deadline.saturating_duration_since(Instant::now()));
+            let published = nats::publish(
+                &self.nats,
+                subject,
+                headers.clone(),
+                payload.clone(),
+                timeout,
+            )
+            .await;
             match published {
                 Ok(_) => return Ok(()),
                 Err(PublishError::TimedOut) if Instant::now() < deadline => {}

@@ -95,13 +95,31 @@ pub enum RelayError {
 
 impl Relay {
     /// Makes a relay; [`Relay::run`] works it.
-    pub fn new(pool: PgPool, nats: Nats, streams: Streams, config: config::Relay, waker: Waker) -> Self {
-        Self { pool, nats, streams, config, waker }
+    pub fn new(
+        pool: PgPool,
+        nats: Nats,
+        streams: Streams,
+        config: config::Relay,
+        waker: Waker,
+    ) -> Self {
+        Self {
+            pool,
+            nats,
+            streams,
+            config,
+            waker,
+        }
     }
 
     /// Runs the relay as a task of the service and returns its waker; beside it the purge of the inbox, which lives
     /// in the same database.
-    pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, nats: Nats, streams: Streams, config: config::Relay) -> Waker {
+    pub fn spawn(
+        lifecycle: &Lifecycle,
+        pool: PgPool,
+        nats: Nats,
+        streams: Streams,
+        config: config::Relay,
+    ) -> Waker {
         inbox::spawn_purge(lifecycle, pool.clone());
         let waker = Waker::new();
         let relay = Self::new(pool, nats, streams, config, waker.clone());
@@ -164,7 +182,9 @@ impl Relay {
     /// In batches, begins rounds no closer than `wait` to each other, so that they grow.
     async fn gather(&self, begun: Instant, stop: &CancellationToken) {
         if self.config.mode == RelayMode::Batched {
-            let _ = stop.run_until_cancelled(tokio::time::sleep_until(begun + self.config.wait)).await;
+            let _ = stop
+                .run_until_cancelled(tokio::time::sleep_until(begun + self.config.wait))
+                .await;
         }
     }
 
@@ -172,9 +192,10 @@ impl Relay {
     pub async fn round(&self) -> Result<Round, RelayError> {
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
-        let locked = sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "locked!""#, LOCK)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let locked =
+            sqlx::query_scalar!(r#"select pg_try_advisory_xact_lock($1) as "locked!""#, LOCK)
+                .fetch_one(&mut *transaction)
+                .await?;
         if !locked {
             transaction.rollback().await?;
             return Ok(Round::Locked);
@@ -184,7 +205,10 @@ impl Relay {
         report_age(rows.first().map(|row| row.created_at));
         if rows.is_empty() {
             transaction.rollback().await?;
-            return Ok(Round::Published { events: 0, full: false });
+            return Ok(Round::Published {
+                events: 0,
+                full: false,
+            });
         }
         let (acknowledged, failure) =
             publish::publish_all(&self.nats, &self.streams, self.config.mode, most, &rows).await;
@@ -195,15 +219,16 @@ impl Relay {
         } else {
             transaction.rollback().await?;
         }
-        match failure {
-            Some(failure) => Err(failure),
-            None => {
-                if !full {
-                    report_age(None);
-                }
-                Ok(Round::Published { events: acknowledged, full })
-            }
+        if let Some(failure) = failure {
+            return Err(failure);
         }
+        if !full {
+            report_age(None);
+        }
+        Ok(Round::Published {
+            events: acknowledged,
+            full,
+        })
     }
 }
 
@@ -216,7 +241,10 @@ pub(crate) struct Row {
 }
 
 /// Reads the oldest rows that hold at most `most` events, one row at least; tells whether more are waiting.
-async fn oldest(connection: &mut PgConnection, most: usize) -> Result<(Vec<Row>, bool), RelayError> {
+async fn oldest(
+    connection: &mut PgConnection,
+    most: usize,
+) -> Result<(Vec<Row>, bool), RelayError> {
     let most = i64::try_from(most).unwrap_or(ROWS);
     let rows = sqlx::query!(
         r#"select id as "id!", created_at as "created_at!", events as "events!", looked_at as "looked_at!"
@@ -234,17 +262,31 @@ async fn oldest(connection: &mut PgConnection, most: usize) -> Result<(Vec<Row>,
     )
     .fetch_all(connection)
     .await?;
-    let more = rows.first().is_some_and(|first| first.looked_at > i64::try_from(rows.len()).unwrap_or(0));
+    let more = rows
+        .first()
+        .is_some_and(|first| first.looked_at > i64::try_from(rows.len()).unwrap_or(0));
     let rows = rows.into_iter().map(|row| {
-        let decoded = StoredEvents::decode(row.events.as_slice())
-            .map_err(|error| RelayError::Unreadable { id: row.id, error: error.to_string() })?;
-        Ok(Row { id: row.id, created_at: row.created_at, events: decoded.events })
+        let decoded = StoredEvents::decode(row.events.as_slice()).map_err(|error| {
+            RelayError::Unreadable {
+                id: row.id,
+                error: error.to_string(),
+            }
+        })?;
+        Ok(Row {
+            id: row.id,
+            created_at: row.created_at,
+            events: decoded.events,
+        })
     });
     Ok((rows.collect::<Result<_, RelayError>>()?, more))
 }
 
 /// Deletes the first `acknowledged` events: whole rows, and the beginning of the row where it stopped.
-async fn delete(connection: &mut PgConnection, rows: &[Row], acknowledged: usize) -> Result<(), sqlx::Error> {
+async fn delete(
+    connection: &mut PgConnection,
+    rows: &[Row],
+    acknowledged: usize,
+) -> Result<(), sqlx::Error> {
     let mut left = acknowledged;
     let mut whole = Vec::new();
     for row in rows {
@@ -267,11 +309,16 @@ async fn delete(connection: &mut PgConnection, rows: &[Row], acknowledged: usize
         }
         break;
     }
-    sqlx::query!("delete from chassis.outbox where id = any($1)", &whole).execute(connection).await.map(drop)
+    sqlx::query!("delete from chassis.outbox where id = any($1)", &whole)
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Sets `outbox_oldest_seconds`: the one number that says events have stopped.
 fn report_age(oldest: Option<OffsetDateTime>) {
-    let age = oldest.map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64().max(0.0));
+    let age = oldest.map_or(0.0, |oldest| {
+        (clock::now() - oldest).as_seconds_f64().max(0.0)
+    });
     metrics::gauge!("outbox_oldest_seconds").set(age);
 }

@@ -1,10 +1,5 @@
 //! Events from a commit to a handler and back from the dead, against a real database and broker.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::missing_panics_doc,
-    reason = "a test that goes wrong must fail"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that goes wrong must fail")]
 
 #[path = "broker/consuming.rs"]
 mod consuming;
@@ -12,5 +7,7 @@ mod consuming;
 mod packing;
 #[path = "broker/publishing.rs"]
 mod publishing;
+#[path = "broker/survival.rs"]
+mod survival;
 #[path = "broker/world.rs"]
 mod world;

@@ -12,7 +12,7 @@ use super::pull::{ACK_WAIT, Prefetched, Pull, Taken};
 use super::{Delivery, HandlerError, Unit};
 use crate::clock;
 use crate::deadletter::{self, Letter, Place};
-use crate::nats;
+use crate::nats::{self, PublishError};
 
 /// Attempts that reach the handler with the culprit alone, before it becomes a dead letter.
 const ATTEMPTS: u32 = 5;
@@ -59,16 +59,24 @@ pub(super) async fn work(pull: &Pull, batch: Vec<Taken>, prefetched: &mut Prefet
         for unit in std::mem::take(&mut taken.units) {
             match unit {
                 Unit::Delivery(delivery) => {
-                    deliveries.push(delivery);
+                    deliveries.push(*delivery);
                     parts.push(Part { message: index });
                 }
-                Unit::Poison { index: inside, error, payload } => poison.push((index, inside, error, payload)),
+                Unit::Poison {
+                    index: inside,
+                    error,
+                    payload,
+                } => poison.push((index, inside, error, payload)),
             }
         }
         messages.push(taken);
     }
     let mut left = vec![0; messages.len()];
-    for message in parts.iter().map(|part| part.message).chain(poison.iter().map(|(message, ..)| *message)) {
+    for message in parts
+        .iter()
+        .map(|part| part.message)
+        .chain(poison.iter().map(|(message, ..)| *message))
+    {
         if let Some(left) = left.get_mut(message) {
             *left += 1;
         }
@@ -84,7 +92,15 @@ pub(super) async fn work(pull: &Pull, batch: Vec<Taken>, prefetched: &mut Prefet
     let ended = async {
         work.acknowledge_empty().await;
         for (message, index, error, payload) in poison {
-            let letter = |taken: &Taken| Letter::of_unreadable(place(pull, taken), index, &error, payload, taken.message.headers.as_ref());
+            let letter = |taken: &Taken| {
+                Letter::of_unreadable(
+                    place(pull, taken),
+                    index,
+                    &error,
+                    payload,
+                    taken.message.headers.as_ref(),
+                )
+            };
             work.bury(message, letter).await?;
         }
         work.handle_all(&deliveries, &parts).await
@@ -102,7 +118,7 @@ pub(super) async fn work(pull: &Pull, batch: Vec<Taken>, prefetched: &mut Prefet
 impl Work<'_> {
     async fn handle_all(&mut self, deliveries: &[Delivery], parts: &[Part]) -> Result<(), Stop> {
         let mut suspects: Vec<(usize, HandlerError)> = Vec::new();
-        let mut ranges = vec![0..deliveries.len()];
+        let mut ranges: Vec<_> = std::iter::once(0..deliveries.len()).collect();
         while let Some(range) = ranges.pop() {
             let slice = deliveries.get(range.clone()).unwrap_or_default();
             if slice.is_empty() {
@@ -132,10 +148,14 @@ impl Work<'_> {
         while !suspects.is_empty() {
             let mut failing = Vec::new();
             for (index, error) in suspects {
-                let (Some(delivery), Some(part)) = (deliveries.get(index), parts.get(index)) else { continue };
+                let (Some(delivery), Some(part)) = (deliveries.get(index), parts.get(index)) else {
+                    continue;
+                };
                 if attempts >= ATTEMPTS || matches!(error, HandlerError::Poison(_)) {
                     let pull = self.pull;
-                    let letter = |taken: &Taken| Letter::of_delivery(place(pull, taken), delivery, &error, attempts);
+                    let letter = |taken: &Taken| {
+                        Letter::of_delivery(place(pull, taken), delivery, &error, attempts)
+                    };
                     self.bury(part.message, letter).await?;
                 } else {
                     failing.push(index);
@@ -148,7 +168,9 @@ impl Work<'_> {
             attempts += 1;
             suspects = Vec::new();
             for index in failing {
-                let (Some(delivery), Some(part)) = (deliveries.get(index), parts.get(index)) else { continue };
+                let (Some(delivery), Some(part)) = (deliveries.get(index), parts.get(index)) else {
+                    continue;
+                };
                 match self.attempt(std::slice::from_ref(delivery)).await? {
                     Ok(()) => self.done(std::slice::from_ref(part), false).await,
                     Err(error) => suspects.push((index, error)),
@@ -172,12 +194,21 @@ impl Work<'_> {
                     away += 1;
                     self.pull.latch.hold(&what);
                     self.pull.stop_pulling(self.prefetched);
-                    tracing::warn!(consumer = self.pull.handler.durable(), what, "a dependency is away: waiting");
+                    tracing::warn!(
+                        consumer = self.pull.handler.durable(),
+                        what,
+                        "a dependency is away: waiting"
+                    );
                     self.pause(nats::pause(away)).await?;
                 }
                 Err(HandlerError::Retry(why)) if repeats < REPEATS => {
                     repeats += 1;
-                    tracing::info!(consumer = self.pull.handler.durable(), why, repeats, "trying a batch again");
+                    tracing::info!(
+                        consumer = self.pull.handler.durable(),
+                        why,
+                        repeats,
+                        "trying a batch again"
+                    );
                     self.pause(nats::pause(repeats)).await?;
                 }
                 Err(error) => {
@@ -202,21 +233,31 @@ impl Work<'_> {
 
     /// Calls the handler once, in a span that continues the delivery's trace or links those of the batch.
     async fn call(&mut self, slice: &[Delivery]) -> Result<(), HandlerError> {
-        let span = tracing::info_span!("consume", consumer = self.pull.handler.durable(), deliveries = slice.len());
+        let span = tracing::info_span!(
+            "consume",
+            consumer = self.pull.handler.durable(),
+            deliveries = slice.len()
+        );
         match slice {
             [only] => only.envelope.trace.adopt(&span),
-            many => many.iter().for_each(|delivery| delivery.envelope.trace.link(&span)),
+            many => many
+                .iter()
+                .for_each(|delivery| delivery.envelope.trace.link(&span)),
         }
         let handler = std::sync::Arc::clone(&self.pull.handler);
-        let handled = AssertUnwindSafe(async { handler.handle(slice, clock::now()).await }.instrument(span));
-        let handled = self.attend(handled.catch_unwind()).await;
-        handled.unwrap_or_else(|_| Err(HandlerError::Failed("the handler panicked".into())))
+        let work = async { handler.handle(slice, clock::now()).await };
+        let outcome = self
+            .attend(AssertUnwindSafe(work.instrument(span)).catch_unwind())
+            .await;
+        outcome.unwrap_or_else(|_| Err(HandlerError::Failed("the handler panicked".into())))
     }
 
     /// Waits, or gives up when the service stops.
     async fn pause(&mut self, pause: Duration) -> Result<(), Stop> {
         let stop = self.pull.stop.clone();
-        let waited = self.attend(stop.run_until_cancelled(tokio::time::sleep(pause))).await;
+        let waited = self
+            .attend(stop.run_until_cancelled(tokio::time::sleep(pause)))
+            .await;
         waited.ok_or(Stop)
     }
 
@@ -239,14 +280,23 @@ impl Work<'_> {
     }
 
     /// Moves a unit of a message to the dead letters, however long that takes, and counts it as done.
-    async fn bury(&mut self, message: usize, letter: impl FnOnce(&Taken) -> Letter) -> Result<(), Stop> {
-        let Some(Some(taken)) = self.messages.get(message) else { return Ok(()) };
-        let letter = letter(taken);
+    async fn bury(
+        &mut self,
+        message: usize,
+        letter: impl FnOnce(&Taken) -> Letter,
+    ) -> Result<(), Stop> {
+        let Some(Some(taken)) = self.messages.get(message) else {
+            return Ok(());
+        };
+        let mut letter = letter(taken);
         let mut failures = 0;
         loop {
             let published = deadletter::publish(&self.pull.nats, &self.pull.dead_subject, &letter);
             match self.attend(published).await {
                 Ok(()) => break,
+                Err(PublishError::TooLarge(_)) if !letter.0.payload.is_empty() => {
+                    letter.drop_payload();
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(consumer = self.pull.handler.durable(), %error, "a dead letter was not accepted");
@@ -263,7 +313,8 @@ impl Work<'_> {
             error = letter.0.error,
             "moved to the dead letters"
         );
-        metrics::counter!("dead_letters_total", "consumer" => self.pull.handler.durable()).increment(1);
+        metrics::counter!("dead_letters_total", "consumer" => self.pull.handler.durable())
+            .increment(1);
         self.done(&[Part { message }], true).await;
         Ok(())
     }
@@ -271,14 +322,20 @@ impl Work<'_> {
     /// Counts units as done and acknowledges the messages that have none left.
     async fn done(&mut self, parts: &[Part], dead: bool) {
         for part in parts {
-            let (Some(left), Some(all_dead)) = (self.left.get_mut(part.message), self.dead.get_mut(part.message))
-            else {
+            let (Some(left), Some(all_dead)) = (
+                self.left.get_mut(part.message),
+                self.dead.get_mut(part.message),
+            ) else {
                 continue;
             };
             *left = left.saturating_sub(1);
             *all_dead &= dead;
             if *left == 0 {
-                let kind = if *all_dead { AckKind::Term } else { AckKind::Ack };
+                let kind = if *all_dead {
+                    AckKind::Term
+                } else {
+                    AckKind::Ack
+                };
                 if let Some(taken) = self.messages.get_mut(part.message).and_then(Option::take) {
                     acknowledge(&taken.message, kind).await;
                 }
@@ -302,7 +359,7 @@ fn place<'a>(pull: &'a Pull, taken: &'a Taken) -> Place<'a> {
     Place {
         service: pull.service,
         consumer: pull.handler.durable(),
-        stream: &taken.stream,
+        stream: &pull.stream,
         sequence: taken.sequence,
         subject: &taken.message.subject,
     }

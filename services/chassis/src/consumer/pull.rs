@@ -25,22 +25,26 @@ const EVENTS: usize = 512;
 /// Bytes of one batch at most.
 const BYTES: usize = 4 * 1024 * 1024;
 
+/// How long handing back may take at each step.
+const FLUSHED: Duration = Duration::from_secs(2);
+
 /// Messages asked for at once, and how many bytes they may have.
 const PULLED: (usize, usize) = (512, 8 * 1024 * 1024);
 
 /// Above batch × prefetch × replicas, or the consumer stalls.
 const MOST_UNACKNOWLEDGED: i64 = 20_000;
 
-/// Held back beyond the batch in hand at most: what was pulled before a dependency went away.
-const HELD: usize = 1_024;
+/// Messages and bytes held back beside a batch that takes long, at most.
+const HELD: (usize, usize) = (1_024, 16 * 1024 * 1024);
 
 /// A message in hand or held back.
 pub(super) struct Taken {
     pub message: Message,
-    pub stream: String,
     pub sequence: u64,
     pub units: Vec<Unit>,
     bytes: usize,
+    /// Messages that the broker has not delivered yet, as of this one.
+    pending: u64,
 }
 
 /// One durable on one stream.
@@ -80,16 +84,33 @@ impl Pull {
                         failures += 1;
                         let pause = nats::pause(failures);
                         self.latch.hold(&error);
-                        tracing::warn!(consumer = self.handler.durable(), stream = self.stream, error, "cannot pull");
-                        let _ = self.stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+                        tracing::warn!(
+                            consumer = self.handler.durable(),
+                            stream = self.stream,
+                            error,
+                            "cannot pull"
+                        );
+                        let _ = self
+                            .stop
+                            .run_until_cancelled(tokio::time::sleep(pause))
+                            .await;
                         continue;
                     }
                 }
             }
-            let Some(batch) = self.stop.run_until_cancelled(self.take(&mut prefetched)).await else { break };
+            let Some(batch) = self
+                .stop
+                .run_until_cancelled(self.take(&mut prefetched))
+                .await
+            else {
+                break;
+            };
             if batch.is_empty() {
                 // The stream ended or erred. Not at once again: an error that stays would spin.
-                let _ = self.stop.run_until_cancelled(tokio::time::sleep(nats::pause(1))).await;
+                let _ = self
+                    .stop
+                    .run_until_cancelled(tokio::time::sleep(nats::pause(1)))
+                    .await;
                 continue;
             }
             match batch::work(&self, batch, &mut prefetched).await {
@@ -136,7 +157,9 @@ impl Pull {
     /// Takes what is ready, waiting for the first; nothing when the stream has ended.
     async fn take(&self, prefetched: &mut Prefetched) -> Vec<Taken> {
         if prefetched.held.is_empty() {
-            let Some(stream) = &mut prefetched.stream else { return Vec::new() };
+            let Some(stream) = &mut prefetched.stream else {
+                return Vec::new();
+            };
             match stream.next().await {
                 Some(Ok(message)) => prefetched.held.push_back(self.taken(message)),
                 Some(Err(error)) => {
@@ -150,26 +173,42 @@ impl Pull {
         let (mut batch, mut events, mut bytes) = (Vec::new(), 0, 0);
         loop {
             if prefetched.held.is_empty() {
-                self.prefetch(prefetched, 1);
+                self.prefetch(prefetched, (1, BYTES));
             }
             let fits = |next: &mut Taken| {
-                batch.is_empty() || (events + next.units.len() <= EVENTS && bytes + next.bytes <= BYTES)
+                batch.is_empty()
+                    || (events + next.units.len() <= EVENTS && bytes + next.bytes <= BYTES)
             };
-            let Some(next) = prefetched.held.pop_front_if(fits) else { break };
+            let Some(next) = prefetched.held.pop_front_if(fits) else {
+                break;
+            };
             events += next.units.len();
             bytes += next.bytes;
             batch.push(next);
         }
+        if let Some(last) = batch.last() {
+            let waiting = last.pending + prefetched.held.len() as u64;
+            #[expect(clippy::cast_precision_loss, reason = "a gauge, far below 2^52")]
+            metrics::gauge!("consumer_pending", "consumer" => self.handler.durable(), "stream" => self.stream.clone())
+                .set(waiting as f64);
+        }
         batch
     }
 
-    /// Moves what has arrived into our hands, without waiting, until so many messages are held.
-    fn prefetch(&self, prefetched: &mut Prefetched, most: usize) {
-        let Some(stream) = &mut prefetched.stream else { return };
-        while prefetched.held.len() < most {
+    /// Moves what has arrived into our hands, without waiting, until so many messages or bytes are held.
+    fn prefetch(&self, prefetched: &mut Prefetched, most: (usize, usize)) {
+        let Some(stream) = &mut prefetched.stream else {
+            return;
+        };
+        let mut bytes: usize = prefetched.held.iter().map(|taken| taken.bytes).sum();
+        while prefetched.held.len() < most.0 && bytes < most.1 {
             // Unconstrained: the runtime's budget would end a turn after 128.
             match tokio::task::unconstrained(stream.next()).now_or_never() {
-                Some(Some(Ok(message))) => prefetched.held.push_back(self.taken(message)),
+                Some(Some(Ok(message))) => {
+                    let taken = self.taken(message);
+                    bytes += taken.bytes;
+                    prefetched.held.push_back(taken);
+                }
                 Some(Some(Err(error))) => {
                     tracing::info!(consumer = self.handler.durable(), %error, "pulling anew");
                     prefetched.stream = None;
@@ -186,7 +225,7 @@ impl Pull {
 
     /// Stops pulling and keeps what has arrived.
     pub fn stop_pulling(&self, prefetched: &mut Prefetched) {
-        self.prefetch(prefetched, usize::MAX);
+        self.prefetch(prefetched, (usize::MAX, usize::MAX));
         prefetched.stream = None;
     }
 
@@ -208,26 +247,48 @@ impl Pull {
     async fn hand_back(&self, mut prefetched: Prefetched) {
         self.stop_pulling(&mut prefetched);
         // Only now: naking while the pull is open brings them straight back.
-        if self.nats.client.flush().await.is_err() {
-            return;
-        }
+        self.flush().await;
         let count = prefetched.held.len();
         for taken in prefetched.held {
             let _ = taken.message.ack_with(AckKind::Nak(None)).await;
         }
-        let _ = self.nats.client.flush().await;
-        tracing::info!(consumer = self.handler.durable(), stream = self.stream, handed_back = count, "stopped pulling");
+        self.flush().await;
+        tracing::info!(
+            consumer = self.handler.durable(),
+            stream = self.stream,
+            handed_back = count,
+            "stopped pulling"
+        );
+    }
+
+    async fn flush(&self) {
+        // While the broker is away there is nothing to wait for: what is not handed back comes after `ACK_WAIT`.
+        let _ = tokio::time::timeout(FLUSHED, self.nats.client.flush()).await;
     }
 
     fn taken(&self, message: Message) -> Taken {
-        let (stream, sequence, published) = message.info().map_or_else(
-            |_| (self.stream.clone(), 0, OffsetDateTime::UNIX_EPOCH),
-            |info| (info.stream.to_owned(), info.stream_sequence, info.published),
-        );
+        let (sequence, published, pending) = message
+            .info()
+            .map_or((0, OffsetDateTime::UNIX_EPOCH, 0), |info| {
+                (info.stream_sequence, info.published, info.pending)
+            });
         let empty = async_nats::HeaderMap::new();
         let headers = message.headers.as_ref().unwrap_or(&empty);
-        let units = unpack(&stream, sequence, published, &message.subject, headers, &message.payload);
+        let units = unpack(
+            &self.stream,
+            sequence,
+            published,
+            &message.subject,
+            headers,
+            &message.payload,
+        );
         let bytes = message.payload.len();
-        Taken { message, stream, sequence, units, bytes }
+        Taken {
+            message,
+            sequence,
+            units,
+            bytes,
+            pending,
+        }
     }
 }

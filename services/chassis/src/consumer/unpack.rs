@@ -15,7 +15,7 @@ use crate::trace::TraceContext;
 /// A part of a message: what a handler gets, or what no handler can.
 pub(crate) enum Unit {
     /// An event or the item of a pack.
-    Delivery(Delivery),
+    Delivery(Box<Delivery>),
     /// Something that cannot be read.
     Poison {
         /// Index inside the pack.
@@ -36,13 +36,27 @@ pub(crate) fn unpack(
     headers: &HeaderMap,
     payload: &Bytes,
 ) -> Vec<Unit> {
-    let poison = |error: String| vec![Unit::Poison { index: 0, error, payload: payload.clone() }];
-    let origin = |index: u32| Origin { stream: stream.to_owned(), sequence, index };
+    let poison = |error: String| {
+        vec![Unit::Poison {
+            index: 0,
+            error,
+            payload: payload.clone(),
+        }]
+    };
+    let origin = |index: u32| Origin {
+        stream: stream.to_owned(),
+        sequence,
+        index,
+    };
     // An item that was put into a dead letter carries its own envelope; a pack as a whole has none.
     let is_pack = subject.split('.').nth(1) == Some("inbound") && headers.get("ce-id").is_none();
     if !is_pack {
         return match Envelope::parse(subject, headers) {
-            Ok(envelope) => vec![Unit::Delivery(Delivery { envelope, payload: payload.clone(), origin: origin(0) })],
+            Ok(envelope) => vec![Unit::Delivery(Box::new(Delivery {
+                envelope,
+                payload: payload.clone(),
+                origin: origin(0),
+            }))],
             Err(error) => poison(error.to_string()),
         };
     }
@@ -52,7 +66,11 @@ pub(crate) fn unpack(
     };
     let units = (0..).zip(pack.items).map(|(index, item)| {
         let Ok(account) = AccountSlug::parse(&item.account) else {
-            return Unit::Poison { index, error: "an item without account".into(), payload: item.payload };
+            return Unit::Poison {
+                index,
+                error: "an item without account".into(),
+                payload: item.payload,
+            };
         };
         let envelope = Envelope {
             id: item_id(stream, sequence, index, &item),
@@ -68,7 +86,11 @@ pub(crate) fn unpack(
             time: published,
             trace: TraceContext::parse(&item.traceparent),
         };
-        Unit::Delivery(Delivery { envelope, payload: item.payload, origin: origin(index) })
+        Unit::Delivery(Box::new(Delivery {
+            envelope,
+            payload: item.payload,
+            origin: origin(index),
+        }))
     });
     units.collect()
 }
@@ -77,7 +99,10 @@ pub(crate) fn unpack(
 /// The key alone would not do: all items of one client have the same.
 fn item_id(stream: &str, sequence: u64, index: u32, item: &proto::PackItem) -> Uuid {
     Uuid::parse_str(&item.id).unwrap_or_else(|_| {
-        id::v5("inbound-item", &[stream, &sequence.to_string(), &index.to_string(), &item.key])
+        id::v5(
+            "inbound-item",
+            &[stream, &sequence.to_string(), &index.to_string(), &item.key],
+        )
     })
 }
 
@@ -99,14 +124,25 @@ mod tests {
     }
 
     fn unpacked(payload: Vec<u8>) -> Vec<Unit> {
-        unpack("INBOUND_0", 9, PUBLISHED, "switchboard.inbound.0", &HeaderMap::new(), &payload.into())
+        unpack(
+            "INBOUND_0",
+            9,
+            PUBLISHED,
+            "switchboard.inbound.0",
+            &HeaderMap::new(),
+            &payload.into(),
+        )
     }
 
     #[test]
     fn a_pack_gives_one_delivery_an_item_with_ids_of_their_own() {
         let own = Uuid::from_u128(5);
         let pack = proto::Pack {
-            items: vec![item("acme", "k", ""), item("acme", "k", &own.to_string()), item("acme", "k", "")],
+            items: vec![
+                item("acme", "k", ""),
+                item("acme", "k", &own.to_string()),
+                item("acme", "k", ""),
+            ],
         };
         let units = unpacked(pack.encode_to_vec());
         let again = unpacked(pack.encode_to_vec());
@@ -125,14 +161,22 @@ mod tests {
 
     #[test]
     fn one_bad_item_does_not_spoil_its_pack() {
-        let pack = proto::Pack { items: vec![item("acme", "k", ""), item("No Account", "k", "")] };
+        let pack = proto::Pack {
+            items: vec![item("acme", "k", ""), item("No Account", "k", "")],
+        };
         let units = unpacked(pack.encode_to_vec());
-        assert!(matches!(units.as_slice(), [Unit::Delivery(_), Unit::Poison { index: 1, .. }]));
+        assert!(matches!(
+            units.as_slice(),
+            [Unit::Delivery(_), Unit::Poison { index: 1, .. }]
+        ));
     }
 
     #[test]
     fn what_is_no_pack_and_no_event_is_poison() {
-        assert!(matches!(unpacked(vec![0xff; 8]).as_slice(), [Unit::Poison { index: 0, .. }]));
+        assert!(matches!(
+            unpacked(vec![0xff; 8]).as_slice(),
+            [Unit::Poison { index: 0, .. }]
+        ));
         let units = unpack(
             "EVENTS",
             1,

@@ -37,14 +37,22 @@ struct State {
 
 impl Queue {
     pub fn new(most: usize, most_per_account: usize) -> Self {
-        Self { most, most_per_account, filled: Notify::new(), state: Mutex::default() }
+        Self {
+            most,
+            most_per_account,
+            filled: Notify::new(),
+            state: Mutex::default(),
+        }
     }
 
     /// Adds items, all or none.
     pub fn put(&self, items: Vec<Waiting>) -> Result<(), PackError> {
         let mut state = self.state();
         if state.waiting + items.len() > self.most {
-            return Err(PackError::Full(format!("{} items are waiting", state.waiting)));
+            return Err(PackError::Full(format!(
+                "{} items are waiting",
+                state.waiting
+            )));
         }
         let mut added: HashMap<&AccountSlug, usize> = HashMap::new();
         for item in &items {
@@ -53,7 +61,9 @@ impl Queue {
         for (account, added) in added {
             let waiting = state.lines.get(account).map_or(0, VecDeque::len);
             if waiting + added > self.most_per_account {
-                return Err(PackError::Full(format!("{waiting} items of this account are waiting")));
+                return Err(PackError::Full(format!(
+                    "{waiting} items of this account are waiting"
+                )));
             }
         }
         state.waiting += items.len();
@@ -61,7 +71,11 @@ impl Queue {
             if !state.lines.contains_key(&item.account) {
                 state.turns.push_back(item.account.clone());
             }
-            state.lines.entry(item.account.clone()).or_default().push_back(item);
+            state
+                .lines
+                .entry(item.account.clone())
+                .or_default()
+                .push_back(item);
         }
         drop(state);
         self.filled.notify_one();
@@ -118,8 +132,12 @@ impl State {
         let mut taken = Vec::new();
         let mut size = 0;
         while taken.len() < events {
-            let Some(account) = self.turns.pop_front() else { break };
-            let Some(line) = self.lines.get_mut(&account) else { continue };
+            let Some(account) = self.turns.pop_front() else {
+                break;
+            };
+            let Some(line) = self.lines.get_mut(&account) else {
+                continue;
+            };
             let fits = |item: &Waiting| taken.is_empty() || size + item.size <= bytes;
             let Some(item) = line.pop_front_if(|item| fits(item)) else {
                 // What does not fit begins the next pack: its account keeps its turn.
@@ -150,13 +168,26 @@ mod tests {
 
     fn waiting(account: &str, key: &str, size: usize) -> (Waiting, Answer) {
         let (answer, answered) = oneshot::channel();
-        let item = proto::PackItem { key: key.into(), ..proto::PackItem::default() };
-        (Waiting { account: AccountSlug::parse(account).unwrap(), item, size, answer }, answered)
+        let item = proto::PackItem {
+            key: key.into(),
+            ..proto::PackItem::default()
+        };
+        (
+            Waiting {
+                account: AccountSlug::parse(account).unwrap(),
+                item,
+                size,
+                answer,
+            },
+            answered,
+        )
     }
 
     /// Puts items and returns the receivers, which must be kept: an item nobody waits for is dropped.
     fn fill(queue: &Queue, items: &[(&str, &str, usize)]) -> Vec<Answer> {
-        let items = items.iter().map(|(account, key, size)| waiting(account, key, *size));
+        let items = items
+            .iter()
+            .map(|(account, key, size)| waiting(account, key, *size));
         let (items, answers): (Vec<_>, Vec<_>) = items.unzip();
         queue.put(items).unwrap();
         answers
@@ -164,7 +195,11 @@ mod tests {
 
     async fn keys(queue: &Queue, events: usize, bytes: usize) -> String {
         let taken = queue.take(events, bytes).await.unwrap();
-        taken.iter().map(|waiting| waiting.item.key.as_str()).collect::<Vec<_>>().join(" ")
+        taken
+            .iter()
+            .map(|waiting| waiting.item.key.as_str())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[tokio::test]
@@ -172,7 +207,14 @@ mod tests {
         let queue = Queue::new(100, 100);
         let _answers = fill(
             &queue,
-            &[("a", "a1", 1), ("a", "a2", 1), ("a", "a3", 1), ("b", "b1", 1), ("c", "c1", 1), ("c", "c2", 1)],
+            &[
+                ("a", "a1", 1),
+                ("a", "a2", 1),
+                ("a", "a3", 1),
+                ("b", "b1", 1),
+                ("c", "c1", 1),
+                ("c", "c2", 1),
+            ],
         );
         assert_eq!(keys(&queue, 4, 100).await, "a1 b1 c1 a2");
         assert_eq!(keys(&queue, 4, 100).await, "c2 a3");
@@ -181,7 +223,15 @@ mod tests {
     #[tokio::test]
     async fn packs_are_bounded_in_bytes_and_a_larger_item_travels_alone() {
         let queue = Queue::new(100, 100);
-        let _answers = fill(&queue, &[("a", "a1", 40), ("a", "a2", 500), ("a", "a3", 60), ("a", "a4", 41)]);
+        let _answers = fill(
+            &queue,
+            &[
+                ("a", "a1", 40),
+                ("a", "a2", 500),
+                ("a", "a3", 60),
+                ("a", "a4", 41),
+            ],
+        );
         assert_eq!(keys(&queue, 64, 100).await, "a1");
         assert_eq!(keys(&queue, 64, 100).await, "a2");
         assert_eq!(keys(&queue, 64, 100).await, "a3");
@@ -193,12 +243,16 @@ mod tests {
         let queue = Queue::new(5, 3);
         let _answers = fill(&queue, &[("a", "a1", 1), ("a", "a2", 1), ("a", "a3", 1)]);
         let put = |account: &str, count: usize| {
-            let (items, answers): (Vec<_>, Vec<_>) = (0..count).map(|_| waiting(account, "x", 1)).unzip();
+            let (items, answers): (Vec<_>, Vec<_>) =
+                (0..count).map(|_| waiting(account, "x", 1)).unzip();
             let put: Result<(), PackError> = queue.put(items);
             put.map(|()| answers)
         };
         assert!(matches!(put("a", 1), Err(PackError::Full(_))));
-        assert!(matches!(put("b", 3), Err(PackError::Full(_))), "all or none");
+        assert!(
+            matches!(put("b", 3), Err(PackError::Full(_))),
+            "all or none"
+        );
         let _more = put("b", 2).unwrap();
         assert!(matches!(put("c", 1), Err(PackError::Full(_))));
     }

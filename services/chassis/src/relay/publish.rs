@@ -59,7 +59,11 @@ pub(super) async fn publish_all(
                 // A refusal of the batch as such: singly is always right, and drops the repeats one by one.
                 Err(PublishError::Refused { code, description }) => {
                     if code != ErrorCode::ATOMIC_PUBLISH_CONTAINS_DUPLICATE_MESSAGE.0 {
-                        tracing::warn!(code, description, "atomic batch refused: publishing singly");
+                        tracing::warn!(
+                            code,
+                            description,
+                            "atomic batch refused: publishing singly"
+                        );
                     }
                     publish_singly(nats, batch).await
                 }
@@ -77,14 +81,21 @@ pub(super) async fn publish_all(
 }
 
 fn outbound(streams: &Streams, event: &StoredEvent) -> Result<Outbound, String> {
-    let (envelope, payload) = event.clone().into_parts().map_err(|error| error.to_string())?;
+    let (envelope, payload) = event
+        .clone()
+        .into_parts()
+        .map_err(|error| error.to_string())?;
     let subject = streams.event_subject(
         envelope.account.as_str(),
         &envelope.service,
         &envelope.entity,
         &envelope.event,
     );
-    Ok(Outbound { subject, headers: envelope.to_headers(), payload })
+    Ok(Outbound {
+        subject,
+        headers: envelope.to_headers(),
+        payload,
+    })
 }
 
 /// Cuts messages into batches of at most `most` messages and [`BATCH_BYTES`].
@@ -92,7 +103,8 @@ fn batches(messages: &[Outbound], most: usize) -> Vec<&[Outbound]> {
     let mut batches = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (index, message) in messages.iter().enumerate() {
-        let over = index - start >= most || (index > start && bytes + message.payload.len() > BATCH_BYTES);
+        let over =
+            index - start >= most || (index > start && bytes + message.payload.len() > BATCH_BYTES);
         if over {
             batches.extend(messages.get(start..index));
             (start, bytes) = (index, 0);
@@ -137,8 +149,14 @@ async fn publish_batch(nats: &Nats, messages: &[Outbound]) -> Result<(), Publish
             let stored = ack.batch_size.unwrap_or(0);
             if stored != messages.len() as u64 {
                 // Cannot happen by the ADR. Publishing again under the same ids finds out what is there.
-                let description = format!("{stored} of {} events of the batch were stored", messages.len());
-                return Err(PublishError::Refused { code: 0, description });
+                let description = format!(
+                    "{stored} of {} events of the batch were stored",
+                    messages.len()
+                );
+                return Err(PublishError::Refused {
+                    code: 0,
+                    description,
+                });
             }
         } else {
             let sent = nats.client.publish_with_headers(subject, headers, payload);

@@ -22,8 +22,17 @@ use crate::world::{CREATED, Recorder, SERVICE, World, eventually, numbers, text}
 
 async fn publish(world: &World, numbers: std::ops::Range<u32>) {
     world.write("chat-a", numbers).await;
-    let config = config::Relay { mode: RelayMode::Batched, ..config::Relay::default() };
-    let relay = Relay::new(world.pool().clone(), world.nats.clone(), world.streams.clone(), config, Waker::new());
+    let config = config::Relay {
+        mode: RelayMode::Batched,
+        ..config::Relay::default()
+    };
+    let relay = Relay::new(
+        world.pool().clone(),
+        world.nats.clone(),
+        world.streams.clone(),
+        config,
+        Waker::new(),
+    );
     relay.round().await.unwrap();
 }
 
@@ -36,8 +45,16 @@ fn operator(world: &World, handlers: &[Arc<dyn Handler>]) -> Operator {
 }
 
 async fn letters(operator: &Operator, account: &str) -> Vec<DeadLetter> {
-    let request = ListDeadLettersRequest { account: account.into(), ..ListDeadLettersRequest::default() };
-    operator.list_dead_letters(Request::new(request)).await.unwrap().into_inner().dead_letters
+    let request = ListDeadLettersRequest {
+        account: account.into(),
+        ..ListDeadLettersRequest::default()
+    };
+    operator
+        .list_dead_letters(Request::new(request))
+        .await
+        .unwrap()
+        .into_inner()
+        .dead_letters
 }
 
 #[tokio::test]
@@ -55,38 +72,83 @@ async fn poison_is_isolated_and_dead_lettered_while_the_rest_proceeds_and_is_rep
         Ok(())
     });
     let begun = Instant::now();
-    world.consumers(&world.lifecycle).spawn_events(recorder.clone(), &CREATED);
-    let operator = operator(&world, &[recorder.clone()]);
-    eventually("both are dead letters", async || letters(&operator, "").await.len() == 2).await;
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(recorder.clone(), &CREATED);
+    let handler: Arc<dyn Handler> = recorder.clone();
+    let operator = operator(&world, std::slice::from_ref(&handler));
+    eventually("both are dead letters", async || {
+        letters(&operator, "").await.len() == 2
+    })
+    .await;
     println!("isolated within {:?}", begun.elapsed());
     assert!(begun.elapsed() < Duration::from_secs(5));
-    eventually("the rest is handled", async || recorder.handled().len() == 199).await;
+    eventually("the rest is handled", async || {
+        recorder.handled().len() == 199
+    })
+    .await;
     let mut expected = numbers(0..200);
     expected.remove("42");
     assert_eq!(recorder.distinct(), expected);
 
     let letters_now = letters(&operator, "").await;
-    let failed = letters_now.iter().find(|letter| !letter.event_id.is_empty()).unwrap();
-    assert_eq!((failed.error.as_str(), failed.attempts), ("42 is more than I can take", 5));
-    assert_eq!((failed.consumer.as_str(), failed.service.as_str()), ("test-events", SERVICE));
-    assert_eq!((failed.origin_stream.clone(), failed.origin_sequence), (world.streams.events(), 43));
+    let failed = letters_now
+        .iter()
+        .find(|letter| !letter.event_id.is_empty())
+        .unwrap();
+    assert_eq!(
+        (failed.error.as_str(), failed.attempts),
+        ("42 is more than I can take", 5)
+    );
+    assert_eq!(
+        (failed.consumer.as_str(), failed.service.as_str()),
+        ("test-events", SERVICE)
+    );
+    assert_eq!(
+        (failed.origin_stream.clone(), failed.origin_sequence),
+        (world.streams.events(), 43)
+    );
     assert_eq!(failed.account, world.account.as_str());
     assert!(failed.payload.is_empty() && failed.headers.contains_key("ce-id"));
     assert_eq!(letters(&operator, world.account.as_str()).await.len(), 1);
-    let garbage = letters_now.iter().find(|letter| letter.event_id.is_empty()).unwrap();
-    let get = GetDeadLetterRequest { sequence: garbage.sequence };
-    let got = operator.get_dead_letter(Request::new(get)).await.unwrap().into_inner().dead_letter.unwrap();
-    assert_eq!((got.payload.as_ref(), got.attempts), (b"garbage".as_slice(), 0));
-    let missing = operator.get_dead_letter(Request::new(GetDeadLetterRequest { sequence: 99 })).await;
+    let garbage = letters_now
+        .iter()
+        .find(|letter| letter.event_id.is_empty())
+        .unwrap();
+    let get = GetDeadLetterRequest {
+        sequence: garbage.sequence,
+    };
+    let got = operator
+        .get_dead_letter(Request::new(get))
+        .await
+        .unwrap()
+        .into_inner()
+        .dead_letter
+        .unwrap();
+    assert_eq!(
+        (got.payload.as_ref(), got.attempts),
+        (b"garbage".as_slice(), 0)
+    );
+    let missing = operator
+        .get_dead_letter(Request::new(GetDeadLetterRequest { sequence: 99 }))
+        .await;
     assert_eq!(missing.unwrap_err().code(), tonic::Code::NotFound);
 
     let replay = async || {
         let sequences = vec![failed.sequence, garbage.sequence];
         let request = Request::new(ReplayDeadLettersRequest { sequences });
-        operator.replay_dead_letters(request).await.unwrap().into_inner().outcomes
+        operator
+            .replay_dead_letters(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .outcomes
     };
     let outcomes = replay().await;
-    assert!(!outcomes[0].handled && outcomes[0].error.contains("42"), "still broken");
+    assert!(
+        !outcomes[0].handled && outcomes[0].error.contains("42"),
+        "still broken"
+    );
     healed.store(true, Ordering::SeqCst);
     let outcomes = replay().await;
     assert!(outcomes[0].handled, "{}", outcomes[0].error);
@@ -103,14 +165,29 @@ async fn poison_is_isolated_and_dead_lettered_while_the_rest_proceeds_and_is_rep
 async fn lists_of_dead_letters_come_in_pages() {
     let world = World::new().await;
     publish(&world, 0..25).await;
-    let recorder = Recorder::new("test-events", |batch| batch[0].decode_as::<ThisIsNoEvent>().map(drop));
-    world.consumers(&world.lifecycle).spawn_events(recorder, &CREATED);
+    let recorder = Recorder::new("test-events", |batch| {
+        batch[0].decode_as::<ThisIsNoEvent>().map(drop)
+    });
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(recorder, &CREATED);
     let operator = operator(&world, &[]);
-    eventually("all are dead letters", async || letters(&operator, "").await.len() == 25).await;
+    eventually("all are dead letters", async || {
+        letters(&operator, "").await.len() == 25
+    })
+    .await;
     let (mut seen, mut page_token, mut pages) = (BTreeSet::new(), String::new(), 0);
     loop {
-        let request = ListDeadLettersRequest { page_size: 10, page_token, account: String::new() };
-        let page = operator.list_dead_letters(Request::new(request)).await.unwrap().into_inner();
+        let request = ListDeadLettersRequest {
+            page_size: 10,
+            page_token,
+            account: String::new(),
+        };
+        let page = operator
+            .list_dead_letters(Request::new(request))
+            .await
+            .unwrap()
+            .into_inner();
         pages += 1;
         seen.extend(page.dead_letters.iter().map(|letter| letter.sequence));
         page_token = page.next_page_token;
@@ -141,7 +218,9 @@ async fn while_a_dependency_is_away_nothing_is_dead_lettered_and_the_service_is_
         }
         Ok(())
     });
-    world.consumers(&world.lifecycle).spawn_events(recorder.clone(), &CREATED);
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(recorder.clone(), &CREATED);
     eventually("the dependency is missed", async || {
         world.ready.held() == [("test-events", "the database".to_owned())]
     })
@@ -159,12 +238,16 @@ async fn bad_luck_is_tried_again_without_halving() {
     publish(&world, 0..50).await;
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
-    let recorder = Recorder::new("test-events", move |_| match counted.fetch_add(1, Ordering::SeqCst) {
-        0 | 1 => Err(HandlerError::Retry("deadlock".into())),
-        2 => panic!("a handler that panics"),
-        _ => Ok(()),
+    let recorder = Recorder::new("test-events", move |_| {
+        match counted.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Err(HandlerError::Retry("deadlock".into())),
+            2 => panic!("a handler that panics"),
+            _ => Ok(()),
+        }
     });
-    world.consumers(&world.lifecycle).spawn_events(recorder.clone(), &CREATED);
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(recorder.clone(), &CREATED);
     eventually("all is handled", async || recorder.handled().len() == 50).await;
     assert_eq!(recorder.distinct(), numbers(0..50));
     assert!(letters(&operator(&world, &[]), "").await.is_empty());
@@ -178,10 +261,19 @@ async fn at_the_stop_what_was_prefetched_is_handed_back_at_once() {
     publish(&world, 600..1_200).await;
     let first_life = Lifecycle::new();
     let stop = first_life.stop_token();
-    let gate = Gate { durable: "test-events", stop, handled: AtomicUsize::new(0) };
+    let gate = Gate {
+        durable: "test-events",
+        stop,
+        handled: AtomicUsize::new(0),
+    };
     let gate = Arc::new(gate);
-    world.consumers(&first_life).spawn_events(gate.clone(), &CREATED);
-    eventually("a batch is in hand", async || gate.handled.load(Ordering::SeqCst) > 0).await;
+    world
+        .consumers(&first_life)
+        .spawn_events(gate.clone(), &CREATED);
+    eventually("a batch is in hand", async || {
+        gate.handled.load(Ordering::SeqCst) > 0
+    })
+    .await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     first_life.stop();
     first_life.drained(Duration::from_secs(10)).await.unwrap();
@@ -190,11 +282,58 @@ async fn at_the_stop_what_was_prefetched_is_handed_back_at_once() {
 
     let recorder = Recorder::new("test-events", |_| Ok(()));
     let begun = Instant::now();
-    world.consumers(&world.lifecycle).spawn_events(recorder.clone(), &CREATED);
-    eventually("the rest is handled", async || recorder.handled().len() >= 1_200 - in_first_life).await;
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(recorder.clone(), &CREATED);
+    eventually("the rest is handled", async || {
+        recorder.handled().len() >= 1_200 - in_first_life
+    })
+    .await;
     // Had it been left, it would come after ack_wait, ten seconds.
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
-    assert_eq!(recorder.handled().len(), 1_200 - in_first_life, "and nothing twice");
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        recorder.handled().len(),
+        1_200 - in_first_life,
+        "and nothing twice"
+    );
+    world.finish().await;
+}
+
+#[tokio::test]
+async fn work_longer_than_the_brokers_patience_is_not_delivered_again() {
+    let world = World::new().await;
+    publish(&world, 0..600).await;
+    publish(&world, 600..700).await;
+    let life = Lifecycle::new();
+    let stop = life.stop_token();
+    let gate = Arc::new(Gate {
+        durable: "test-events",
+        stop,
+        handled: AtomicUsize::new(0),
+    });
+    world.consumers(&life).spawn_events(gate.clone(), &CREATED);
+    let recorder = Recorder::new("test-events", |_| Ok(()));
+    eventually("a batch is in hand", async || {
+        gate.handled.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    // A second replica gets nothing of what the first holds, though it does not acknowledge.
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(recorder.clone(), &CREATED);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(recorder.handled().len(), 0);
+    life.stop();
+    let in_hand = gate.handled.load(Ordering::SeqCst);
+    eventually("the rest is handed over", async || {
+        recorder.handled().len() == 700 - in_hand
+    })
+    .await;
     world.finish().await;
 }
 
@@ -211,7 +350,11 @@ impl Handler for Gate {
         self.durable
     }
 
-    async fn handle(&self, batch: &[Delivery], _now: time::OffsetDateTime) -> Result<(), HandlerError> {
+    async fn handle(
+        &self,
+        batch: &[Delivery],
+        _now: time::OffsetDateTime,
+    ) -> Result<(), HandlerError> {
         self.handled.fetch_add(batch.len(), Ordering::SeqCst);
         self.stop.cancelled().await;
         Ok(())
@@ -231,12 +374,19 @@ impl Handler for Mortal {
         "test-mortal"
     }
 
-    async fn handle(&self, batch: &[Delivery], _now: time::OffsetDateTime) -> Result<(), HandlerError> {
+    async fn handle(
+        &self,
+        batch: &[Delivery],
+        _now: time::OffsetDateTime,
+    ) -> Result<(), HandlerError> {
         let ids: Vec<_> = batch.iter().map(|delivery| delivery.envelope.id).collect();
         let mut transaction = self.pool.begin().await?;
         let unseen = inbox::unseen(&mut transaction, self.durable(), &ids).await?;
         let count = i64::try_from(unseen.len()).unwrap();
-        sqlx::query("update work set done = done + $1").bind(count).execute(&mut *transaction).await?;
+        sqlx::query("update work set done = done + $1")
+            .bind(count)
+            .execute(&mut *transaction)
+            .await?;
         transaction.commit().await?;
         self.committed.fetch_add(batch.len(), Ordering::SeqCst);
         if self.dies {
@@ -249,20 +399,41 @@ impl Handler for Mortal {
 #[tokio::test]
 async fn what_comes_again_after_a_crash_is_recognised_by_the_inbox() {
     let world = World::new().await;
-    sqlx::query("create table work as select 0::bigint as done").execute(world.pool()).await.unwrap();
+    sqlx::query("create table work as select 0::bigint as done")
+        .execute(world.pool())
+        .await
+        .unwrap();
     publish(&world, 0..30).await;
-    let mortal =
-        |dies| Arc::new(Mortal { pool: world.pool().clone(), dies, committed: AtomicUsize::new(0) });
+    let mortal = |dies| {
+        Arc::new(Mortal {
+            pool: world.pool().clone(),
+            dies,
+            committed: AtomicUsize::new(0),
+        })
+    };
     let (first, second) = (mortal(true), mortal(false));
     let first_life = Lifecycle::new();
-    world.consumers(&first_life).spawn_events(first.clone(), &CREATED);
-    eventually("a batch is committed", async || first.committed.load(Ordering::SeqCst) > 0).await;
+    world
+        .consumers(&first_life)
+        .spawn_events(first.clone(), &CREATED);
+    eventually("a batch is committed", async || {
+        first.committed.load(Ordering::SeqCst) > 0
+    })
+    .await;
     // Killed: nothing is handed back.
     first_life.abandon_token().cancel();
 
-    world.consumers(&world.lifecycle).spawn_events(second.clone(), &CREATED);
-    eventually("all comes again", async || second.committed.load(Ordering::SeqCst) == 30).await;
-    let done: i64 = sqlx::query_scalar("select done from work").fetch_one(world.pool()).await.unwrap();
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(second.clone(), &CREATED);
+    eventually("all comes again", async || {
+        second.committed.load(Ordering::SeqCst) == 30
+    })
+    .await;
+    let done: i64 = sqlx::query_scalar("select done from work")
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
     assert_eq!(done, 30);
     world.finish().await;
 }
@@ -272,15 +443,38 @@ async fn the_inbox_forgets_after_seven_days() {
     let world = World::new().await;
     let ids: Vec<_> = (0..10).map(uuid::Uuid::from_u128).collect();
     let mut connection = world.pool().acquire().await.unwrap();
-    assert_eq!(inbox::unseen(&mut connection, "a", &ids[..6]).await.unwrap(), ids[..6]);
-    assert_eq!(inbox::unseen(&mut connection, "a", &ids).await.unwrap(), ids[6..]);
-    assert_eq!(inbox::unseen(&mut connection, "b", &ids).await.unwrap(), ids);
-    sqlx::query("update chassis.inbox set seen_at = now() - interval '8 days' where consumer = 'a'")
-        .execute(&mut *connection)
-        .await
-        .unwrap();
-    assert_eq!(inbox::purge(world.pool(), chassis::clock::now()).await.unwrap(), 10);
-    assert!(inbox::unseen(&mut connection, "b", &ids).await.unwrap().is_empty());
+    assert_eq!(
+        inbox::unseen(&mut connection, "a", &ids[..6])
+            .await
+            .unwrap(),
+        ids[..6]
+    );
+    assert_eq!(
+        inbox::unseen(&mut connection, "a", &ids).await.unwrap(),
+        ids[6..]
+    );
+    assert_eq!(
+        inbox::unseen(&mut connection, "b", &ids).await.unwrap(),
+        ids
+    );
+    sqlx::query(
+        "update chassis.inbox set seen_at = now() - interval '8 days' where consumer = 'a'",
+    )
+    .execute(&mut *connection)
+    .await
+    .unwrap();
+    assert_eq!(
+        inbox::purge(world.pool(), chassis::clock::now())
+            .await
+            .unwrap(),
+        10
+    );
+    assert!(
+        inbox::unseen(&mut connection, "b", &ids)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     drop(connection);
     world.finish().await;
 }

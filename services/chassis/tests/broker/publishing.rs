@@ -24,8 +24,18 @@ fn relay(world: &World, mode: RelayMode) -> Relay {
 }
 
 fn relay_of(world: &World, mode: RelayMode, batch: usize) -> Relay {
-    let config = config::Relay { mode, batch, ..config::Relay::default() };
-    Relay::new(world.pool().clone(), world.nats.clone(), world.streams.clone(), config, Waker::new())
+    let config = config::Relay {
+        mode,
+        batch,
+        ..config::Relay::default()
+    };
+    Relay::new(
+        world.pool().clone(),
+        world.nats.clone(),
+        world.streams.clone(),
+        config,
+        Waker::new(),
+    )
 }
 
 /// Subject, sequence and chat id of everything in EVENTS.
@@ -34,7 +44,10 @@ async fn published(world: &World) -> Vec<(String, u64, String)> {
     let read = stored.into_iter().map(|message| {
         let envelope = Envelope::parse(&message.subject, &message.headers).unwrap();
         assert_eq!(envelope.account, world.account);
-        assert_eq!((envelope.entity.as_str(), envelope.event.as_str()), ("chat", "created"));
+        assert_eq!(
+            (envelope.entity.as_str(), envelope.event.as_str()),
+            ("chat", "created")
+        );
         let chat = ChatCreated::decode(message.payload).unwrap();
         (envelope.subject_id, envelope.sequence, chat.chat_id)
     });
@@ -50,7 +63,9 @@ async fn left(world: &World) -> i64 {
 
 fn expected(runs: &[(&str, u64, std::ops::Range<u32>)]) -> Vec<(String, u64, String)> {
     let events = runs.iter().flat_map(|(subject, first, numbers)| {
-        (*first..).zip(numbers.clone()).map(|(sequence, number)| ((*subject).to_owned(), sequence, number.to_string()))
+        (*first..)
+            .zip(numbers.clone())
+            .map(|(sequence, number)| ((*subject).to_owned(), sequence, number.to_string()))
     });
     events.collect()
 }
@@ -63,8 +78,19 @@ async fn committed_events_are_published_in_order_in_both_modes() {
         world.write("chat-b", 3..40).await;
         world.write("chat-a", 40..41).await;
         let round = relay(&world, mode).round().await.unwrap();
-        assert_eq!(round, Round::Published { events: 41, full: false }, "{mode:?}");
-        let expected = expected(&[("chat-a", 1, 0..3), ("chat-b", 1, 3..40), ("chat-a", 4, 40..41)]);
+        assert_eq!(
+            round,
+            Round::Published {
+                events: 41,
+                full: false
+            },
+            "{mode:?}"
+        );
+        let expected = expected(&[
+            ("chat-a", 1, 0..3),
+            ("chat-b", 1, 3..40),
+            ("chat-a", 4, 40..41),
+        ]);
         assert_eq!(published(&world).await, expected, "{mode:?}");
         assert_eq!(left(&world).await, 0);
         world.finish().await;
@@ -74,7 +100,7 @@ async fn committed_events_are_published_in_order_in_both_modes() {
 #[tokio::test]
 async fn an_event_carries_its_envelope_and_trace() {
     let world = World::new().await;
-    let cause = Uuid::new_v4();
+    let cause = Uuid::from_u128(6);
     let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let event = world
         .event("chat-a", 1)
@@ -83,13 +109,20 @@ async fn an_event_carries_its_envelope_and_trace() {
         .trace(chassis::trace::TraceContext::parse(traceparent));
     let (id, now) = (event.id(), clock::now());
     let mut connection = world.pool().acquire().await.unwrap();
-    outbox::write(&mut connection, SERVICE, vec![event], now).await.unwrap();
+    outbox::write(&mut connection, SERVICE, vec![event], now)
+        .await
+        .unwrap();
     drop(connection);
     relay(&world, RelayMode::Singly).round().await.unwrap();
     let stored = world.stored(&world.streams.events()).await;
-    let [message] = stored.as_slice() else { panic!("one message") };
+    let [message] = stored.as_slice() else {
+        panic!("one message")
+    };
     let envelope = Envelope::parse(&message.subject, &message.headers).unwrap();
-    assert_eq!((envelope.id, envelope.time, envelope.cause), (id, now, Some(cause)));
+    assert_eq!(
+        (envelope.id, envelope.time, envelope.cause),
+        (id, now, Some(cause))
+    );
     assert_eq!(envelope.actor, Some(Actor::Rule("round-robin".into())));
     assert_eq!(envelope.trace.traceparent().as_deref(), Some(traceparent));
     assert_eq!(envelope.kind, "switchboard.conversation.v1.ChatCreated");
@@ -102,7 +135,10 @@ async fn a_relay_killed_between_publish_and_commit_doubles_nothing() {
         let world = World::new().await;
         world.write("chat-a", 0..20).await;
         world.write("chat-b", 20..45).await;
-        sqlx::query("create table kept as select * from chassis.outbox").execute(world.pool()).await.unwrap();
+        sqlx::query("create table kept as select * from chassis.outbox")
+            .execute(world.pool())
+            .await
+            .unwrap();
         relay(&world, mode).round().await.unwrap();
         // As if the transaction that deletes had never committed; meanwhile more was written.
         sqlx::query("insert into chassis.outbox overriding system value select * from kept")
@@ -111,8 +147,19 @@ async fn a_relay_killed_between_publish_and_commit_doubles_nothing() {
             .unwrap();
         world.write("chat-a", 45..60).await;
         let round = relay(&world, mode).round().await.unwrap();
-        assert_eq!(round, Round::Published { events: 60, full: false }, "{mode:?}");
-        let expected = expected(&[("chat-a", 1, 0..20), ("chat-b", 1, 20..45), ("chat-a", 21, 45..60)]);
+        assert_eq!(
+            round,
+            Round::Published {
+                events: 60,
+                full: false
+            },
+            "{mode:?}"
+        );
+        let expected = expected(&[
+            ("chat-a", 1, 0..20),
+            ("chat-b", 1, 20..45),
+            ("chat-a", 21, 45..60),
+        ]);
         assert_eq!(published(&world).await, expected, "{mode:?}");
         assert_eq!(left(&world).await, 0);
         world.finish().await;
@@ -126,16 +173,29 @@ async fn the_broker_takes_batches_and_refuses_one_that_repeats_an_event() {
     relay(&world, RelayMode::Batched).round().await.unwrap();
     let stored = world.stored(&world.streams.events()).await;
     let batch = stored[0].headers.get("Nats-Batch-Id").unwrap();
-    assert!(stored.iter().all(|message| message.headers.get("Nats-Batch-Id") == Some(batch)));
+    assert!(
+        stored
+            .iter()
+            .all(|message| message.headers.get("Nats-Batch-Id") == Some(batch))
+    );
     // What the relay falls back on one event after the other.
     let mut headers = stored[7].headers.clone();
     headers.insert("Nats-Batch-Id", "another");
     headers.insert("Nats-Batch-Sequence", "1");
     headers.insert("Nats-Batch-Commit", "1");
     let subject = stored[7].subject.to_string();
-    let repeated =
-        chassis::nats::publish(&world.nats, subject, headers, "x".into(), Duration::from_secs(5)).await;
-    assert!(matches!(repeated, Err(PublishError::Refused { code: 10201, .. })), "{repeated:?}");
+    let repeated = chassis::nats::publish(
+        &world.nats,
+        subject,
+        headers,
+        "x".into(),
+        Duration::from_secs(5),
+    )
+    .await;
+    assert!(
+        matches!(repeated, Err(PublishError::Refused { code: 10201, .. })),
+        "{repeated:?}"
+    );
     world.finish().await;
 }
 
@@ -143,13 +203,19 @@ async fn the_broker_takes_batches_and_refuses_one_that_repeats_an_event() {
 async fn a_transaction_of_many_events_takes_rows_of_a_thousand_and_stays_in_order() {
     let world = World::new().await;
     world.write("chat-a", 0..2_345).await;
-    let rows: i64 = sqlx::query_scalar("select count(*) from chassis.outbox").fetch_one(world.pool()).await.unwrap();
+    let rows: i64 = sqlx::query_scalar("select count(*) from chassis.outbox")
+        .fetch_one(world.pool())
+        .await
+        .unwrap();
     assert_eq!(rows, 3);
     let relay = relay_of(&world, RelayMode::Batched, 100);
     while left(&world).await > 0 {
         relay.round().await.unwrap();
     }
-    assert_eq!(published(&world).await, expected(&[("chat-a", 1, 0..2_345)]));
+    assert_eq!(
+        published(&world).await,
+        expected(&[("chat-a", 1, 0..2_345)])
+    );
     world.finish().await;
 }
 
@@ -161,7 +227,10 @@ async fn sequences_have_no_gaps_under_concurrent_writers_and_rollbacks() {
         world.pool().clone(),
         world.nats.clone(),
         world.streams.clone(),
-        config::Relay { mode: RelayMode::Batched, ..config::Relay::default() },
+        config::Relay {
+            mode: RelayMode::Batched,
+            ..config::Relay::default()
+        },
     );
     let writers = (0..6_u32).map(|writer| {
         let (world, waker) = (&world, waker.clone());
@@ -170,8 +239,13 @@ async fn sequences_have_no_gaps_under_concurrent_writers_and_rollbacks() {
                 let mut transaction = world.pool().begin().await.unwrap();
                 // Two subjects of five, in an order that would deadlock if it were not sorted.
                 let subjects = [(writer + turn) % 5, (writer * 3 + turn * 2 + 1) % 5];
-                let events = subjects.iter().map(|s| world.event(&format!("chat-{s}"), turn)).collect();
-                outbox::write(&mut transaction, SERVICE, events, clock::now()).await.unwrap();
+                let events = subjects
+                    .iter()
+                    .map(|s| world.event(&format!("chat-{s}"), turn))
+                    .collect();
+                outbox::write(&mut transaction, SERVICE, events, clock::now())
+                    .await
+                    .unwrap();
                 if turn % 7 == 3 {
                     transaction.rollback().await.unwrap();
                 } else {
@@ -203,7 +277,11 @@ async fn two_relays_take_turns_and_keep_the_order() {
             world.pool().clone(),
             world.nats.clone(),
             world.streams.clone(),
-            config::Relay { mode: RelayMode::Batched, batch: 10, ..config::Relay::default() },
+            config::Relay {
+                mode: RelayMode::Batched,
+                batch: 10,
+                ..config::Relay::default()
+            },
         );
     }
     for turn in 0..30 {
@@ -226,11 +304,23 @@ async fn a_full_stream_refuses_and_nothing_is_dropped() {
                 Err(error) => break error,
             }
         };
-        assert!(matches!(refused, RelayError::Publish(PublishError::Full(_))), "{refused}");
+        assert!(
+            matches!(refused, RelayError::Publish(PublishError::Full(_))),
+            "{refused}"
+        );
         let stored = published(&world).await;
         assert!(!stored.is_empty());
-        assert_eq!(left(&world).await, 400 - i64::try_from(stored.len()).unwrap(), "{mode:?}");
-        let stream = world.nats.jetstream.get_stream(world.streams.events()).await.unwrap();
+        assert_eq!(
+            left(&world).await,
+            400 - i64::try_from(stored.len()).unwrap(),
+            "{mode:?}"
+        );
+        let stream = world
+            .nats
+            .jetstream
+            .get_stream(world.streams.events())
+            .await
+            .unwrap();
         let mut all = stored;
         while left(&world).await > 0 {
             stream.purge().await.unwrap();
@@ -250,7 +340,10 @@ async fn a_single_event_is_published_at_once() {
         world.pool().clone(),
         world.nats.clone(),
         world.streams.clone(),
-        config::Relay { mode: RelayMode::Batched, ..config::Relay::default() },
+        config::Relay {
+            mode: RelayMode::Batched,
+            ..config::Relay::default()
+        },
     );
     tokio::time::sleep(Duration::from_millis(200)).await;
     let mut slowest = Duration::ZERO;
@@ -270,19 +363,26 @@ async fn a_single_event_is_published_at_once() {
 #[tokio::test]
 #[ignore = "a measurement"]
 async fn measure_the_relay() {
-    for (mode, batch, events) in
-        [(RelayMode::Singly, 256, 2_000), (RelayMode::Batched, 64, 10_000), (RelayMode::Batched, 256, 20_000)]
-    {
+    for (mode, batch, events) in [
+        (RelayMode::Singly, 256, 2_000),
+        (RelayMode::Batched, 64, 10_000),
+        (RelayMode::Batched, 256, 20_000),
+    ] {
         let world = World::bounded(64 << 20, 1).await;
         for first in (0..events).step_by(50) {
-            world.write(&id::v7(clock::now()).to_string(), first..first + 50).await;
+            world
+                .write(&id::v7(clock::now()).to_string(), first..first + 50)
+                .await;
         }
         let relay = relay_of(&world, mode, batch);
         let begun = Instant::now();
         while left(&world).await > 0 {
             relay.round().await.unwrap();
         }
-        println!("{mode:?} {batch}: {:.0} events/s", f64::from(events) / begun.elapsed().as_secs_f64());
+        println!(
+            "{mode:?} {batch}: {:.0} events/s",
+            f64::from(events) / begun.elapsed().as_secs_f64()
+        );
         world.finish().await;
     }
 }

@@ -16,7 +16,6 @@ use chassis::outbox::{self, Outgoing};
 use chassis::testing::{self, TestDatabase};
 use sqlx::PgPool;
 use switchboard_proto::conversation::v1::ChatCreated;
-use uuid::Uuid;
 
 pub const SERVICE: &str = "conversation";
 
@@ -36,8 +35,15 @@ impl World {
 
     pub async fn bounded(events_max_bytes: u64, shards: usize) -> Self {
         let connected = testing::nats().await;
-        let nats = Nats::new(connected.client);
-        let streams = Streams::with_prefix(&format!("t{}", Uuid::new_v4().simple()), shards);
+        Self::on(Nats::new(connected.client), events_max_bytes, shards).await
+    }
+
+    /// A world on a broker of its own.
+    pub async fn on(nats: Nats, events_max_bytes: u64, shards: usize) -> Self {
+        let streams = Streams::with_prefix(
+            &format!("t{}", chassis::id::v7(clock::now()).simple()),
+            shards,
+        );
         let bounds = config::Nats {
             events_max_bytes,
             inbound_max_bytes: 64 << 20,
@@ -77,19 +83,35 @@ impl World {
     pub async fn write(&self, subject: &str, numbers: std::ops::Range<u32>) {
         let events = numbers.map(|number| self.event(subject, number)).collect();
         let mut transaction = self.pool().begin().await.unwrap();
-        outbox::write(&mut transaction, SERVICE, events, clock::now()).await.unwrap();
+        outbox::write(&mut transaction, SERVICE, events, clock::now())
+            .await
+            .unwrap();
         transaction.commit().await.unwrap();
     }
 
     pub fn event(&self, subject: &str, number: u32) -> Outgoing {
         let chat_id = number.to_string();
-        Outgoing::new(&self.account, subject, &ChatCreated { chat_id, ..ChatCreated::default() })
+        Outgoing::new(
+            &self.account,
+            subject,
+            &ChatCreated {
+                chat_id,
+                ..ChatCreated::default()
+            },
+        )
     }
 
     /// Publishes something to EVENTS that is no event of ours.
     pub async fn publish_garbage(&self) {
-        let subject = self.streams.event_subject(self.account.as_str(), SERVICE, "chat", "created");
-        let published = self.nats.jetstream.publish(subject, "garbage".into()).await.unwrap();
+        let subject = self
+            .streams
+            .event_subject(self.account.as_str(), SERVICE, "chat", "created");
+        let published = self
+            .nats
+            .jetstream
+            .publish(subject, "garbage".into())
+            .await
+            .unwrap();
         published.await.unwrap();
     }
 
@@ -109,7 +131,10 @@ impl World {
 
     pub async fn finish(self) {
         self.lifecycle.stop();
-        self.lifecycle.drained(Duration::from_secs(5)).await.unwrap();
+        self.lifecycle
+            .drained(Duration::from_secs(5))
+            .await
+            .unwrap();
         let mut names = vec![self.streams.events(), self.streams.dead_letters()];
         names.extend((0..self.streams.shards()).map(|shard| self.streams.inbound(shard)));
         for name in names {
@@ -135,7 +160,12 @@ impl Recorder {
         durable: &'static str,
         rule: impl Fn(&[Delivery]) -> Result<(), HandlerError> + Send + Sync + 'static,
     ) -> Arc<Self> {
-        Arc::new(Self { durable, rule: Box::new(rule), handled: Mutex::default(), batches: Mutex::default() })
+        Arc::new(Self {
+            durable,
+            rule: Box::new(rule),
+            handled: Mutex::default(),
+            batches: Mutex::default(),
+        })
     }
 
     pub fn handled(&self) -> Vec<String> {
@@ -153,7 +183,11 @@ impl Handler for Recorder {
         self.durable
     }
 
-    async fn handle(&self, batch: &[Delivery], _now: time::OffsetDateTime) -> Result<(), HandlerError> {
+    async fn handle(
+        &self,
+        batch: &[Delivery],
+        _now: time::OffsetDateTime,
+    ) -> Result<(), HandlerError> {
         (self.rule)(batch)?;
         self.batches.lock().unwrap().push(batch.len());
         let texts = batch.iter().map(text).collect::<Vec<_>>();
