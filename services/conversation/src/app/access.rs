@@ -1,0 +1,64 @@
+//! What a caller may see. What lies beyond an agent's record does not exist for the agent (§9).
+
+use chassis::access::{ChannelGrant, ChatAccess};
+use chassis::auth::Caller;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::chat::Chat;
+use crate::domain::{AgentId, ChatId};
+use crate::error::Error;
+use crate::store;
+
+/// Refuses agents without access to chats (F175). A service's token sees all of its account.
+pub fn may_use_chats(caller: &Caller) -> Result<(), Error> {
+    match caller.access() {
+        Some(access) if access.chats == ChatAccess::None => Err(Error::ChatAccessMissing),
+        _ => Ok(()),
+    }
+}
+
+/// Tells whether a chat is the caller's account's and within the caller's channels (F062).
+pub fn sees(caller: &Caller, chat: &Chat) -> bool {
+    let granted = caller
+        .access()
+        .is_none_or(|access| access.may_see_channel(chat.channel.uuid()));
+    granted && caller.account_opt() == Some(&chat.account)
+}
+
+/// Returns the channels that the caller is narrowed to; none for all.
+pub fn granted(caller: &Caller) -> Option<Vec<Uuid>> {
+    match &caller.access()?.channels {
+        ChannelGrant::All => None,
+        ChannelGrant::Some(channels) => Some(channels.iter().copied().collect()),
+    }
+}
+
+/// Returns the agent who acts; only agents write to clients.
+pub fn agent(caller: &Caller) -> Result<AgentId, Error> {
+    caller.agent().ok_or(Error::AgentRequired)
+}
+
+/// Returns a chat that the caller may see.
+pub async fn chat(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    id: ChatId,
+) -> Result<Chat, Error> {
+    may_use_chats(caller)?;
+    let chat = store::chat::get(connection, caller.account(), id).await?;
+    chat.filter(|chat| sees(caller, chat))
+        .ok_or(Error::ChatNotFound)
+}
+
+/// Locks a chat that the caller may see.
+pub async fn lock_chat(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    id: ChatId,
+) -> Result<Chat, Error> {
+    may_use_chats(caller)?;
+    let chat = store::chat::lock(connection, &[id]).await?.remove(&id);
+    chat.filter(|chat| sees(caller, chat))
+        .ok_or(Error::ChatNotFound)
+}

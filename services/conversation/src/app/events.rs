@@ -1,0 +1,93 @@
+//! A batch of other services' events, in one transaction.
+
+use std::collections::BTreeSet;
+
+use chassis::access::{AccessCopy, AccessRecord};
+use chassis::id::AccountSlug;
+use chassis::outbox::Outgoing;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::amend;
+use super::assignments::{self, Change};
+use super::cards::Created;
+use super::deliveries::{self, Report};
+use super::inbound::Batch;
+use crate::domain::ChatId;
+use crate::error::Error;
+use crate::store;
+use crate::store::lock::{self, Mode};
+use crate::store::message::Key;
+
+/// What a batch of events says, by kind.
+#[derive(Debug, Clone, Default)]
+pub struct Events {
+    /// Responsibles and participants.
+    pub assignments: Vec<Change>,
+    /// What became of messages to clients.
+    pub deliveries: Vec<Report>,
+    /// Cards made from chats.
+    pub cards: Vec<Created>,
+    /// Rights of agents.
+    pub access: Vec<(AccountSlug, AccessRecord)>,
+}
+
+/// Applies a batch and returns the events to be written. Any order and any number of repeats give the same.
+pub async fn apply(
+    connection: &mut PgConnection,
+    batch: &Events,
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let keys: BTreeSet<Key> = batch
+        .deliveries
+        .iter()
+        .filter_map(Report::provider_key)
+        .collect();
+    let locks = keys
+        .iter()
+        .map(|(channel, key)| (*channel, &**key, Mode::Shared));
+    lock::parking(connection, locks).await?;
+
+    let assigned = batch
+        .assignments
+        .iter()
+        .map(|change| change.assignment.chat);
+    let delivered = batch.deliveries.iter().map(|report| report.chat);
+    let carded = batch.cards.iter().map(|created| created.chat);
+    let ids: BTreeSet<ChatId> = assigned.chain(delivered).chain(carded).collect();
+    let ids: Vec<ChatId> = ids.into_iter().collect();
+    let mut chats = store::chat::lock(connection, &ids).await?;
+    let before = chats.clone();
+
+    let (mut rows, mut events) = (Vec::new(), Vec::new());
+    if !batch.assignments.is_empty() {
+        let changes = &batch.assignments;
+        assignments::apply(connection, &mut chats, changes, &mut rows, &mut events).await?;
+    }
+    if !batch.cards.is_empty() {
+        let notes: Vec<_> = batch.cards.iter().map(Created::note).collect();
+        assignments::note(connection, &mut chats, &notes, &mut rows, &mut events).await?;
+    }
+    store::message::insert(connection, &rows, now).await?;
+    let sent = deliveries::apply(connection, &mut chats, &batch.deliveries).await?;
+    // A client may react to our message before we hear that it was sent.
+    let mut unparked = Batch::default();
+    let sent_keys: BTreeSet<Key> = sent.keys().cloned().collect();
+    for parked in store::parked::take(connection, &sent_keys).await? {
+        unparked.add_parked(&parked)?;
+    }
+    amend::apply(
+        connection,
+        &mut chats,
+        &sent,
+        unparked.amendments,
+        &mut events,
+    )
+    .await?;
+    let changed = chats
+        .values()
+        .filter(|chat| before.get(&chat.id) != Some(*chat));
+    store::chat::save(connection, changed).await?;
+    AccessCopy::apply(connection, &batch.access).await?;
+    Ok(events)
+}

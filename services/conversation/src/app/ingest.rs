@@ -1,0 +1,470 @@
+//! A batch of inbound items: clients, chats, conversations and messages, whatever its size in the same dozen or so
+//! statements. A repeated item changes nothing (X01, B01).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chassis::id::{self, AccountSlug};
+use chassis::outbox::Outgoing;
+use sqlx::PgConnection;
+use switchboard_proto::conversation::v1 as pb;
+use time::OffsetDateTime;
+
+use super::amend;
+use super::announce::{self, Notice};
+use super::inbound::{Arrival, Batch, Change};
+use crate::domain::chat::{self, Chat, Episode, Opening};
+use crate::domain::preview::Preview;
+use crate::domain::words::{MessageKind, OpenReason};
+use crate::domain::{ChatId, ClientId};
+use crate::error::Error;
+use crate::store::client::{Profile, Seen};
+use crate::store::lock::{self, Mode};
+use crate::store::message::{Key, Known, Stored};
+use crate::store::{self, chat::NewChat};
+use crate::wire;
+
+/// What is in hand while a batch is stored.
+struct Work {
+    now: OffsetDateTime,
+    chats: BTreeMap<ChatId, Chat>,
+    /// Chats that this batch made.
+    fresh: BTreeSet<ChatId>,
+    profiles: BTreeMap<ClientId, Profile>,
+    events: Vec<Outgoing>,
+    rows: Vec<Stored>,
+}
+
+/// Stores a batch and returns the events to be written; the caller's transaction holds everything.
+pub async fn ingest(
+    connection: &mut PgConnection,
+    batch: Batch,
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let Batch {
+        arrivals,
+        mut amendments,
+        ..
+    } = batch;
+    let arrivals = distinct(arrivals);
+    let locks = arrivals.iter().map(|arrival| {
+        (
+            arrival.channel,
+            &*arrival.message.provider_key,
+            Mode::Shared,
+        )
+    });
+    let exclusive = amendments
+        .iter()
+        .map(|amendment| (amendment.key.0, &*amendment.key.1, Mode::Exclusive));
+    lock::parking(connection, locks.chain(exclusive)).await?;
+
+    let (profiles, events) = clients(connection, &arrivals, now).await?;
+    let amended: BTreeSet<Key> = amendments.iter().map(|a| a.key.clone()).collect();
+    let (chats, fresh) = chats(connection, &arrivals, &amended, now).await?;
+    let mut known = store::message::by_keys(connection, &keys(&arrivals, &amended)).await?;
+
+    let new: Vec<&Arrival> = arrivals
+        .iter()
+        .filter(|arrival| !known.contains_key(&arrival.key()))
+        .collect();
+    for arrival in &new {
+        let here = Known {
+            message: arrival.id(),
+            chat: arrival.chat(),
+        };
+        known.insert(arrival.key(), here);
+    }
+    let new_keys: BTreeSet<Key> = new.iter().map(|arrival| arrival.key()).collect();
+    let mut unparked = Batch::default();
+    for parked in store::parked::take(connection, &new_keys).await? {
+        unparked.add_parked(&parked)?;
+    }
+    amendments.append(&mut unparked.amendments);
+    // A deletion that came first leaves nothing to be shown of its message, not even in an event.
+    let tombstones: BTreeMap<Key, OffsetDateTime> = amendments
+        .iter()
+        .filter(|amendment| matches!(amendment.change, Change::Deletion))
+        .filter(|amendment| new_keys.contains(&amendment.key))
+        .map(|amendment| (amendment.key.clone(), amendment.moment.time))
+        .collect();
+
+    let mut work = Work {
+        now,
+        chats,
+        fresh,
+        profiles,
+        events,
+        rows: Vec::with_capacity(new.len() * 2),
+    };
+    let planned = plan(connection, &mut work, &new).await?;
+    let mut opened = BTreeSet::new();
+    let mut continued = BTreeSet::new();
+    for arrival in &new {
+        let chat = arrival.chat();
+        match planned.get(&chat) {
+            Some(Plan::Open(number)) if opened.insert(chat) => work.open(arrival, *number)?,
+            Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival)?,
+            _ => {}
+        }
+        work.store(arrival, &known, tombstones.get(&arrival.key()).copied())?;
+    }
+    let touched: BTreeSet<ChatId> = new.iter().map(|arrival| arrival.chat()).collect();
+    save(connection, &work, &opened, &continued).await?;
+
+    let (ready, waiting): (Vec<_>, Vec<_>) = amendments
+        .into_iter()
+        .partition(|amendment| known.contains_key(&amendment.key));
+    let Work {
+        mut chats,
+        mut events,
+        ..
+    } = work;
+    let amended = amend::apply(connection, &mut chats, &known, ready, &mut events).await?;
+    amend::park(connection, waiting, now).await?;
+    let changed = chats
+        .values()
+        .filter(|chat| touched.contains(&chat.id) || amended.contains(&chat.id));
+    store::chat::save(connection, changed).await?;
+    metrics::counter!("conversation_messages_stored_total", "kind" => "client")
+        .increment(new_keys.len() as u64);
+    Ok(events)
+}
+
+/// One of each message, in the order of history.
+fn distinct(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
+    let mut seen = BTreeSet::new();
+    arrivals.retain(|arrival| seen.insert(arrival.key()));
+    chat::arrange(&mut arrivals, |arrival| {
+        (arrival.time, arrival.message.provider_number)
+    });
+    arrivals
+}
+
+/// Every provider key that the batch speaks of.
+fn keys(arrivals: &[Arrival], amended: &BTreeSet<Key>) -> BTreeSet<Key> {
+    let replies = arrivals.iter().filter_map(|arrival| {
+        let reply = arrival.message.reply.as_ref()?;
+        let named = !reply.provider_key.is_empty() && !reply.provider_key.contains('\0');
+        named.then(|| (arrival.channel, reply.provider_key.clone()))
+    });
+    let own = arrivals.iter().map(Arrival::key);
+    own.chain(replies).chain(amended.iter().cloned()).collect()
+}
+
+/// Finds or makes the clients; the newest profile stands. Returns profiles, and events of those that changed.
+async fn clients(
+    connection: &mut PgConnection,
+    arrivals: &[Arrival],
+    now: OffsetDateTime,
+) -> Result<(BTreeMap<ClientId, Profile>, Vec<Outgoing>), Error> {
+    let mut seen = BTreeMap::<ClientId, (Seen, &Arrival)>::new();
+    for arrival in arrivals {
+        let newest = Seen {
+            account: arrival.account.clone(),
+            profile: arrival.profile.clone(),
+            time: arrival.time,
+        };
+        // Arrivals are in the order of time.
+        seen.insert(arrival.client(), (newest, arrival));
+    }
+    if seen.is_empty() {
+        return Ok((BTreeMap::new(), Vec::new()));
+    }
+    let causes: BTreeMap<ClientId, &Arrival> =
+        seen.iter().map(|(id, (_, by))| (*id, *by)).collect();
+    let seen: BTreeMap<ClientId, Seen> =
+        seen.into_iter().map(|(id, (seen, _))| (id, seen)).collect();
+    let known = store::client::insert_or_lock(connection, &seen, now).await?;
+    // A profile of the same second is not newer: so a repeat can never bring an older one back.
+    let newer: BTreeMap<ClientId, &Seen> = seen
+        .iter()
+        .filter(|(id, seen)| known.get(id).is_some_and(|known| known.time < seen.time))
+        .map(|(id, seen)| (*id, seen))
+        .collect();
+    store::client::update(connection, &newer).await?;
+    let mut events = Vec::new();
+    for (id, seen) in &newer {
+        let changed = known
+            .get(id)
+            .is_some_and(|known| known.profile != seen.profile);
+        if let (true, Some(arrival)) = (changed, causes.get(id)) {
+            let event = pb::ClientUpdated {
+                client_id: id.to_string(),
+                client: Some(wire::identity_out(&seen.profile)),
+            };
+            let event = Outgoing::new(&seen.account, id, &event);
+            events.push(announce::outgoing(event, &arrival.cause));
+        }
+    }
+    let profiles = seen
+        .iter()
+        .map(|(id, seen)| {
+            let profile = match known.get(id) {
+                Some(known) if !newer.contains_key(id) => &known.profile,
+                _ => &seen.profile,
+            };
+            (*id, profile.clone())
+        })
+        .collect();
+    Ok((profiles, events))
+}
+
+/// Finds or makes the chats of messages, and locks them with those of amended messages.
+async fn chats(
+    connection: &mut PgConnection,
+    arrivals: &[Arrival],
+    amended: &BTreeSet<Key>,
+    now: OffsetDateTime,
+) -> Result<(BTreeMap<ChatId, Chat>, BTreeSet<ChatId>), Error> {
+    let mut wanted = BTreeMap::<ChatId, NewChat>::new();
+    for arrival in arrivals {
+        wanted.entry(arrival.chat()).or_insert_with(|| NewChat {
+            account: arrival.account.clone(),
+            channel: arrival.channel,
+            channel_kind: arrival.channel_kind,
+            chat_key: arrival.chat_key.clone(),
+            client: arrival.client(),
+            first_message_at: arrival.time,
+        });
+    }
+    let mut fresh = BTreeSet::new();
+    if !wanted.is_empty() {
+        fresh = store::chat::insert(connection, &wanted, now).await?;
+    }
+    let mut ids: BTreeSet<ChatId> = wanted.keys().copied().collect();
+    // What an amended message belongs to can be told before its chat is locked: its parking lock is ours alone.
+    let targets = store::message::by_keys(connection, amended).await?;
+    ids.extend(targets.values().map(|known| known.chat));
+    if ids.is_empty() {
+        return Ok((BTreeMap::new(), fresh));
+    }
+    let ids: Vec<ChatId> = ids.into_iter().collect();
+    let chats = store::chat::lock(connection, &ids).await?;
+    for arrival in arrivals {
+        let own = chats
+            .get(&arrival.chat())
+            .is_some_and(|chat| chat.account == arrival.account);
+        if !own {
+            let text = "inbound item: its channel is another account's".to_owned();
+            return Err(Error::Broken(text));
+        }
+    }
+    Ok((chats, fresh))
+}
+
+/// What happens to the conversations of a chat.
+enum Plan {
+    Open(i64),
+    Continue,
+}
+
+/// Decides which chats open a conversation, and takes their numbers in the order of the clients' appeals (F200).
+async fn plan(
+    connection: &mut PgConnection,
+    work: &mut Work,
+    new: &[&Arrival],
+) -> Result<BTreeMap<ChatId, Plan>, Error> {
+    let mut ids = BTreeSet::new();
+    let first: Vec<ChatId> = new
+        .iter()
+        .map(|arrival| arrival.chat())
+        .filter(|chat| ids.insert(*chat))
+        .collect();
+    let closed: BTreeSet<_> = first
+        .iter()
+        .filter_map(|id| work.chats.get(id))
+        .filter(|chat| chat.open_episode().is_none() && chat.episode.is_some())
+        .map(|chat| chat.channel)
+        .collect();
+    let rules = if closed.is_empty() {
+        BTreeMap::new()
+    } else {
+        let closed: Vec<_> = closed.into_iter().collect();
+        store::chat::continue_within(connection, &closed).await?
+    };
+    let mut plans = BTreeMap::new();
+    let mut opening: Vec<(ChatId, AccountSlug)> = Vec::new();
+    for id in first {
+        let Some(chat) = work.chats.get(&id) else {
+            continue;
+        };
+        let rule = rules.get(&chat.channel).copied().unwrap_or(Duration::ZERO);
+        match chat.opening(work.now, rule) {
+            Opening::Opens => opening.push((id, chat.account.clone())),
+            Opening::Continues => {
+                plans.insert(id, Plan::Continue);
+            }
+            Opening::IsOpen | Opening::Spam => {}
+        }
+    }
+    if opening.is_empty() {
+        return Ok(plans);
+    }
+    let fresh: BTreeMap<ChatId, AccountSlug> = opening
+        .iter()
+        .filter(|(id, _)| work.fresh.contains(id))
+        .cloned()
+        .collect();
+    if !fresh.is_empty() {
+        for early in store::assignment::begin(connection, &fresh).await? {
+            if let Some(chat) = work.chats.get_mut(&early.chat) {
+                chat.assigned(early.number, early.responsible);
+            }
+        }
+    }
+    let mut wanted = BTreeMap::<AccountSlug, i64>::new();
+    for (_, account) in &opening {
+        *wanted.entry(account.clone()).or_default() += 1;
+    }
+    let last = store::conversation::take_numbers(connection, &wanted).await?;
+    for (id, account) in opening {
+        let left = wanted.entry(account.clone()).or_default();
+        *left -= 1;
+        let last = last.get(&account).copied().unwrap_or_default();
+        plans.insert(id, Plan::Open(last - *left));
+    }
+    Ok(plans)
+}
+
+impl Work {
+    /// Opens a conversation for a chat's first message of the batch.
+    fn open(&mut self, arrival: &Arrival, number: i64) -> Result<(), Error> {
+        let id = arrival.chat();
+        let is_new = self.fresh.contains(&id);
+        let client = self
+            .profiles
+            .get(&arrival.client())
+            .unwrap_or(&arrival.profile);
+        let Some(chat) = self.chats.get_mut(&id) else {
+            return Ok(());
+        };
+        let parts = [&*id.to_string(), &*arrival.message.provider_key];
+        let episode = Episode {
+            id: id::v5("conversation", &parts).into(),
+            number,
+            revision: 1,
+            opened_at: self.now,
+            closed_at: None,
+            opener: None,
+            start_payload: arrival.message.start_payload.clone(),
+        };
+        chat.open(episode.clone());
+        if is_new {
+            self.events
+                .push(announce::chat_created(chat, client, &arrival.cause));
+        }
+        let reason = OpenReason::ClientMessage;
+        let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
+        self.events.push(event);
+        self.note("conversation.opened", arrival)
+    }
+
+    /// Takes the last conversation of a chat up again.
+    fn resume(&mut self, arrival: &Arrival) -> Result<(), Error> {
+        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
+            return Ok(());
+        };
+        chat.resume();
+        if let Some(episode) = chat.episode.clone() {
+            let event = announce::continued(chat, &episode, self.now, &arrival.cause);
+            self.events.push(event);
+        }
+        self.note("conversation.continued", arrival)
+    }
+
+    /// Leaves a system message about the conversation, where history shows it: right before what caused it.
+    fn note(&mut self, kind: &'static str, arrival: &Arrival) -> Result<(), Error> {
+        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
+            return Ok(());
+        };
+        let Some(episode) = chat.episode.clone() else {
+            return Ok(());
+        };
+        let notice = Notice {
+            of: announce::of_revision(episode.id, episode.revision),
+            kind,
+            parameters: &[("number", episode.number.to_string())],
+            time: arrival.time,
+        };
+        let (row, event) = announce::system(chat, &notice, &arrival.cause)?;
+        self.rows.push(row);
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Stores a client's message; with a tombstone only that there was one.
+    fn store(
+        &mut self,
+        arrival: &Arrival,
+        known: &BTreeMap<Key, Known>,
+        deleted_at: Option<OffsetDateTime>,
+    ) -> Result<(), Error> {
+        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
+            return Ok(());
+        };
+        let message = &arrival.message;
+        let reply = message.reply.clone().map(|mut reply| {
+            let target = known.get(&(arrival.channel, reply.provider_key.clone()));
+            if let Some(target) = target.filter(|target| target.chat == chat.id) {
+                reply.message_id = target.message.to_string();
+            }
+            reply
+        });
+        let mut content = pb::Message {
+            parts: message.parts.clone(),
+            reply,
+            origin: message.origin.clone(),
+            ..pb::Message::default()
+        };
+        if deleted_at.is_some() {
+            content.parts = Vec::new();
+        }
+        let (id, kind) = (arrival.id(), MessageKind::Client);
+        let mut row = announce::new_message(chat, id, kind, None, arrival.time, &content);
+        row.provider_key.clone_from(&message.provider_key);
+        row.provider_number = message.provider_number;
+        row.deleted_at = deleted_at;
+        chat.received(Preview {
+            message: id,
+            kind,
+            text: wire::preview_text(&content.parts),
+            time: arrival.time,
+        });
+        let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
+        self.events.push(event);
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+/// Writes conversations and messages; chats follow when they are amended.
+async fn save(
+    connection: &mut PgConnection,
+    work: &Work,
+    opened: &BTreeSet<ChatId>,
+    continued: &BTreeSet<ChatId>,
+) -> Result<(), Error> {
+    let of = |ids: &BTreeSet<ChatId>| -> Vec<(&Chat, &Episode)> {
+        let chats = ids.iter().filter_map(|id| work.chats.get(id));
+        chats
+            .filter_map(|chat| Some((chat, chat.episode.as_ref()?)))
+            .collect()
+    };
+    if !opened.is_empty() {
+        let reason = OpenReason::ClientMessage;
+        store::conversation::insert(connection, &of(opened), reason).await?;
+    }
+    if !continued.is_empty() {
+        let episodes: Vec<&Episode> = of(continued)
+            .into_iter()
+            .map(|(_, episode)| episode)
+            .collect();
+        store::conversation::update(connection, &episodes, None).await?;
+    }
+    let inserted = store::message::insert(connection, &work.rows, work.now).await?;
+    if inserted < work.rows.len() {
+        return Err(Error::Overtaken);
+    }
+    Ok(())
+}

@@ -1,0 +1,154 @@
+//! Reading: chats, messages, conversations, commands; always within the caller's account and rights.
+
+use std::collections::BTreeSet;
+
+use chassis::auth::Caller;
+use chassis::grpc::timestamp;
+use prost::Message as _;
+use sqlx::PgConnection;
+use switchboard_proto::conversation::v1 as pb;
+
+use super::access;
+use crate::domain::chat::Chat;
+use crate::domain::{ChatId, ClientId};
+use crate::error::Error;
+use crate::store;
+use crate::store::chat::{Narrowing, Position, Whose};
+use crate::wire;
+
+/// A page and where the next one begins.
+pub type Page<T, P> = (Vec<T>, Option<P>);
+
+/// Lists chats by last client message, newest first (D07).
+pub async fn chats(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    mut narrowing: Narrowing,
+    whose: Whose,
+    after: Option<Position>,
+    size: u32,
+) -> Result<Page<pb::Chat, Position>, Error> {
+    access::may_use_chats(caller)?;
+    narrowing.granted = access::granted(caller);
+    let limit = i64::from(size) + 1;
+    let account = caller.account();
+    let found = store::chat::list(connection, account, &narrowing, whose, after, limit).await?;
+    let (found, next) = cut(found, size, |chat| (chat.last_client_message_at, chat.id));
+    Ok((shown(connection, &found).await?, next))
+}
+
+/// Returns one chat.
+pub async fn chat(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    id: ChatId,
+) -> Result<pb::Chat, Error> {
+    let chat = access::chat(connection, caller, id).await?;
+    let mut shown = shown(connection, &[chat]).await?;
+    shown.pop().ok_or(Error::ChatNotFound)
+}
+
+/// Lists messages of a chat, newest first.
+pub async fn messages(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    chat: ChatId,
+    below: Option<store::message::Position>,
+    size: u32,
+) -> Result<Page<pb::Message, store::message::Position>, Error> {
+    let chat = access::chat(connection, caller, chat).await?;
+    let limit = i64::from(size) + 1;
+    let found = store::message::history(connection, chat.id, below, limit).await?;
+    let (found, next) = cut(found, size, |message| {
+        (message.time, message.provider_number, message.sequence)
+    });
+    let messages = found.iter().map(wire::message).collect::<Result<_, _>>()?;
+    Ok((messages, next))
+}
+
+/// Lists conversations of a chat, newest first; the position is a number.
+pub async fn conversations(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    chat: ChatId,
+    below: Option<i64>,
+    size: u32,
+) -> Result<Page<pb::Conversation, i64>, Error> {
+    let chat = access::chat(connection, caller, chat).await?;
+    let limit = i64::from(size) + 1;
+    let found = store::conversation::list(connection, chat.id, below, limit).await?;
+    let (found, next) = cut(found, size, |episode| episode.number);
+    let conversations = found
+        .iter()
+        .map(|episode| wire::conversation(chat.id, episode))
+        .collect();
+    Ok((conversations, next))
+}
+
+/// Lists commands of a chat from a number on, for the gateway.
+pub async fn commands(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    chat: ChatId,
+    from: i64,
+    size: u32,
+) -> Result<Vec<pb::OutboundCommand>, Error> {
+    let limit = i64::from(size);
+    let encoded =
+        store::delivery::commands(connection, caller.account(), chat, from, limit).await?;
+    let commands = encoded
+        .iter()
+        .map(|command| pb::OutboundCommand::decode(command.as_slice()));
+    Ok(commands.collect::<Result<_, _>>()?)
+}
+
+/// Cuts the entry that was read beyond the page, and tells where the next page begins.
+fn cut<T, P>(mut found: Vec<T>, size: u32, position: impl Fn(&T) -> P) -> Page<T, P> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    let more = found.len() > size;
+    found.truncate(size);
+    let next = found.last().filter(|_| more).map(position);
+    (found, next)
+}
+
+/// Adds what a reader needs beside the rows: clients and participants, two statements for a page.
+async fn shown(connection: &mut PgConnection, chats: &[Chat]) -> Result<Vec<pb::Chat>, Error> {
+    if chats.is_empty() {
+        return Ok(Vec::new());
+    }
+    let clients: BTreeSet<ClientId> = chats.iter().map(|chat| chat.client).collect();
+    let clients: Vec<ClientId> = clients.into_iter().collect();
+    let profiles = store::client::profiles(connection, &clients).await?;
+    let ids: Vec<ChatId> = chats.iter().map(|chat| chat.id).collect();
+    let copies = store::assignment::get(connection, &ids).await?;
+    let shown = chats.iter().map(|chat| {
+        // Participants belong to the conversation that they joined.
+        let participants = copies.get(&chat.id).filter(|copy| {
+            chat.open_episode()
+                .is_some_and(|open| open.number == copy.number)
+        });
+        pb::Chat {
+            chat_id: chat.id.to_string(),
+            channel_id: chat.channel.to_string(),
+            channel_kind: wire::channel_kind_out(chat.channel_kind),
+            client_id: chat.client.to_string(),
+            client: profiles.get(&chat.client).map(wire::identity_out),
+            state: wire::chat_state_out(chat.state),
+            responsible_agent_id: chat
+                .responsible
+                .map(|id| id.to_string())
+                .unwrap_or_default(),
+            participant_agent_ids: participants
+                .map(|copy| copy.participants.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
+            unanswered: chat.unanswered,
+            last_message: chat.preview.as_ref().map(wire::preview_out),
+            last_client_message_time: Some(timestamp(chat.last_client_message_at)),
+            open_conversation: chat
+                .open_episode()
+                .map(|episode| wire::conversation(chat.id, episode)),
+            create_time: Some(timestamp(chat.created_at)),
+        }
+    });
+    Ok(shown.collect())
+}

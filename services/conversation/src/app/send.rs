@@ -1,0 +1,323 @@
+//! `SendMessage`: admitted, stored as queued, announced (§5, F101, B02).
+
+use bytes::Bytes;
+use chassis::auth::Caller;
+use chassis::id;
+use chassis::outbox::{self, Outgoing, Waker};
+use chassis::request::{self, Claim};
+use prost::Message as _;
+use sqlx::{PgConnection, PgPool};
+use switchboard_proto::assignment::v1 as assignment_pb;
+use switchboard_proto::common::v1::{self as common, content_part::Content};
+use switchboard_proto::conversation::v1 as pb;
+use time::OffsetDateTime;
+use tonic::Status;
+
+use super::access;
+use super::announce::{self, Cause, Notice};
+use super::assignments;
+use crate::domain::admission::{self, Standing};
+use crate::domain::chat::{Chat, Episode};
+use crate::domain::preview::Preview;
+use crate::domain::words::{DeliveryState, MessageKind, OpenReason};
+use crate::domain::{AgentId, ChatId, MessageId};
+use crate::error::{DOMAIN, Error};
+use crate::store::{self, message::Stored};
+use crate::wire;
+
+/// How often assignment is asked before a chat that keeps changing is given up.
+const ADMISSIONS: usize = 5;
+
+/// Asks assignment whether an agent may write.
+#[tonic::async_trait]
+pub trait Admission: Send + Sync + 'static {
+    /// Claims, admits, or refuses with the status that the caller gets.
+    async fn admit(
+        &self,
+        account: &chassis::id::AccountSlug,
+        agent: AgentId,
+        request: assignment_pb::AdmitReplyRequest,
+    ) -> Result<assignment_pb::AdmitReplyResponse, Status>;
+}
+
+/// What an agent wants to send.
+#[derive(Debug, Clone)]
+pub struct Command {
+    /// Makes it idempotent; none where the caller gave none.
+    pub request_id: Option<String>,
+    /// Hash of the request, which tells a repeat from a reuse.
+    pub hash: [u8; 32],
+    /// The chat.
+    pub chat: ChatId,
+    /// The text.
+    pub text: common::Text,
+    /// The message that is answered (F081).
+    pub reply_to: Option<MessageId>,
+    /// Id of the message to be.
+    pub message: MessageId,
+}
+
+/// What came of one attempt.
+enum Attempt {
+    Stored(pb::SendMessageResponse),
+    Repeated(Bytes),
+    /// Assignment has to be asked, for a chat that stands so.
+    Ask(Standing, assignment_pb::AdmitReplyRequest),
+}
+
+/// Assignment's word, and the standing it was given for.
+struct Admitted {
+    standing: Standing,
+    assignment: Option<assignment_pb::ChatAssignment>,
+}
+
+/// Stores a message for the client and queues it.
+///
+/// The own copy may admit; else assignment is asked with no transaction open, and what it admitted is stored only
+/// if the chat still stands as it was told.
+pub async fn send(
+    pool: &PgPool,
+    waker: &Waker,
+    admission: &dyn Admission,
+    caller: &Caller,
+    command: &Command,
+    now: OffsetDateTime,
+) -> Result<pb::SendMessageResponse, Error> {
+    access::may_use_chats(caller)?;
+    let agent = access::agent(caller)?;
+    let mut admitted = None;
+    for asked in 0..=ADMISSIONS {
+        let mut tx = pool.begin().await?;
+        match attempt(&mut tx, caller, agent, command, admitted.as_ref(), now).await? {
+            Attempt::Stored(response) => {
+                tx.commit().await?;
+                waker.wake();
+                return Ok(response);
+            }
+            Attempt::Repeated(answer) => return Ok(pb::SendMessageResponse::decode(answer)?),
+            Attempt::Ask(standing, question) if asked < ADMISSIONS => {
+                tx.rollback().await?;
+                let answer = admission.admit(caller.account(), agent, question).await;
+                let assignment = answer.map_err(Error::Refused)?.assignment;
+                admitted = Some(Admitted {
+                    standing,
+                    assignment,
+                });
+            }
+            Attempt::Ask(..) => break,
+        }
+    }
+    Err(Error::ChatStateChanged)
+}
+
+async fn attempt(
+    tx: &mut PgConnection,
+    caller: &Caller,
+    agent: AgentId,
+    command: &Command,
+    admitted: Option<&Admitted>,
+    now: OffsetDateTime,
+) -> Result<Attempt, Error> {
+    const METHOD: &str = "SendMessage";
+    let account = caller.account();
+    if let Some(request_id) = &command.request_id {
+        match request::claim(tx, account, METHOD, request_id, &command.hash, now).await? {
+            Claim::New => {}
+            Claim::Done(answer) => return Ok(Attempt::Repeated(answer)),
+            Claim::Conflict => return Err(Error::RequestIdReused(request_id.clone())),
+        }
+    }
+    let mut chat = access::lock_chat(tx, caller, command.chat).await?;
+    // What assignment answered holds whatever becomes of this message.
+    if let Some(word) = admitted.and_then(|admitted| admitted.assignment.as_ref()) {
+        assignments::learn(tx, &mut chat, word).await?;
+    }
+    let standing = Standing::of(&chat);
+    let copy = store::assignment::get(tx, &[chat.id])
+        .await?
+        .remove(&chat.id);
+    let by_copy = admission::copy_admits(&chat, copy.as_ref(), agent);
+    if !by_copy && admitted.is_none_or(|admitted| admitted.standing != standing) {
+        return Ok(Attempt::Ask(standing, question(&chat, agent, command)));
+    }
+    let response = store_message(tx, caller, agent, command, &mut chat, now).await?;
+    if let Some(request_id) = &command.request_id {
+        request::store(tx, account, METHOD, request_id, &response.0.encode_to_vec()).await?;
+    }
+    outbox::write(tx, DOMAIN, response.1, now).await?;
+    Ok(Attempt::Stored(response.0))
+}
+
+/// Tells assignment what is known of the chat, which it applies first.
+fn question(chat: &Chat, agent: AgentId, command: &Command) -> assignment_pb::AdmitReplyRequest {
+    let standing = Standing::of(chat);
+    let episode = chat.episode.as_ref();
+    assignment_pb::AdmitReplyRequest {
+        request_id: request_key(command),
+        chat_id: chat.id.to_string(),
+        channel_id: chat.channel.to_string(),
+        conversation_id: episode.map(|e| e.id.to_string()).unwrap_or_default(),
+        number: standing.number,
+        revision: standing.revision,
+        open: standing.open,
+        opener_agent_id: episode
+            .and_then(|episode| episode.opener)
+            .map(|opener| opener.to_string())
+            .unwrap_or_default(),
+        agent_id: agent.to_string(),
+        open_time: episode.map(|episode| chassis::grpc::timestamp(episode.opened_at)),
+    }
+}
+
+/// The request id, or what stands for it where the caller gave none.
+fn request_key(command: &Command) -> String {
+    let own = || command.message.to_string();
+    command.request_id.clone().unwrap_or_else(own)
+}
+
+async fn store_message(
+    tx: &mut PgConnection,
+    caller: &Caller,
+    agent: AgentId,
+    command: &Command,
+    chat: &mut Chat,
+    now: OffsetDateTime,
+) -> Result<(pb::SendMessageResponse, Vec<Outgoing>), Error> {
+    let cause = Cause::request(caller.actor());
+    let mut events = Vec::new();
+    let mut rows = Vec::new();
+    let reply = match command.reply_to {
+        Some(target) => Some(reply(tx, chat.id, target).await?),
+        None => None,
+    };
+    if chat.open_episode().is_none() {
+        let row = open(tx, chat, agent, command, &cause, &mut events, now).await?;
+        rows.push(row);
+    }
+    let part = common::ContentPart {
+        content: Some(Content::Text(command.text.clone())),
+    };
+    let content = pb::Message {
+        parts: vec![part],
+        reply,
+        ..pb::Message::default()
+    };
+    let (id, kind) = (command.message, MessageKind::Agent);
+    let mut row = announce::new_message(chat, id, kind, Some(agent), now, &content);
+    row.delivery = Some(DeliveryState::Queued);
+    row.out_seq = chat.next_command();
+    row.attempt = 1;
+    row.delivery_at = Some(now);
+    chat.show(Preview {
+        message: id,
+        kind,
+        text: wire::preview_text(&content.parts),
+        time: now,
+    });
+    let message = wire::message(&row)?;
+    events.push(announce::stored(chat, message.clone(), &cause));
+    events.push(queue(tx, chat, &row, &cause, now).await?);
+    rows.push(row);
+    if store::message::insert(tx, &rows, now).await? < rows.len() {
+        return Err(Error::Overtaken);
+    }
+    store::chat::save(tx, std::iter::once(&*chat)).await?;
+    let response = pb::SendMessageResponse {
+        message: Some(message),
+    };
+    Ok((response, events))
+}
+
+/// Opens a conversation for an agent's message into an inactive chat; returns its system message.
+async fn open(
+    tx: &mut PgConnection,
+    chat: &mut Chat,
+    agent: AgentId,
+    command: &Command,
+    cause: &Cause,
+    events: &mut Vec<Outgoing>,
+    now: OffsetDateTime,
+) -> Result<Stored, Error> {
+    let client = store::client::profiles(tx, &[chat.client])
+        .await?
+        .remove(&chat.client)
+        .unwrap_or_default();
+    let wanted = std::iter::once((chat.account.clone(), 1)).collect();
+    let numbers = store::conversation::take_numbers(tx, &wanted).await?;
+    let parts = [&*chat.id.to_string(), &*request_key(command)];
+    let episode = Episode {
+        id: id::v5("conversation", &parts).into(),
+        number: numbers.get(&chat.account).copied().unwrap_or_default(),
+        revision: 1,
+        opened_at: now,
+        closed_at: None,
+        opener: Some(agent),
+        start_payload: String::new(),
+    };
+    chat.open(episode.clone());
+    let reason = OpenReason::AgentMessage;
+    store::conversation::insert(tx, &[(&*chat, &episode)], reason).await?;
+    events.push(announce::opened(
+        chat, &episode, &client, reason, false, cause,
+    ));
+    let notice = Notice {
+        of: announce::of_revision(episode.id, episode.revision),
+        kind: "conversation.opened",
+        parameters: &[("number", episode.number.to_string())],
+        time: now,
+    };
+    let (row, event) = announce::system(chat, &notice, cause)?;
+    events.push(event);
+    Ok(row)
+}
+
+/// Refers to the message that is answered, with the key by which the provider knows it.
+async fn reply(
+    tx: &mut PgConnection,
+    chat: ChatId,
+    target: MessageId,
+) -> Result<common::ReplyReference, Error> {
+    let wrong = Error::Invalid {
+        field: "reply_to_message_id",
+        rule: "must be a message of this chat",
+    };
+    let target = store::message::get(tx, chat, target).await?.ok_or(wrong)?;
+    Ok(common::ReplyReference {
+        message_id: target.id.to_string(),
+        provider_key: target.provider_key,
+        quote: String::new(),
+    })
+}
+
+/// Keeps the command that sends a message, under the number that its row carries, and announces it.
+pub(super) async fn queue(
+    tx: &mut PgConnection,
+    chat: &Chat,
+    row: &Stored,
+    cause: &Cause,
+    now: OffsetDateTime,
+) -> Result<Outgoing, Error> {
+    let content = pb::Message::decode(row.body.as_slice())?;
+    let command = pb::OutboundCommand {
+        action: pb::outbound_command::Action::Send.into(),
+        message_id: row.id.to_string(),
+        chat_id: chat.id.to_string(),
+        channel_id: chat.channel.to_string(),
+        chat_key: chat.chat_key.clone(),
+        out_seq: row.out_seq,
+        attempt: row.attempt,
+        parts: content.parts,
+        reply: content.reply,
+        agent_id: row.agent.map(|agent| agent.to_string()).unwrap_or_default(),
+        conversation_id: row
+            .conversation
+            .map(|id| id.to_string())
+            .unwrap_or_default(),
+    };
+    let encoded = command.encode_to_vec();
+    store::delivery::keep_command(tx, &chat.account, chat.id, row.out_seq, &encoded, now).await?;
+    let event = pb::MessageQueued {
+        command: Some(command),
+    };
+    Ok(announce::about_chat(chat, &event, cause))
+}

@@ -1,0 +1,71 @@
+//! What has waited too long for its message: an edit is stored as the message that it carries, reactions are
+//! dropped and counted, deletions stay as tombstones (§3).
+
+use std::time::Duration;
+
+use chassis::outbox::{self, Waker};
+use sqlx::PgPool;
+use time::OffsetDateTime;
+
+use super::inbound::Batch;
+use super::ingest;
+use crate::error::{DOMAIN, Error};
+use crate::store;
+
+/// Edits stored by one transaction.
+const AT_ONCE: i64 = 100;
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Swept {
+    /// Edits stored as messages.
+    pub edits: usize,
+    /// Reactions dropped.
+    pub reactions: u64,
+}
+
+/// Sweeps what was parked longer than `wait` ago. Two replicas may sweep at once: storing a message twice does
+/// nothing.
+pub async fn sweep(
+    pool: &PgPool,
+    waker: &Waker,
+    wait: Duration,
+    now: OffsetDateTime,
+) -> Result<Swept, Error> {
+    let before = now - wait;
+    let mut connection = pool.acquire().await?;
+    let mut swept = Swept {
+        reactions: store::parked::drop_reactions(&mut connection, before).await?,
+        edits: 0,
+    };
+    let edits = store::parked::edits_before(&mut connection, before, AT_ONCE).await?;
+    let waiting = store::parked::waiting(&mut connection).await?;
+    drop(connection);
+    metrics::counter!("conversation_parked_reactions_dropped_total").increment(swept.reactions);
+    metrics::gauge!("conversation_parked")
+        .set(f64::from(i32::try_from(waiting).unwrap_or(i32::MAX)));
+    // Each by itself: one that cannot be stored must not hold up the others.
+    for edit in &edits {
+        let mut batch = Batch::default();
+        let stored = match batch.add_edit_as_message(edit) {
+            Ok(()) => store_one(pool, batch, now).await,
+            Err(error) => Err(error),
+        };
+        match stored {
+            Ok(()) => swept.edits += 1,
+            Err(error) => {
+                tracing::warn!(%error, item.id = %edit.item_id, "a parked edit was not stored");
+            }
+        }
+    }
+    waker.wake();
+    Ok(swept)
+}
+
+async fn store_one(pool: &PgPool, batch: Batch, now: OffsetDateTime) -> Result<(), Error> {
+    let mut tx = pool.begin().await?;
+    let events = ingest::ingest(&mut tx, batch, now).await?;
+    outbox::write(&mut tx, DOMAIN, events, now).await?;
+    tx.commit().await?;
+    Ok(())
+}

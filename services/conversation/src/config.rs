@@ -1,0 +1,108 @@
+//! Configuration of the service; `config.toml` beside `Cargo.toml` holds the defaults and what each key means.
+
+use std::time::Duration;
+
+use chassis::config::{self, ConfigError};
+use chassis::run::ServiceConfig;
+use serde::Deserialize;
+
+/// All sections.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// `[database]`
+    pub database: config::Database,
+    /// `[nats]`
+    pub nats: config::Nats,
+    /// `[grpc]`
+    pub grpc: config::Grpc,
+    /// `[admin]`
+    pub admin: config::Admin,
+    /// `[auth]`
+    pub auth: config::Auth,
+    /// `[telemetry]`
+    pub telemetry: config::Telemetry,
+    /// `[relay]`
+    pub relay: config::Relay,
+    /// `[limits]`
+    pub limits: config::Limits,
+    /// `[peers]`
+    pub peers: Peers,
+    /// `[parked]`
+    pub parked: Parked,
+}
+
+/// `[peers]`: the services that are called.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// Assignment's gRPC.
+    pub assignment: String,
+}
+
+/// `[parked]`: what overtook its message.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Parked {
+    /// How long it waits.
+    #[serde(with = "config::duration")]
+    pub wait: Duration,
+    /// How often that is looked at.
+    #[serde(with = "config::duration")]
+    pub sweep: Duration,
+}
+
+impl Config {
+    /// The embedded defaults.
+    pub const EMBEDDED: &'static str = include_str!("../config.toml");
+}
+
+impl ServiceConfig for Config {
+    fn database(&self) -> &config::Database {
+        &self.database
+    }
+    fn nats(&self) -> &config::Nats {
+        &self.nats
+    }
+    fn grpc(&self) -> &config::Grpc {
+        &self.grpc
+    }
+    fn admin(&self) -> &config::Admin {
+        &self.admin
+    }
+    fn auth(&self) -> &config::Auth {
+        &self.auth
+    }
+    fn telemetry(&self) -> &config::Telemetry {
+        &self.telemetry
+    }
+    fn relay(&self) -> &config::Relay {
+        &self.relay
+    }
+    fn limits(&self) -> &config::Limits {
+        &self.limits
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        if self.parked.sweep.is_zero() {
+            return Err(ConfigError::Rule {
+                key: "parked.sweep",
+                rule: "must be longer than nothing".into(),
+            });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_defaults_are_a_configuration() {
+        let config: Config =
+            config::load_from(Config::EMBEDDED, None, std::collections::HashMap::new()).unwrap();
+        config.validate().unwrap();
+        assert_eq!(config.parked.wait, Duration::from_secs(24 * 3_600));
+    }
+}

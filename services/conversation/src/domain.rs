@@ -1,0 +1,33 @@
+//! Pure decisions: what an inbound message does to a chat, what counts as unanswered, how delivery states merge,
+//! who may write. No I/O, no clock, no randomness.
+
+pub mod admission;
+pub mod amendment;
+pub mod assignment;
+pub mod chat;
+pub mod delivery;
+pub mod preview;
+pub mod words;
+
+chassis::uuid_id!(
+    /// A channel: one connected line.
+    pub struct ChannelId
+);
+chassis::uuid_id!(
+    /// A chat: the lasting thread between one client and one channel.
+    pub struct ChatId
+);
+chassis::uuid_id!(
+    /// A client: the person outside, as one channel knows them.
+    pub struct ClientId
+);
+chassis::uuid_id!(
+    /// A conversation: one opened-to-closed episode of a chat.
+    pub struct ConversationId
+);
+chassis::uuid_id!(
+    /// A message of a chat.
+    pub struct MessageId
+);
+
+pub use chassis::id::AgentId;

@@ -1,0 +1,210 @@
+//! A chat and what happens to it.
+
+use std::time::Duration;
+
+use chassis::id::AccountSlug;
+use time::OffsetDateTime;
+
+use super::preview::Preview;
+use super::words::{ChannelKind, ChatState};
+use super::{AgentId, ChannelId, ChatId, ClientId, ConversationId};
+
+/// One opened-to-closed episode of a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Episode {
+    /// Id of the conversation.
+    pub id: ConversationId,
+    /// Number in the account, from 1 without gaps (F200, D20).
+    pub number: i64,
+    /// Counts changes of state, from 1.
+    pub revision: i64,
+    /// When it was opened.
+    pub opened_at: OffsetDateTime,
+    /// When it was closed; none while it is open.
+    pub closed_at: Option<OffsetDateTime>,
+    /// The agent who opened it; none where the client did.
+    pub opener: Option<AgentId>,
+    /// Payload of the deep link with which the client came (D30).
+    pub start_payload: String,
+}
+
+/// A chat as it stands under its lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chat {
+    /// Id.
+    pub id: ChatId,
+    /// Whose it is.
+    pub account: AccountSlug,
+    /// Channel.
+    pub channel: ChannelId,
+    /// Kind of the channel.
+    pub channel_kind: ChannelKind,
+    /// The provider's key of the chat.
+    pub chat_key: String,
+    /// Client.
+    pub client: ClientId,
+    /// State.
+    pub state: ChatState,
+    /// Marked as spam: nothing opens it.
+    pub spam: bool,
+    /// Copy of the responsible.
+    pub responsible: Option<AgentId>,
+    /// Number of the conversation that the copy was made for; 0 before the first.
+    pub assignment_number: i64,
+    /// The newest conversation.
+    pub episode: Option<Episode>,
+    /// Number of the last stored message.
+    pub sequence: i64,
+    /// Number of the last command to the provider.
+    pub out_seq: i64,
+    /// Client messages after the last answer that was sent (F071).
+    pub unanswered: i32,
+    /// Position of that answer.
+    pub answered_sequence: i64,
+    /// Time of the newest client message.
+    pub last_client_message_at: OffsetDateTime,
+    /// The newest message that is no system message.
+    pub preview: Option<Preview>,
+    /// When the chat was created.
+    pub created_at: OffsetDateTime,
+}
+
+/// What a client's message means for the conversations of its chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// One is open: the message belongs to it.
+    IsOpen,
+    /// A new one is opened.
+    Opens,
+    /// The last one, closed shortly before, is continued.
+    Continues,
+    /// The chat is spam: the message is stored and opens nothing.
+    Spam,
+}
+
+impl Chat {
+    /// Returns the open conversation.
+    pub fn open_episode(&self) -> Option<&Episode> {
+        self.episode
+            .as_ref()
+            .filter(|episode| episode.closed_at.is_none())
+    }
+
+    /// Decides what a client's message does; `continue_within` is the channel's rule, zero for always new (§5).
+    pub fn opening(&self, now: OffsetDateTime, continue_within: Duration) -> Opening {
+        if self.open_episode().is_some() {
+            return Opening::IsOpen;
+        }
+        if self.spam {
+            return Opening::Spam;
+        }
+        let closed_at = self.episode.as_ref().and_then(|episode| episode.closed_at);
+        match closed_at {
+            Some(closed_at) if now - closed_at < continue_within => Opening::Continues,
+            _ => Opening::Opens,
+        }
+    }
+
+    /// Begins a conversation. It has no responsible until assignment names one for it (§8).
+    pub fn open(&mut self, episode: Episode) {
+        self.episode = Some(episode);
+        self.settle();
+    }
+
+    /// Takes the last conversation up again, unless it is open.
+    pub fn resume(&mut self) {
+        if let Some(episode) = self.episode.as_mut()
+            && episode.closed_at.take().is_some()
+        {
+            episode.revision += 1;
+        }
+        self.settle();
+    }
+
+    /// Ends the open conversation and returns it; none where none is open. The responsible stays until
+    /// assignment says otherwise.
+    pub fn close(&mut self, now: OffsetDateTime) -> Option<Episode> {
+        let episode = self
+            .episode
+            .as_mut()
+            .filter(|episode| episode.closed_at.is_none())?;
+        episode.closed_at = Some(now);
+        episode.revision += 1;
+        let closed = episode.clone();
+        self.settle();
+        Some(closed)
+    }
+
+    /// Takes what assignment says of a conversation; what it said of an earlier one does not come back.
+    pub fn assigned(&mut self, number: i64, responsible: Option<AgentId>) {
+        if number >= self.assignment_number {
+            self.assignment_number = number;
+            self.responsible = responsible;
+        }
+        self.settle();
+    }
+
+    /// Takes the next place in the order of storing.
+    pub fn next_sequence(&mut self) -> i64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Takes the next number of a command to the provider (§10).
+    pub fn next_command(&mut self) -> i64 {
+        self.out_seq += 1;
+        self.out_seq
+    }
+
+    /// Notes a stored message of the client.
+    pub fn received(&mut self, preview: Preview) {
+        self.unanswered = self.unanswered.saturating_add(1);
+        self.last_client_message_at = self.last_client_message_at.max(preview.time);
+        self.show(preview);
+    }
+
+    /// Shows a message as the newest one, unless a newer one is shown.
+    pub fn show(&mut self, preview: Preview) {
+        if self
+            .preview
+            .as_ref()
+            .is_none_or(|shown| shown.time <= preview.time)
+        {
+            self.preview = Some(preview);
+        }
+    }
+
+    /// Notes that an agent's message was sent. `later` client messages stand after it (F071, X09).
+    ///
+    /// Returns false where a later answer was sent before: nothing changes.
+    pub fn answered(&mut self, position: i64, later: i32) -> bool {
+        if position <= self.answered_sequence {
+            return false;
+        }
+        self.answered_sequence = position;
+        self.unanswered = later;
+        true
+    }
+
+    /// Derives the state from what it depends on.
+    fn settle(&mut self) {
+        let number = self.open_episode().map(|episode| episode.number);
+        if number.is_some_and(|number| self.assignment_number < number) {
+            self.responsible = None;
+        }
+        self.state = match (number, self.responsible) {
+            (None, _) => ChatState::Inactive,
+            (Some(_), None) => ChatState::Unassigned,
+            (Some(_), Some(_)) => ChatState::Active,
+        };
+    }
+}
+
+/// Orders messages of a batch as history shows them: provider time, provider number, arrival.
+pub fn arrange<T>(messages: &mut [T], key: impl Fn(&T) -> (OffsetDateTime, i64)) {
+    messages.sort_by_key(key);
+}
+
+#[cfg(test)]
+#[path = "chat_tests.rs"]
+mod tests;

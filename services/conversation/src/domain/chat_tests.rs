@@ -1,0 +1,192 @@
+use super::*;
+use crate::domain::words::MessageKind;
+use time::macros::datetime;
+use uuid::Uuid;
+
+const NOON: OffsetDateTime = datetime!(2026-05-01 12:00 UTC);
+
+fn chat() -> Chat {
+    Chat {
+        id: Uuid::from_u128(1).into(),
+        account: AccountSlug::parse("acme").unwrap(),
+        channel: Uuid::from_u128(2).into(),
+        channel_kind: ChannelKind::TelegramBot,
+        chat_key: "7".into(),
+        client: Uuid::from_u128(3).into(),
+        state: ChatState::Inactive,
+        spam: false,
+        responsible: None,
+        assignment_number: 0,
+        episode: None,
+        sequence: 0,
+        out_seq: 0,
+        unanswered: 0,
+        answered_sequence: 0,
+        last_client_message_at: NOON,
+        preview: None,
+        created_at: NOON,
+    }
+}
+
+fn episode(number: i64) -> Episode {
+    Episode {
+        id: Uuid::from_u128(100).into(),
+        number,
+        revision: 1,
+        opened_at: NOON,
+        closed_at: None,
+        opener: None,
+        start_payload: String::new(),
+    }
+}
+
+fn preview(time: OffsetDateTime, text: &str) -> Preview {
+    Preview {
+        message: Uuid::from_u128(9).into(),
+        kind: MessageKind::Client,
+        text: text.into(),
+        time,
+    }
+}
+
+#[test]
+fn a_client_message_opens_continues_or_belongs_to_the_open_conversation() {
+    let minutes = |n| Duration::from_secs(n * 60);
+    let closed = |ago: u64| {
+        let mut chat = chat();
+        chat.open(episode(1));
+        chat.close(NOON - minutes(ago));
+        chat
+    };
+    let mut open = chat();
+    open.open(episode(1));
+    let mut spam = closed(1);
+    spam.spam = true;
+    for (name, chat, rule, expected) in [
+        ("first message", chat(), minutes(0), Opening::Opens),
+        (
+            "first message with a rule",
+            chat(),
+            minutes(10),
+            Opening::Opens,
+        ),
+        ("open", open, minutes(10), Opening::IsOpen),
+        ("closed, no rule", closed(1), minutes(0), Opening::Opens),
+        ("closed now, no rule", closed(0), minutes(0), Opening::Opens),
+        (
+            "closed within the rule",
+            closed(9),
+            minutes(10),
+            Opening::Continues,
+        ),
+        (
+            "closed at its edge",
+            closed(10),
+            minutes(10),
+            Opening::Opens,
+        ),
+        ("spam", spam, minutes(10), Opening::Spam),
+    ] {
+        assert_eq!(chat.opening(NOON, rule), expected, "{name}");
+    }
+}
+
+#[test]
+fn the_state_follows_conversation_and_responsible() {
+    let agent = AgentId::from(Uuid::from_u128(5));
+    let mut chat = chat();
+    chat.open(episode(3));
+    assert_eq!(chat.state, ChatState::Unassigned);
+    chat.assigned(3, Some(agent));
+    assert_eq!(
+        (chat.state, chat.responsible),
+        (ChatState::Active, Some(agent))
+    );
+    chat.assigned(2, None);
+    assert_eq!(
+        chat.state,
+        ChatState::Active,
+        "an earlier conversation's end is late"
+    );
+
+    let closed = chat.close(NOON).unwrap();
+    assert_eq!((closed.revision, chat.state), (2, ChatState::Inactive));
+    assert_eq!(
+        chat.responsible,
+        Some(agent),
+        "kept until assignment says otherwise"
+    );
+    assert_eq!(chat.close(NOON), None, "it is closed");
+
+    chat.resume();
+    assert_eq!(chat.episode.as_ref().map(|e| e.revision), Some(3));
+    assert_eq!(
+        chat.state,
+        ChatState::Active,
+        "a continued conversation keeps its responsible"
+    );
+    chat.close(NOON);
+    chat.open(episode(4));
+    assert_eq!(
+        (chat.state, chat.responsible),
+        (ChatState::Unassigned, None),
+        "an opening resets"
+    );
+}
+
+#[test]
+fn an_assignment_that_came_before_its_conversation_counts() {
+    let agent = AgentId::from(Uuid::from_u128(5));
+    let mut chat = chat();
+    chat.assigned(1, Some(agent));
+    assert_eq!(chat.state, ChatState::Inactive);
+    chat.open(episode(1));
+    assert_eq!(
+        (chat.state, chat.responsible),
+        (ChatState::Active, Some(agent))
+    );
+}
+
+#[test]
+fn f071_unanswered_counts_client_messages_after_the_last_answer_that_was_sent() {
+    let mut chat = chat();
+    chat.received(preview(NOON, "a"));
+    chat.received(preview(NOON, "b"));
+    assert_eq!(chat.unanswered, 2);
+    assert!(
+        chat.answered(4, 1),
+        "one came while the answer was on its way"
+    );
+    assert_eq!(chat.unanswered, 1);
+    assert!(!chat.answered(3, 2), "an earlier answer was sent later");
+    assert!(!chat.answered(4, 0), "said twice");
+    assert_eq!(chat.unanswered, 1);
+    chat.received(preview(NOON, "c"));
+    assert_eq!(chat.unanswered, 2);
+}
+
+#[test]
+fn the_newest_message_by_time_is_shown_and_moves_the_chat_up() {
+    let mut chat = chat();
+    let later = NOON + Duration::from_secs(60);
+    chat.received(preview(later, "later"));
+    chat.received(preview(NOON, "late to arrive"));
+    assert_eq!(
+        chat.preview.as_ref().map(|p| p.text.as_str()),
+        Some("later")
+    );
+    assert_eq!(chat.last_client_message_at, later);
+}
+
+#[test]
+fn a_batch_is_ordered_by_time_then_number_then_arrival() {
+    let mut batch = vec![
+        (NOON, 2, "second"),
+        (NOON + Duration::from_secs(1), 1, "fourth"),
+        (NOON, 2, "third"),
+        (NOON, 1, "first"),
+    ];
+    arrange(&mut batch, |m| (m.0, m.1));
+    let order: Vec<_> = batch.iter().map(|m| m.2).collect();
+    assert_eq!(order, ["first", "second", "third", "fourth"]);
+}

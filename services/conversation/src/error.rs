@@ -1,0 +1,123 @@
+//! What can go wrong, and how it is told to callers.
+
+use chassis::grpc;
+use tonic::{Code, Status};
+
+/// The domain of our `ErrorInfo`s.
+pub const DOMAIN: &str = "conversation";
+
+/// A use case's error.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The database failed, or holds what cannot be read.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+    /// A stored message cannot be decoded.
+    #[error("a stored message cannot be read: {0}")]
+    Stored(#[from] prost::DecodeError),
+    /// Another transaction did the same meanwhile; once more it will be seen.
+    #[error("another transaction stored the same meanwhile")]
+    Overtaken,
+    /// An inbound item or event that can never be handled.
+    #[error("{0}")]
+    Broken(String),
+    /// No such chat, or one beyond the caller's rights.
+    #[error("there is no such chat")]
+    ChatNotFound,
+    /// No such message in the chat.
+    #[error("there is no such message in this chat")]
+    MessageNotFound,
+    /// No such conversation in the chat.
+    #[error("there is no such conversation in this chat")]
+    ConversationNotFound,
+    /// The agent has no access to chats (F175).
+    #[error("the agent has no access to chats")]
+    ChatAccessMissing,
+    /// Only agents write to clients.
+    #[error("only an agent may write: the token names none")]
+    AgentRequired,
+    /// The conversation is closed.
+    #[error("conversation {number} is already closed")]
+    ConversationClosed {
+        /// Its number; 0 where the chat never had one.
+        number: i64,
+    },
+    /// The message is in no state in which it can be sent again.
+    #[error("the message is {state}: only a failed or uncertain one can be sent again")]
+    NotRetryable {
+        /// Its state of delivery.
+        state: &'static str,
+    },
+    /// The chat changed again and again while assignment was asked.
+    #[error("the chat changed while the message was being admitted")]
+    ChatStateChanged,
+    /// The request id was used for another content.
+    #[error("the request id was used before with another content")]
+    RequestIdReused(String),
+    /// A field is wrong.
+    #[error("{field}: {rule}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What must hold.
+        rule: &'static str,
+    },
+    /// Assignment refused: its status is passed on as it is.
+    #[error("assignment refused: {}", .0.message())]
+    Refused(Status),
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let refuse = |code, reason, facts: &[(&str, &str)]| {
+            grpc::refusal(DOMAIN, code, reason, &error.to_string(), facts)
+        };
+        match &error {
+            Error::Database(database) if is_away(database) => grpc::unavailable(DOMAIN, "database"),
+            Error::Database(_) | Error::Stored(_) | Error::Broken(_) => {
+                grpc::internal(DOMAIN, &error)
+            }
+            Error::Overtaken => refuse(Code::Aborted, "OVERTAKEN", &[]),
+            Error::ChatNotFound => refuse(Code::NotFound, "CHAT_NOT_FOUND", &[]),
+            Error::MessageNotFound => refuse(Code::NotFound, "MESSAGE_NOT_FOUND", &[]),
+            Error::ConversationNotFound => refuse(Code::NotFound, "CONVERSATION_NOT_FOUND", &[]),
+            Error::ChatAccessMissing => refuse(Code::PermissionDenied, "CHAT_ACCESS_MISSING", &[]),
+            Error::AgentRequired => refuse(Code::FailedPrecondition, "AGENT_REQUIRED", &[]),
+            Error::ConversationClosed { number } => refuse(
+                Code::FailedPrecondition,
+                "CONVERSATION_CLOSED",
+                &[("number", &number.to_string())],
+            ),
+            Error::NotRetryable { state } => refuse(
+                Code::FailedPrecondition,
+                "MESSAGE_NOT_RETRYABLE",
+                &[("state", state)],
+            ),
+            Error::ChatStateChanged => refuse(Code::Aborted, "CHAT_STATE_CHANGED", &[]),
+            Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
+            Error::Invalid { field, rule } => {
+                grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
+            }
+            Error::Refused(status) => status.clone(),
+        }
+    }
+}
+
+/// Tells whether the database is away, or asks to try again.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // Shutting down, out of resources, serialization failure, deadlock, lock timeout.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["57", "53", "08"]
+                .iter()
+                .any(|class| code.starts_with(class))
+                || matches!(&*code, "40001" | "40P01" | "55P03")
+        }),
+        _ => false,
+    }
+}

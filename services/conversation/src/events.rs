@@ -1,0 +1,344 @@
+//! Transport of events: what comes from the streams is parsed, handed to application in one transaction, and the
+//! relay is woken after the commit.
+
+use chassis::access::{AccessCopy, AccessRecord};
+use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
+use chassis::id::AccountSlug;
+use chassis::outbox::{self, Outgoing, Waker};
+use chassis::trace::TraceContext;
+use sqlx::{PgPool, Postgres, Transaction};
+use switchboard_proto::DomainEvent;
+use switchboard_proto::assignment::v1 as assignment;
+use switchboard_proto::channel_gateway::v1 as gateway;
+use switchboard_proto::crm_cards::v1 as cards;
+use time::OffsetDateTime;
+use tracing::Span;
+
+use crate::app;
+use crate::app::announce::Cause;
+use crate::app::assignments::{self, Change};
+use crate::app::cards::Created;
+use crate::app::deliveries::{self, Report};
+use crate::app::inbound::Batch;
+use crate::domain::words::DeliveryState;
+use crate::error::{DOMAIN, Error};
+use crate::store::delivery::{PartKey, StoredPart};
+use crate::wire;
+
+/// The events of other services that this one wants.
+pub static FILTERS: [EventFilter; 12] = [
+    EventFilter::of::<assignment::ChatAssigned>(),
+    EventFilter::of::<assignment::ChatUnassigned>(),
+    EventFilter::of::<assignment::ChatJoined>(),
+    EventFilter::of::<assignment::ChatLeft>(),
+    EventFilter::of::<assignment::AgentAccessChanged>(),
+    EventFilter::of::<gateway::DeliverySent>(),
+    EventFilter::of::<gateway::DeliveryDelivered>(),
+    EventFilter::of::<gateway::DeliveryRead>(),
+    EventFilter::of::<gateway::DeliveryFailed>(),
+    EventFilter::of::<gateway::DeliveryUncertain>(),
+    EventFilter::of::<gateway::DeliveryCancelled>(),
+    EventFilter::of::<cards::CardCreated>(),
+];
+
+impl From<Error> for HandlerError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Database(error) => error.into(),
+            Error::Overtaken => Self::Retry(error.to_string()),
+            Error::Broken(text) => Self::Poison(text),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
+/// The consumer of what clients do (`conversation-inbound`).
+pub struct Inbound {
+    pool: PgPool,
+    waker: Waker,
+}
+
+impl Inbound {
+    /// Makes the handler.
+    pub fn new(pool: PgPool, waker: Waker) -> Self {
+        Self { pool, waker }
+    }
+}
+
+#[tonic::async_trait]
+impl Handler for Inbound {
+    fn durable(&self) -> &'static str {
+        "conversation-inbound"
+    }
+
+    async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
+        let mut spans = Vec::with_capacity(batch.len());
+        let mut items = Batch::default();
+        for delivery in batch {
+            let event: gateway::InboundEvent = delivery.decode_as()?;
+            let trace = child(delivery, "conversation.store", &mut spans);
+            items.add(
+                &delivery.envelope.account,
+                delivery.envelope.id,
+                trace,
+                event,
+            )?;
+        }
+        let oldest = items.oldest;
+        let mut tx = self.pool.begin().await?;
+        let events = app::ingest::ingest(&mut tx, items, now).await?;
+        commit(tx, events, &self.waker, now).await?;
+        metrics::histogram!("conversation_inbound_batch_items")
+            .record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
+        if let Some(oldest) = oldest {
+            metrics::gauge!("conversation_inbound_oldest_age_seconds")
+                .set((now - oldest).as_seconds_f64());
+        }
+        Ok(())
+    }
+}
+
+/// The consumer of what other services say (`conversation-events`).
+pub struct Events {
+    pool: PgPool,
+    waker: Waker,
+    access: AccessCopy,
+}
+
+impl Events {
+    /// Makes the handler.
+    pub fn new(pool: PgPool, waker: Waker, access: AccessCopy) -> Self {
+        Self {
+            pool,
+            waker,
+            access,
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Handler for Events {
+    fn durable(&self) -> &'static str {
+        "conversation-events"
+    }
+
+    async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
+        let mut spans = Vec::with_capacity(batch.len());
+        let mut said = app::events::Events::default();
+        for delivery in batch {
+            let trace = child(delivery, "conversation.learn", &mut spans);
+            let cause = Cause {
+                id: Some(delivery.envelope.id),
+                trace,
+                actor: delivery.envelope.actor.clone(),
+            };
+            read(delivery, cause, &mut said)?;
+        }
+        let mut tx = self.pool.begin().await?;
+        let events = app::events::apply(&mut tx, &said, now).await?;
+        commit(tx, events, &self.waker, now).await?;
+        let agents: Vec<(AccountSlug, _)> = said
+            .access
+            .iter()
+            .map(|(account, record)| (account.clone(), record.agent))
+            .collect();
+        self.access.invalidate(&agents).await;
+        Ok(())
+    }
+}
+
+/// Opens the span of one delivery, which lives as long as its batch, and returns what its events continue.
+fn child(delivery: &Delivery, name: &'static str, spans: &mut Vec<Span>) -> TraceContext {
+    let span = delivery.envelope.trace.span(name);
+    let trace = TraceContext::of(&span);
+    spans.push(span);
+    // Without a collector there are no spans of our own: the trace is handed on as it came.
+    if trace.is_none() {
+        delivery.envelope.trace.clone()
+    } else {
+        trace
+    }
+}
+
+async fn commit(
+    mut tx: Transaction<'_, Postgres>,
+    events: Vec<Outgoing>,
+    waker: &Waker,
+    now: OffsetDateTime,
+) -> Result<(), HandlerError> {
+    let any = !events.is_empty();
+    outbox::write(&mut tx, DOMAIN, events, now).await?;
+    tx.commit().await?;
+    if any {
+        waker.wake();
+    }
+    Ok(())
+}
+
+/// Sorts one event to its kind. What is none of ours is ignored.
+fn read(
+    delivery: &Delivery,
+    cause: Cause,
+    said: &mut app::events::Events,
+) -> Result<(), HandlerError> {
+    let account = delivery.envelope.account.clone();
+    let kind = delivery.envelope.kind.as_str();
+    match kind {
+        assignment::ChatAssigned::TYPE
+        | assignment::ChatUnassigned::TYPE
+        | assignment::ChatJoined::TYPE
+        | assignment::ChatLeft::TYPE => said.assignments.extend(change(delivery, cause)?),
+        assignment::AgentAccessChanged::TYPE => {
+            let event: assignment::AgentAccessChanged = delivery.decode()?;
+            if let Some(access) = event.access {
+                let record = AccessRecord::try_from(access)
+                    .map_err(|error| HandlerError::Poison(error.to_string()))?;
+                said.access.push((account, record));
+            }
+        }
+        cards::CardCreated::TYPE => {
+            let card = delivery
+                .decode::<cards::CardCreated>()?
+                .card
+                .unwrap_or_default();
+            if let Ok(chat) = card.chat_id.parse() {
+                let parameters = vec![("card_id", card.card_id), ("title", card.title)];
+                let time = delivery.envelope.time;
+                said.cards.push(Created {
+                    account,
+                    chat,
+                    parameters,
+                    time,
+                    cause,
+                });
+            }
+        }
+        _ => said.deliveries.extend(report(delivery, account)?),
+    }
+    Ok(())
+}
+
+/// Reads an event about a chat's responsible or participants.
+fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerError> {
+    let (word, notice, parameters) = match delivery.envelope.kind.as_str() {
+        assignment::ChatAssigned::TYPE => {
+            let event: assignment::ChatAssigned = delivery.decode()?;
+            let rule = event
+                .rule()
+                .as_str_name()
+                .trim_start_matches("ASSIGNMENT_RULE_");
+            let rule = ("rule", rule.to_ascii_lowercase().replace('_', "-"));
+            let word = event.assignment.unwrap_or_default();
+            let agent = ("agent_id", word.agent_id.clone());
+            let previous = ("previous_agent_id", event.previous_agent_id);
+            (word, "chat.assigned", vec![agent, previous, rule])
+        }
+        assignment::ChatUnassigned::TYPE => {
+            let event: assignment::ChatUnassigned = delivery.decode()?;
+            let previous = ("previous_agent_id", event.previous_agent_id);
+            (
+                event.assignment.unwrap_or_default(),
+                "chat.unassigned",
+                vec![previous],
+            )
+        }
+        assignment::ChatJoined::TYPE => {
+            let event: assignment::ChatJoined = delivery.decode()?;
+            let agent = ("agent_id", event.agent_id);
+            (
+                event.assignment.unwrap_or_default(),
+                "chat.joined",
+                vec![agent],
+            )
+        }
+        _ => {
+            let event: assignment::ChatLeft = delivery.decode()?;
+            let agent = ("agent_id", event.agent_id);
+            (
+                event.assignment.unwrap_or_default(),
+                "chat.left",
+                vec![agent],
+            )
+        }
+    };
+    if word.chat_id.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Change {
+        account: delivery.envelope.account.clone(),
+        assignment: assignments::parse(&word)?,
+        notice,
+        parameters,
+        time: delivery.envelope.time,
+        cause,
+    }))
+}
+
+/// Reads an event about a part of a message to a client; none where it is no such event.
+fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, HandlerError> {
+    let said_at = delivery.envelope.time;
+    let at = |time: Option<&prost_types::Timestamp>| wire::time(time).unwrap_or(said_at);
+    let (what, mut part) = match delivery.envelope.kind.as_str() {
+        gateway::DeliverySent::TYPE => {
+            let event: gateway::DeliverySent = delivery.decode()?;
+            let mut part = blank(DeliveryState::Sent, at(event.time.as_ref()));
+            part.provider_key = event.provider_key.replace('\0', "");
+            (event.delivery, part)
+        }
+        gateway::DeliveryDelivered::TYPE => {
+            let event: gateway::DeliveryDelivered = delivery.decode()?;
+            (
+                event.delivery,
+                blank(DeliveryState::Delivered, at(event.time.as_ref())),
+            )
+        }
+        gateway::DeliveryRead::TYPE => {
+            let event: gateway::DeliveryRead = delivery.decode()?;
+            (
+                event.delivery,
+                blank(DeliveryState::Read, at(event.time.as_ref())),
+            )
+        }
+        gateway::DeliveryFailed::TYPE => {
+            let event: gateway::DeliveryFailed = delivery.decode()?;
+            let mut part = blank(DeliveryState::Failed, at(event.time.as_ref()));
+            part.part.reason = event.reason;
+            part.part.detail = event.detail;
+            part.part.retryable = event.retryable;
+            (event.delivery, part)
+        }
+        gateway::DeliveryUncertain::TYPE => {
+            let event: gateway::DeliveryUncertain = delivery.decode()?;
+            let mut part = blank(DeliveryState::Uncertain, at(event.time.as_ref()));
+            part.part.detail = event.detail;
+            part.part.retryable = true;
+            (event.delivery, part)
+        }
+        gateway::DeliveryCancelled::TYPE => {
+            let event: gateway::DeliveryCancelled = delivery.decode()?;
+            (
+                event.delivery,
+                blank(DeliveryState::Cancelled, at(event.time.as_ref())),
+            )
+        }
+        _ => return Ok(None),
+    };
+    let what = what.unwrap_or_default();
+    let broken = |field| HandlerError::Poison(format!("delivery: {field} is no UUID"));
+    part.channel = what.channel_id.parse().map_err(|_| broken("channel_id"))?;
+    part.parts = what.parts.max(1);
+    Ok(Some(Report {
+        account,
+        chat: what.chat_id.parse().map_err(|_| broken("chat_id"))?,
+        key: PartKey {
+            message: what.message_id.parse().map_err(|_| broken("message_id"))?,
+            attempt: what.attempt,
+            part: what.part,
+        },
+        part,
+    }))
+}
+
+fn blank(state: DeliveryState, time: OffsetDateTime) -> StoredPart {
+    deliveries::part(uuid::Uuid::nil().into(), 1, state, time)
+}

@@ -1,0 +1,249 @@
+//! Transport of requests: parse, call, answer.
+
+use std::sync::Arc;
+
+use chassis::auth::Caller;
+use chassis::grpc::{Parse, page_token};
+use chassis::outbox::Waker;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
+use switchboard_proto::common::v1 as common;
+use switchboard_proto::conversation::v1 as pb;
+use switchboard_proto::conversation::v1::conversation_service_server::ConversationService;
+use tonic::{Request, Response, Status};
+
+use crate::app::send::Admission;
+use crate::app::{self, read};
+use crate::domain::ChatId;
+use crate::error::{DOMAIN, Error};
+use crate::store::chat::{Narrowing, Whose};
+use crate::wire;
+
+const PARSE: Parse = Parse::new(DOMAIN);
+
+/// Characters of a message's text at most.
+const TEXT_MAX: usize = 20_000;
+
+/// Formatted ranges of a text at most.
+const ENTITIES_MAX: usize = 500;
+
+/// The service's methods.
+pub struct Api {
+    pool: PgPool,
+    waker: Waker,
+    admission: Arc<dyn Admission>,
+}
+
+impl Api {
+    /// Makes the methods over a database; `admission` is assignment.
+    pub fn new(pool: PgPool, waker: Waker, admission: Arc<dyn Admission>) -> Self {
+        Self {
+            pool,
+            waker,
+            admission,
+        }
+    }
+
+    async fn connection(&self) -> Result<PoolConnection<Postgres>, Error> {
+        Ok(self.pool.acquire().await?)
+    }
+}
+
+#[tonic::async_trait]
+impl ConversationService for Api {
+    async fn list_chats(
+        &self,
+        request: Request<pb::ListChatsRequest>,
+    ) -> Result<Response<pb::ListChatsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let after = PARSE.page_token::<(i128, uuid::Uuid)>(&request.page_token)?;
+        let after = after.map(|(nanos, chat)| Ok::<_, Status>((moment(nanos)?, chat.into())));
+        let after = after.transpose()?;
+        let whose = whose(&caller, &request.responsible)?;
+        let narrowing = narrowing(&request)?;
+        let mut connection = self.connection().await?;
+        let (chats, next) =
+            read::chats(&mut connection, &caller, narrowing, whose, after, size).await?;
+        let token = next.map(|(time, chat)| page_token(&(time.unix_timestamp_nanos(), chat)));
+        Ok(Response::new(pb::ListChatsResponse {
+            chats,
+            next_page_token: token.unwrap_or_default(),
+        }))
+    }
+
+    async fn get_chat(
+        &self,
+        request: Request<pb::GetChatRequest>,
+    ) -> Result<Response<pb::GetChatResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("chat_id", &request.get_ref().chat_id)?;
+        let mut connection = self.connection().await?;
+        let chat = read::chat(&mut connection, &caller, id).await?;
+        Ok(Response::new(pb::GetChatResponse { chat: Some(chat) }))
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<pb::ListMessagesRequest>,
+    ) -> Result<Response<pb::ListMessagesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let chat: ChatId = PARSE.id("chat_id", &request.chat_id)?;
+        let size = PARSE.page_size(request.page_size)?;
+        let below = PARSE.page_token::<(i128, i64, i64)>(&request.page_token)?;
+        let below =
+            below.map(|(nanos, number, place)| Ok::<_, Status>((moment(nanos)?, number, place)));
+        let below = below.transpose()?;
+        let mut connection = self.connection().await?;
+        let (messages, next) = read::messages(&mut connection, &caller, chat, below, size).await?;
+        let token = next
+            .map(|(time, number, place)| page_token(&(time.unix_timestamp_nanos(), number, place)));
+        Ok(Response::new(pb::ListMessagesResponse {
+            messages,
+            next_page_token: token.unwrap_or_default(),
+        }))
+    }
+
+    async fn list_conversations(
+        &self,
+        request: Request<pb::ListConversationsRequest>,
+    ) -> Result<Response<pb::ListConversationsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let chat: ChatId = PARSE.id("chat_id", &request.chat_id)?;
+        let size = PARSE.page_size(request.page_size)?;
+        let below = PARSE.page_token::<i64>(&request.page_token)?;
+        let mut connection = self.connection().await?;
+        let (conversations, next) =
+            read::conversations(&mut connection, &caller, chat, below, size).await?;
+        Ok(Response::new(pb::ListConversationsResponse {
+            conversations,
+            next_page_token: next.map(|number| page_token(&number)).unwrap_or_default(),
+        }))
+    }
+
+    async fn send_message(
+        &self,
+        request: Request<pb::SendMessageRequest>,
+    ) -> Result<Response<pb::SendMessageResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let now = chassis::clock::now();
+        let command = app::send::Command {
+            request_id: PARSE.request_id(&request.request_id)?.map(str::to_owned),
+            hash: chassis::request::hash(&request),
+            chat: PARSE.id("chat_id", &request.chat_id)?,
+            text: text(request.text)?,
+            reply_to: PARSE.id_opt("reply_to_message_id", &request.reply_to_message_id)?,
+            message: chassis::id::v7(now).into(),
+        };
+        let admission = &*self.admission;
+        let response =
+            app::send::send(&self.pool, &self.waker, admission, &caller, &command, now).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn retry_message(
+        &self,
+        request: Request<pb::RetryMessageRequest>,
+    ) -> Result<Response<pb::RetryMessageResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let command = app::retry::Command {
+            request_id: PARSE.request_id(&request.request_id)?.map(str::to_owned),
+            hash: chassis::request::hash(&request),
+            chat: PARSE.id("chat_id", &request.chat_id)?,
+            message: PARSE.id("message_id", &request.message_id)?,
+        };
+        let now = chassis::clock::now();
+        let response = app::retry::retry(&self.pool, &self.waker, &caller, &command, now).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn close_conversation(
+        &self,
+        request: Request<pb::CloseConversationRequest>,
+    ) -> Result<Response<pb::CloseConversationResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let chat = PARSE.id("chat_id", &request.chat_id)?;
+        let meant = PARSE.id_opt("conversation_id", &request.conversation_id)?;
+        let now = chassis::clock::now();
+        let response =
+            app::close::close(&self.pool, &self.waker, &caller, chat, meant, now).await?;
+        Ok(Response::new(response))
+    }
+
+    async fn list_outbound_commands(
+        &self,
+        request: Request<pb::ListOutboundCommandsRequest>,
+    ) -> Result<Response<pb::ListOutboundCommandsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let chat = PARSE.id("chat_id", &request.chat_id)?;
+        let size = PARSE.page_size(request.page_size)?;
+        let mut connection = self.connection().await?;
+        let from = request.from_out_seq;
+        let commands = read::commands(&mut connection, &caller, chat, from, size).await?;
+        Ok(Response::new(pb::ListOutboundCommandsResponse { commands }))
+    }
+}
+
+/// Reads the time of a page token.
+fn moment(nanos: i128) -> Result<time::OffsetDateTime, Status> {
+    time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
+        .map_err(|_| PARSE.refuse("page_token", "is not one that this method returned"))
+}
+
+/// Reads whose chats are wanted: `me`, `none`, an agent, or everybody's (F078).
+fn whose(caller: &Caller, responsible: &str) -> Result<Whose, Status> {
+    match responsible {
+        "" => Ok(Whose::All),
+        "none" => Ok(Whose::Nobodys),
+        "me" => caller
+            .agent()
+            .map(Whose::Of)
+            .ok_or_else(|| PARSE.refuse("responsible", "is `me` of an agent's token only")),
+        agent => agent
+            .parse()
+            .map(Whose::Of)
+            .map_err(|_| PARSE.refuse("responsible", "must be `me`, `none` or a UUID")),
+    }
+}
+
+fn narrowing(request: &pb::ListChatsRequest) -> Result<Narrowing, Status> {
+    let state = |state: &i32| {
+        wire::chat_state(*state)
+            .map(|state| state.as_str().to_owned())
+            .ok_or_else(|| PARSE.refuse("states", "names a state that there is not"))
+    };
+    let states: Vec<String> = request.states.iter().map(state).collect::<Result<_, _>>()?;
+    Ok(Narrowing {
+        granted: None,
+        channel: PARSE.id_opt("channel_id", &request.channel_id)?,
+        states: Some(states).filter(|states| !states.is_empty()),
+        unanswered_only: request.unanswered_only,
+    })
+}
+
+/// Takes a text of 1 to 20,000 characters as it is, with ranges that lie inside it.
+fn text(text: Option<common::Text>) -> Result<common::Text, Status> {
+    let text = text.unwrap_or_default();
+    PARSE.text("text.text", &text.text, TEXT_MAX)?;
+    if text.text.chars().count() > TEXT_MAX {
+        return Err(PARSE.refuse("text.text", "must have at most 20000 characters"));
+    }
+    if text.entities.len() > ENTITIES_MAX {
+        return Err(PARSE.refuse("text.entities", "must have at most 500 entries"));
+    }
+    let length = u64::try_from(text.text.encode_utf16().count()).unwrap_or(u64::MAX);
+    let inside = |entity: &common::TextEntity| {
+        entity.length > 0 && u64::from(entity.offset) + u64::from(entity.length) <= length
+    };
+    if !text.entities.iter().all(inside) {
+        return Err(PARSE.refuse("text.entities", "must lie inside the text"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,62 @@
+//! Conversation: clients, chats, conversations and messages.
+
+pub mod app;
+pub mod config;
+pub mod domain;
+pub mod error;
+pub mod events;
+pub mod grpc;
+pub mod notices;
+pub mod peers;
+pub mod store;
+pub mod wire;
+
+mod sweep;
+
+use std::sync::Arc;
+
+use chassis::access::{AccessCopy, FromAssignment};
+use chassis::nats::Declared;
+use chassis::run::{Service, ServiceConfig as _};
+use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
+
+use crate::config::Config;
+use crate::events::{Events, Inbound};
+use crate::grpc::Api;
+use crate::peers::Assignment;
+
+/// Runs the service until it is asked to stop.
+pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
+    let pool = service.database(&store::MIGRATOR).await?;
+    service.nats().await?;
+    service
+        .declare(&[Declared::Events, Declared::DeadLetters])
+        .await?;
+    let waker = service.relay(&pool)?;
+
+    let assignment = chassis::client::channel(&config.peers.assignment)?;
+    let internal = service.internal();
+    let fetch = Arc::new(FromAssignment::new(assignment.clone(), internal.clone()));
+    let access = AccessCopy::new(pool.clone(), fetch);
+
+    let inbound = Inbound::new(pool.clone(), waker.clone());
+    service.consume_inbound(Arc::new(inbound))?;
+    let events = Events::new(pool.clone(), waker.clone(), access.clone());
+    service.consume_events(Arc::new(events), &events::FILTERS)?;
+    sweep::spawn(
+        &service.lifecycle,
+        pool.clone(),
+        waker.clone(),
+        &config.parked,
+    );
+
+    let admission = Arc::new(Assignment::new(assignment, internal));
+    let api = ConversationServiceServer::new(Api::new(pool, waker, admission));
+    service.grpc().add(api).serve(Arc::new(access)).await?;
+    service.finish().await
+}
+
+/// Applies the migrations.
+pub async fn migrate(config: Config) -> anyhow::Result<()> {
+    chassis::run::migrate_database(config.database(), &store::MIGRATOR).await
+}

@@ -1,0 +1,14 @@
+//! The process of the service.
+
+use std::process::ExitCode;
+
+use conversation::config::Config;
+
+fn main() -> ExitCode {
+    chassis::run::main(
+        "conversation",
+        Config::EMBEDDED,
+        conversation::serve,
+        conversation::migrate,
+    )
+}

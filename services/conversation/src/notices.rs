@@ -1,0 +1,30 @@
+//! The sentences of system messages (D33): a kind and parameters, worded in English. The account's language comes
+//! with its settings; kind and parameters are stored beside the text, so that it can be worded anew.
+
+use switchboard_proto::conversation::v1::SystemNotice;
+
+/// Words a notice.
+pub fn sentence(notice: &SystemNotice) -> String {
+    let value = |key: &str| {
+        notice
+            .parameters
+            .get(key)
+            .map(String::as_str)
+            .filter(|value| !value.is_empty())
+    };
+    let number = value("number").unwrap_or("?");
+    match notice.kind.as_str() {
+        "conversation.opened" => format!("Conversation {number} was opened"),
+        "conversation.continued" => format!("Conversation {number} was continued"),
+        "conversation.closed" => format!("Conversation {number} was closed"),
+        "chat.assigned" => match value("previous_agent_id") {
+            Some(_) => "The chat has a new responsible".to_owned(),
+            None => "The chat has a responsible".to_owned(),
+        },
+        "chat.unassigned" => "The chat has no responsible any more".to_owned(),
+        "chat.joined" => "An agent joined the chat".to_owned(),
+        "chat.left" => "An agent left the chat".to_owned(),
+        "card.created" => format!("Card \"{}\" was created", value("title").unwrap_or("?")),
+        kind => kind.to_owned(),
+    }
+}

@@ -1,0 +1,25 @@
+//! SQL: functions on a connection whose transaction the caller owns. Sets in, sets out; what is locked or inserted
+//! is sorted first.
+
+pub mod assignment;
+pub mod chat;
+pub mod client;
+pub mod conversation;
+pub mod delivery;
+pub mod lock;
+pub mod message;
+pub mod parked;
+
+/// The tables of this service, applied after those of the chassis.
+pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
+
+/// Makes a database error of a stored value that cannot be read: which table and column, and why.
+pub(crate) fn unreadable(
+    column: &'static str,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> sqlx::Error {
+    sqlx::Error::ColumnDecode {
+        index: column.to_owned(),
+        source: Box::new(error),
+    }
+}

@@ -1,0 +1,119 @@
+//! Copy of assignment's word on chats.
+
+use std::collections::BTreeMap;
+
+use chassis::id::AccountSlug;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use crate::domain::assignment::Assignment;
+use crate::domain::{AgentId, ChatId};
+
+/// Keeps assignments, one for each chat, sorted; returns the chats where the version was higher than the known one.
+pub async fn keep(
+    connection: &mut PgConnection,
+    assignments: &[(AccountSlug, Assignment)],
+) -> Result<Vec<ChatId>, sqlx::Error> {
+    if assignments.is_empty() {
+        return Ok(Vec::new());
+    }
+    macro_rules! column {
+        (|$account:pat_param, $assignment:pat_param| $value:expr) => {
+            assignments
+                .iter()
+                .map(|($account, $assignment)| $value)
+                .collect::<Vec<_>>()
+        };
+    }
+    // An array of arrays must be rectangular: participants travel as one text each.
+    let participants = column!(|_, assignment| {
+        let ids: Vec<String> = assignment
+            .participants
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        ids.join(",")
+    });
+    sqlx::query_scalar!(
+        r#"insert into chat_assignment as known (chat_id, account, number, responsible, participants, version)
+           select new.chat_id, new.account, new.number, new.responsible,
+               string_to_array(new.participants, ',')::uuid[], new.version
+           from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[])
+               as new (chat_id, account, number, responsible, participants, version)
+           on conflict (chat_id) do update
+           set number = excluded.number, responsible = excluded.responsible,
+               participants = excluded.participants, version = excluded.version
+           where known.version < excluded.version and known.account = excluded.account
+           returning chat_id as "chat: ChatId""#,
+        &column!(|_, assignment| assignment.chat) as &[ChatId],
+        &column!(|account, _| account.to_string()),
+        &column!(|_, assignment| assignment.number),
+        &column!(|_, assignment| assignment.responsible) as &[Option<AgentId>],
+        &participants,
+        &column!(|_, assignment| assignment.version),
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Makes an empty copy for new chats, so that whoever brings an assignment meanwhile waits for this row; returns
+/// those that were there before.
+pub async fn begin(
+    connection: &mut PgConnection,
+    chats: &BTreeMap<ChatId, AccountSlug>,
+) -> Result<Vec<Assignment>, sqlx::Error> {
+    let ids: Vec<ChatId> = chats.keys().copied().collect();
+    let accounts: Vec<String> = chats.values().map(ToString::to_string).collect();
+    let rows = sqlx::query!(
+        r#"insert into chat_assignment as known (chat_id, account, number, participants, version)
+           select *, 0, '{}'::uuid[], 0 from unnest($1::uuid[], $2::text[])
+           on conflict (chat_id) do update set version = known.version
+           returning chat_id as "chat: ChatId", number, responsible as "responsible: AgentId", participants, version"#,
+        &ids as &[ChatId],
+        &accounts,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter(|row| row.version > 0)
+        .map(|row| Assignment {
+            chat: row.chat,
+            number: row.number,
+            responsible: row.responsible,
+            participants: agents(row.participants),
+            version: row.version,
+        })
+        .collect())
+}
+
+/// Returns the copies of chats.
+pub async fn get(
+    connection: &mut PgConnection,
+    chats: &[ChatId],
+) -> Result<BTreeMap<ChatId, Assignment>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select chat_id as "chat: ChatId", number, responsible as "responsible: AgentId", participants, version
+           from chat_assignment where chat_id = any($1)"#,
+        chats as &[ChatId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let assignment = Assignment {
+                chat: row.chat,
+                number: row.number,
+                responsible: row.responsible,
+                participants: agents(row.participants),
+                version: row.version,
+            };
+            (row.chat, assignment)
+        })
+        .collect())
+}
+
+fn agents(ids: Vec<Uuid>) -> Vec<AgentId> {
+    ids.into_iter().map(AgentId::from).collect()
+}

@@ -1,0 +1,376 @@
+//! Chats: inserted when a client first writes, locked, changed in memory, saved whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chassis::id::AccountSlug;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::unreadable;
+use crate::domain::chat::{Chat, Episode};
+use crate::domain::preview::Preview;
+use crate::domain::words::{ChannelKind, ChatState, MessageKind};
+use crate::domain::{AgentId, ChannelId, ChatId, ClientId, ConversationId, MessageId};
+
+/// A chat to be made, where it does not exist.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewChat {
+    /// Whose it is.
+    pub account: AccountSlug,
+    /// Channel.
+    pub channel: ChannelId,
+    /// Kind of the channel.
+    pub channel_kind: ChannelKind,
+    /// The provider's key of the chat.
+    pub chat_key: String,
+    /// Client.
+    pub client: ClientId,
+    /// Time of the client's first message.
+    pub first_message_at: OffsetDateTime,
+}
+
+/// Inserts chats that do not exist, without a conversation, and returns which those are.
+pub async fn insert(
+    connection: &mut PgConnection,
+    chats: &BTreeMap<ChatId, NewChat>,
+    now: OffsetDateTime,
+) -> Result<BTreeSet<ChatId>, sqlx::Error> {
+    let ids: Vec<ChatId> = chats.keys().copied().collect();
+    let accounts: Vec<String> = chats
+        .values()
+        .map(|chat| chat.account.to_string())
+        .collect();
+    let channels: Vec<ChannelId> = chats.values().map(|chat| chat.channel).collect();
+    let kinds: Vec<String> = chats
+        .values()
+        .map(|chat| chat.channel_kind.as_str().to_owned())
+        .collect();
+    let keys: Vec<String> = chats.values().map(|chat| chat.chat_key.clone()).collect();
+    let clients: Vec<ClientId> = chats.values().map(|chat| chat.client).collect();
+    let times: Vec<OffsetDateTime> = chats.values().map(|chat| chat.first_message_at).collect();
+    let inserted = sqlx::query_scalar!(
+        r#"insert into chat (chat_id, account, channel_id, channel_kind, chat_key, client_id,
+               last_client_message_at, state, created_at)
+           select *, 'inactive', $8
+           from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::uuid[], $7::timestamptz[])
+           on conflict do nothing
+           returning chat_id as "id: ChatId""#,
+        &ids as &[ChatId],
+        &accounts,
+        &channels as &[ChannelId],
+        &kinds,
+        &keys,
+        &clients as &[ClientId],
+        &times,
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(inserted.into_iter().collect())
+}
+
+struct Row {
+    id: ChatId,
+    account: AccountSlug,
+    channel: ChannelId,
+    channel_kind: String,
+    chat_key: String,
+    client: ClientId,
+    state: String,
+    spam: bool,
+    responsible: Option<AgentId>,
+    assignment_number: i64,
+    conversation: Option<ConversationId>,
+    number: i64,
+    revision: i64,
+    opened_at: Option<OffsetDateTime>,
+    closed_at: Option<OffsetDateTime>,
+    opener: Option<AgentId>,
+    start_payload: String,
+    sequence: i64,
+    out_seq: i64,
+    unanswered: i32,
+    answered_sequence: i64,
+    last_client_message_at: OffsetDateTime,
+    preview_message: Option<MessageId>,
+    preview_kind: String,
+    preview_text: String,
+    preview_time: Option<OffsetDateTime>,
+    created_at: OffsetDateTime,
+}
+
+impl TryFrom<Row> for Chat {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let episode = match (row.conversation, row.opened_at) {
+            (Some(id), Some(opened_at)) => Some(Episode {
+                id,
+                number: row.number,
+                revision: row.revision,
+                opened_at,
+                closed_at: row.closed_at,
+                opener: row.opener,
+                start_payload: row.start_payload,
+            }),
+            _ => None,
+        };
+        let preview = match (row.preview_message, row.preview_time) {
+            (Some(message), Some(time)) => Some(Preview {
+                message,
+                kind: MessageKind::try_from(row.preview_kind.as_str())
+                    .map_err(|error| unreadable("chat.preview_kind", error))?,
+                text: row.preview_text,
+                time,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            id: row.id,
+            account: row.account,
+            channel: row.channel,
+            channel_kind: ChannelKind::try_from(row.channel_kind.as_str())
+                .map_err(|error| unreadable("chat.channel_kind", error))?,
+            chat_key: row.chat_key,
+            client: row.client,
+            state: ChatState::try_from(row.state.as_str())
+                .map_err(|error| unreadable("chat.state", error))?,
+            spam: row.spam,
+            responsible: row.responsible,
+            assignment_number: row.assignment_number,
+            episode,
+            sequence: row.sequence,
+            out_seq: row.out_seq,
+            unanswered: row.unanswered,
+            answered_sequence: row.answered_sequence,
+            last_client_message_at: row.last_client_message_at,
+            preview,
+            created_at: row.created_at,
+        })
+    }
+}
+
+/// Selects whole chats with a literal tail of the statement.
+macro_rules! select_chats {
+    ($($tail:literal)+ $(, $argument:expr)* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"select chat_id as "id: ChatId", account as "account: AccountSlug", channel_id as "channel: ChannelId",
+                   channel_kind, chat_key, client_id as "client: ClientId", state, spam,
+                   responsible as "responsible: AgentId", assignment_number,
+                   conversation_id as "conversation: ConversationId", number, revision, opened_at, closed_at,
+                   opener_agent as "opener: AgentId", start_payload, sequence, out_seq, unanswered,
+                   answered_sequence, last_client_message_at, preview_message_id as "preview_message: MessageId",
+                   preview_kind, preview_text, preview_time, created_at
+               from chat "# $(+ $tail)+,
+            $($argument),*
+        )
+    };
+}
+
+fn chats(rows: Vec<Row>) -> Result<Vec<Chat>, sqlx::Error> {
+    rows.into_iter().map(Chat::try_from).collect()
+}
+
+/// Locks chats, sorted, and returns those that exist.
+pub async fn lock(
+    connection: &mut PgConnection,
+    ids: &[ChatId],
+) -> Result<BTreeMap<ChatId, Chat>, sqlx::Error> {
+    let rows = select_chats!(
+        "where chat_id = any($1) order by chat_id for no key update",
+        ids as &[ChatId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(chats(rows)?
+        .into_iter()
+        .map(|chat| (chat.id, chat))
+        .collect())
+}
+
+/// Returns one chat of an account.
+pub async fn get(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    id: ChatId,
+) -> Result<Option<Chat>, sqlx::Error> {
+    select_chats!(
+        "where chat_id = $1 and account = $2",
+        id as ChatId,
+        account.as_str()
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(Chat::try_from)
+    .transpose()
+}
+
+/// What a list of chats is narrowed to. None means all.
+#[derive(Debug, Clone, Default)]
+pub struct Narrowing {
+    /// Channels that the caller was granted.
+    pub granted: Option<Vec<Uuid>>,
+    /// One channel (F077).
+    pub channel: Option<ChannelId>,
+    /// States (F074).
+    pub states: Option<Vec<String>>,
+    /// Only chats with unanswered messages (F076).
+    pub unanswered_only: bool,
+}
+
+/// Whose chats are listed (F078).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Everybody's.
+    All,
+    /// Those without a responsible.
+    Nobodys,
+    /// One agent's.
+    Of(AgentId),
+}
+
+/// Where a page begins: after the chat with this time and id.
+pub type Position = (OffsetDateTime, ChatId);
+
+macro_rules! list_chats {
+    ($whose:literal, $account:expr, $narrowing:expr, $after:expr, $limit:expr $(, $argument:expr)*) => {{
+        let (time, id) = $after.unzip();
+        select_chats!(
+            "where account = $1
+               and ($2::timestamptz is null or (last_client_message_at, chat_id) < ($2, $3::uuid))
+               and ($4::uuid[] is null or channel_id = any($4))
+               and ($5::uuid is null or channel_id = $5)
+               and ($6::text[] is null or state = any($6))
+               and (not $7::bool or unanswered > 0) " $whose "
+             order by last_client_message_at desc, chat_id desc limit $8",
+            $account.as_str(),
+            time,
+            id as Option<ChatId>,
+            $narrowing.granted.as_deref(),
+            $narrowing.channel as Option<ChannelId>,
+            $narrowing.states.as_deref(),
+            $narrowing.unanswered_only,
+            $limit
+            $(, $argument)*
+        )
+    }};
+}
+
+/// Lists chats by last client message, newest first (D07).
+pub async fn list(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    narrowing: &Narrowing,
+    whose: Whose,
+    after: Option<Position>,
+    limit: i64,
+) -> Result<Vec<Chat>, sqlx::Error> {
+    // Three statements and not one with an `or`: each has its own index.
+    let rows = match whose {
+        Whose::All => {
+            list_chats!("", account, narrowing, after, limit)
+                .fetch_all(connection)
+                .await?
+        }
+        Whose::Nobodys => {
+            list_chats!("and responsible is null", account, narrowing, after, limit)
+                .fetch_all(connection)
+                .await?
+        }
+        Whose::Of(agent) => {
+            list_chats!(
+                "and responsible = $9",
+                account,
+                narrowing,
+                after,
+                limit,
+                agent as AgentId
+            )
+            .fetch_all(connection)
+            .await?
+        }
+    };
+    chats(rows)
+}
+
+/// Saves locked chats.
+pub async fn save<'c>(
+    connection: &mut PgConnection,
+    changed: impl Iterator<Item = &'c Chat> + Clone,
+) -> Result<(), sqlx::Error> {
+    macro_rules! column {
+        (|$chat:ident| $value:expr) => {
+            changed.clone().map(|$chat| $value).collect::<Vec<_>>()
+        };
+    }
+    let ids = column!(|chat| chat.id);
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let episode = |chat: &'c Chat| chat.episode.as_ref();
+    let preview = |chat: &'c Chat| chat.preview.as_ref();
+    sqlx::query!(
+        "update chat set state = new.state, responsible = new.responsible,
+             assignment_number = new.assignment_number, conversation_id = new.conversation_id,
+             number = new.number, revision = new.revision, opened_at = new.opened_at, closed_at = new.closed_at,
+             opener_agent = new.opener_agent, start_payload = new.start_payload, sequence = new.sequence,
+             out_seq = new.out_seq, unanswered = new.unanswered, answered_sequence = new.answered_sequence,
+             last_client_message_at = new.last_client_message_at, preview_message_id = new.preview_message_id,
+             preview_kind = new.preview_kind, preview_text = new.preview_text, preview_time = new.preview_time
+         from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bigint[],
+                 $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::text[], $12::bigint[], $13::bigint[],
+                 $14::int[], $15::bigint[], $16::timestamptz[], $17::uuid[], $18::text[], $19::text[],
+                 $20::timestamptz[])
+             as new (chat_id, state, responsible, assignment_number, conversation_id, number, revision, opened_at,
+                 closed_at, opener_agent, start_payload, sequence, out_seq, unanswered, answered_sequence,
+                 last_client_message_at, preview_message_id, preview_kind, preview_text, preview_time)
+         where chat.chat_id = new.chat_id",
+        &ids as &[ChatId],
+        &column!(|chat| chat.state.as_str().to_owned()),
+        &column!(|chat| chat.responsible) as &[Option<AgentId>],
+        &column!(|chat| chat.assignment_number),
+        &column!(|chat| episode(chat).map(|episode| episode.id)) as &[Option<ConversationId>],
+        &column!(|chat| episode(chat).map_or(0, |episode| episode.number)),
+        &column!(|chat| episode(chat).map_or(0, |episode| episode.revision)),
+        &column!(|chat| episode(chat).map(|episode| episode.opened_at)) as &[Option<OffsetDateTime>],
+        &column!(|chat| episode(chat).and_then(|episode| episode.closed_at)) as &[Option<OffsetDateTime>],
+        &column!(|chat| episode(chat).and_then(|episode| episode.opener)) as &[Option<AgentId>],
+        &column!(|chat| episode(chat).map_or_else(String::new, |e| e.start_payload.clone())),
+        &column!(|chat| chat.sequence),
+        &column!(|chat| chat.out_seq),
+        &column!(|chat| chat.unanswered),
+        &column!(|chat| chat.answered_sequence),
+        &column!(|chat| chat.last_client_message_at),
+        &column!(|chat| preview(chat).map(|preview| preview.message)) as &[Option<MessageId>],
+        &column!(|chat| preview(chat).map_or(MessageKind::Client, |p| p.kind).as_str().to_owned()),
+        &column!(|chat| preview(chat).map_or_else(String::new, |p| p.text.clone())),
+        &column!(|chat| preview(chat).map(|preview| preview.time)) as &[Option<OffsetDateTime>],
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Returns the rules of channels that have one: within which time of its end a conversation is continued.
+pub async fn continue_within(
+    connection: &mut PgConnection,
+    channels: &[ChannelId],
+) -> Result<BTreeMap<ChannelId, Duration>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select channel_id as "channel: ChannelId", continue_minutes from channel_rule
+           where channel_id = any($1) and continue_minutes > 0"#,
+        channels as &[ChannelId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let minutes = u64::from(row.continue_minutes.unsigned_abs());
+            (row.channel, Duration::from_secs(minutes * 60))
+        })
+        .collect())
+}

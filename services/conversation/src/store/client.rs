@@ -1,0 +1,176 @@
+//! Clients.
+
+use std::collections::BTreeMap;
+
+use chassis::id::AccountSlug;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use crate::domain::ClientId;
+
+/// A person as the channel knows them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Profile {
+    /// Where the user id is unique (B07).
+    pub scope: String,
+    /// The provider's user id.
+    pub user_id: String,
+    /// Name to show.
+    pub name: String,
+    /// Nick.
+    pub username: String,
+    /// Phone in E.164.
+    pub phone: String,
+    /// E-mail address.
+    pub email: String,
+    /// Language tag.
+    pub language: String,
+}
+
+/// A client as a batch saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Whose it is.
+    pub account: AccountSlug,
+    /// The profile.
+    pub profile: Profile,
+    /// The provider's time of it.
+    pub time: OffsetDateTime,
+}
+
+/// Inserts clients that are not known and locks the others; returns the known ones as they are.
+pub async fn insert_or_lock(
+    connection: &mut PgConnection,
+    clients: &BTreeMap<ClientId, Seen>,
+    now: OffsetDateTime,
+) -> Result<BTreeMap<ClientId, Seen>, sqlx::Error> {
+    let ids: Vec<ClientId> = clients.keys().copied().collect();
+    let column = |of: fn(&Profile) -> &str| -> Vec<String> {
+        clients
+            .values()
+            .map(|seen| of(&seen.profile).to_owned())
+            .collect()
+    };
+    let accounts: Vec<String> = clients.values().map(|s| s.account.to_string()).collect();
+    let times: Vec<OffsetDateTime> = clients.values().map(|seen| seen.time).collect();
+    let inserted = sqlx::query_scalar!(
+        r#"insert into client (client_id, account, scope, user_id, name, username, phone, email, language,
+               profile_time, created_at)
+           select *, $11 from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[],
+               $7::text[], $8::text[], $9::text[], $10::timestamptz[])
+           on conflict do nothing
+           returning client_id as "id: ClientId""#,
+        &ids as &[ClientId],
+        &accounts,
+        &column(|profile| &profile.scope),
+        &column(|profile| &profile.user_id),
+        &column(|profile| &profile.name),
+        &column(|profile| &profile.username),
+        &column(|profile| &profile.phone),
+        &column(|profile| &profile.email),
+        &column(|profile| &profile.language),
+        &times,
+        now,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let known: Vec<ClientId> = ids
+        .into_iter()
+        .filter(|id| !inserted.contains(id))
+        .collect();
+    if known.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let rows = sqlx::query!(
+        r#"select client_id as "id: ClientId", account as "account: AccountSlug", scope, user_id, name, username,
+               phone, email, language, profile_time
+           from client where client_id = any($1) order by client_id for no key update"#,
+        &known as &[ClientId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let profile = Profile {
+                scope: row.scope,
+                user_id: row.user_id,
+                name: row.name,
+                username: row.username,
+                phone: row.phone,
+                email: row.email,
+                language: row.language,
+            };
+            let seen = Seen {
+                account: row.account,
+                profile,
+                time: row.profile_time,
+            };
+            (row.id, seen)
+        })
+        .collect())
+}
+
+/// Writes newer profiles of locked clients.
+pub async fn update(
+    connection: &mut PgConnection,
+    clients: &BTreeMap<ClientId, &Seen>,
+) -> Result<(), sqlx::Error> {
+    if clients.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<ClientId> = clients.keys().copied().collect();
+    let column = |of: fn(&Profile) -> &str| -> Vec<String> {
+        clients
+            .values()
+            .map(|seen| of(&seen.profile).to_owned())
+            .collect()
+    };
+    let times: Vec<OffsetDateTime> = clients.values().map(|seen| seen.time).collect();
+    sqlx::query!(
+        "update client set name = new.name, username = new.username, phone = new.phone, email = new.email,
+             language = new.language, profile_time = new.profile_time
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+             as new (client_id, name, username, phone, email, language, profile_time)
+         where client.client_id = new.client_id",
+        &ids as &[ClientId],
+        &column(|profile| &profile.name),
+        &column(|profile| &profile.username),
+        &column(|profile| &profile.phone),
+        &column(|profile| &profile.email),
+        &column(|profile| &profile.language),
+        &times,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Returns profiles.
+pub async fn profiles(
+    connection: &mut PgConnection,
+    ids: &[ClientId],
+) -> Result<BTreeMap<ClientId, Profile>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select client_id as "id: ClientId", scope, user_id, name, username, phone, email, language
+           from client where client_id = any($1)"#,
+        ids as &[ClientId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let profile = Profile {
+                scope: row.scope,
+                user_id: row.user_id,
+                name: row.name,
+                username: row.username,
+                phone: row.phone,
+                email: row.email,
+                language: row.language,
+            };
+            (row.id, profile)
+        })
+        .collect())
+}
