@@ -72,6 +72,8 @@ create table chat_assignment (
     opener_agent_id   uuid,
     -- `connection.decided` has come for that conversation.
     decided           boolean not null,
+    -- The decision did not come in time: the rules run without it (architecture §4).
+    provisional       boolean not null,
     agent_id          uuid,
     -- Who answered for the chat in the conversation before.
     previous_agent_id uuid,

@@ -12,6 +12,7 @@ pub mod hand;
 pub mod hear;
 pub mod once;
 pub mod policies;
+pub mod provisional;
 pub mod read;
 
 use chassis::outbox::Waker;

@@ -1,5 +1,7 @@
 //! Events of other services: what conversations do, and what pipeline connections decide.
 
+use std::sync::Arc;
+
 use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
 use switchboard_proto::DomainEvent;
 use switchboard_proto::conversation::v1::{
@@ -16,6 +18,7 @@ use crate::app::hear::Report;
 use crate::domain::chat::{Opening, Told};
 use crate::domain::{ChannelId, ChatId, ConversationId};
 use crate::store::conversations::ConversationRow;
+use crate::sweep::Progress;
 use crate::wire::PARSE;
 
 /// What is consumed.
@@ -27,7 +30,25 @@ pub const FILTERS: [EventFilter; 4] = [
 ];
 
 /// Handles batches of these events.
-pub struct Events(pub App);
+pub struct Events {
+    app: App,
+    progress: Arc<Progress>,
+}
+
+impl Events {
+    /// Makes the handler.
+    pub fn new(app: App) -> Self {
+        Self {
+            app,
+            progress: Arc::default(),
+        }
+    }
+
+    /// Returns how far this handler has come, for the sweep.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
+    }
+}
 
 #[tonic::async_trait]
 impl Handler for Events {
@@ -40,7 +61,10 @@ impl Handler for Events {
         for delivery in batch {
             reports.extend(report(delivery)?);
         }
-        self.0.hear(reports, now).await?;
+        if let Some(newest) = batch.iter().map(|delivery| delivery.envelope.time).max() {
+            self.progress.handled(newest, now);
+        }
+        self.app.hear(reports, now).await?;
         Ok(())
     }
 }
@@ -51,29 +75,29 @@ fn report(delivery: &Delivery) -> Result<Option<Report>, HandlerError> {
     if kind == ConversationOpened::TYPE {
         opened(delivery, &delivery.decode()?)
             .map(Some)
-            .map_err(malformed)
+            .map_err(|status| malformed(&status))
     } else if kind == ConversationContinued::TYPE {
         let event: ConversationContinued = delivery.decode()?;
         let ids: [&str; 3] = [&event.chat_id, &event.channel_id, &event.conversation_id];
         changed(delivery, ids, (event.number, event.revision), true)
             .map(Some)
-            .map_err(malformed)
+            .map_err(|status| malformed(&status))
     } else if kind == ConversationClosed::TYPE {
         let event: ConversationClosed = delivery.decode()?;
         let ids: [&str; 3] = [&event.chat_id, &event.channel_id, &event.conversation_id];
         changed(delivery, ids, (event.number, event.revision), false)
             .map(Some)
-            .map_err(malformed)
+            .map_err(|status| malformed(&status))
     } else if kind == ConnectionDecided::TYPE {
         decided(delivery, &delivery.decode()?)
             .map(Some)
-            .map_err(malformed)
+            .map_err(|status| malformed(&status))
     } else {
         Ok(None)
     }
 }
 
-fn malformed(status: Status) -> HandlerError {
+fn malformed(status: &Status) -> HandlerError {
     // The message names field and rule, never content.
     HandlerError::Poison(status.message().to_owned())
 }

@@ -7,7 +7,57 @@ pub mod error;
 pub mod events;
 pub mod grpc;
 pub mod store;
+pub mod sweep;
 pub mod wire;
+
+use std::sync::Arc;
+
+use chassis::nats::Declared;
+use chassis::run::{Service, ServiceConfig as _};
+use switchboard_proto::assignment::v1::assignment_service_server::AssignmentServiceServer;
+
+use crate::app::App;
+use crate::app::access::OwnAccess;
+use crate::config::Config;
+use crate::events::Events;
+use crate::grpc::Api;
 
 /// This service's name, as in subjects.
 pub const NAME: &str = "assignment";
+
+/// Runs the service until it is asked to stop.
+pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
+    let pool = service.database(&store::MIGRATOR).await?;
+    let nats = service.nats().await?;
+    service
+        .declare(&[Declared::Events, Declared::DeadLetters])
+        .await?;
+    let waker = service.relay(&pool)?;
+    let app = App {
+        pool: pool.clone(),
+        waker,
+    };
+
+    let events = Events::new(app.clone());
+    let progress = events.progress();
+    service.consume_events(Arc::new(events), &events::FILTERS)?;
+    sweep::spawn(
+        &service.lifecycle,
+        app.clone(),
+        &config.distribution,
+        nats,
+        progress,
+    );
+    let api = AssignmentServiceServer::new(Api(app));
+    service
+        .grpc()
+        .add(api)
+        .serve(Arc::new(OwnAccess(pool)))
+        .await?;
+    service.finish().await
+}
+
+/// Applies the migrations.
+pub async fn migrate(config: Config) -> anyhow::Result<()> {
+    chassis::run::migrate_database(config.database(), &store::MIGRATOR).await
+}

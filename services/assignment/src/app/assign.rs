@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chassis::actor::Actor;
-use chassis::id::{self, AgentId};
+use chassis::id::{AgentId, v7};
 use chassis::outbox::Outgoing;
 use chassis::stamp::Stamp;
 use chassis::trace::TraceContext;
@@ -87,12 +87,15 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
     {
         return Err(Faster(before.agent));
     }
-    let event = id::v7(now);
+    let event = v7(now);
     let stamp = match act.rule {
-        // A rule serves the opening and takes its stamp; a person's act is later than what it replaces (§8).
-        Rule::Opener | Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None => {
+        // A rule serves the opening and takes its stamp; a person's act is later than what it replaces. What a
+        // rule chose before the decision keeps zero, so that anything may replace it (§8).
+        Rule::Opener => before.opening_stamp(),
+        Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None if before.decided => {
             before.opening_stamp()
         }
+        Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None => Stamp::ZERO,
         Rule::Claim | Rule::FirstReply | Rule::Hand => {
             Stamp::next_for_person(before.stamp, now, event)
         }
@@ -149,7 +152,7 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
         channel: chat.channel,
         opener: chat.opening.as_ref().and_then(|opening| opening.opener),
         previous: chat.previous,
-        decided: chat.decided,
+        ripe: chat.is_ripe(),
     };
     let channel = (chat.account.clone(), chat.channel);
     let nobody = BTreeMap::new();
@@ -179,6 +182,36 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
     }
 }
 
+/// Confirms who the rules chose before the decision came: the responsible stays and gets the opening's stamp,
+/// which the cards wait for. (With a sync policy the entities' responsible would come first here, §7.)
+pub fn confirm(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTime) {
+    let Some(chat) = board.change(id) else {
+        return;
+    };
+    chat.confirm();
+    let kept = chat.agent.is_some() && chat.agent == chat.previous;
+    let rule = if kept {
+        Rule::Previous
+    } else {
+        Rule::Distribution
+    };
+    let account = chat.account.clone();
+    let confirmed = ChatAssigned {
+        assignment: Some(wire::assignment(chat)),
+        previous_agent_id: chat
+            .agent
+            .map(|agent| agent.to_string())
+            .unwrap_or_default(),
+        rule: wire::rule(rule).into(),
+    };
+    board.announce(
+        Outgoing::with_id(v7(now), &account, id, &confirmed)
+            .actor(Actor::Rule(rule.as_str().to_owned()))
+            .cause(origin.cause)
+            .trace(origin.trace),
+    );
+}
+
 /// Keeps that nobody could be chosen, where the reasons are new.
 fn nobody_chosen(
     board: &mut Board,
@@ -190,7 +223,7 @@ fn nobody_chosen(
     let reasons = choice.reasons();
     let Some(chat) = board
         .chat(id)
-        .filter(|c| c.decided && c.waiting_reasons != reasons)
+        .filter(|c| c.is_ripe() && c.waiting_reasons != reasons)
     else {
         return;
     };

@@ -134,7 +134,7 @@ impl Board {
     }
 
     /// Keeps what is known of a conversation; of several tellings each adds what it knows.
-    pub fn keep(&mut self, row: ConversationRow) {
+    pub fn keep(&mut self, row: &ConversationRow) {
         if !self.chats.contains_key(&row.chat) {
             return;
         }

@@ -58,11 +58,14 @@ async fn hear(
     let mut board = Board::of(connection, &wanted).await?;
     let mut to_choose: BTreeMap<ChatId, Origin> = BTreeMap::new();
     for report in reports {
-        if let Some(row) = report.row {
+        if let Some(row) = &report.row {
             board.keep(row);
         }
-        if board.hear(report.chat, &report.told).choose {
+        let heard = board.hear(report.chat, &report.told);
+        if heard.choose {
             to_choose.insert(report.chat, report.origin);
+        } else if heard.confirm {
+            assign::confirm(&mut board, report.chat, report.origin, now);
         }
     }
     // The oldest first: who opened first is served first.

@@ -28,6 +28,8 @@ pub struct Chat {
     pub opening: Option<Opening>,
     /// Its pipeline connection has decided: §7 may run.
     pub decided: bool,
+    /// The decision did not come in time: the rules run without it (§4).
+    pub provisional: bool,
     /// The responsible.
     pub agent: Option<AgentId>,
     /// The responsible of the conversation before.
@@ -83,6 +85,8 @@ pub struct Heard {
     pub taken: Option<AgentId>,
     /// §7 is to run: nobody answers for the chat, and somebody may be found.
     pub choose: bool,
+    /// The decision came after the rules had run without it: who they chose is confirmed (§8).
+    pub confirm: bool,
 }
 
 impl Chat {
@@ -100,7 +104,8 @@ impl Chat {
             self.decided |= told.decided;
             learned_opener = self.learn(told.opening.as_ref());
         }
-        let was_waiting = before.waiting_since().is_some();
+        // Waiting in the conversation before is not waiting in this one.
+        let was_waiting = before.number == self.number && before.waiting_since().is_some();
         let now_waiting = self.waiting_since().is_some();
         let (held, holds) = (before.counted_for(), self.counted_for());
         Heard {
@@ -109,6 +114,10 @@ impl Chat {
             taken: holds.filter(|_| held != holds),
             choose: (now_waiting && !was_waiting)
                 || (learned_opener && self.open && self.agent.is_none()),
+            confirm: self.decided
+                && !before.decided
+                && self.agent.is_some()
+                && self.stamp == Stamp::ZERO,
         }
     }
 
@@ -125,6 +134,7 @@ impl Chat {
         self.open = told.open;
         self.opening = None;
         self.decided = false;
+        self.provisional = false;
         self.waiting_reasons.clear();
         self.claim_request.clear();
     }
@@ -158,7 +168,18 @@ impl Chat {
     /// Returns since when the chat waits for somebody to become eligible, if it does.
     pub fn waiting_since(&self) -> Option<OffsetDateTime> {
         let opening = self.opening.as_ref()?;
-        (self.open && self.decided && self.agent.is_none()).then_some(opening.time)
+        (self.open && self.is_ripe() && self.agent.is_none()).then_some(opening.time)
+    }
+
+    /// Tells whether the rules beyond the opener's may run: the decision has come, or was waited for in vain.
+    pub fn is_ripe(&self) -> bool {
+        self.decided || self.provisional
+    }
+
+    /// Keeps who the rules chose before the decision came, under the stamp that they could not give then.
+    pub fn confirm(&mut self) {
+        self.stamp = self.opening_stamp();
+        self.version += 1;
     }
 
     /// Returns the agent whose load counts this chat.

@@ -56,8 +56,9 @@ pub struct Facts {
     pub opener: Option<AgentId>,
     /// The responsible of the conversation before.
     pub previous: Option<AgentId>,
-    /// The pipeline connection has decided; before that only the opener's rule applies.
-    pub decided: bool,
+    /// The pipeline connection has decided, or was waited for in vain; before that only the opener's rule
+    /// applies.
+    pub ripe: bool,
 }
 
 /// Why somebody was left out.
@@ -165,7 +166,7 @@ fn previous(
     policy: Option<&Policy>,
     look: &mut Look<'_>,
 ) -> Option<(Rule, AgentId)> {
-    let kept = policy.is_some_and(|policy| policy.keep_previous) && facts.decided;
+    let kept = policy.is_some_and(|policy| policy.keep_previous) && facts.ripe;
     let agent = facts.previous.filter(|_| kept)?;
     look.at(agent, unavailable)
         .then_some((Rule::Previous, agent))
@@ -180,7 +181,7 @@ fn distribution(
     policy: Option<&Policy>,
     look: &mut Look<'_>,
 ) -> Option<(Rule, AgentId)> {
-    let policy = policy.filter(|p| facts.decided && p.distribution == Distribution::RoundRobin)?;
+    let policy = policy.filter(|p| facts.ripe && p.distribution == Distribution::RoundRobin)?;
     let mut eligible = Vec::new();
     for agent in &policy.pool {
         if look.at(*agent, unavailable) {

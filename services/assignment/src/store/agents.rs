@@ -64,6 +64,10 @@ impl Agent {
 }
 
 /// A row of `agent` with its load.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "columns of a row, each a fact of its own"
+)]
 struct Row {
     account: AccountSlug,
     agent_id: AgentId,

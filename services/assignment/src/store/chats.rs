@@ -23,6 +23,7 @@ struct Row {
     opened_event: Option<Uuid>,
     opener_agent_id: Option<AgentId>,
     decided: bool,
+    provisional: bool,
     agent_id: Option<AgentId>,
     previous_agent_id: Option<AgentId>,
     stamp_time: OffsetDateTime,
@@ -50,6 +51,7 @@ impl From<Row> for Chat {
             open: row.open,
             opening,
             decided: row.decided,
+            provisional: row.provisional,
             agent: row.agent_id,
             previous: row.previous_agent_id,
             participants: row.participants.into_iter().map(AgentId::from).collect(),
@@ -77,8 +79,8 @@ pub async fn insert_missing(
     let channels: Vec<Uuid> = chats.values().map(|(_, channel)| channel.uuid()).collect();
     sqlx::query!(
         "insert into chat_assignment (chat_id, account, channel_id, conversation_id, number, revision,
-             open, decided, stamp_time, stamp_event, version, waiting_reasons, claim_request)
-         select given.chat_id, given.account, given.channel_id, $4, 0, 0, false, false, $5, $4, 0, '', ''
+             open, decided, provisional, stamp_time, stamp_event, version, waiting_reasons, claim_request)
+         select given.chat_id, given.account, given.channel_id, $4, 0, 0, false, false, false, $5, $4, 0, '', ''
          from unnest($1::uuid[], $2::text[], $3::uuid[]) as given(chat_id, account, channel_id)
          order by given.chat_id
          on conflict do nothing",
@@ -116,7 +118,7 @@ async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Chat>, 
                c.channel_id as "channel_id: ChannelId",
                c.conversation_id as "conversation_id: ConversationId", c.number, c.revision, c.open,
                c.open_time, c.opened_event, c.opener_agent_id as "opener_agent_id: AgentId",
-               c.decided, c.agent_id as "agent_id: AgentId",
+               c.decided, c.provisional, c.agent_id as "agent_id: AgentId",
                c.previous_agent_id as "previous_agent_id: AgentId", c.stamp_time, c.stamp_event,
                c.version, c.waiting_reasons, c.claim_request,
                array(select p.agent_id from chat_participant p where p.chat_id = c.chat_id
@@ -207,6 +209,7 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
         .map(|c| opening(c).and_then(|o| o.opener).map(AgentId::uuid))
         .collect();
     let decided: Vec<bool> = chats.iter().map(|c| c.decided).collect();
+    let provisional: Vec<bool> = chats.iter().map(|c| c.provisional).collect();
     let agents: Vec<Option<Uuid>> = chats.iter().map(|c| c.agent.map(AgentId::uuid)).collect();
     let previous: Vec<Option<Uuid>> = chats
         .iter()
@@ -224,14 +227,15 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
              opened_event = g.opened_event, opener_agent_id = g.opener, decided = g.decided,
              agent_id = g.agent_id, previous_agent_id = g.previous, stamp_time = g.stamp_time,
              stamp_event = g.stamp_event, version = g.version, waiting_since = g.waiting_since,
-             waiting_reasons = g.waiting_reasons, claim_request = g.claim_request
+             waiting_reasons = g.waiting_reasons, claim_request = g.claim_request,
+             provisional = g.provisional
          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::boolean[],
                      $6::timestamptz[], $7::uuid[], $8::uuid[], $9::boolean[], $10::uuid[],
                      $11::uuid[], $12::timestamptz[], $13::uuid[], $14::bigint[], $15::timestamptz[],
-                     $16::text[], $17::text[])
+                     $16::text[], $17::text[], $18::boolean[])
               as g(chat_id, conversation_id, number, revision, open, open_time, opened_event, opener,
                    decided, agent_id, previous, stamp_time, stamp_event, version, waiting_since,
-                   waiting_reasons, claim_request)
+                   waiting_reasons, claim_request, provisional)
          where c.chat_id = g.chat_id",
         &ids,
         &conversations,
@@ -250,6 +254,7 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
         &waiting as &[Option<OffsetDateTime>],
         &reasons,
         &requests,
+        &provisional,
     )
     .execute(connection)
     .await

@@ -74,3 +74,29 @@ pub async fn keep(
     .await
     .map(drop)
 }
+
+/// Returns chats, oldest first, whose newest conversation was heard of before a time, is open and unassigned,
+/// and whose decision has neither come nor been given up.
+pub async fn overdue(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<(ChatId, (AccountSlug, ChannelId))>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select a.chat_id as "chat_id: ChatId", a.account as "account: AccountSlug",
+               a.channel_id as "channel_id: ChannelId"
+           from conversation c join chat_assignment a
+             on a.chat_id = c.chat_id and a.conversation_id = c.conversation_id
+           where c.decided_event is null and c.stored_at < $1
+             and a.open and a.agent_id is null and not a.provisional and not a.decided
+           order by c.stored_at, c.conversation_id limit $2"#,
+        before,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.chat_id, (row.account, row.channel_id)))
+        .collect())
+}

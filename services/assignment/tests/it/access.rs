@@ -8,6 +8,7 @@ use tonic::Code;
 use crate::world::{Talk, World, field, reason};
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "one RPC after the other")]
 async fn another_account_sees_nothing() {
     let world = World::new().await;
     world.open_account("globex").await;
@@ -54,7 +55,7 @@ async fn another_account_sees_nothing() {
         .await
         .unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
-    let admit = world.admission(anna, &talk, (9, false));
+    let admit = talk.admission(anna, (9, false));
     let refused = world
         .api
         .admit_reply(request(&other, admit))

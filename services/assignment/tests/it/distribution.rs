@@ -18,7 +18,7 @@ async fn by_three(world: &World, deliveries: Vec<Delivery>) {
         shares[n % 3].push(batch.to_vec());
     }
     let replicas = shares.map(|share| {
-        let events = Events(world.app.clone());
+        let events = Events::new(world.app.clone());
         tokio::spawn(async move {
             for batch in share {
                 // A deadlock would be tried again; the order of locks is to prevent any.

@@ -1,5 +1,11 @@
 //! Assignment against a real Postgres: handlers are called with deliveries, the API with callers.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+
 mod access;
 mod agents;
 mod distribution;

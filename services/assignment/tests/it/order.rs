@@ -1,9 +1,11 @@
 //! Events in any order, any number of times.
 
 use chassis::consumer::Delivery;
+use chassis::testing::request;
 use switchboard_proto::assignment::v1 as pb;
+use switchboard_proto::assignment::v1::assignment_service_server::AssignmentService as _;
 
-use crate::world::{Talk, World};
+use crate::world::{Talk, World, noon};
 
 fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     if items.len() <= 1 {
@@ -53,13 +55,6 @@ async fn any_order_ends_in_the_same_state() {
     let world = World::new().await;
     let anna = world.agent("Anna").await;
     world.policy(&[anna], false).await;
-    let first = Talk::new(&world, 1);
-    let kinds = [
-        first.opened(),
-        first.decided(),
-        first.closed(2),
-        first.continued(3),
-    ];
     for (n, order) in permutations(&[0, 1, 2, 3]).into_iter().enumerate() {
         let talk = Talk::new(&world, 100 + i64::try_from(n).unwrap());
         let events = [
@@ -68,7 +63,6 @@ async fn any_order_ends_in_the_same_state() {
             talk.closed(2),
             talk.continued(3),
         ];
-        assert_eq!(events.len(), kinds.len());
         for place in &order {
             world.handle(std::slice::from_ref(&events[*place])).await;
         }
@@ -147,5 +141,73 @@ async fn an_opening_resets_the_chat_and_the_previous_responsible_gets_it_back_if
         (boris.to_string(), String::new()),
     ];
     assert_eq!(seen, expected);
+    world.loads_are_true().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_waited_in_one_conversation_is_chosen_for_in_the_next() {
+    let world = World::new().await;
+    let anna = world.agent_with("Anna", 1, None).await;
+    world.presence(anna, pb::Presence::Online).await;
+    world.policy(&[anna], false).await;
+    let (busy, talk) = (Talk::new(&world, 1), Talk::new(&world, 2));
+    world.handle(&[busy.decided(), talk.decided()]).await;
+    assert_eq!(world.responsible(&talk).await, None);
+    // The next conversation's decision comes first of all, and she is free by then.
+    let next = talk.next(3);
+    world.handle(&[busy.closed(2), next.decided()]).await;
+    assert_eq!(world.assignment(&next).await.number, 3);
+    assert_eq!(world.responsible(&next).await, Some(anna));
+    assert_eq!(world.load(anna).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn overdue_decisions_are_not_waited_for_and_confirm_when_they_come() {
+    let world = World::new().await;
+    let (anna, boris) = (world.agent("Anna").await, world.agent("Boris").await);
+    world.policy(&[anna, boris], false).await;
+    let (talk, taken) = (Talk::new(&world, 1), Talk::new(&world, 2));
+    world.handle(&[talk.opened(), taken.opened()]).await;
+    let seconds = |n| noon() + time::Duration::seconds(n);
+    assert_eq!(world.app.choose_overdue(seconds(15)).await.unwrap(), 0);
+    let (one, two) = tokio::join!(
+        world.app.choose_overdue(seconds(16)),
+        world.app.choose_overdue(seconds(16))
+    );
+    assert_eq!(one.unwrap() + two.unwrap(), 2, "each on one replica only");
+    let given = world.assignment(&talk).await;
+    assert_eq!(given.agent_id, anna.to_string());
+    assert_eq!(
+        given.stamp.clone().unwrap().time.unwrap().seconds,
+        0,
+        "anything may replace it"
+    );
+    // A person takes one of them over; the other is confirmed by the decision, under the opening's stamp.
+    let hand = pb::AssignChatRequest {
+        chat_id: taken.chat.to_string(),
+        agent_id: anna.to_string(),
+        ..Default::default()
+    };
+    world
+        .api
+        .assign_chat(request(&world.admin(), hand))
+        .await
+        .unwrap();
+    let by_hand = world.assignment(&taken).await;
+    let before = world.events().await;
+    world.handle(&[talk.decided(), taken.decided()]).await;
+    assert_eq!(world.events().await, before + 1);
+    assert_eq!(world.assignment(&taken).await, by_hand);
+    let confirmed = world.assignment(&talk).await;
+    assert_eq!(
+        (&confirmed.agent_id, confirmed.version),
+        (&given.agent_id, given.version + 1)
+    );
+    assert_eq!(
+        confirmed.stamp.unwrap().time,
+        Some(chassis::grpc::timestamp(talk.time))
+    );
+    world.handle(&[talk.decided(), taken.decided()]).await;
+    assert_eq!(world.events().await, before + 1);
     world.loads_are_true().await;
 }

@@ -96,7 +96,7 @@ async fn d19_only_the_responsible_and_who_has_joined_may_write() {
     assert!(world.admit(anna, &talk, (1, true)).await.unwrap().claimed);
     let other = pb::AdmitReplyRequest {
         request_id: "another".into(),
-        ..world.admission(anna, &talk, (1, true))
+        ..talk.admission(anna, (1, true))
     };
     let answer = world
         .api

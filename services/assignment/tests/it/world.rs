@@ -156,7 +156,7 @@ impl World {
     }
 
     pub async fn handle(&self, batch: &[Delivery]) {
-        Events(self.app.clone())
+        Events::new(self.app.clone())
             .handle(batch, noon())
             .await
             .unwrap();
@@ -262,31 +262,11 @@ impl World {
         talk: &Talk,
         state: (i64, bool),
     ) -> Result<pb::AdmitReplyResponse, Status> {
-        let admit = self.admission(agent, talk, state);
+        let admit = talk.admission(agent, state);
         self.api
             .admit_reply(request(&self.internal(), admit))
             .await
             .map(tonic::Response::into_inner)
-    }
-
-    pub fn admission(
-        &self,
-        agent: AgentId,
-        talk: &Talk,
-        (revision, open): (i64, bool),
-    ) -> pb::AdmitReplyRequest {
-        pb::AdmitReplyRequest {
-            request_id: format!("message-of-{agent}"),
-            chat_id: talk.chat.to_string(),
-            channel_id: talk.channel.to_string(),
-            conversation_id: talk.conversation.to_string(),
-            number: talk.number,
-            revision,
-            open,
-            opener_agent_id: talk.opener.clone(),
-            agent_id: agent.to_string(),
-            open_time: Some(chassis::grpc::timestamp(talk.time)),
-        }
     }
 }
 
@@ -331,6 +311,26 @@ impl Talk {
         Self {
             opener: agent.to_string(),
             ..self.clone()
+        }
+    }
+
+    /// Asks whether an agent may write, with the state that the caller knows.
+    pub fn admission(
+        &self,
+        agent: AgentId,
+        (revision, open): (i64, bool),
+    ) -> pb::AdmitReplyRequest {
+        pb::AdmitReplyRequest {
+            request_id: format!("message-of-{agent}"),
+            chat_id: self.chat.to_string(),
+            channel_id: self.channel.to_string(),
+            conversation_id: self.conversation.to_string(),
+            number: self.number,
+            revision,
+            open,
+            opener_agent_id: self.opener.clone(),
+            agent_id: agent.to_string(),
+            open_time: Some(chassis::grpc::timestamp(self.time)),
         }
     }
 

@@ -43,11 +43,12 @@ fn by_client() -> Facts {
         channel: channel(),
         opener: None,
         previous: None,
-        decided: true,
+        ripe: true,
     }
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn rules_apply_in_their_order() {
     let offline = Colleague {
         presence: Presence::Offline,
@@ -79,8 +80,8 @@ fn rules_apply_in_their_order() {
         previous: Some(agent(1)),
         ..by_client()
     };
-    let undecided = Facts {
-        decided: false,
+    let unripe = Facts {
+        ripe: false,
         ..returning
     };
     let cases = [
@@ -168,7 +169,7 @@ fn rules_apply_in_their_order() {
         ("no policy", returning, None, &all, Rule::None, None),
         (
             "not decided yet",
-            undecided,
+            unripe,
             Some(&pool),
             &all,
             Rule::None,

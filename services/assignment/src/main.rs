@@ -1,0 +1,14 @@
+//! The process: `serve`, `migrate`, `healthcheck`.
+
+use std::process::ExitCode;
+
+use assignment::config::Config;
+
+fn main() -> ExitCode {
+    chassis::run::main(
+        assignment::NAME,
+        Config::EMBEDDED,
+        assignment::serve,
+        assignment::migrate,
+    )
+}

@@ -1,0 +1,108 @@
+//! What time alone brings about: waiting chats are looked at again, and overdue decisions are not waited for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use chassis::clock;
+use chassis::lifecycle::Lifecycle;
+use chassis::nats::Nats;
+use time::OffsetDateTime;
+
+use crate::app::App;
+use crate::config::Distribution;
+
+/// How far behind the newest event of a batch may be before the consumer counts as lagging.
+const LAG_MS: i64 = 2_000;
+
+/// How long quiet must last until the consumer counts as having caught up, since it handled something old or
+/// since the broker was away.
+const QUIET_MS: i64 = 5_000;
+
+/// How far the consumer of this process has come.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// When something old was handled last, or the broker was away, in milliseconds of Unix time.
+    behind_at: AtomicI64,
+}
+
+impl Progress {
+    /// Notes the newest event of a batch that is being handled.
+    pub fn handled(&self, newest: OffsetDateTime, now: OffsetDateTime) {
+        if millis(now) - millis(newest) > LAG_MS {
+            self.fell_behind(now);
+        }
+    }
+
+    fn fell_behind(&self, now: OffsetDateTime) {
+        self.behind_at.fetch_max(millis(now), Ordering::Relaxed);
+    }
+
+    fn has_caught_up(&self, now: OffsetDateTime) -> bool {
+        millis(now) - self.behind_at.load(Ordering::Relaxed) > QUIET_MS
+    }
+}
+
+fn millis(time: OffsetDateTime) -> i64 {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+/// Starts the sweeps.
+pub fn spawn(
+    lifecycle: &Lifecycle,
+    app: App,
+    config: &Distribution,
+    nats: Nats,
+    progress: Arc<Progress>,
+) {
+    let (stop, drained, every) = (lifecycle.stop_token(), app.clone(), config.sweep);
+    lifecycle.spawn("waiting chats", async move {
+        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+            drained.drain_soon(None, clock::now()).await;
+        }
+        Ok(())
+    });
+    let stop = lifecycle.stop_token();
+    // What stands in the stream has not been heard of yet: the beginning counts as being behind.
+    progress.fell_behind(clock::now());
+    lifecycle.spawn("overdue decisions", async move {
+        while tokio::time::timeout(Duration::from_secs(1), stop.cancelled())
+            .await
+            .is_err()
+        {
+            let now = clock::now();
+            if !nats.is_connected() {
+                progress.fell_behind(now);
+            }
+            if !progress.has_caught_up(now) {
+                continue;
+            }
+            match app.choose_overdue(now).await {
+                Ok(0) => {}
+                Ok(overdue) => {
+                    tracing::warn!(overdue, "decisions are overdue: chats are given without");
+                }
+                Err(error) => tracing::warn!(%error, "overdue decisions could not be looked for"),
+            }
+        }
+        Ok(())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_consumer_that_handles_old_events_lags_until_it_is_quiet_for_a_while() {
+        let start = time::macros::datetime!(2026-01-01 12:00:00 UTC);
+        let second = time::Duration::SECOND;
+        let progress = Progress::default();
+        assert!(progress.has_caught_up(start));
+        progress.handled(start - second, start);
+        assert!(progress.has_caught_up(start), "a second is no lag");
+        progress.handled(start - 60 * second, start);
+        assert!(!progress.has_caught_up(start + 4 * second));
+        assert!(progress.has_caught_up(start + 6 * second));
+    }
+}
