@@ -2,7 +2,7 @@
 //!
 //! One relay is active per service and database, by an advisory lock held for one round. A round reads the oldest
 //! rows, publishes them, and deletes them in the same transaction. How it publishes is one function
-//! ([`publish_all`]): singly, each event awaited; or in atomic batches (ADR-50).
+//! (`publish::publish_all`): singly, each event awaited; or in atomic batches (ADR-50).
 
 mod publish;
 

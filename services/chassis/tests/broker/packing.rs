@@ -245,6 +245,17 @@ async fn measure_packs() {
             .unwrap();
         let rate = f64::from(each * senders) / begun.elapsed().as_secs_f64();
         println!("{senders} senders: {rate:.0} items/s, slowest {slowest:?}");
+        let recorder = Recorder::new("test-inbound", |_| Ok(()));
+        let handler: Arc<dyn Handler> = recorder.clone();
+        let (begun, sent) = (Instant::now(), (each * senders) as usize);
+        world.consumers(&world.lifecycle).spawn_inbound(&handler);
+        eventually("all are handled", async || {
+            recorder.handled.lock().unwrap().len() >= sent
+        })
+        .await;
+        let rate = f64::from(each * senders) / begun.elapsed().as_secs_f64();
+        let batches = recorder.batches.lock().unwrap().len();
+        println!("  taken by a handler that does nothing: {rate:.0} items/s in {batches} batches");
         world.finish().await;
     }
 }
