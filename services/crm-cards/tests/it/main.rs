@@ -1,0 +1,17 @@
+//! The service over a real Postgres: events go in by its handler, requests by its gRPC methods.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_imports,
+    reason = "tests"
+)]
+
+mod access;
+mod cards;
+mod lists;
+mod modes;
+mod races;
+mod repeats;
+mod responsibles;
+mod world;
