@@ -1,7 +1,7 @@
 //! Calls to the services: addresses, tokens, deadlines.
 
 use std::collections::HashMap;
-use std::error::Error as _;
+use std::error::Error;
 use std::sync::Mutex;
 
 use switchboard_proto::assignment::v1 as assignment;
@@ -18,7 +18,7 @@ use tonic::{Request, Status};
 use uuid::Uuid;
 
 use crate::context::Settings;
-use crate::error::CliError;
+use crate::error::{CliError, plain};
 use crate::token::{Mint, Role};
 
 /// A channel that sends a token with every call.
@@ -253,14 +253,9 @@ impl Session {
 
 /// The innermost cause, which is what a person can act on.
 fn root_cause(error: &tonic::transport::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
+    let mut innermost: &dyn Error = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    text.split(" (os error")
-        .next()
-        .unwrap_or(&text)
-        .to_lowercase()
+    plain(innermost)
 }

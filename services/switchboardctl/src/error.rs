@@ -121,8 +121,8 @@ impl CliError {
     }
 }
 
-/// An I/O error without its number.
-fn plain(error: &std::io::Error) -> String {
+/// An error of the system without its number.
+pub(crate) fn plain(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     text.split(" (os error")
         .next()

@@ -6,7 +6,9 @@ pub(crate) mod words;
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
+use std::time::Duration;
 
+use switchboard_proto::channel_gateway::v1::ListChannelsRequest;
 use time::OffsetDateTime;
 
 use crate::cli::{Format, Globals};
@@ -14,6 +16,9 @@ use crate::connect::Session;
 use crate::error::CliError;
 use crate::token::Role;
 pub(crate) use table::{Cell, cell};
+
+/// How long names of agents and channels may take: they are pleasant, not needed.
+const NAMES: Duration = Duration::from_secs(2);
 
 /// A protobuf message that can be printed.
 pub(crate) trait Show: prost::Message {
@@ -64,24 +69,27 @@ impl View {
         if !self.is_table() {
             return;
         }
-        if let Ok(agents) = session.agents().await {
-            self.names
-                .extend(agents.into_iter().map(|agent| (agent.agent_id, agent.name)));
-        }
-        if let Ok(mut gateway) = session.channel_gateway(&Role::Account).await {
-            let request = switchboard_proto::channel_gateway::v1::ListChannelsRequest {
+        let channels = async {
+            let mut gateway = session.channel_gateway(&Role::Account).await?;
+            let request = ListChannelsRequest {
                 page_size: 200,
                 ..Default::default()
             };
-            if let Ok(page) = gateway.list_channels(request).await {
-                self.names.extend(
-                    page.into_inner()
-                        .channels
-                        .into_iter()
-                        .map(|channel| (channel.channel_id, channel.name)),
-                );
-            }
-        }
+            Ok::<_, CliError>(gateway.list_channels(request).await?.into_inner().channels)
+        };
+        let both = async { tokio::join!(session.agents(), channels) };
+        let Ok((agents, channels)) = tokio::time::timeout(NAMES, both).await else {
+            return;
+        };
+        let agents = agents
+            .into_iter()
+            .flatten()
+            .map(|agent| (agent.agent_id, agent.name));
+        let channels = channels
+            .into_iter()
+            .flatten()
+            .map(|channel| (channel.channel_id, channel.name));
+        self.names.extend(agents.chain(channels));
     }
 
     /// The name behind an id, else the id's beginning.

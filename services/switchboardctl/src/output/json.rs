@@ -17,15 +17,21 @@ fn pool() -> Option<&'static DescriptorPool> {
 
 /// A message as protobuf JSON.
 pub(crate) fn value<T: Show>(message: &T) -> Result<Value, CliError> {
-    decode(T::NAME, &message.encode_to_vec())
+    // With fields that have their default: a script finds every name in every row.
+    serialise(T::NAME, &message.encode_to_vec(), false)
         .ok_or_else(|| CliError::failed(format!("{} cannot be written as JSON", T::NAME), ""))
 }
 
-/// Bytes of a message, known by its full name, as protobuf JSON; none where the name or the bytes are foreign.
+/// Bytes of a message, known by its full name, as protobuf JSON without defaults; none where the name
+/// or the bytes are foreign.
 pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Value> {
+    serialise(name, bytes, true)
+}
+
+fn serialise(name: &str, bytes: &[u8], skip_default_fields: bool) -> Option<Value> {
     let descriptor = pool()?.get_message_by_name(name)?;
     let message = DynamicMessage::decode(descriptor, bytes).ok()?;
-    let options = SerializeOptions::new().stringify_64_bit_integers(true);
+    let options = SerializeOptions::new().skip_default_fields(skip_default_fields);
     message
         .serialize_with_options(serde_json::value::Serializer, &options)
         .ok()
@@ -53,6 +59,7 @@ mod tests {
         let value = value(&chat).unwrap();
         assert_eq!(value["chatId"], "c");
         assert_eq!(value["state"], "STATE_ACTIVE");
+        assert_eq!(value["responsibleAgentId"], "", "every name is there");
         assert_eq!(value["createTime"], "1970-01-01T00:00:00Z");
         assert!(decode("switchboard.conversation.v1.Nothing", &[]).is_none());
         assert!(decode("switchboard.conversation.v1.Chat", &[0xff]).is_none());

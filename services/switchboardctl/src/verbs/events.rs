@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::connect::Session;
-use crate::error::CliError;
+use crate::error::{CliError, plain};
 use crate::output::{View, json as protobuf_json, words};
 
 /// The stream of domain events.
@@ -184,7 +184,7 @@ async fn connect(session: &Session) -> Result<async_nats::Client, CliError> {
         .map_err(|error| CliError::Unreachable {
             service: "nats",
             url: settings.nats.clone(),
-            cause: error.to_string(),
+            cause: plain(&error),
         })
 }
 

@@ -57,6 +57,7 @@ pub(crate) async fn play(
     })
     .await?;
     show(stage, &events);
+    stage.shown = true;
     for name in EXACTLY {
         let wanted = EXPECTED
             .iter()
@@ -102,6 +103,9 @@ pub(crate) async fn play(
 
 /// Prints what was published so far.
 pub(crate) fn show_events(stage: &Stage<'_>) {
+    if stage.shown {
+        return;
+    }
     match stage.events() {
         Ok(events) if events.is_empty() => {
             stage.out.line("", "no event of this story was published");
@@ -142,7 +146,8 @@ fn order(stage: &mut Stage<'_>, events: &[Event]) -> Result<(), CliError> {
             .map(|(at, _)| at)
             .ok_or_else(|| unexpected(&format!("{name} no. {}", nth + 1), "it is missing"))
     };
-    let chains: [&[(&str, usize)]; 4] = [
+    // Only what one thing causes in another: relays of different services publish side by side.
+    let chains: [&[(&str, usize)]; 5] = [
         &[
             ("chat.created", 0),
             ("conversation.opened", 0),
@@ -150,12 +155,8 @@ fn order(stage: &mut Stage<'_>, events: &[Event]) -> Result<(), CliError> {
             ("chat.assigned", 0),
         ],
         &[("message.queued", 0), ("delivery.sent", 0)],
-        &[
-            ("card.created", 0),
-            ("card.moved", 0),
-            ("conversation.closed", 0),
-            ("conversation.opened", 1),
-        ],
+        &[("card.created", 0), ("card.moved", 0)],
+        &[("conversation.closed", 0), ("conversation.opened", 1)],
         &[
             ("conversation.opened", 1),
             ("connection.decided", 1),

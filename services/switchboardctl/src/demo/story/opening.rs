@@ -64,6 +64,7 @@ pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<Opened, CliError> {
         &chat.client_id,
         &conversation.conversation_id,
     ]);
+    chat.chat_id.clone_into(&mut stage.chat_id);
     let client = chat.client.clone().unwrap_or_default();
     check(
         client.name == stage.name,

@@ -56,6 +56,10 @@ pub(crate) struct Stage<'s> {
     pub pool: Vec<Player>,
     /// Ids that the story is about: an event that names one of them belongs to it.
     pub ids: BTreeSet<String>,
+    /// The chat, once it is there.
+    pub chat_id: String,
+    /// The events were printed already.
+    pub shown: bool,
     events: Arc<Mutex<Recording>>,
     recorder: tokio::task::JoinHandle<()>,
 }
@@ -116,6 +120,8 @@ impl<'s> Stage<'s> {
             sent_before,
             pool,
             ids: BTreeSet::new(),
+            chat_id: String::new(),
+            shown: false,
             events,
             recorder,
         })
@@ -161,12 +167,10 @@ impl<'s> Stage<'s> {
 
     /// What to look at when a step did not hold.
     pub fn advice(&self) -> String {
-        let chat = self
-            .ids
-            .iter()
-            .next()
-            .map(|id| format!(", `switchboardctl chat messages {id}`"))
-            .unwrap_or_default();
+        let chat = match self.chat_id.as_str() {
+            "" => String::new(),
+            chat => format!(", `switchboardctl chat messages {chat}`"),
+        };
         format!("`switchboardctl deadletter list`{chat}, the services' logs")
     }
 }

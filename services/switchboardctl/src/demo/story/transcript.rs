@@ -3,7 +3,7 @@
 use crate::output::words;
 
 /// Width of the names at the left.
-const NAMES: usize = 12;
+const NAMES: usize = 13;
 
 /// Prints the transcript.
 pub(crate) struct Transcript {
