@@ -5,8 +5,8 @@ use chassis::id::AgentId;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::domain::ChatId;
 use crate::domain::choose::LeftOut;
+use crate::domain::{ChannelId, ChatId};
 
 /// The domain of `ErrorInfo`.
 pub const DOMAIN: &str = "assignment";
@@ -41,6 +41,9 @@ pub enum Error {
     /// The chat does not exist, or not for this caller.
     #[error("there is no chat {0}")]
     UnknownChat(ChatId),
+    /// The channel does not exist for this caller.
+    #[error("there is no channel {0}")]
+    UnknownChannel(ChannelId),
     /// The chat has no open conversation.
     #[error("the chat has no open conversation")]
     ChatNotOpen(ChatId),
@@ -118,6 +121,11 @@ impl From<Error> for Status {
                 Code::NotFound,
                 "CHAT_NOT_FOUND",
                 &[("chat_id", &id.to_string())],
+            ),
+            Error::UnknownChannel(id) => refuse(
+                Code::NotFound,
+                "CHANNEL_NOT_FOUND",
+                &[("channel_id", &id.to_string())],
             ),
             Error::ChatNotOpen(id) => {
                 let id = id.to_string();

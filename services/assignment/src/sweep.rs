@@ -58,7 +58,9 @@ pub fn spawn(
     let (stop, drained, every) = (lifecycle.stop_token(), app.clone(), config.sweep);
     lifecycle.spawn("waiting chats", async move {
         while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
-            drained.drain_soon(None, clock::now()).await;
+            if let Err(error) = drained.drain(None, clock::now()).await {
+                tracing::warn!(%error, "waiting chats could not be looked at");
+            }
         }
         Ok(())
     });

@@ -114,9 +114,7 @@ impl App {
         if saved.events > 0 {
             self.waker.wake();
         }
-        if !saved.freed.is_empty() {
-            self.drain_soon(Some(account), now).await;
-        }
+        self.drain_soon(&saved.freed, now).await;
         Ok(answer)
     }
 }

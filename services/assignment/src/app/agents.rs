@@ -133,7 +133,7 @@ impl App {
         .await?;
         transaction.commit().await?;
         self.waker.wake();
-        self.drain_soon(Some(account), now).await;
+        self.drain_soon(&[account.clone()].into(), now).await;
         Ok(agent)
     }
 
@@ -170,7 +170,7 @@ impl App {
         transaction.commit().await?;
         self.waker.wake();
         if presence == Presence::Online {
-            self.drain_soon(Some(account), now).await;
+            self.drain_soon(&[account.clone()].into(), now).await;
             // The answer tells the load with what was just given.
             return self.get_agent(account, id).await;
         }

@@ -1,5 +1,7 @@
 //! Waiting chats find somebody: when presence, capacity, access or a policy changed (§7, B04).
 
+use std::collections::BTreeSet;
+
 use chassis::id::AccountSlug;
 use chassis::trace::TraceContext;
 use sqlx::PgConnection;
@@ -20,21 +22,24 @@ const AT_ONCE: i64 = 256;
 
 impl App {
     /// Drains after a commit. What fails is left to the sweep: the change itself is done.
-    pub async fn drain_soon(&self, account: Option<&AccountSlug>, now: OffsetDateTime) {
-        if let Err(error) = self.drain(account, now).await {
+    pub async fn drain_soon(&self, accounts: &BTreeSet<AccountSlug>, now: OffsetDateTime) {
+        if accounts.is_empty() {
+            return;
+        }
+        if let Err(error) = self.drain(Some(accounts), now).await {
             tracing::warn!(%error, "waiting chats are left to the next sweep");
         }
     }
 
-    /// Gives waiting chats, oldest first, to agents who can take them; of one account or of all.
+    /// Gives waiting chats, oldest first, to agents who can take them; of some accounts or of all.
     /// Returns how many found somebody.
     pub async fn drain(
         &self,
-        account: Option<&AccountSlug>,
+        accounts: Option<&BTreeSet<AccountSlug>>,
         now: OffsetDateTime,
     ) -> Result<usize, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        let channels = policies::with_waiting_chats(&mut connection, account).await?;
+        let channels = policies::with_waiting_chats(&mut connection, accounts).await?;
         drop(connection);
         let mut given = 0;
         for channel in channels {
@@ -75,18 +80,24 @@ async fn drain_some(
     };
     let (account, channel_id) = channel;
     let online = agents::online(connection, account).await?;
-    let free: Vec<Uuid> = online
+    let eligible: Vec<_> = online
         .iter()
         .filter(|agent| unavailable(&agent.colleague(), *channel_id).is_none())
-        .map(|agent| agent.id.uuid())
         .collect();
+    let free: Vec<Uuid> = eligible.iter().map(|agent| agent.id.uuid()).collect();
+    // As many chats as there are places: the others would be locked in vain.
+    let places = eligible.iter().map(|agent| match agent.capacity {
+        0 => AT_ONCE,
+        capacity => i64::from(capacity - agent.load),
+    });
+    let limit = places.sum::<i64>().min(AT_ONCE);
     let in_turn = policy.distribution == Distribution::RoundRobin;
     let pool_is_free = in_turn && policy.pool.iter().any(|agent| free.contains(&agent.uuid()));
     let kept: &[Uuid] = if policy.keep_previous { &free } else { &[] };
     if !pool_is_free && kept.is_empty() {
         return Ok(0);
     }
-    let waiting = chats::waiting(connection, channel, pool_is_free, kept, AT_ONCE).await?;
+    let waiting = chats::waiting(connection, channel, pool_is_free, kept, limit).await?;
     if waiting.is_empty() {
         return Ok(0);
     }

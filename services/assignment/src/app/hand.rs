@@ -97,9 +97,7 @@ impl App {
         let saved = board.save(&mut transaction, now).await?;
         transaction.commit().await?;
         self.waker.wake();
-        if !saved.freed.is_empty() {
-            self.drain_soon(Some(account), now).await;
-        }
+        self.drain_soon(&saved.freed, now).await;
         Ok(answer)
     }
 }

@@ -39,9 +39,7 @@ impl App {
         if saved.events > 0 {
             self.waker.wake();
         }
-        for account in &saved.freed {
-            self.drain_soon(Some(account), now).await;
-        }
+        self.drain_soon(&saved.freed, now).await;
         Ok(())
     }
 }

@@ -32,7 +32,7 @@ impl App {
         }
         policies::set(&mut transaction, &(account.clone(), channel), policy).await?;
         transaction.commit().await?;
-        self.drain_soon(Some(account), now).await;
+        self.drain_soon(&[account.clone()].into(), now).await;
         Ok(())
     }
 
@@ -43,7 +43,7 @@ impl App {
         channel: ChannelId,
     ) -> Result<Option<Policy>, Error> {
         if !sees_channel(caller, channel) {
-            return Ok(None);
+            return Err(Error::UnknownChannel(channel));
         }
         let mut connection = self.pool.acquire().await?;
         Ok(policies::get(&mut connection, &(caller.account().clone(), channel)).await?)

@@ -154,21 +154,23 @@ pub async fn write_turns(
     .map(drop)
 }
 
-/// Returns channels that have waiting chats and a policy that may find somebody; of one account or of all.
+/// Returns channels that have waiting chats and a policy that may find somebody; of some accounts or of all.
 pub async fn with_waiting_chats(
     connection: &mut PgConnection,
-    account: Option<&AccountSlug>,
+    accounts: Option<&BTreeSet<AccountSlug>>,
 ) -> Result<Vec<ChannelKey>, sqlx::Error> {
+    let accounts: Option<Vec<String>> =
+        accounts.map(|accounts| accounts.iter().map(ToString::to_string).collect());
     let rows = sqlx::query!(
         r#"select p.account as "account: AccountSlug", p.channel_id as "channel_id: ChannelId"
            from distribution_policy p
-           where ($1::text is null or p.account = $1)
+           where ($1::text[] is null or p.account = any($1))
              and (p.distribution <> 'off' or p.keep_previous)
              and exists (select from chat_assignment c
                          where c.account = p.account and c.channel_id = p.channel_id
                            and c.waiting_since is not null)
            order by p.account, p.channel_id"#,
-        account.map(AccountSlug::as_str),
+        accounts.as_deref() as Option<&[String]>,
     )
     .fetch_all(connection)
     .await?;
