@@ -60,11 +60,13 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     let world = World::start_with(WorldOptions {
         synced: true,
         environment: vec![
-            unlimited(gateway, "WEBHOOK__REQUESTS_PER_SECOND_PER_ACCOUNT"),
-            unlimited(gateway, "WEBHOOK__BURST"),
+            unlimited(gateway, "HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT"),
+            unlimited(gateway, "HTTP__BURST"),
             // The provider's own limits are not what is measured here.
-            unlimited(gateway, "TELEGRAM__MESSAGES_PER_SECOND"),
-            unlimited(gateway, "TELEGRAM__MESSAGES_PER_SECOND_PER_CHAT"),
+            unlimited(gateway, "DELIVERY__CHANNEL_PER_SECOND"),
+            unlimited(gateway, "DELIVERY__CHAT_PER_SECOND"),
+            unlimited(gateway, "DELIVERY__CHANNEL_BURST"),
+            unlimited(gateway, "DELIVERY__CHAT_BURST"),
             unlimited(
                 Kind::Conversation,
                 "LIMITS__REQUESTS_PER_SECOND_PER_ACCOUNT",

@@ -334,6 +334,12 @@ impl System {
             ("DATABASE__MIGRATE_ON_START".to_owned(), "true".to_owned()),
             ("NATS__URL".to_owned(), self.surroundings.nats_url.clone()),
             ("NATS__REPLICAS".to_owned(), "1".to_owned()),
+            ("NATS__EVENTS_MAX_BYTES".to_owned(), "2GiB".to_owned()),
+            ("NATS__INBOUND_MAX_BYTES".to_owned(), "1GiB".to_owned()),
+            (
+                "NATS__DEAD_LETTERS_MAX_BYTES".to_owned(),
+                "256MiB".to_owned(),
+            ),
             ("GRPC__LISTEN".to_owned(), format!("127.0.0.1:{grpc}")),
             ("ADMIN__LISTEN".to_owned(), format!("127.0.0.1:{admin}")),
             ("AUTH__JWKS".to_owned(), path(self.tokens.jwks_file())),
@@ -358,7 +364,7 @@ impl System {
                 self.surroundings.telegram_url.clone(),
             ));
             settings.push((
-                "SEALING__KEY_FILE".to_owned(),
+                "SEAL__KEY_FILE".to_owned(),
                 path(&self.folder.path().join("sealing.key")),
             ));
         }

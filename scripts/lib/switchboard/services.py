@@ -48,6 +48,10 @@ def configuration(name, ports, nats, database, keys):
         "DATABASE__MIGRATE_ON_START": "true",
         "NATS__URL": nats,
         "NATS__REPLICAS": "1",
+        # What a laptop can spare: the bounds of production would be refused by a small broker.
+        "NATS__EVENTS_MAX_BYTES": "1GiB",
+        "NATS__INBOUND_MAX_BYTES": "1GiB",
+        "NATS__DEAD_LETTERS_MAX_BYTES": "256MiB",
         "GRPC__LISTEN": f"127.0.0.1:{ports[f'{name} (gRPC)']}",
         "ADMIN__LISTEN": f"127.0.0.1:{ports[f'{name} (admin)']}",
         "AUTH__JWKS": keys / "jwks.json",
@@ -61,7 +65,7 @@ def configuration(name, ports, nats, database, keys):
         settings["HTTP__LISTEN"] = f"127.0.0.1:{ports['webhooks and files']}"
         settings["HTTP__PUBLIC_URL"] = f"http://127.0.0.1:{ports['webhooks and files']}"
         settings["TELEGRAM__API_URL"] = f"http://127.0.0.1:{ports['the Bot API stand-in']}"
-        settings["SEALING__KEY_FILE"] = keys / "seal.key"
+        settings["SEAL__KEY_FILE"] = keys / "seal.key"
     return {f"SWITCHBOARD_{name}": str(value) for name, value in settings.items()}
 
 

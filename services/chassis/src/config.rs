@@ -250,7 +250,7 @@ impl Default for Relay {
         Self {
             wait: Duration::from_millis(20),
             batch: 256,
-            mode: RelayMode::Singly,
+            mode: RelayMode::Batched,
         }
     }
 }

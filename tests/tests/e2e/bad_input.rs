@@ -190,8 +190,8 @@ async fn an_account_that_sends_too_much_is_told_to_wait_and_its_neighbour_is_not
     };
     let world = World::start_with(switchboard_tests::world::WorldOptions {
         environment: vec![
-            limit("WEBHOOK__REQUESTS_PER_SECOND_PER_ACCOUNT", "5"),
-            limit("WEBHOOK__BURST", "5"),
+            limit("HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT", "5"),
+            limit("HTTP__BURST", "5"),
         ],
         ..Default::default()
     })
