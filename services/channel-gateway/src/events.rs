@@ -1,6 +1,6 @@
 //! Consumers: commands from conversation, access records from assignment, and the gateway's share of INBOUND.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use chassis::access::{AccessCopy, AccessRecord};
 use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
@@ -136,7 +136,7 @@ impl Handler for Inbound {
     }
 
     async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
-        let (mut told, mut letters, mut heard) = (Vec::new(), Vec::new(), HashMap::new());
+        let (mut told, mut letters, mut heard) = (Vec::new(), Vec::new(), BTreeSet::new());
         for delivery in batch {
             let item: InboundEvent = delivery.decode_as()?;
             let channel: Uuid = item
@@ -158,11 +158,11 @@ impl Handler for Inbound {
                     trace: delivery.envelope.trace.clone(),
                 }),
                 Some(Kind::Unsupported(unsupported)) => {
-                    letters.push(letter(delivery, &unsupported.kind, now))
+                    letters.push(letter(delivery, &unsupported.kind, now));
                 }
                 _ => {}
             }
-            heard.insert(channel, ());
+            heard.insert(channel);
         }
         // Under its own message id each: a repeat of the batch stores none twice.
         let subject = self.streams.dead_subject(DOMAIN);
@@ -175,8 +175,7 @@ impl Handler for Inbound {
         if !letters.is_empty() {
             metrics::counter!("inbound_unsupported_total").increment(letters.len() as u64);
         }
-        let mut heard: Vec<Uuid> = heard.into_keys().collect();
-        heard.sort_unstable();
+        let heard: Vec<Uuid> = heard.into_iter().collect();
         inbound::keep(&self.app, &told, &heard, now).await?;
         Ok(())
     }

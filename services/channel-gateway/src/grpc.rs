@@ -180,7 +180,6 @@ impl ChannelGatewayService for Api {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "tonic's own error")]
 fn answer(
     row: &ChannelRow,
 ) -> Result<Option<switchboard_proto::channel_gateway::v1::Channel>, Status> {

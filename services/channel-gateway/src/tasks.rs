@@ -18,7 +18,7 @@ use crate::store::deliveries;
 const MEASURED_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the limiter forgets accounts that were quiet.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
+const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// Fills the book and keeps it fresh.
 pub async fn keep_book(service: &Service, book: &Arc<Book>) -> anyhow::Result<()> {

@@ -26,9 +26,8 @@ pub async fn telegram(
         channel: channel.id,
     };
     let events = match channel.state {
-        ChannelState::Enabled => normalise(line, raw, now),
-        // Its credentials were refused for sending; what customers write is still theirs (channels.md §7.15).
-        ChannelState::Disconnected => normalise(line, raw, now),
+        // Credentials may be refused for sending while customers still write: that is kept (channels.md §7.15).
+        ChannelState::Enabled | ChannelState::Disconnected => normalise(line, raw, now),
         ChannelState::Disabled => vec![kept_raw(line, raw, now, "channel-disabled")],
     };
     let channel_id = channel.id.to_string();

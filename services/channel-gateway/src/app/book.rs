@@ -20,7 +20,7 @@ use crate::store::channels::{self, ChannelRow};
 pub const REFRESH: Duration = Duration::from_secs(5);
 
 /// How far back a refresh looks; whoever was away longer reads everything.
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 
 /// How long an id that the database does not know is not asked for again.
 const UNKNOWN_FOR: Duration = Duration::from_secs(2);

@@ -235,5 +235,5 @@ fn taken(error: sqlx::Error) -> Error {
 /// 256 random bits in the characters that Telegram takes.
 fn webhook_secret() -> String {
     let bytes: [u8; 32] = rand::rng().random();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(bytes)
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use chassis::outbox;
+use chassis::outbox::{self, Outgoing};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -101,22 +102,7 @@ pub async fn claim(
         });
     }
     let chats: Vec<Uuid> = lanes.iter().map(|lane| lane.chat_id).collect();
-    let abandoned = attempts::abandon(&mut tx, &chats, now).await?;
-    let note = Note {
-        detail: "The attempt was interrupted: whether the message arrived must be looked up in the messenger.",
-        retryable: false,
-    };
-    let mut events = Vec::new();
-    for part in &abandoned {
-        events.extend(announce::settled(part, &note, now)?);
-    }
-    if !abandoned.is_empty() {
-        let (chats, numbers): (Vec<_>, Vec<_>) = abandoned
-            .iter()
-            .map(|part| (part.chat_id, part.out_seq))
-            .unzip();
-        attempts::finish(&mut tx, &chats, &numbers).await?;
-    }
+    let (abandoned, events) = reap(&mut tx, &chats, now).await?;
 
     let next: Vec<i64> = lanes.iter().map(|lane| lane.next_seq).collect();
     let mut heads: HashMap<Uuid, Vec<Command>> = HashMap::new();
@@ -136,41 +122,7 @@ pub async fn claim(
         }
     }
 
-    let (turn_chats, turn_numbers): (Vec<_>, Vec<_>) = turns
-        .iter()
-        .map(|(lane, number)| (lane.chat_id, *number))
-        .unzip();
-    let mut parts: HashMap<Uuid, NextPart> = attempts::next(&mut tx, &turn_chats, &turn_numbers)
-        .await?
-        .into_iter()
-        .map(|part| (part.chat_id, part))
-        .collect();
-    let channels: BTreeSet<Uuid> = turns.iter().map(|(lane, _)| lane.channel_id).collect();
-    let channels: Vec<Uuid> = channels.into_iter().collect();
-    for rate in lanes::rates(&mut tx, &channels).await? {
-        plan.buckets.insert(
-            rate.channel_id,
-            Bucket {
-                full: rate.rate_full,
-                paused: rate.paused_until,
-            },
-        );
-    }
-    let mut stale = Vec::new();
-    for (lane, number) in turns {
-        match parts.remove(&lane.chat_id) {
-            Some(part) => plan.send(lane, number, part),
-            None => {
-                // Open without an open part: its end was not noted.
-                stale.push((lane.chat_id, number));
-                plan.leave(&lane, number, Some(now));
-            }
-        }
-    }
-    if !stale.is_empty() {
-        let (chats, numbers): (Vec<_>, Vec<_>) = stale.into_iter().unzip();
-        attempts::finish(&mut tx, &chats, &numbers).await?;
-    }
+    send_turns(&mut tx, &mut plan, turns).await?;
 
     let recorded: Vec<(Uuid, i64, i32, i64)> = plan
         .claimed
@@ -204,11 +156,72 @@ pub async fn claim(
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     if noted {
-        metrics::counter!("deliveries_total", "outcome" => "uncertain")
-            .increment(abandoned.len() as u64);
+        metrics::counter!("deliveries_total", "outcome" => "uncertain").increment(abandoned);
         app.relay.wake();
     }
     Ok(claimed)
+}
+
+/// Turns attempts of these lanes, which nobody holds any more, into uncertain ones; returns how many, and their events.
+async fn reap(
+    connection: &mut PgConnection,
+    chats: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<(u64, Vec<Outgoing>), Error> {
+    let abandoned = attempts::abandon(connection, chats, now).await?;
+    let note = Note {
+        detail: "The attempt was interrupted: whether the message arrived must be looked up in the messenger.",
+        retryable: false,
+    };
+    let mut events = Vec::new();
+    for part in &abandoned {
+        events.extend(announce::settled(part, &note, now)?);
+    }
+    if !abandoned.is_empty() {
+        let (chats, numbers): (Vec<_>, Vec<_>) = abandoned
+            .iter()
+            .map(|part| (part.chat_id, part.out_seq))
+            .unzip();
+        attempts::finish(connection, &chats, &numbers).await?;
+    }
+    Ok((abandoned.len() as u64, events))
+}
+
+/// Gives each lane whose turn it is its next part, as far as the buckets allow.
+async fn send_turns(
+    connection: &mut PgConnection,
+    plan: &mut Plan<'_>,
+    turns: Vec<(LaneRow, i64)>,
+) -> Result<(), Error> {
+    let (chats, numbers): (Vec<_>, Vec<_>) = turns
+        .iter()
+        .map(|(lane, number)| (lane.chat_id, *number))
+        .unzip();
+    let parts = attempts::next(connection, &chats, &numbers).await?;
+    let mut parts: HashMap<Uuid, NextPart> =
+        parts.into_iter().map(|part| (part.chat_id, part)).collect();
+    let channels: BTreeSet<Uuid> = turns.iter().map(|(lane, _)| lane.channel_id).collect();
+    let channels: Vec<Uuid> = channels.into_iter().collect();
+    for rate in lanes::rates(connection, &channels).await? {
+        let bucket = Bucket {
+            full: rate.rate_full,
+            paused: rate.paused_until,
+        };
+        plan.buckets.insert(rate.channel_id, bucket);
+    }
+    let mut stale = Vec::new();
+    for (lane, number) in turns {
+        if let Some(part) = parts.remove(&lane.chat_id) {
+            plan.send(lane, number, part);
+        } else {
+            // Open without an open part: its end was not noted.
+            stale.push((lane.chat_id, number));
+            let now = plan.now;
+            plan.leave(&lane, number, Some(now));
+        }
+    }
+    let (chats, numbers): (Vec<_>, Vec<_>) = stale.into_iter().unzip();
+    Ok(attempts::finish(connection, &chats, &numbers).await?)
 }
 
 /// A channel's bucket.

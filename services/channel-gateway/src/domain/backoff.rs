@@ -6,7 +6,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(500);
 
 /// The longest wait.
-const LONGEST: Duration = Duration::from_secs(60);
+const LONGEST: Duration = Duration::from_mins(1);
 
 /// Returns the wait before try `tries + 1`, doubling up to a minute; `roll` (0 to 1) spreads those who wait.
 pub fn wait(tries: u32, roll: f64) -> Duration {

@@ -110,12 +110,7 @@ fn event_key(update: Option<&Value>, raw: &[u8]) -> String {
         .and_then(|update| id(update, "update_id"))
         .map_or_else(
             || {
-                let hash = Sha256::digest(raw);
-                let hash: String = hash
-                    .iter()
-                    .take(16)
-                    .map(|byte| format!("{byte:02x}"))
-                    .collect();
+                let hash = hex::encode(&Sha256::digest(raw)[..16]);
                 format!("sha:{hash}")
             },
             |id| format!("upd:{id}"),
