@@ -139,10 +139,11 @@ pub async fn write(
                 event: event.event.to_owned(),
                 account: key.0,
                 subject_id: key.1,
+                // Every event names an actor; where no person or rule stands behind it, the service does.
                 actor: event
                     .actor
-                    .map(|actor| actor.to_string())
-                    .unwrap_or_default(),
+                    .unwrap_or_else(|| Actor::Service(source_service.to_owned()))
+                    .to_string(),
                 cause: event
                     .cause
                     .map(|cause| Bytes::copy_from_slice(cause.as_bytes()))
