@@ -207,3 +207,66 @@ async fn continued_conversations_stay_with_their_responsible() {
     );
     world.loads_are_true().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_people_and_presence_at_once_leave_true_loads_and_no_deadlock() {
+    let world = World::new().await;
+    let mut pool = Vec::new();
+    for name in ["Anna", "Boris", "Vera"] {
+        let agent = world.agent_with(name, 4, None).await;
+        world.presence(agent, pb::Presence::Online).await;
+        pool.push(agent);
+    }
+    world.policy(&pool, true).await;
+    let talks: Vec<Talk> = (1..=90).map(|n| Talk::new(&world, n)).collect();
+    let mut deliveries = Vec::new();
+    for (n, talk) in talks.iter().enumerate() {
+        let next = talk.next(talk.number + 1_000);
+        deliveries.extend([
+            talk.opened(),
+            talk.decided(),
+            talk.closed(2),
+            next.decided(),
+        ]);
+        // Every third chat is told of once more, among others than before.
+        deliveries.extend((n % 3 == 0).then(|| talks[n / 3].opened()));
+    }
+    // Neighbours come in different batches, so that these overlap.
+    let (even, odd): (Vec<_>, Vec<_>) = deliveries
+        .into_iter()
+        .enumerate()
+        .partition(|(n, _)| n % 2 == 0);
+    let deliveries = even
+        .into_iter()
+        .chain(odd)
+        .map(|(_, delivery)| delivery)
+        .collect();
+    let people = async {
+        for (n, talk) in talks.iter().enumerate() {
+            let agent = pool[n % 3];
+            let hand = pb::AssignChatRequest {
+                chat_id: talk.chat.to_string(),
+                agent_id: agent.to_string(),
+                ..Default::default()
+            };
+            // Not all chats are known yet: what is asked for here is that nothing breaks.
+            if let Err(status) = world.api.assign_chat(request(&world.admin(), hand)).await {
+                assert_eq!(status.code(), tonic::Code::NotFound, "{status}");
+            }
+            if let Err(status) = world.admit(pool[(n + 1) % 3], talk, (1, true)).await {
+                assert_eq!(status.code(), tonic::Code::FailedPrecondition, "{status}");
+            }
+        }
+    };
+    let presence = async {
+        for n in 0..20 {
+            world.presence(pool[n % 3], pb::Presence::Away).await;
+            world.presence(pool[n % 3], pb::Presence::Online).await;
+        }
+    };
+    tokio::join!(by_three(&world, deliveries), people, presence);
+    world.loads_are_true().await;
+    for talk in &talks {
+        assert_eq!(world.assignment(talk).await.number, talk.number + 1_000);
+    }
+}

@@ -17,6 +17,7 @@ async fn x03_of_sixteen_who_answer_at_once_one_becomes_responsible_and_the_other
         agents.push(world.agent(&format!("Agent {n}")).await);
     }
     let talk = Talk::new(&world, 1);
+    let events = world.events().await;
     // The chat is not known here yet: the answers overtake every event.
     let asked = agents
         .iter()
@@ -42,6 +43,7 @@ async fn x03_of_sixteen_who_answer_at_once_one_becomes_responsible_and_the_other
         }
     }
     assert_eq!(admitted, 1);
+    assert_eq!(world.events().await, events + 1, "one chat.assigned");
     assert_eq!(world.load(responsible).await, 1);
     world.loads_are_true().await;
     let choices = world.explain(&talk).await;
