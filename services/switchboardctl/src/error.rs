@@ -28,7 +28,7 @@ pub(crate) enum CliError {
         cause: String,
     },
     /// A service refused.
-    #[error("{}", .0.message())]
+    #[error("{}", sentence(.0))]
     Refused(Box<Status>),
     /// A list was empty and `--fail-empty` was given. Exit code 3.
     #[error("nothing found")]
@@ -128,6 +128,14 @@ pub(crate) fn plain(error: &dyn std::error::Error) -> String {
         .next()
         .unwrap_or(&text)
         .to_lowercase()
+}
+
+/// What a refusal says. The deadline of a call is ours, and its library words it for programmers.
+fn sentence(status: &Status) -> &str {
+    match status.code() {
+        Code::Cancelled | Code::DeadlineExceeded => "no answer in time",
+        _ => status.message(),
+    }
 }
 
 /// The reason, the facts and the fields of a refusal.

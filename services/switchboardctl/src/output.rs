@@ -26,6 +26,8 @@ pub(crate) trait Show: prost::Message {
     const NAME: &'static str;
     /// Headers of the table.
     const HEADERS: &'static [&'static str];
+    /// Headers that a narrow terminal does without, the first to go first.
+    const OPTIONAL: &'static [&'static str] = &[];
     /// One cell a header.
     fn cells(&self, view: &View) -> Vec<Cell>;
     /// Lines below the fields when one message is shown alone.
@@ -105,7 +107,11 @@ impl View {
     pub fn list<T: Show>(&self, rows: &[T], next_page_token: &str) -> Result<(), CliError> {
         match self.format {
             Format::Table => {
-                self.rows(T::HEADERS, rows.iter().map(|row| row.cells(self)).collect());
+                self.rows(
+                    T::HEADERS,
+                    T::OPTIONAL,
+                    rows.iter().map(|row| row.cells(self)).collect(),
+                );
             }
             Format::Json | Format::Ndjson => {
                 self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?);
@@ -118,13 +124,18 @@ impl View {
     }
 
     /// Prints rows as a table.
-    pub fn rows(&self, headers: &[&str], rows: Vec<Vec<Cell>>) {
+    pub fn rows(&self, headers: &[&str], optional: &[&str], mut rows: Vec<Vec<Cell>>) {
         if rows.is_empty() {
             eprintln!("nothing found");
-        } else {
-            println!(
-                "{}",
-                table::render(headers, rows, self.colour, table::terminal_width())
+            return;
+        }
+        let (width, mut headers) = (table::terminal_width(), headers.to_vec());
+        let left_out = table::fit(&mut headers, &mut rows, optional, width);
+        println!("{}", table::render(&headers, rows, self.colour, width));
+        if !left_out.is_empty() {
+            eprintln!(
+                "left out in this width: {}",
+                left_out.join(", ").to_lowercase()
             );
         }
     }

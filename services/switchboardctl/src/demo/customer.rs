@@ -15,6 +15,9 @@ use crate::token::Role;
 /// How long the chat may take to appear.
 const APPEAR: Duration = Duration::from_secs(20);
 
+/// How long distribution may take before nobody is told to have the chat.
+const DISTRIBUTE: Duration = Duration::from_secs(2);
+
 /// Runs the verb.
 pub(crate) async fn run(
     session: &Session,
@@ -51,6 +54,16 @@ pub(crate) async fn run(
         )
     })
     .await?;
+    // Distribution takes a moment; off, it never comes.
+    let assigned = until("a responsible", DISTRIBUTE, async || {
+        Ok(
+            match chat_of(session, &telegram.channel.to_string(), id).await? {
+                Some(chat) if !chat.responsible_agent_id.is_empty() => Seen::Yes(chat),
+                _ => Seen::NotYet(String::new()),
+            },
+        )
+    });
+    let chat = assigned.await.unwrap_or(chat);
     let number = chat
         .open_conversation
         .as_ref()

@@ -64,6 +64,11 @@ impl Cell {
         self.tone(tone)
     }
 
+    /// Tells whether the text must not be broken: it could not be pasted again.
+    fn is_whole(&self) -> bool {
+        !self.text.contains(' ') || self.text.len() < 13
+    }
+
     fn comfy(self, colour: bool) -> comfy_table::Cell {
         let cell = comfy_table::Cell::new(self.text);
         if !colour {
@@ -77,6 +82,51 @@ impl Cell {
             Tone::Dim => cell.add_attribute(Attribute::Dim),
         }
     }
+}
+
+/// What a column of sentences needs at least to be read.
+const SENTENCE: usize = 20;
+
+/// Leaves out columns, in the order given, until the rest fits the width. Returns the names of those
+/// left out.
+pub(crate) fn fit<'h>(
+    headers: &mut Vec<&'h str>,
+    rows: &mut [Vec<Cell>],
+    optional: &[&str],
+    width: Option<u16>,
+) -> Vec<&'h str> {
+    let Some(width) = width else {
+        return Vec::new();
+    };
+    let mut left_out = Vec::new();
+    for name in optional {
+        let needed: usize = (0..headers.len())
+            .map(|at| needed(headers[at], rows.iter().filter_map(|row| row.get(at))) + 2)
+            .sum();
+        if needed <= usize::from(width) {
+            break;
+        }
+        if let Some(at) = headers.iter().position(|header| header == name) {
+            left_out.push(headers.remove(at));
+            for row in rows.iter_mut().filter(|row| at < row.len()) {
+                row.remove(at);
+            }
+        }
+    }
+    left_out
+}
+
+/// The least width of a column: whole words stay whole, sentences may break.
+fn needed<'c>(header: &str, cells: impl Iterator<Item = &'c Cell>) -> usize {
+    let least = |cell: &Cell| {
+        let length = cell.text.chars().count();
+        if cell.is_whole() {
+            length
+        } else {
+            length.min(SENTENCE)
+        }
+    };
+    cells.map(least).max().unwrap_or(0).max(header.len())
 }
 
 /// The terminal's width; none where stdout is no terminal, so that a pipe gets whole lines.
@@ -104,12 +154,12 @@ pub(crate) fn render(
     } else {
         table.set_content_arrangement(ContentArrangement::Disabled);
     }
-    // A column of words without spaces (ids, states, numbers) is never broken: it could not be pasted again.
+    // A column of words without spaces (ids, states, numbers) is never broken.
     let whole: Vec<bool> = (0..headers.len())
         .map(|at| {
             rows.iter()
                 .filter_map(|row| row.get(at))
-                .all(|cell| !cell.text.contains(' ') || cell.text.len() < 13)
+                .all(Cell::is_whole)
         })
         .collect();
     table.set_header(headers.iter().map(|header| {
@@ -185,6 +235,20 @@ mod tests {
         }
         let piped = render(&["ID", "STATE", "LAST MESSAGE"], rows(), false, None);
         assert_eq!(piped.lines().count(), 2, "{piped}");
+    }
+
+    #[test]
+    fn a_narrow_terminal_leaves_out_what_matters_least() {
+        for (width, expected) in [
+            (200, vec!["ID", "STATE", "LAST MESSAGE"]),
+            (70, vec!["ID", "LAST MESSAGE"]),
+        ] {
+            let (mut headers, mut rows) = (vec!["ID", "STATE", "LAST MESSAGE"], rows());
+            let left_out = fit(&mut headers, &mut rows, &["STATE"], Some(width - 2));
+            assert_eq!(headers, expected, "{width}");
+            assert_eq!(left_out.len() + rows[0].len(), 3);
+        }
+        assert!(fit(&mut vec!["ID"], &mut rows(), &["ID"], None).is_empty());
     }
 
     #[test]

@@ -107,6 +107,7 @@ impl GrantArgs {
 
 impl Show for Agent {
     const NAME: &'static str = "switchboard.assignment.v1.Agent";
+    const OPTIONAL: &'static [&'static str] = &["CREATED", "CHANNELS", "ACTIVE"];
     const HEADERS: &'static [&'static str] = &[
         "ID", "NAME", "PRESENCE", "ACTIVE", "LOAD", "CHANNELS", "CREATED",
     ];

@@ -23,6 +23,7 @@ pub(crate) enum AssignmentVerb {
 
 impl Show for AssignmentChoice {
     const NAME: &'static str = "switchboard.assignment.v1.AssignmentChoice";
+    const OPTIONAL: &'static [&'static str] = &["BY", "WHEN"];
     const HEADERS: &'static [&'static str] = &["NO", "RULE", "AGENT", "BY", "CANDIDATES", "WHEN"];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let candidates: Vec<_> = self

@@ -56,6 +56,7 @@ pub(crate) enum CardVerb {
 
 impl Show for Card {
     const NAME: &'static str = "switchboard.crm_cards.v1.Card";
+    const OPTIONAL: &'static [&'static str] = &["CHAT", "KIND", "CREATED", "RESPONSIBLE"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "TITLE",

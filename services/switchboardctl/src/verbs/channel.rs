@@ -62,6 +62,7 @@ pub(crate) enum ChannelVerb {
 
 impl Show for Channel {
     const NAME: &'static str = "switchboard.channel_gateway.v1.Channel";
+    const OPTIONAL: &'static [&'static str] = &["PROVIDER", "KIND", "LAST OUT", "LAST IN"];
     const HEADERS: &'static [&'static str] = &[
         "ID", "KIND", "NAME", "STATE", "PROVIDER", "LAST IN", "LAST OUT", "PROBLEM",
     ];

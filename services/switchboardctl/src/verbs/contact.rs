@@ -30,6 +30,7 @@ pub(crate) enum ContactVerb {
 
 impl Show for Contact {
     const NAME: &'static str = "switchboard.crm_cards.v1.Contact";
+    const OPTIONAL: &'static [&'static str] = &["RESPONSIBLE", "CREATED", "IDENTITIES"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "NAME",

@@ -64,6 +64,7 @@ fn service(text: &str) -> Result<&'static str, String> {
 
 impl Show for DeadLetter {
     const NAME: &'static str = "switchboard.operator.v1.DeadLetter";
+    const OPTIONAL: &'static [&'static str] = &["ACCOUNT", "TRIES", "TYPE", "WHEN"];
     const HEADERS: &'static [&'static str] = &[
         "SEQUENCE", "SERVICE", "ACCOUNT", "TYPE", "TRIES", "ERROR", "WHEN",
     ];
@@ -293,7 +294,7 @@ fn groups(letters: &[DeadLetter], view: &View) -> Result<(), CliError> {
             ]
         });
         let headers = ["COUNT", "SERVICE", "TYPE", "CAUSE", "FIRST", "LAST"];
-        view.rows(&headers, rows.collect());
+        view.rows(&headers, &["FIRST", "TYPE"], rows.collect());
     } else {
         let values = groups.iter().map(|((service, kind, cause), letters)| {
             let (first, last) = ends(letters);

@@ -24,6 +24,7 @@ pub(crate) enum DecisionVerb {
 
 impl Show for Decision {
     const NAME: &'static str = "switchboard.crm_cards.v1.Decision";
+    const OPTIONAL: &'static [&'static str] = &["CARD", "NO", "WHEN", "RULE"];
     const HEADERS: &'static [&'static str] = &[
         "CONVERSATION",
         "NO",

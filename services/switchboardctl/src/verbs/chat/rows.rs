@@ -8,6 +8,8 @@ use crate::output::{Cell, Show, View, cell, words};
 
 impl Show for Chat {
     const NAME: &'static str = "switchboard.conversation.v1.Chat";
+    const OPTIONAL: &'static [&'static str] =
+        &["CHANNEL", "NO", "UNANSWERED", "WHEN", "RESPONSIBLE"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "CLIENT",
@@ -68,6 +70,7 @@ impl Show for Conversation {
 
 impl Show for Message {
     const NAME: &'static str = "switchboard.conversation.v1.Message";
+    const OPTIONAL: &'static [&'static str] = &["WHEN", "DELIVERY"];
     const HEADERS: &'static [&'static str] = &["ID", "FROM", "TEXT", "DELIVERY", "WHEN"];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let from = match self.kind() {
