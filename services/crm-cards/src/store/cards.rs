@@ -187,16 +187,28 @@ pub async fn get(
 }
 
 /// Returns cards that are not deleted, locked in the order of their keys.
+///
+/// Two statements: a lock that waited sees the row anew, but not the status that it was joined with, and a card that
+/// was moved meanwhile would fall out of the join.
 pub async fn lock(
     connection: &mut PgConnection,
     keys: &[(AccountSlug, CardId)],
 ) -> Result<HashMap<(AccountSlug, CardId), Card>, sqlx::Error> {
     let (accounts, ids) = columns(keys);
+    sqlx::query!(
+        "select c.id from unnest($1::text[], $2::uuid[]) k(account, id)
+         join card c on c.account = k.account and c.id = k.id
+         order by c.account, c.id for no key update of c",
+        &accounts,
+        &ids,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     let rows = cards!(
         "unnest($1::text[], $2::uuid[]) k(account, id)
          join card c on c.account = k.account and c.id = k.id
          join status s on s.account = c.account and s.id = c.status
-         where c.deleted_at is null order by c.account, c.id for no key update of c",
+         where c.deleted_at is null",
         &accounts,
         &ids,
     )

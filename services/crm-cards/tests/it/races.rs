@@ -177,3 +177,145 @@ async fn numbers_of_orders_have_no_gaps_though_many_are_made_and_some_refused() 
             || refused.message().contains("buyer")
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn x04_of_many_openings_at_once_exactly_one_makes_the_next_card() {
+    let (world, tenant, channel) = (Arc::new(world().await), tenant(), Uuid::from_u128(1));
+    let pipeline = world.pipeline(&tenant).await;
+    world.set_mode(&tenant, channel, Mode::Repeat).await;
+    for round in 0..12 {
+        let tasks = (0..16).map(|task| {
+            let (world, tenant) = (Arc::clone(&world), tenant.clone());
+            tokio::spawn(async move {
+                let opening = tenant.opening(Chat { channel, user: "1" }, round * 16 + task + 1);
+                world.handle_until_done(&[opening.delivery()]).await;
+            })
+        });
+        for task in futures::future::join_all(tasks.collect::<Vec<_>>()).await {
+            task.unwrap();
+        }
+        let cards = world.cards(&tenant).await;
+        assert_eq!(i64::try_from(cards.len()).unwrap(), round + 1);
+        world
+            .move_card(
+                &tenant,
+                &pipeline,
+                &cards[0].card_id,
+                StatusKind::Successful,
+            )
+            .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d29_whatever_changes_facts_waits_for_the_contact_and_the_decision_sees_what_came_first() {
+    let (world, tenant, channel) = (Arc::new(world().await), tenant(), Uuid::from_u128(1));
+    let pipeline = world.pipeline(&tenant).await;
+    world.set_mode(&tenant, channel, Mode::Repeat).await;
+    let first = tenant.opening(Chat { channel, user: "1" }, 1);
+    world.handle(&[first.delivery()]).await.unwrap();
+    let card = world.cards(&tenant).await.remove(0);
+    world.save_buyer(&tenant, &card.contact_id).await;
+    let order = world.create_order(&tenant, &card.contact_id).await.unwrap();
+
+    // Somebody closes card and order and has not committed yet.
+    let mut other = world.database.pool.begin().await.unwrap();
+    let contact: Uuid = card.contact_id.parse().unwrap();
+    sqlx::query("select from contact where id = $1 for no key update")
+        .bind(contact)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    for close in [
+        "update card c set status = s.id, status_kind = s.kind from status s
+         where s.pipeline = c.pipeline and s.kind = 'rejected'",
+        "update buyer_order set status = 'rejected'",
+    ] {
+        sqlx::query(close).execute(&mut *other).await.unwrap();
+    }
+    let second = tenant.opening(Chat { channel, user: "1" }, 2);
+    let opens = {
+        let (world, delivery) = (Arc::clone(&world), second.delivery());
+        tokio::spawn(async move { world.handle_until_done(&[delivery]).await })
+    };
+    world.waiting_for_locks(1).await;
+    other.commit().await.unwrap();
+    opens.await.unwrap();
+    assert_eq!(world.rule(&tenant, &second).await, "NOTHING_IN_WORK");
+
+    // Every act that changes facts waits for the same lock.
+    let mut other = world.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact where id = $1 for no key update")
+        .bind(contact)
+        .execute(&mut *other)
+        .await
+        .unwrap();
+    let acts = (0..5).map(|act| {
+        let (world, tenant, pipeline) = (Arc::clone(&world), tenant.clone(), pipeline.clone());
+        let (card, order, chat_id) = (card.clone(), order.clone(), first.chat());
+        tokio::spawn(async move {
+            match act {
+                0 => {
+                    world
+                        .move_card(&tenant, &pipeline, &card.card_id, StatusKind::InProgress)
+                        .await
+                }
+                1 => drop(world.create_order(&tenant, &card.contact_id).await.unwrap()),
+                2 => {
+                    world
+                        .move_order(&tenant, &order.order_id, StatusKind::InProgress)
+                        .await
+                }
+                3 => world.save_buyer(&tenant, &card.contact_id).await,
+                _ => {
+                    let request = CreateCardRequest {
+                        chat_id,
+                        ..CreateCardRequest::default()
+                    };
+                    world.api.create_card(tenant.ask(request)).await.unwrap();
+                }
+            }
+        })
+    });
+    let acts: Vec<_> = acts.collect();
+    world.waiting_for_locks(5).await;
+    other.rollback().await.unwrap();
+    for act in acts {
+        act.await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cards_without_a_contact_are_moved_at_once_and_none_is_lost() {
+    let (world, tenant) = (Arc::new(world().await), tenant());
+    let pipeline = world.pipeline(&tenant).await;
+    let request = CreateCardRequest {
+        title: "By hand".into(),
+        ..CreateCardRequest::default()
+    };
+    let card = world
+        .api
+        .create_card(tenant.ask(request))
+        .await
+        .unwrap()
+        .into_inner()
+        .card
+        .unwrap();
+    let kinds = [
+        StatusKind::InProgress,
+        StatusKind::Successful,
+        StatusKind::Rejected,
+    ];
+    let tasks = (0..48).map(|task| {
+        let (world, tenant, pipeline) = (Arc::clone(&world), tenant.clone(), pipeline.clone());
+        let card = card.card_id.clone();
+        tokio::spawn(async move {
+            world
+                .move_card(&tenant, &pipeline, &card, kinds[task % 3])
+                .await
+        })
+    });
+    for task in futures::future::join_all(tasks.collect::<Vec<_>>()).await {
+        task.unwrap();
+    }
+}

@@ -223,6 +223,61 @@ async fn an_opening_and_its_responsible_at_once_never_miss_each_other() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_responsible_waits_for_a_decision_in_flight_and_a_decision_for_a_parking_in_flight() {
+    for decision_first in [true, false] {
+        let (world, tenant, opening) = prepared().await;
+        let world = std::sync::Arc::new(world);
+        let assigned = opening.assigned(ANNA, AssignmentRule::Distribution, stamp(1_000));
+        let mut order = [opening.delivery(), assigned];
+        // A row of ours, not committed, holds the first up at its last statement.
+        let mut other = world.database.pool.begin().await.unwrap();
+        let account = tenant.account.as_str();
+        if decision_first {
+            let hold =
+                "insert into chassis.event_sequence (account, subject, last) values ($1, $2, 1)";
+            sqlx::query(hold)
+                .bind(account)
+                .bind(opening.chat())
+                .execute(&mut *other)
+                .await
+                .unwrap();
+        } else {
+            order.reverse();
+            let hold = "insert into parked_responsible (account, conversation, agent, stamp_time, stamp_event, cause,
+                        parked_at) values ($1, $2, $3, now(), $3, $3, now())";
+            let conversation: Uuid = opening.event.conversation_id.parse().unwrap();
+            sqlx::query(hold)
+                .bind(account)
+                .bind(conversation)
+                .bind(BOB)
+                .execute(&mut *other)
+                .await
+                .unwrap();
+        }
+        let mut tasks = Vec::new();
+        for (place, delivery) in order.into_iter().enumerate() {
+            let handled = std::sync::Arc::clone(&world);
+            tasks.push(tokio::spawn(async move {
+                handled.handle_until_done(&[delivery]).await
+            }));
+            world
+                .waiting_for_locks(i64::try_from(place).unwrap() + 1)
+                .await;
+        }
+        other.rollback().await.unwrap();
+        for task in tasks {
+            task.await.unwrap();
+        }
+        let card = world.cards(&tenant).await.remove(0);
+        assert_eq!(
+            card.responsible_agent_id,
+            ANNA.to_string(),
+            "decision first: {decision_first}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_conversation_without_a_card_needs_no_responsible() {
     let (world, tenant) = (world().await, tenant());

@@ -476,3 +476,27 @@ impl World {
         }
     }
 }
+
+impl World {
+    /// Waits until so many sessions of this database wait for a lock.
+    pub async fn waiting_for_locks(&self, sessions: i64) {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .fetch_one(&self.database.pool)
+            .await
+            .unwrap();
+            if waiting == sessions {
+                return;
+            }
+            assert!(
+                std::time::Instant::now() < deadline,
+                "{waiting} sessions wait, not {sessions}"
+            );
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
