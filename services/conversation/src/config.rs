@@ -103,6 +103,6 @@ mod tests {
         let config: Config =
             config::load_from(Config::EMBEDDED, None, std::collections::HashMap::new()).unwrap();
         config.validate().unwrap();
-        assert_eq!(config.parked.wait, Duration::from_secs(24 * 3_600));
+        assert_eq!(config.parked.wait, Duration::from_hours(24));
     }
 }

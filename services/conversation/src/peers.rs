@@ -34,19 +34,21 @@ impl Admission for Assignment {
         let internal = self.internal.for_agent(account, agent);
         let mut client = AssignmentServiceClient::with_interceptor(self.channel.clone(), internal);
         let answer = client.admit_reply(request).await;
-        answer.map(tonic::Response::into_inner).map_err(passed_on)
+        answer
+            .map(tonic::Response::into_inner)
+            .map_err(|status| passed_on(&status))
     }
 }
 
 /// Refusals are the caller's to read, details and all; that assignment is away or fails is told in our own words.
-fn passed_on(status: Status) -> Status {
+fn passed_on(status: &Status) -> Status {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
             tracing::warn!(code = ?status.code(), error = status.message(), "assignment did not answer");
             chassis::grpc::unavailable(DOMAIN, "assignment")
         }
         // Our own token was not accepted: that is no fault of the caller's.
-        Code::Unauthenticated | Code::Internal => chassis::grpc::internal(DOMAIN, &status),
+        Code::Unauthenticated | Code::Internal => chassis::grpc::internal(DOMAIN, status),
         // Without its metadata, which is of that call.
         code => Status::with_details(
             code,

@@ -88,7 +88,7 @@ pub struct Amendment {
 #[derive(Debug, Clone)]
 pub enum Change {
     /// The content.
-    Edit(gateway::InboundMessage),
+    Edit(Box<gateway::InboundMessage>),
     /// The message is taken back.
     Deletion,
     /// The client's reactions are these now.
@@ -188,7 +188,7 @@ impl Batch {
             }
             Kind::Edit(edit) => {
                 let message = edit.message.unwrap_or_default();
-                amend(&edit.provider_key, Change::Edit(message), &event)
+                amend(&edit.provider_key, Change::Edit(Box::new(message)), &event)
             }
             Kind::Reaction(reaction) => {
                 let change = Change::Reaction(reaction.emojis);

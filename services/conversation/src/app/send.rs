@@ -59,7 +59,7 @@ pub struct Command {
 
 /// What came of one attempt.
 enum Attempt {
-    Stored(pb::SendMessageResponse),
+    Stored(Box<pb::SendMessageResponse>),
     Repeated(Bytes),
     /// Assignment has to be asked, for a chat that stands so.
     Ask(Standing, assignment_pb::AdmitReplyRequest),
@@ -92,7 +92,7 @@ pub async fn send(
             Attempt::Stored(response) => {
                 tx.commit().await?;
                 waker.wake();
-                return Ok(response);
+                return Ok(*response);
             }
             Attempt::Repeated(answer) => return Ok(pb::SendMessageResponse::decode(answer)?),
             Attempt::Ask(standing, question) if asked < ADMISSIONS => {
@@ -145,7 +145,7 @@ async fn attempt(
         request::store(tx, account, METHOD, request_id, &response.0.encode_to_vec()).await?;
     }
     outbox::write(tx, DOMAIN, response.1, now).await?;
-    Ok(Attempt::Stored(response.0))
+    Ok(Attempt::Stored(Box::new(response.0)))
 }
 
 /// Tells assignment what is known of the chat, which it applies first.

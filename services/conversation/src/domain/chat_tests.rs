@@ -51,7 +51,7 @@ fn preview(time: OffsetDateTime, text: &str) -> Preview {
 
 #[test]
 fn a_client_message_opens_continues_or_belongs_to_the_open_conversation() {
-    let minutes = |n| Duration::from_secs(n * 60);
+    let minutes = |n| Duration::from_mins(n);
     let closed = |ago: u64| {
         let mut chat = chat();
         chat.open(episode(1));
@@ -73,6 +73,17 @@ fn a_client_message_opens_continues_or_belongs_to_the_open_conversation() {
         ("open", open, minutes(10), Opening::IsOpen),
         ("closed, no rule", closed(1), minutes(0), Opening::Opens),
         ("closed now, no rule", closed(0), minutes(0), Opening::Opens),
+        (
+            "closed by a faster clock, no rule",
+            {
+                let mut chat = chat();
+                chat.open(episode(1));
+                chat.close(NOON + minutes(1));
+                chat
+            },
+            minutes(0),
+            Opening::Opens,
+        ),
         (
             "closed within the rule",
             closed(9),
@@ -168,7 +179,7 @@ fn f071_unanswered_counts_client_messages_after_the_last_answer_that_was_sent() 
 #[test]
 fn the_newest_message_by_time_is_shown_and_moves_the_chat_up() {
     let mut chat = chat();
-    let later = NOON + Duration::from_secs(60);
+    let later = NOON + Duration::from_mins(1);
     chat.received(preview(later, "later"));
     chat.received(preview(NOON, "late to arrive"));
     assert_eq!(

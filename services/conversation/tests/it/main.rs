@@ -1,0 +1,13 @@
+//! The service over a real database: events handed to its handlers, requests to its methods.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
+
+mod amendments;
+mod events;
+mod inbound;
+mod lists;
+mod sending;
+mod world;
