@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use clap::Subcommand;
 use switchboard_proto::operator::v1::{
     DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest,
@@ -46,7 +48,7 @@ pub(crate) enum DeadLetterVerb {
         /// Sequences, as listed
         #[arg(required_unless_present = "all", value_name = "SEQUENCE")]
         sequences: Vec<u64>,
-        /// All of the service (of the account, where --account is typed)
+        /// All of the service
         #[arg(long, conflicts_with = "sequences")]
         all: bool,
         /// Only tell what would be replayed
@@ -83,9 +85,11 @@ impl Show for DeadLetter {
         let mut lines = vec![
             format!("consumer  {}", self.consumer),
             format!(
-                "origin    {} {}[{}], subject {}",
+                "origin    {} {}[{}] {}",
                 self.origin_stream, self.origin_sequence, self.origin_index, self.subject
-            ),
+            )
+            .trim_end()
+            .to_owned(),
             format!("event     {} {}", self.event_type, self.event_id),
         ];
         lines.extend(
@@ -96,7 +100,10 @@ impl Show for DeadLetter {
                 .map(|(key, value)| format!("  {key}: {value}")),
         );
         match json::decode(&self.event_type, &self.payload) {
-            Some(value) => lines.push(format!("{value:#}")),
+            Some(value) => {
+                lines.push(format!("{value:#}"));
+                lines.extend(raw(&value));
+            }
             None => lines.push(format!(
                 "payload   {} bytes, not decodable as {}",
                 self.payload.len(),
@@ -105,6 +112,13 @@ impl Show for DeadLetter {
         }
         lines
     }
+}
+
+/// What the provider sent, where the letter holds it as text.
+fn raw(payload: &serde_json::Value) -> Option<String> {
+    let bytes = STANDARD.decode(payload.get("raw")?.as_str()?).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    Some(format!("raw       {text}"))
 }
 
 impl Show for ReplayOutcome {
