@@ -164,7 +164,11 @@ impl Handler for Inbound {
             }
             heard.insert(channel);
         }
-        // Under its own message id each: a repeat of the batch stores none twice.
+        // Alone it fails: the consumer then makes the letter, and a replay that still cannot read it keeps it.
+        if let ([_], [letter]) = (batch, letters.as_slice()) {
+            return Err(HandlerError::Poison(letter.0.error.clone()));
+        }
+        // In company, under its own message id each: a repeat of the batch stores none twice.
         let subject = self.streams.dead_subject(DOMAIN);
         let sent = letters
             .iter()

@@ -5,15 +5,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
+use bytes::{Bytes, BytesMut};
 use chassis::id::AccountSlug;
 use chassis::packs::{PackError, Packer};
 use chassis::trace::TraceContext;
+use futures::StreamExt as _;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use secrecy::ExposeSecret as _;
@@ -139,14 +141,11 @@ impl Webhooks {
         } else {
             known
         };
-        let accepted = accept::telegram(
-            &self.packer,
-            &known,
-            &raw,
-            &TraceContext::current(),
-            chassis::clock::now(),
-        )
-        .await;
+        // Where no spans are made the caller's own context goes on.
+        let trace = Some(TraceContext::current()).filter(|trace| !trace.is_none());
+        let trace = trace.unwrap_or_else(|| TraceContext::from_headers(&parts.headers));
+        let accepted =
+            accept::telegram(&self.packer, &known, &raw, &trace, chassis::clock::now()).await;
         accepted.map_err(|error| match error {
             PackError::TooLarge { .. } => Refused::TooLarge,
             error => {
@@ -156,25 +155,23 @@ impl Webhooks {
         })
     }
 
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<bytes::Bytes, Refused> {
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > self.body_limit as u64) {
             return Err(Refused::TooLarge);
         }
-        to_bytes(body, self.body_limit).await.map_err(|error| {
-            let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-            while let Some(error) = cause {
-                if error.is::<axum::extract::rejection::LengthLimitError>()
-                    || error.to_string().contains("length limit")
-                {
-                    return Refused::TooLarge;
-                }
-                cause = error.source();
+        let mut raw = BytesMut::new();
+        let mut chunks = body.into_data_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|_| Refused::Body)?;
+            if raw.len() + chunk.len() > self.body_limit {
+                return Err(Refused::TooLarge);
             }
-            Refused::Body
-        })
+            raw.extend_from_slice(&chunk);
+        }
+        Ok(raw.freeze())
     }
 }
 

@@ -1,5 +1,11 @@
 //! Real inputs of Telegram (`SWITCHBOARD_FIXTURES`): each is normalised or kept raw, none is lost, nothing panics.
 //! Our own cases stand in `tests/cases`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on must fail"
+)]
 
 use std::path::{Path, PathBuf};
 
@@ -215,9 +221,9 @@ fn f002_every_real_input_is_normalised_or_kept_raw() {
             }
         };
         if matches!(event.kind, Some(Kind::Unsupported(_))) {
-            kept += 1
+            kept += 1;
         } else {
-            read += 1
+            read += 1;
         }
     }
     println!("{read} normalised, {kept} kept raw");

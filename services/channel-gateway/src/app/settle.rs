@@ -81,8 +81,8 @@ pub async fn settle(
     let fences: HashMap<Uuid, i64> = lanes::lock(&mut tx, &chats).await?.into_iter().collect();
     let held = |work: &Work| fences.get(&work.part.chat_id) == Some(&work.fence);
 
-    let changed = attempts::settle(&mut tx, &finals(outcomes), now).await?;
-    let failed: Vec<(Uuid, i64, String)> = changed
+    let final_parts = attempts::settle(&mut tx, &finals(outcomes), now).await?;
+    let failed: Vec<(Uuid, i64, String)> = final_parts
         .iter()
         .filter(|part| part.state == PartState::Failed.as_str())
         .map(|part| (part.chat_id, part.out_seq, part.reason.clone()))
@@ -94,7 +94,7 @@ pub async fn settle(
         .filter_map(again)
         .collect();
     attempts::requeue(&mut tx, &again, now).await?;
-    let (done_chats, done_numbers): (Vec<_>, Vec<_>) = changed
+    let (done_chats, done_numbers): (Vec<_>, Vec<_>) = final_parts
         .iter()
         .map(|part| (part.chat_id, part.out_seq))
         .unzip();
@@ -117,7 +117,7 @@ pub async fn settle(
         retryable: false,
     };
     let mut events = Vec::new();
-    for part in changed.iter().chain(&rest) {
+    for part in final_parts.iter().chain(&rest) {
         let note = notes.get(&(part.chat_id, part.out_seq)).unwrap_or(&none);
         events.extend(announce::settled(part, note, now)?);
     }

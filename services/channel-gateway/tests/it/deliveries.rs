@@ -1,0 +1,421 @@
+//! Deliveries: order, fencing, refusals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chassis::testing;
+use prost::Message as _;
+use serde_json::json;
+use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
+use switchboard_proto::channel_gateway::v1::{DeliveryFailed, DeliverySent, ListDeliveriesRequest};
+use switchboard_proto::common::v1::{
+    ContentPart, ReplyReference, Text, TextEntity, content_part::Content, text_entity,
+};
+use switchboard_proto::conversation::v1::{
+    MessageCancelled, OutboundCommand, outbound_command::Action,
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::bot::Answer;
+use crate::world::{eventually, world};
+
+fn no(code: u16, description: &'static str) -> Answer {
+    Answer::No(code, description, json!({}))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b03_answers_go_out_in_order_whatever_order_they_come_in() {
+    let world = world().await;
+    let replica = world.replica();
+    for seq in [3, 1, 2, 2, 1] {
+        world
+            .queue([world.command(5, seq, &format!("m{seq}"))])
+            .await;
+    }
+    world.until_states(5, &["sent", "sent", "sent"]).await;
+    assert_eq!(world.bot.texts(), ["m1", "m2", "m3"]);
+    let first = &world.bot.calls("sendMessage")[0];
+    assert_eq!(
+        (first.body["chat_id"].clone(), first.token.clone()),
+        (json!(5), format!("bot{}", world.token))
+    );
+    eventually("events", async || world.count("delivery.sent").await == 3).await;
+    let sent = world
+        .events()
+        .await
+        .into_iter()
+        .find(|(name, _)| name == "delivery.sent")
+        .unwrap();
+    let sent = DeliverySent::decode(sent.1).unwrap();
+    assert!(sent.provider_key.starts_with("5:"), "{}", sent.provider_key);
+
+    let request = ListDeliveriesRequest {
+        chat_id: Uuid::from_u128(5).to_string(),
+        page_size: 2,
+        page_token: String::new(),
+    };
+    let page = world
+        .api()
+        .list_deliveries(testing::request(&world.caller, request.clone()))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        page.deliveries
+            .iter()
+            .map(|delivery| delivery.out_seq)
+            .collect::<Vec<_>>(),
+        [3, 2]
+    );
+    let rest = ListDeliveriesRequest {
+        page_token: page.next_page_token,
+        ..request.clone()
+    };
+    let rest = world
+        .api()
+        .list_deliveries(testing::request(&world.caller, rest))
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (rest.deliveries.len(), rest.next_page_token.as_str()),
+        (1, "")
+    );
+    let stranger =
+        testing::service_caller(Some(&testing::fresh_account()), "x", &["chats:read"], None);
+    let none = world
+        .api()
+        .list_deliveries(testing::request(&stranger, request))
+        .await
+        .unwrap()
+        .into_inner();
+    assert!(none.deliveries.is_empty());
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_dispatchers_send_nothing_twice_and_keep_each_chats_order() {
+    let world = world().await;
+    let (one, two) = (world.replica(), world.replica());
+    for seq in 1..=10 {
+        world
+            .queue((1..=20).map(|chat| world.command(chat, seq, &format!("{chat}/{seq}"))))
+            .await;
+        one.waker.wake();
+    }
+    world.bot.until(200).await;
+    for chat in 1..=20 {
+        world.until_states(chat, &["sent"; 10]).await;
+    }
+    one.stop().await;
+    two.stop().await;
+    let texts = world.bot.texts();
+    assert_eq!(texts.len(), 200);
+    for chat in 1..=20 {
+        let of_chat: Vec<&String> = texts
+            .iter()
+            .filter(|text| text.starts_with(&format!("{chat}/")))
+            .collect();
+        assert_eq!(
+            of_chat,
+            (1..=10)
+                .map(|seq| format!("{chat}/{seq}"))
+                .collect::<Vec<_>>()
+                .iter()
+                .collect::<Vec<_>>()
+        );
+    }
+    assert_eq!(world.count("delivery.sent").await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b03_an_attempt_that_was_interrupted_is_uncertain_and_not_sent_again() {
+    let world = world().await;
+    let release = Arc::new(Notify::new());
+    world.bot.answer([Answer::Held(release.clone())]);
+    let mut terms = world.terms();
+    terms.lease = Duration::from_millis(400);
+    let killed = world.replica_on(terms.clone());
+    world
+        .queue([world.command(5, 1, "first"), world.command(5, 2, "second")])
+        .await;
+    world.bot.until(1).await;
+    // The process dies between attempt and outcome: what it would have written is lost with it.
+    killed.kill();
+    let successor = world.replica_on(terms);
+    world.until_states(5, &["uncertain", "sent"]).await;
+    assert_eq!(world.bot.texts(), ["first", "second"]);
+    eventually("event", async || {
+        world.count("delivery.uncertain").await == 1
+    })
+    .await;
+    successor.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_outcome_under_an_old_number_settles_its_own_attempt_only() {
+    let world = world().await;
+    let release = Arc::new(Notify::new());
+    world.bot.answer([Answer::Held(release.clone())]);
+    let mut terms = world.terms();
+    terms.lease = Duration::from_millis(300);
+    let replica = world.replica_on(terms);
+    world.queue([world.command(5, 1, "slow")]).await;
+    world.until_states(5, &["uncertain"]).await;
+    release.notify_one();
+    world.until_states(5, &["sent"]).await;
+    assert_eq!(world.bot.texts(), ["slow"]);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_asks_to_wait_is_waited_for() {
+    let world = world().await;
+    world.bot.answer([Answer::No(
+        429,
+        "Too Many Requests: retry after 1",
+        json!({ "retry_after": 1 }),
+    )]);
+    let replica = world.replica();
+    world
+        .queue([world.command(5, 1, "a"), world.command(6, 1, "b")])
+        .await;
+    world.until_states(5, &["sent"]).await;
+    world.until_states(6, &["sent"]).await;
+    let calls = world.bot.calls("sendMessage");
+    let refused = calls[0].body["chat_id"].clone();
+    let again = calls
+        .iter()
+        .skip(1)
+        .find(|call| call.body["chat_id"] == refused)
+        .unwrap();
+    let waited = again.at - calls[0].at;
+    assert!(
+        waited >= Duration::from_secs(1) && waited < Duration::from_secs(3),
+        "{waited:?}"
+    );
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_that_stay_fail_with_a_reason_and_the_next_has_its_turn() {
+    let world = world().await;
+    world.bot.answer([
+        no(403, "Forbidden: bot was blocked by the user"),
+        no(400, "Bad Request: chat not found"),
+        no(502, "Bad Gateway"),
+    ]);
+    let replica = world.replica();
+    let edit = OutboundCommand {
+        action: Action::Edit.into(),
+        ..world.command(5, 3, "c")
+    };
+    world
+        .queue([
+            world.command(5, 1, "a"),
+            world.command(5, 2, "b"),
+            edit,
+            world.command(5, 4, "d"),
+        ])
+        .await;
+    world
+        .until_states(5, &["failed", "failed", "failed", "sent"])
+        .await;
+    let reasons: Vec<String> = world
+        .states(5)
+        .await
+        .into_iter()
+        .map(|part| part.3)
+        .collect();
+    assert_eq!(
+        reasons,
+        [
+            "CLIENT_BLOCKED_CHANNEL",
+            "CHAT_NOT_FOUND",
+            "UNSUPPORTED_COMMAND",
+            ""
+        ]
+    );
+    // An outage is none of the message's failures.
+    assert_eq!(world.bot.texts(), ["a", "b", "d", "d"]);
+    eventually("events", async || world.count("delivery.failed").await == 3).await;
+    let events = world.events().await;
+    let failed = events.iter().filter(|(name, _)| name == "delivery.failed");
+    let details: Vec<String> = failed
+        .map(|(_, event)| DeliveryFailed::decode(event.clone()).unwrap().detail)
+        .collect();
+    assert!(
+        details.iter().all(|detail| detail.len() > 10),
+        "{details:?}"
+    );
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_can_be_mended_is_sent_again_at_once() {
+    let world = world().await;
+    world.bot.answer([
+        no(400, "Bad Request: message to be replied not found"),
+        no(400, "Bad Request: can't parse entities: bad offset"),
+        Answer::No(
+            400,
+            "Bad Request: group chat was upgraded to a supergroup chat",
+            json!({ "migrate_to_chat_id": -100 }),
+        ),
+    ]);
+    let bold = TextEntity {
+        kind: text_entity::Kind::Bold.into(),
+        offset: 0,
+        length: 1,
+        ..TextEntity::default()
+    };
+    let text = Text {
+        text: "a".to_owned(),
+        entities: vec![bold],
+    };
+    let mut command = world.command(5, 1, "a");
+    command.parts = vec![ContentPart {
+        content: Some(Content::Text(text)),
+    }];
+    command.reply = Some(ReplyReference {
+        provider_key: "5:17".to_owned(),
+        ..ReplyReference::default()
+    });
+    let replica = world.replica();
+    world.queue([command]).await;
+    world.until_states(5, &["sent"]).await;
+    let bodies: Vec<_> = world
+        .bot
+        .calls("sendMessage")
+        .into_iter()
+        .map(|call| call.body)
+        .collect();
+    let has = |field: &str| {
+        bodies
+            .iter()
+            .map(|body| body.get(field).is_some())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(has("reply_parameters"), [true, false, false, false]);
+    assert_eq!(has("entities"), [true, true, false, false]);
+    assert_eq!(bodies[3]["chat_id"], json!(-100));
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_credentials_disconnect_the_channel() {
+    let world = world().await;
+    world.bot.refuse_token(&world.token);
+    let replica = world.replica();
+    world
+        .queue([world.command(5, 1, "a"), world.command(5, 2, "b")])
+        .await;
+    world.until_states(5, &["failed", "failed"]).await;
+    assert!(
+        world
+            .states(5)
+            .await
+            .iter()
+            .all(|part| part.3 == "CREDENTIALS_REFUSED")
+    );
+    assert_eq!(
+        world.bot.calls("sendMessage").len(),
+        1,
+        "the second is not even tried"
+    );
+    assert_eq!(world.count("channel.disconnected").await, 1);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_does_not_come_is_uncertain() {
+    let world = world().await;
+    world.bot.answer([Answer::Held(Arc::new(Notify::new()))]);
+    let replica = world.replica();
+    world
+        .queue([world.command(5, 1, "a"), world.command(5, 2, "b")])
+        .await;
+    world.until_states(5, &["uncertain", "sent"]).await;
+    assert_eq!(world.bot.texts(), ["a", "b"]);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_command_is_asked_for_after_a_while() {
+    let world = world().await;
+    world
+        .source
+        .0
+        .lock()
+        .unwrap()
+        .extend([world.command(5, 1, "one"), world.command(5, 2, "two")]);
+    let replica = world.replica();
+    world.queue([world.command(5, 3, "three")]).await;
+    world.until_states(5, &["sent", "sent", "sent"]).await;
+    assert_eq!(world.bot.texts(), ["one", "two", "three"]);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_taken_back_before_or_after_it_came_is_not_sent() {
+    let world = world().await;
+    let cancelled = |out_seq| MessageCancelled {
+        message_id: world.command(5, out_seq, "").message_id,
+        chat_id: Uuid::from_u128(5).to_string(),
+        out_seq,
+    };
+    world.hear(&[world.delivery(&cancelled(2))]).await;
+    world
+        .queue([
+            world.command(5, 1, "a"),
+            world.command(5, 2, "b"),
+            world.command(5, 3, "c"),
+        ])
+        .await;
+    world
+        .hear(&[world.delivery(&cancelled(3)), world.delivery(&cancelled(3))])
+        .await;
+    let replica = world.replica();
+    world
+        .until_states(5, &["sent", "cancelled", "cancelled"])
+        .await;
+    assert_eq!(
+        (world.bot.texts(), world.count("delivery.cancelled").await),
+        (vec!["a".to_owned()], 2)
+    );
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_text_goes_out_in_parts_and_half_of_it_is_none() {
+    let world = world().await;
+    let replica = world.replica();
+    let long = "слово ".repeat(1_500);
+    world.queue([world.command(5, 1, &long)]).await;
+    world.until_states(5, &["sent"; 3]).await;
+    world.bot.answer([no(400, "Bad Request: message is odd")]);
+    world.queue([world.command(6, 1, &long)]).await;
+    world.until_states(6, &["failed"; 3]).await;
+    eventually("events", async || world.count("delivery.failed").await == 3).await;
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_keeps_to_its_rate() {
+    let world = world().await;
+    let mut terms = world.terms();
+    terms.chat = channel_gateway::domain::rate::Rate::per_second(5.0, 1);
+    let replica = world.replica_on(terms);
+    world
+        .queue((1..=4).map(|seq| world.command(5, seq, "a")))
+        .await;
+    world.until_states(5, &["sent"; 4]).await;
+    let calls = world.bot.calls("sendMessage");
+    let spread = calls[3].at - calls[0].at;
+    assert!(
+        spread >= Duration::from_millis(550) && spread < Duration::from_secs(3),
+        "{spread:?}"
+    );
+    replica.stop().await;
+}

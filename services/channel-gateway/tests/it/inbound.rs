@@ -1,0 +1,127 @@
+//! The gateway's share of INBOUND.
+
+use channel_gateway::domain::telegram::{Line, normalise};
+use channel_gateway::events::Inbound;
+use chassis::clock;
+use chassis::consumer::{Delivery, Handler as _, HandlerError, Origin};
+use prost::Message as _;
+use serde_json::{Value, json};
+use switchboard_proto::channel_gateway::v1::ClientBlocked;
+use switchboard_proto::conversation::v1::MessageQueued;
+use switchboard_proto::operator::v1::DeadLetter;
+
+use crate::world::{World, world};
+
+fn item(world: &World, sequence: u64, update: &Value) -> Delivery {
+    let line = Line {
+        account: world.account.as_str(),
+        channel: world.channel,
+    };
+    let raw = update.to_string().into_bytes().into();
+    let event = normalise(line, &raw, clock::now()).remove(0);
+    // An item travels without an event's type: only the frame is borrowed.
+    let mut delivery = world.delivery(&MessageQueued::default());
+    delivery.payload = event.encode_to_vec().into();
+    delivery.origin = Origin {
+        stream: "INBOUND_0".to_owned(),
+        sequence,
+        index: 3,
+    };
+    delivery
+}
+
+fn member(time: i64, status: &str) -> Value {
+    let chat = json!({ "id": 23, "type": "private", "first_name": "A" });
+    json!({ "update_id": time, "my_chat_member": {
+        "chat": chat, "from": chat, "date": time, "new_chat_member": { "status": status } } })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn blocks_are_announced_once_and_the_newest_wins_in_any_order() {
+    let world = world().await;
+    let inbound = Inbound {
+        app: world.app.clone(),
+        nats: world.nats.clone(),
+        streams: world.streams.clone(),
+    };
+    let at = |time, status| item(&world, 1, &member(time, status));
+    for batch in [
+        vec![at(100, "member")],
+        vec![at(200, "kicked"), at(200, "kicked")],
+        vec![at(200, "kicked")],
+        vec![at(150, "member")],
+        vec![at(300, "kicked"), at(400, "member")],
+    ] {
+        inbound.handle(&batch, clock::now()).await.unwrap();
+    }
+    let events = world.events().await;
+    let told: Vec<&str> = events
+        .iter()
+        .map(|(name, _)| name.as_str())
+        .filter(|name| name.starts_with("client."))
+        .collect();
+    assert_eq!(told, ["client.blocked", "client.unblocked"]);
+    let blocked = events
+        .iter()
+        .find(|(name, _)| name == "client.blocked")
+        .unwrap();
+    assert_eq!(
+        ClientBlocked::decode(blocked.1.clone())
+            .unwrap()
+            .time
+            .unwrap()
+            .seconds,
+        200
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x04_what_is_not_understood_goes_to_the_dead_letters_once_with_its_raw_form() {
+    let world = world().await;
+    let inbound = Inbound {
+        app: world.app.clone(),
+        nats: world.nats.clone(),
+        streams: world.streams.clone(),
+    };
+    let batch = [
+        item(
+            &world,
+            9,
+            &json!({ "update_id": 5, "hologram": { "x": 1 } }),
+        ),
+        item(&world, 9, &member(1, "member")),
+    ];
+    for _ in 0..3 {
+        inbound.handle(&batch, clock::now()).await.unwrap();
+    }
+    let alone = inbound.handle(&batch[..1], clock::now()).await;
+    assert_eq!(
+        alone,
+        Err(HandlerError::Poison("unsupported: hologram".to_owned()))
+    );
+    let stream = world
+        .nats
+        .jetstream
+        .get_stream(world.streams.dead_letters())
+        .await
+        .unwrap();
+    assert_eq!(stream.get_info().await.unwrap().state.messages, 1);
+    let letter = stream.get_raw_message(1).await.unwrap();
+    let letter = DeadLetter::decode(letter.payload).unwrap();
+    assert_eq!(
+        (
+            letter.error.as_str(),
+            letter.origin_sequence,
+            letter.origin_index
+        ),
+        ("unsupported: hologram", 9, 3)
+    );
+    let kept =
+        switchboard_proto::channel_gateway::v1::InboundEvent::decode(letter.payload).unwrap();
+    assert_eq!(
+        kept.raw,
+        json!({ "update_id": 5, "hologram": { "x": 1 } })
+            .to_string()
+            .as_bytes()
+    );
+}

@@ -1,0 +1,13 @@
+//! The gateway over a real database, a real broker and a stand-in for the Bot API.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on must fail"
+)]
+
+mod bot;
+mod channels;
+mod deliveries;
+mod inbound;
+mod webhooks;
+mod world;

@@ -1,0 +1,327 @@
+//! The webhook: what is refused, and what is in INBOUND before it is answered.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use channel_gateway::http::{Webhooks, router};
+use chassis::packs::{Packer, PackerConfig};
+use prost::Message as _;
+use serde_json::json;
+use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
+use switchboard_proto::common::v1::{Pack, PackItem};
+
+use crate::world::{World, world};
+
+struct Gate {
+    url: String,
+    http: reqwest::Client,
+}
+
+impl Gate {
+    async fn open(world: &World) -> Self {
+        let packer = Packer::new(
+            world.nats.clone(),
+            world.streams.clone(),
+            PackerConfig::default(),
+        );
+        let webhooks = Webhooks::new(world.app.book.clone(), packer, &world.config.http);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/in/telegram", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router(Arc::new(webhooks))).await });
+        Self {
+            url,
+            http: reqwest::Client::builder().no_proxy().build().unwrap(),
+        }
+    }
+
+    async fn post(
+        &self,
+        channel: &str,
+        secret: &str,
+        body: Vec<u8>,
+    ) -> (u16, Option<String>, String) {
+        let request = self.http.post(format!("{}/{channel}", self.url)).body(body);
+        let request = request.header("x-telegram-bot-api-secret-token", secret);
+        let answer = request.header(
+            "traceparent",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        );
+        let answer = answer.send().await.unwrap();
+        let again = answer
+            .headers()
+            .get("retry-after")
+            .map(|value| value.to_str().unwrap().to_owned());
+        (
+            answer.status().as_u16(),
+            again,
+            answer.text().await.unwrap(),
+        )
+    }
+
+    async fn status(&self, channel: &str, secret: &str, body: Vec<u8>) -> u16 {
+        self.post(channel, secret, body).await.0
+    }
+}
+
+fn update(number: u64) -> Vec<u8> {
+    let person = json!({ "id": 23, "first_name": "Sojan" });
+    let chat = json!({ "id": 23, "type": "private" });
+    json!({ "update_id": number, "message": { "message_id": number, "from": person, "chat": chat, "date": 1_790_764_802, "text": "hi" } })
+        .to_string()
+        .into_bytes()
+}
+
+/// Everything that stands in INBOUND.
+async fn items(world: &World) -> Vec<PackItem> {
+    let mut items = Vec::new();
+    for shard in 0..world.streams.shards() {
+        let stream = world
+            .nats
+            .jetstream
+            .get_stream(world.streams.inbound(shard))
+            .await
+            .unwrap();
+        let last = stream.get_info().await.unwrap().state.last_sequence;
+        for sequence in 1..=last {
+            let message = stream.get_raw_message(sequence).await.unwrap();
+            items.extend(Pack::decode(message.payload).unwrap().items);
+        }
+    }
+    items
+}
+
+fn event(item: &PackItem) -> InboundEvent {
+    InboundEvent::decode(item.payload.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x01_an_update_is_in_inbound_when_it_is_answered_and_a_repeat_has_the_same_id() {
+    let world = world().await;
+    let (gate, channel, secret) = (
+        Gate::open(&world).await,
+        world.channel.to_string(),
+        world.secret(),
+    );
+    for _ in 0..5 {
+        let (status, _, body) = gate.post(&channel, &secret, update(1)).await;
+        assert_eq!(
+            (status, body.as_str()),
+            (200, ""),
+            "a body would be taken for a call"
+        );
+    }
+    let items = items(&world).await;
+    assert_eq!(items.len(), 5);
+    assert!(
+        items
+            .iter()
+            .all(|item| item.id == items[0].id && !item.id.is_empty())
+    );
+    assert_eq!(
+        (items[0].account.as_str(), items[0].key.as_str()),
+        (world.account.as_str(), format!("{channel}:23").as_str())
+    );
+    let event = event(&items[0]);
+    assert!(matches!(event.kind, Some(Kind::Message(_))) && event.raw == update(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x04_what_is_authentic_and_not_understood_is_accepted_and_kept_raw() {
+    let world = world().await;
+    let (gate, channel, secret) = (
+        Gate::open(&world).await,
+        world.channel.to_string(),
+        world.secret(),
+    );
+    let group = json!({ "update_id": 2, "message": { "message_id": 1, "chat": { "id": -5, "type": "group" }, "text": "a" } });
+    let bodies = [
+        b"{not json".to_vec(),
+        b"{\"update_id\":3,\"hologram\":{}}".to_vec(),
+        group.to_string().into_bytes(),
+    ];
+    for body in &bodies {
+        assert_eq!(gate.status(&channel, &secret, body.clone()).await, 200);
+    }
+    let mut kinds: Vec<(String, Vec<u8>)> = items(&world)
+        .await
+        .iter()
+        .map(event)
+        .map(|event| match event.kind {
+            Some(Kind::Unsupported(unsupported)) => (unsupported.kind, event.raw.to_vec()),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    kinds.sort();
+    let [malformed, hologram, group] = bodies;
+    let expected = [
+        ("hologram", hologram),
+        ("malformed", malformed),
+        ("message/group", group),
+    ];
+    assert_eq!(kinds, expected.map(|(kind, raw)| (kind.to_owned(), raw)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_not_ours_is_refused_before_anything_of_it_is_read() {
+    let mut world = world().await;
+    world.config.http.body_limit = 1_000;
+    let (gate, channel, secret) = (
+        Gate::open(&world).await,
+        world.channel.to_string(),
+        world.secret(),
+    );
+    let unknown = chassis::id::v7(chassis::clock::now()).to_string();
+    for (name, channel, secret, body, expected) in [
+        (
+            "no such channel",
+            unknown.as_str(),
+            secret.as_str(),
+            update(1),
+            404,
+        ),
+        ("no channel at all", "x", &secret, update(1), 404),
+        ("wrong secret", &channel, "wrong", update(1), 401),
+        (
+            "a longer secret",
+            &channel,
+            &format!("{secret}0"),
+            update(1),
+            401,
+        ),
+        ("no secret", &channel, "", update(1), 401),
+        (
+            "wrong secret, not JSON",
+            &channel,
+            "wrong",
+            b"{".to_vec(),
+            401,
+        ),
+        ("too large", &channel, &secret, vec![b' '; 1_001], 413),
+    ] {
+        assert_eq!(gate.status(channel, secret, body).await, expected, "{name}");
+    }
+    let chunked = reqwest::Body::wrap_stream(futures::stream::iter([
+        Ok::<_, std::io::Error>(vec![b' '; 600]),
+        Ok(vec![b' '; 600]),
+    ]));
+    let answer = gate
+        .http
+        .post(format!("{}/{channel}", gate.url))
+        .header("x-telegram-bot-api-secret-token", &secret);
+    assert_eq!(
+        answer.body(chunked).send().await.unwrap().status().as_u16(),
+        413,
+        "too large without saying so"
+    );
+    assert!(items(&world).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_calls_of_an_account_are_told_to_come_again() {
+    let mut world = world().await;
+    world.config.http.burst = NonZeroU32::new(2).unwrap();
+    world.config.http.requests_per_second_per_account = NonZeroU32::new(1).unwrap();
+    let (gate, channel, secret) = (
+        Gate::open(&world).await,
+        world.channel.to_string(),
+        world.secret(),
+    );
+    assert_eq!(
+        gate.status(&channel, "wrong", update(0)).await,
+        401,
+        "a wrong secret costs the account nothing"
+    );
+    assert_eq!(gate.status(&channel, &secret, update(1)).await, 200);
+    assert_eq!(gate.status(&channel, &secret, update(2)).await, 200);
+    let (status, again, _) = gate.post(&channel, &secret, update(3)).await;
+    assert_eq!((status, again.as_deref()), (429, Some("1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_that_is_switched_off_keeps_what_arrives_raw() {
+    let world = world().await;
+    let secret = world.secret();
+    channel_gateway::app::connection::disable(
+        &world.app,
+        &world.caller,
+        world.channel,
+        chassis::clock::now(),
+    )
+    .await
+    .unwrap();
+    let gate = Gate::open(&world).await;
+    assert_eq!(
+        gate.status(&world.channel.to_string(), &secret, update(1))
+            .await,
+        200
+    );
+    let event = event(&items(&world).await[0]);
+    assert_eq!(
+        event.kind,
+        Some(Kind::Unsupported(
+            switchboard_proto::channel_gateway::v1::InboundUnsupported {
+                kind: "channel-disabled".into()
+            }
+        ))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x07_without_a_stream_to_accept_it_a_call_is_answered_503_at_once() {
+    let world = world().await;
+    for shard in 0..world.streams.shards() {
+        world
+            .nats
+            .jetstream
+            .delete_stream(world.streams.inbound(shard))
+            .await
+            .unwrap();
+    }
+    let (gate, began) = (Gate::open(&world).await, Instant::now());
+    let (status, again, _) = gate
+        .post(&world.channel.to_string(), &world.secret(), update(1))
+        .await;
+    assert_eq!((status, again.as_deref()), (503, Some("1")));
+    assert!(
+        began.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        began.elapsed()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x07_without_the_database_known_channels_accept_and_unknown_ones_are_503() {
+    let world = world().await;
+    let (gate, secret) = (Gate::open(&world).await, world.secret());
+    world.app.pool.close().await;
+    assert_eq!(
+        gate.status(&world.channel.to_string(), &secret, update(1))
+            .await,
+        200
+    );
+    assert_eq!(
+        gate.status(
+            &chassis::id::v7(chassis::clock::now()).to_string(),
+            &secret,
+            update(1)
+        )
+        .await,
+        503
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_of_a_call_goes_on_with_its_item() {
+    let world = world().await;
+    let gate = Gate::open(&world).await;
+    gate.status(&world.channel.to_string(), &world.secret(), update(1))
+        .await;
+    let item = &items(&world).await[0];
+    assert!(
+        item.traceparent
+            .contains("0af7651916cd43dd8448eb211c80319c"),
+        "{}",
+        item.traceparent
+    );
+}
