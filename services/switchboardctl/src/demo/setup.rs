@@ -5,8 +5,8 @@ use switchboard_proto::assignment::v1::{
     SetDistributionPolicyRequest, SetPresenceRequest,
 };
 use switchboard_proto::channel_gateway::v1::{
-    CreateChannelRequest, EnableChannelRequest, GetChannelRequest, TelegramBotCredentials,
-    create_channel_request::Credentials,
+    CreateChannelRequest, DisableChannelRequest, EnableChannelRequest, GetChannelRequest,
+    TelegramBotCredentials, create_channel_request::Credentials,
 };
 use switchboard_proto::crm_cards::v1::{
     CreatePipelineRequest, CreateSourceRequest, ListPipelinesRequest, ListSourcesRequest,
@@ -15,6 +15,7 @@ use switchboard_proto::crm_cards::v1::{
 use tonic::Code;
 use uuid::Uuid;
 
+use super::stand_in::StandIn;
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::View;
@@ -111,7 +112,14 @@ pub(crate) async fn run(session: &Session, _view: View) -> Result<(), CliError> 
     told("distribution", "round-robin");
 
     // Last, so that the first customer already meets the rules.
-    if !enabled {
+    let heard = enabled && StandIn::new(&telegram)?.has_webhook().await?;
+    if enabled && !heard {
+        let channel_id = channel_id.clone();
+        gateway
+            .disable_channel(DisableChannelRequest { channel_id })
+            .await?;
+    }
+    if !heard {
         gateway
             .enable_channel(EnableChannelRequest { channel_id })
             .await?;

@@ -123,6 +123,17 @@ impl StandIn {
         self.answer(request).await.map(|_| ())
     }
 
+    /// Tells whether a webhook is registered. The stand-in forgets it when it stops.
+    pub async fn has_webhook(&self) -> Result<bool, CliError> {
+        let info: Value = self
+            .json(self.http.get(format!("{}/webhook", self.base)))
+            .await?;
+        Ok(info
+            .get("url")
+            .and_then(Value::as_str)
+            .is_some_and(|url| !url.is_empty()))
+    }
+
     /// Says something as a customer; `content` is `{"text": …}` or any other content of a Telegram message.
     pub async fn say(&self, customer: i64, content: &Value) -> Result<Delivered, CliError> {
         self.json(

@@ -96,6 +96,12 @@ impl<'s> Stage<'s> {
         let (source, line, pool) = rules(session, &view, &account, &channel).await?;
 
         let stand_in = StandIn::new(&telegram)?;
+        if !stand_in.has_webhook().await? {
+            return Err(CliError::failed(
+                "the stand-in for the Bot API knows no webhook of the channel",
+                "`switchboardctl demo setup` registers it again",
+            ));
+        }
         let sent_before = stand_in.sent_total().await?;
         let customer = rand::rng().random_range(1_000_000_000..2_000_000_000);
         let name = name_of(customer);
