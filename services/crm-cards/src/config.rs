@@ -67,3 +67,15 @@ impl ServiceConfig for Config {
         &self.limits
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_defaults_are_a_whole_configuration() {
+        let config: Config = config::load(Config::EMBEDDED, None).unwrap();
+        assert_eq!(config.grpc.listen.port(), 7103);
+        assert_eq!(config.admin.listen.port(), 7113);
+    }
+}

@@ -52,7 +52,7 @@ pub enum Error {
 
 impl Error {
     /// Says that something does not exist, or not for this caller.
-    pub fn unknown(what: &'static str, reason: &'static str, id: impl ToString) -> Self {
+    pub fn unknown(what: &'static str, reason: &'static str, id: impl std::fmt::Display) -> Self {
         Self::Unknown {
             what,
             reason,

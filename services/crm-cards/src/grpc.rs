@@ -6,7 +6,18 @@ use chassis::auth::Caller;
 use chassis::clock;
 use chassis::grpc::{Parse, page_token};
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService;
-use switchboard_proto::crm_cards::v1::*;
+use switchboard_proto::crm_cards::v1::{
+    CreateCardRequest, CreateCardResponse, CreateOrderRequest, CreateOrderResponse,
+    CreatePipelineRequest, CreatePipelineResponse, CreateSourceRequest, CreateSourceResponse,
+    ExplainCardRequest, ExplainCardResponse, GetCardRequest, GetCardResponse,
+    GetChatConnectionsRequest, GetChatConnectionsResponse, GetContactRequest, GetContactResponse,
+    GetPipelineConnectionRequest, GetPipelineConnectionResponse, ListCardsRequest,
+    ListCardsResponse, ListContactsRequest, ListContactsResponse, ListDecisionsRequest,
+    ListDecisionsResponse, ListPipelinesRequest, ListPipelinesResponse, ListSourcesRequest,
+    ListSourcesResponse, MoveCardRequest, MoveCardResponse, MoveOrderRequest, MoveOrderResponse,
+    SaveBuyerRequest, SaveBuyerResponse, SetPipelineConnectionRequest,
+    SetPipelineConnectionResponse, Source, explain_card_request,
+};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 

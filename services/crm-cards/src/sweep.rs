@@ -9,10 +9,10 @@ use sqlx::PgPool;
 use crate::store::parked;
 
 /// As long as EVENTS keeps what could still bring the conversation.
-const KEPT: Duration = Duration::from_secs(7 * 24 * 3_600);
+const KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// How often it is looked.
-const EVERY: Duration = Duration::from_secs(3_600);
+const EVERY: Duration = Duration::from_hours(1);
 
 /// Starts the sweep.
 pub fn spawn(lifecycle: &Lifecycle, pool: PgPool) {

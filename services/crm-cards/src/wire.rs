@@ -169,7 +169,7 @@ pub fn order(order: &Order) -> wire::Order {
 /// Writes an entity that is linked to a chat.
 pub fn linked(
     kind: common::EntityKind,
-    id: impl ToString,
+    id: impl std::fmt::Display,
     responsible: Option<AgentId>,
     stamp: Stamp,
 ) -> common::LinkedEntity {

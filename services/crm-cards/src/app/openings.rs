@@ -123,8 +123,10 @@ pub async fn handle(
     }
     let people = recognise(connection, &openings, now).await?;
     let openings = undecided(connection, openings).await?;
-    let mut outcome = Outcome::default();
-    outcome.events = people.created_events(&openings);
+    let mut outcome = Outcome {
+        events: people.created_events(&openings),
+        rules: Vec::new(),
+    };
     let chats = link_chats(connection, &openings, &people).await?;
     outcome.events.extend(chats.events);
     decide(connection, &openings, &people, &mut outcome, now).await?;

@@ -89,6 +89,10 @@ impl Connection {
 }
 
 /// What a decision looks at, as it is while the contact is locked (D29).
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "facts are independent of each other"
+)]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The client opened the conversation.

@@ -27,13 +27,14 @@ fn fresh() -> Facts {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn f005_f017_f212_f213_each_rule_decides_as_the_design_says() {
     use Mode::{ContactWithoutCards, OneTime, Repeat};
     let by_agent = Facts {
         opened_by_client: false,
         ..fresh()
     };
-    let older = Facts {
+    let old_chat = Facts {
         chat_created_at: ACTIVATED - Duration::MICROSECOND,
         ..fresh()
     };
@@ -159,7 +160,7 @@ fn f005_f017_f212_f213_each_rule_decides_as_the_design_says() {
         (
             "F021 an older chat",
             rule(Repeat),
-            older.clone(),
+            old_chat.clone(),
             Rule::ChatOlderThanRule,
         ),
         (
@@ -168,7 +169,7 @@ fn f005_f017_f212_f213_each_rule_decides_as_the_design_says() {
                 include_existing_chats: true,
                 ..rule(OneTime)
             },
-            older,
+            old_chat,
             Rule::FirstCardOfChat,
         ),
         (

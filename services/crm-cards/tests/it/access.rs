@@ -50,6 +50,7 @@ async fn shop() -> Shop {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of all requests")]
 /// What each request answered: its code, or how much it found.
 async fn all_requests(shop: &Shop, tenant: &Tenant) -> Vec<(&'static str, Result<usize, Code>)> {
     let api = &shop.world.api;

@@ -50,6 +50,7 @@ async fn b02_a_request_id_makes_one_of_many_and_refuses_other_content() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "a list of wrong requests")]
 async fn wrong_requests_are_refused_with_their_reason_or_field() {
     let (world, tenant) = (world().await, tenant());
     let create = |request: CreateCardRequest| world.api.create_card(tenant.ask(request));
@@ -232,7 +233,11 @@ async fn f111_f117_d05_a_buyer_gets_orders_and_its_leads_become_deals() {
         .last()
         .unwrap()
         .read();
-    let kinds: Vec<_> = decided.linked.iter().map(|entity| entity.kind()).collect();
+    let kinds: Vec<_> = decided
+        .linked
+        .iter()
+        .map(switchboard_proto::common::v1::LinkedEntity::kind)
+        .collect();
     assert_eq!(kinds, [EntityKind::Customer, EntityKind::Deal]);
     assert_eq!(decided.linked[1].responsible_agent_id, responsible);
     assert!(

@@ -80,6 +80,7 @@ async fn pages_are_newest_first_without_gaps_or_repeats() {
 
 #[tokio::test]
 async fn pipelines_and_sources_come_page_by_page() {
+    use StatusKind::{InProgress, New, Rejected, Successful};
     let (world, tenant) = (world().await, tenant());
     for name in ["c", "a", "b"] {
         world.pipeline(&tenant).await;
@@ -134,7 +135,6 @@ async fn pipelines_and_sources_come_page_by_page() {
         .iter()
         .map(Status::kind)
         .collect();
-    use StatusKind::{InProgress, New, Rejected, Successful};
     assert_eq!(kinds, [New, InProgress, Successful, Rejected]);
 }
 
@@ -286,7 +286,7 @@ async fn lists_and_decisions_among_many_rows_scan_no_table() {
             1
         );
         world.connections(&tenant, &chat_id).await;
-        let user = Uuid::new_v4().to_string();
+        let user = chassis::id::v7(chassis::clock::now()).to_string();
         world
             .handle(&[tenant
                 .opening(
