@@ -1,11 +1,5 @@
 //! The service over a real Postgres: events go in by its handler, requests by its gRPC methods.
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::wildcard_imports,
-    reason = "tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod access;
 mod cards;

@@ -257,13 +257,13 @@ async fn d29_whatever_changes_facts_waits_for_the_contact_and_the_decision_sees_
                 0 => {
                     world
                         .move_card(&tenant, &pipeline, &card.card_id, StatusKind::InProgress)
-                        .await
+                        .await;
                 }
                 1 => drop(world.create_order(&tenant, &card.contact_id).await.unwrap()),
                 2 => {
                     world
                         .move_order(&tenant, &order.order_id, StatusKind::InProgress)
-                        .await
+                        .await;
                 }
                 3 => world.save_buyer(&tenant, &card.contact_id).await,
                 _ => {
@@ -311,7 +311,7 @@ async fn cards_without_a_contact_are_moved_at_once_and_none_is_lost() {
         tokio::spawn(async move {
             world
                 .move_card(&tenant, &pipeline, &card, kinds[task % 3])
-                .await
+                .await;
         })
     });
     for task in futures::future::join_all(tasks.collect::<Vec<_>>()).await {

@@ -259,7 +259,7 @@ async fn a_responsible_waits_for_a_decision_in_flight_and_a_decision_for_a_parki
         for (place, delivery) in order.into_iter().enumerate() {
             let handled = std::sync::Arc::clone(&world);
             tasks.push(tokio::spawn(async move {
-                handled.handle_until_done(&[delivery]).await
+                handled.handle_until_done(&[delivery]).await;
             }));
             world
                 .waiting_for_locks(i64::try_from(place).unwrap() + 1)
