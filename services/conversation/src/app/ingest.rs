@@ -1,39 +1,30 @@
 //! A batch of inbound items: clients, chats, conversations and messages, whatever its size in the same dozen or so
 //! statements. A repeated item changes nothing (X01, B01).
 
+mod work;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use chassis::id::{self, AccountSlug};
+use chassis::id::AccountSlug;
 use chassis::outbox::Outgoing;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
+use self::work::Work;
 use super::amend;
-use super::announce::{self, Notice};
+use super::announce;
 use super::inbound::{Arrival, Batch, Change};
 use crate::domain::chat::{self, Chat, Episode, Opening};
-use crate::domain::preview::Preview;
-use crate::domain::words::{MessageKind, OpenReason};
+use crate::domain::words::OpenReason;
 use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
 use crate::store::client::{Profile, Seen};
 use crate::store::lock::{self, Mode};
-use crate::store::message::{Key, Known, Stored};
+use crate::store::message::{Key, Known};
 use crate::store::{self, chat::NewChat};
 use crate::wire;
-
-/// What is in hand while a batch is stored.
-struct Work {
-    now: OffsetDateTime,
-    chats: BTreeMap<ChatId, Chat>,
-    /// Chats that this batch made.
-    fresh: BTreeSet<ChatId>,
-    profiles: BTreeMap<ClientId, Profile>,
-    events: Vec<Outgoing>,
-    rows: Vec<Stored>,
-}
 
 /// Stores a batch and returns the events to be written; the caller's transaction holds everything.
 pub async fn ingest(
@@ -325,117 +316,6 @@ async fn plan(
         plans.insert(id, Plan::Open(last - *left));
     }
     Ok(plans)
-}
-
-impl Work {
-    /// Opens a conversation for a chat's first message of the batch.
-    fn open(&mut self, arrival: &Arrival, number: i64) -> Result<(), Error> {
-        let id = arrival.chat();
-        let is_new = self.fresh.contains(&id);
-        let client = self
-            .profiles
-            .get(&arrival.client())
-            .unwrap_or(&arrival.profile);
-        let Some(chat) = self.chats.get_mut(&id) else {
-            return Ok(());
-        };
-        let parts = [&*id.to_string(), &*arrival.message.provider_key];
-        let episode = Episode {
-            id: id::v5("conversation", &parts).into(),
-            number,
-            revision: 1,
-            opened_at: self.now,
-            closed_at: None,
-            opener: None,
-            start_payload: arrival.message.start_payload.clone(),
-        };
-        chat.open(episode.clone());
-        if is_new {
-            self.events
-                .push(announce::chat_created(chat, client, &arrival.cause));
-        }
-        let reason = OpenReason::ClientMessage;
-        let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
-        self.events.push(event);
-        self.note("conversation.opened", arrival)
-    }
-
-    /// Takes the last conversation of a chat up again.
-    fn resume(&mut self, arrival: &Arrival) -> Result<(), Error> {
-        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
-            return Ok(());
-        };
-        chat.resume();
-        if let Some(episode) = chat.episode.clone() {
-            let event = announce::continued(chat, &episode, self.now, &arrival.cause);
-            self.events.push(event);
-        }
-        self.note("conversation.continued", arrival)
-    }
-
-    /// Leaves a system message about the conversation, where history shows it: right before what caused it.
-    fn note(&mut self, kind: &'static str, arrival: &Arrival) -> Result<(), Error> {
-        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
-            return Ok(());
-        };
-        let Some(episode) = chat.episode.clone() else {
-            return Ok(());
-        };
-        let notice = Notice {
-            of: announce::of_revision(episode.id, episode.revision),
-            kind,
-            parameters: &[("number", episode.number.to_string())],
-            time: arrival.time,
-        };
-        let (row, event) = announce::system(chat, &notice, &arrival.cause)?;
-        self.rows.push(row);
-        self.events.push(event);
-        Ok(())
-    }
-
-    /// Stores a client's message; with a tombstone only that there was one.
-    fn store(
-        &mut self,
-        arrival: &Arrival,
-        known: &BTreeMap<Key, Known>,
-        deleted_at: Option<OffsetDateTime>,
-    ) -> Result<(), Error> {
-        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
-            return Ok(());
-        };
-        let message = &arrival.message;
-        let reply = message.reply.clone().map(|mut reply| {
-            let target = known.get(&(arrival.channel, reply.provider_key.clone()));
-            if let Some(target) = target.filter(|target| target.chat == chat.id) {
-                reply.message_id = target.message.to_string();
-            }
-            reply
-        });
-        let mut content = pb::Message {
-            parts: message.parts.clone(),
-            reply,
-            origin: message.origin.clone(),
-            ..pb::Message::default()
-        };
-        if deleted_at.is_some() {
-            content.parts = Vec::new();
-        }
-        let (id, kind) = (arrival.id(), MessageKind::Client);
-        let mut row = announce::new_message(chat, id, kind, None, arrival.time, &content);
-        row.provider_key.clone_from(&message.provider_key);
-        row.provider_number = message.provider_number;
-        row.deleted_at = deleted_at;
-        chat.received(Preview {
-            message: id,
-            kind,
-            text: wire::preview_text(&content.parts),
-            time: arrival.time,
-        });
-        let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
-        self.events.push(event);
-        self.rows.push(row);
-        Ok(())
-    }
 }
 
 /// Writes conversations and messages; chats follow when they are amended.

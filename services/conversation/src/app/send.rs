@@ -92,6 +92,8 @@ pub async fn send(
             Attempt::Stored(response) => {
                 tx.commit().await?;
                 waker.wake();
+                metrics::counter!("conversation_messages_stored_total", "kind" => "agent")
+                    .increment(1);
                 return Ok(*response);
             }
             Attempt::Repeated(answer) => return Ok(pb::SendMessageResponse::decode(answer)?),

@@ -235,12 +235,16 @@ pub enum Whose {
 /// Where a page begins: after the chat with this time and id.
 pub type Position = (OffsetDateTime, ChatId);
 
+/// After every chat: where the first page begins. A condition that is always there keeps the statement on its index
+/// whether or not the server plans it anew.
+const END: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59.999999 UTC);
+
 macro_rules! list_chats {
     ($whose:literal, $account:expr, $narrowing:expr, $after:expr, $limit:expr $(, $argument:expr)*) => {{
-        let (time, id) = $after.unzip();
+        let (time, id) = $after.unwrap_or((END, ChatId::from(Uuid::max())));
         select_chats!(
             "where account = $1
-               and ($2::timestamptz is null or (last_client_message_at, chat_id) < ($2, $3::uuid))
+               and (last_client_message_at, chat_id) < ($2, $3)
                and ($4::uuid[] is null or channel_id = any($4))
                and ($5::uuid is null or channel_id = $5)
                and ($6::text[] is null or state = any($6))
@@ -248,7 +252,7 @@ macro_rules! list_chats {
              order by last_client_message_at desc, chat_id desc limit $8",
             $account.as_str(),
             time,
-            id as Option<ChatId>,
+            id as ChatId,
             $narrowing.granted.as_deref(),
             $narrowing.channel as Option<ChannelId>,
             $narrowing.states.as_deref(),

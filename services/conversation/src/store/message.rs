@@ -292,6 +292,9 @@ pub async fn get(
 /// Where a page of history begins: below the message with this time, provider number and sequence.
 pub type Position = (OffsetDateTime, i64, i64);
 
+/// Above every message: where the first page begins.
+const END: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59.999999 UTC);
+
 /// Lists messages of a chat, newest first: by provider time, then provider number, then order of storing (§5).
 pub async fn history(
     connection: &mut PgConnection,
@@ -299,12 +302,10 @@ pub async fn history(
     below: Option<Position>,
     limit: i64,
 ) -> Result<Vec<Stored>, sqlx::Error> {
-    let time = below.map(|below| below.0);
-    let number = below.map(|below| below.1);
-    let sequence = below.map(|below| below.2);
+    let (time, number, sequence) = below.unwrap_or((END, i64::MAX, i64::MAX));
     let rows = select_messages!(
         "where chat_id = $1
-           and ($2::timestamptz is null or (time, provider_number, sequence) < ($2, $3::bigint, $4::bigint))
+           and (time, provider_number, sequence) < ($2, $3, $4)
          order by time desc, provider_number desc, sequence desc limit $5",
         chat as ChatId,
         time,

@@ -10,13 +10,13 @@ use switchboard_proto::conversation::v1::{
 use switchboard_proto::crm_cards::v1 as cards;
 use tonic::Code;
 
-use crate::world::{World, at, noon, reason};
+use crate::world::{World, agent, at, noon, reason};
 
 use pb::message_delivery::State;
 
 fn word(
     world: &World,
-    agent: &str,
+    responsible: &str,
     number: i64,
     version: i64,
     participants: &[&str],
@@ -25,14 +25,14 @@ fn word(
         if name.is_empty() {
             String::new()
         } else {
-            world.agent(name).to_string()
+            agent(name).to_string()
         }
     };
     assignment::ChatAssignment {
         chat_id: world.chat("7").to_string(),
         channel_id: world.channel.to_string(),
         number,
-        agent_id: id(agent),
+        agent_id: id(responsible),
         participant_agent_ids: participants.iter().map(|name| id(name)).collect(),
         version,
         ..Default::default()
@@ -61,7 +61,7 @@ async fn responsibles_are_copied_in_any_order_and_each_event_leaves_one_message(
                 subject,
                 &assignment::ChatJoined {
                     assignment: Some(word(&world, "ann", 1, 2, &["bob"])),
-                    agent_id: world.agent("bob").to_string(),
+                    agent_id: agent("bob").to_string(),
                 },
             ),
             world.event(
@@ -69,7 +69,7 @@ async fn responsibles_are_copied_in_any_order_and_each_event_leaves_one_message(
                 subject,
                 &assignment::ChatAssigned {
                     assignment: Some(word(&world, "eve", 1, 3, &["bob"])),
-                    previous_agent_id: world.agent("ann").to_string(),
+                    previous_agent_id: agent("ann").to_string(),
                     rule: assignment::AssignmentRule::Hand.into(),
                 },
             ),
@@ -85,10 +85,10 @@ async fn responsibles_are_copied_in_any_order_and_each_event_leaves_one_message(
         assert_eq!(chat.state(), pb::chat::State::Active);
         assert_eq!(
             chat.responsible_agent_id,
-            world.agent("eve").to_string(),
+            agent("eve").to_string(),
             "{order:?}"
         );
-        assert_eq!(chat.participant_agent_ids, [world.agent("bob").to_string()]);
+        assert_eq!(chat.participant_agent_ids, [agent("bob").to_string()]);
         assert_eq!(
             chat.unanswered, 1,
             "system messages count for nothing (X09)"
@@ -141,7 +141,7 @@ async fn a_responsible_who_came_before_the_chat_is_not_lost() {
         .receive(&[world.message("7", "1", noon(), "hello")])
         .await;
     let chat = world.get_chat(&world.as_service(), "7").await.unwrap();
-    assert_eq!(chat.responsible_agent_id, world.agent("ann").to_string());
+    assert_eq!(chat.responsible_agent_id, agent("ann").to_string());
     assert_eq!(chat.state(), pb::chat::State::Active);
 }
 
@@ -157,7 +157,7 @@ async fn an_unassigned_chat_is_unassigned_and_another_account_changes_nothing() 
     };
     let unassigned = assignment::ChatUnassigned {
         assignment: Some(word(&world, "", 1, 2, &[])),
-        previous_agent_id: world.agent("ann").to_string(),
+        previous_agent_id: agent("ann").to_string(),
     };
     let mut foreign = world.event(9, world.chat("7"), &assigned);
     foreign.envelope.account = chassis::testing::account("other");
@@ -215,8 +215,8 @@ fn part(
     attempt: i32,
     part: i32,
     parts: i32,
-) -> Option<gateway::DeliveryRef> {
-    Some(gateway::DeliveryRef {
+) -> gateway::DeliveryRef {
+    gateway::DeliveryRef {
         message_id: message.message_id.clone(),
         chat_id: message.chat_id.clone(),
         channel_id: world.channel.to_string(),
@@ -224,7 +224,7 @@ fn part(
         attempt,
         part,
         parts,
-    })
+    }
 }
 
 async fn delivery(world: &World, message: &pb::Message) -> pb::MessageDelivery {
@@ -248,7 +248,7 @@ async fn b03_delivery_only_moves_forward_in_every_order() {
             .await
             .unwrap();
         let subject = world.chat("7");
-        let whole = part(&world, &message, 1, 0, 1);
+        let whole = Some(part(&world, &message, 1, 0, 1));
         let events = [
             world.event(
                 1,
@@ -330,7 +330,7 @@ async fn f071_an_answer_resets_the_counter_when_it_was_sent_but_not_what_came_af
     let subject = world.chat("7");
     // Of two parts one is out: nothing is answered yet.
     let sent = |number| gateway::DeliverySent {
-        delivery: part(&world, &message, 1, number, 2),
+        delivery: Some(part(&world, &message, 1, number, 2)),
         provider_key: format!("90{number}"),
         ..Default::default()
     };
@@ -366,7 +366,7 @@ async fn b03_x09_a_failed_send_answers_nothing_and_a_retry_is_a_new_attempt() {
 
     let subject = world.chat("7");
     let failed = gateway::DeliveryFailed {
-        delivery: part(&world, &message, 1, 0, 1),
+        delivery: Some(part(&world, &message, 1, 0, 1)),
         reason: "CLIENT_BLOCKED_CHANNEL".into(),
         detail: "the client blocked the bot".into(),
         retryable: true,
@@ -418,7 +418,7 @@ async fn b03_x09_a_failed_send_answers_nothing_and_a_retry_is_a_new_attempt() {
     world.hear(&[world.event(1, subject, &failed)]).await;
     assert_eq!(delivery(&world, &message).await.state(), State::Queued);
     let sent = gateway::DeliverySent {
-        delivery: part(&world, &message, 2, 0, 1),
+        delivery: Some(part(&world, &message, 2, 0, 1)),
         provider_key: "901".into(),
         time: None,
     };
@@ -444,7 +444,7 @@ async fn a_reaction_to_our_message_may_come_before_we_hear_that_it_was_sent() {
         .await;
     assert_eq!(world.count("select count(*) from parked").await, 1);
     let sent = gateway::DeliverySent {
-        delivery: part(&world, &message, 1, 0, 1),
+        delivery: Some(part(&world, &message, 1, 0, 1)),
         provider_key: "900".into(),
         time: None,
     };
@@ -458,7 +458,7 @@ async fn a_reaction_to_our_message_may_come_before_we_hear_that_it_was_sent() {
 #[tokio::test]
 async fn rights_are_kept_by_their_version() {
     let world = World::new().await;
-    let agent = world.agent("ann");
+    let agent = agent("ann");
     let changed = |version, active| assignment::AgentAccessChanged {
         access: Some(assignment::AgentAccess {
             agent_id: agent.to_string(),

@@ -358,3 +358,35 @@ async fn a_full_batch_takes_as_many_statements_as_a_small_one() {
     assert_eq!(world.count("select count(*) from conversation").await, 50);
     assert_eq!(world.count("select sum(unanswered) from chat").await, 512);
 }
+
+/// Prints how fast full batches are stored: `cargo test -p conversation --test it -- --ignored --nocapture speed`.
+#[tokio::test]
+#[ignore = "a measurement, not a check"]
+async fn speed_of_full_batches() {
+    let world = World::new().await;
+    let batches: Vec<Vec<_>> = (0..20_i64)
+        .map(|batch| {
+            let message = |n: i64| {
+                // One new chat in ten messages.
+                let chat = if n % 10 == 0 {
+                    format!("{batch}-{n}")
+                } else {
+                    format!("c{}", n % 200)
+                };
+                world.message(
+                    &chat,
+                    &format!("{batch}{n:03}"),
+                    at(batch * 512 + n),
+                    "a few words of text",
+                )
+            };
+            (0..512).map(message).collect()
+        })
+        .collect();
+    let began = chassis::clock::now();
+    for batch in &batches {
+        world.receive(batch).await;
+    }
+    let took = (chassis::clock::now() - began).as_seconds_f64();
+    println!("{:.0} messages/s", 20.0 * 512.0 / took);
+}

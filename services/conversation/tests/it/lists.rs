@@ -5,13 +5,16 @@ use std::collections::BTreeSet;
 use chassis::access::{ChannelGrant, ChatAccess};
 use chassis::auth::Caller;
 use chassis::testing::{caller, full_access, request, service_caller};
+use conversation::store::chat::{self, Narrowing, Whose};
+use conversation::store::message;
+use sqlx::Row as _;
 use switchboard_proto::conversation::v1::{
     self as pb, conversation_service_server::ConversationService as _,
 };
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::world::{World, at, reason, text_of};
+use crate::world::{World, agent, at, reason, text_of};
 
 async fn list(
     world: &World,
@@ -79,7 +82,7 @@ async fn f074_f076_f077_f078_chats_are_filtered() {
     let ann = world.as_agent("ann");
     world.close(&ann, "b").await.unwrap();
     sqlx::query("update chat set responsible = $1, assignment_number = number, state = 'active', unanswered = 0 where chat_key = 'c'")
-        .bind(world.agent("ann").uuid())
+        .bind(agent("ann").uuid())
         .execute(&world.db.pool)
         .await
         .unwrap();
@@ -108,7 +111,7 @@ async fn f074_f076_f077_f078_chats_are_filtered() {
         (
             "an agent's",
             pb::ListChatsRequest {
-                responsible: world.agent("bob").to_string(),
+                responsible: agent("bob").to_string(),
                 ..ask()
             },
             vec![],
@@ -215,7 +218,7 @@ async fn messages_are_paged_newest_first_by_time_then_number() {
 async fn another_account_and_ungranted_channels_see_nothing() {
     let world = World::new().await;
     world.receive(&[world.message("7", "1", at(0), "x")]).await;
-    let agent = world.agent("ann");
+    let agent = agent("ann");
     let mut elsewhere = full_access(agent);
     elsewhere.channels = ChannelGrant::Some([Uuid::from_u128(5)].into());
     let other = chassis::testing::account("other");
@@ -303,42 +306,74 @@ async fn lists_are_read_from_their_indexes() {
             from generate_series(1, 5000) n;
         analyze chat, message";
     sqlx::raw_sql(fill).execute(&world.db.pool).await.unwrap();
-    // The statements of the store, as the server sees them once they have been prepared for good.
-    let by_time =
-        "(last_client_message_at, chat_id) < (now(), '00000000-0000-0000-0000-000000000009'::uuid)";
-    let order = "order by last_client_message_at desc, chat_id desc limit 51";
-    let responsible = "responsible = '00000000-0000-0000-0000-000000000002'";
-    for (sql, index) in [
+    // The statements are those that the store itself prepared on this connection; they are planned as the server
+    // does after a while, without looking at the parameters.
+    let mut connection = world.db.pool.acquire().await.unwrap();
+    let everything = Narrowing::default();
+    let agent = Uuid::from_u128(2).into();
+    for whose in [Whose::All, Whose::Nobodys, Whose::Of(agent)] {
+        chat::list(
+            &mut connection,
+            &world.account,
+            &everything,
+            whose,
+            None,
+            51,
+        )
+        .await
+        .unwrap();
+    }
+    message::history(&mut connection, Uuid::from_u128(3).into(), None, 51)
+        .await
+        .unwrap();
+    let position = "'9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff'";
+    let listed = format!("'acme', {position}, null, null, null, false, 51");
+    let mine = format!("{listed}, '00000000-0000-0000-0000-000000000002'");
+    let history = "'00000000-0000-0000-0000-000000000003', '9999-01-01', 1, 1, 51".to_owned();
+    for (statement, parameters, index) in [
         (
-            format!("select * from chat where account = 'acme' and {by_time} {order}"),
+            r"from chat.*unanswered > 0\)\s+order by",
+            &listed,
             "chat_by_last_client_message",
         ),
         (
-            format!("select * from chat where account = 'acme' and unanswered >= 0 {order}"),
-            "chat_by_last_client_message",
+            // Either index will do: which is better depends on how many chats have nobody.
+            r"from chat.*and responsible is null",
+            &listed,
+            "chat_by_",
         ),
         (
-            format!("select * from chat where account = 'acme' and {responsible} {order}"),
+            r"from chat.*and responsible = \$9",
+            &mine,
             "chat_by_responsible",
         ),
-        (
-            "select * from message where chat_id = '00000000-0000-0000-0000-000000000003'
-                 and (time, provider_number, sequence) < (now(), 9::bigint, 9::bigint)
-             order by time desc, provider_number desc, sequence desc limit 51"
-                .to_owned(),
-            "message_history",
-        ),
+        (r"from message.*order by time", &history, "message_history"),
     ] {
-        let explain = sqlx::AssertSqlSafe(format!("explain {sql}"));
-        let plan: Vec<String> = sqlx::query_scalar(explain)
-            .fetch_all(&world.db.pool)
+        let name: String =
+            sqlx::query_scalar("select name from pg_prepared_statements where statement ~ $1")
+                .bind(statement)
+                .fetch_one(&mut *connection)
+                .await
+                .unwrap();
+        sqlx::raw_sql("set plan_cache_mode = force_generic_plan")
+            .execute(&mut *connection)
             .await
             .unwrap();
-        let plan = plan.join("\n");
+        let explain = sqlx::AssertSqlSafe(format!("explain execute {name} ({parameters})"));
+        let plan: Vec<sqlx::postgres::PgRow> = sqlx::raw_sql(explain)
+            .fetch_all(&mut *connection)
+            .await
+            .unwrap();
+        let lines: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+        let plan = lines.join("\n");
         assert!(plan.contains(index), "{plan}");
         assert!(
             !plan.contains("Seq Scan") && !plan.contains("Sort"),
             "{plan}"
+        );
+        assert!(
+            plan.contains("Index Cond: (") && plan.contains("ROW("),
+            "the page is found by the index: {plan}"
         );
     }
 }

@@ -1,9 +1,5 @@
 //! The service over a real database: events handed to its handlers, requests to its methods.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod amendments;
 mod events;

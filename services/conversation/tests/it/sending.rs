@@ -8,7 +8,7 @@ use switchboard_proto::conversation::v1::{
 };
 use tonic::{Code, Status};
 
-use crate::world::{World, at, noon, plain, reason, text_of};
+use crate::world::{World, agent, at, noon, plain, reason, text_of};
 
 /// What assignment answers to who claims a chat.
 fn claimed(
@@ -58,7 +58,7 @@ async fn f101_the_first_answer_is_admitted_by_assignment_and_then_by_the_copy() 
     }
     let chat = world.get_chat(&ann, "7").await.unwrap();
     assert_eq!(chat.state(), pb::chat::State::Active);
-    assert_eq!(chat.responsible_agent_id, world.agent("ann").to_string());
+    assert_eq!(chat.responsible_agent_id, agent("ann").to_string());
     assert_eq!(chat.unanswered, 1, "queued is not sent");
 
     world.send(&ann, "7", "r2", "and more").await.unwrap();
@@ -80,7 +80,7 @@ async fn f101_the_first_answer_is_admitted_by_assignment_and_then_by_the_copy() 
         (commands[0].chat_key.as_str(), commands[0].attempt),
         ("7", 1)
     );
-    assert_eq!(commands[0].agent_id, world.agent("ann").to_string());
+    assert_eq!(commands[0].agent_id, agent("ann").to_string());
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn an_answer_into_an_ended_chat_opens_the_next_conversation() {
         opened.reason(),
         switchboard_proto::common::v1::OpenReason::AgentMessage
     );
-    assert_eq!(opened.opener_agent_id, world.agent("ann").to_string());
+    assert_eq!(opened.opener_agent_id, agent("ann").to_string());
     assert_eq!(opened.client.as_ref().unwrap().name, "Ada");
     let asked = world.assignment.asked.lock().unwrap()[0].clone();
     assert_eq!((asked.number, asked.revision, asked.open), (1, 2, false));
@@ -295,7 +295,7 @@ async fn f105_closing_twice_is_refused_with_the_number() {
     );
     let events = world.events_of::<pb::ConversationClosed>().await;
     assert_eq!(events.len(), 1);
-    assert_eq!(events[0].actor, format!("agent:{}", world.agent("ann")));
+    assert_eq!(events[0].actor, format!("agent:{}", agent("ann")));
     world
         .receive(&[world.message("7", "2", at(1), "two")])
         .await;

@@ -91,6 +91,11 @@ impl Admission for Assignment {
     }
 }
 
+/// Id of an agent.
+pub fn agent(name: &str) -> AgentId {
+    v5("agent", &[name]).into()
+}
+
 pub struct World {
     pub db: TestDatabase,
     pub inbound: Arc<Inbound>,
@@ -118,12 +123,8 @@ impl World {
         }
     }
 
-    pub fn agent(&self, name: &str) -> AgentId {
-        v5("agent", &[name]).into()
-    }
-
     pub fn as_agent(&self, name: &str) -> Caller {
-        let agent = self.agent(name);
+        let agent = agent(name);
         let scopes = ["chats:*"];
         chassis::testing::caller(&self.account, agent, &scopes, full_access(agent))
     }

@@ -1,0 +1,146 @@
+//! A batch in hand: what each message does to its chat, in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chassis::id;
+use chassis::outbox::Outgoing;
+use switchboard_proto::conversation::v1 as pb;
+use time::OffsetDateTime;
+
+use crate::app::announce::{self, Notice};
+use crate::app::inbound::Arrival;
+use crate::domain::chat::{Chat, Episode};
+use crate::domain::preview::Preview;
+use crate::domain::words::{MessageKind, OpenReason};
+use crate::domain::{ChatId, ClientId};
+use crate::error::Error;
+use crate::store::client::Profile;
+use crate::store::message::{Key, Known, Stored};
+use crate::wire;
+
+/// What is in hand while a batch is stored.
+pub(super) struct Work {
+    /// The time of the batch.
+    pub now: OffsetDateTime,
+    /// The chats, locked.
+    pub chats: BTreeMap<ChatId, Chat>,
+    /// Chats that this batch made.
+    pub fresh: BTreeSet<ChatId>,
+    /// The clients as they are now.
+    pub profiles: BTreeMap<ClientId, Profile>,
+    /// Events to be written, in order.
+    pub events: Vec<Outgoing>,
+    /// Messages to be inserted.
+    pub rows: Vec<Stored>,
+}
+
+impl Work {
+    /// Opens a conversation for a chat's first message of the batch.
+    pub fn open(&mut self, arrival: &Arrival, number: i64) -> Result<(), Error> {
+        let id = arrival.chat();
+        let is_new = self.fresh.contains(&id);
+        let client = self
+            .profiles
+            .get(&arrival.client())
+            .unwrap_or(&arrival.profile);
+        let Some(chat) = self.chats.get_mut(&id) else {
+            return Ok(());
+        };
+        let parts = [&*id.to_string(), &*arrival.message.provider_key];
+        let episode = Episode {
+            id: id::v5("conversation", &parts).into(),
+            number,
+            revision: 1,
+            opened_at: self.now,
+            closed_at: None,
+            opener: None,
+            start_payload: arrival.message.start_payload.clone(),
+        };
+        chat.open(episode.clone());
+        if is_new {
+            self.events
+                .push(announce::chat_created(chat, client, &arrival.cause));
+        }
+        let reason = OpenReason::ClientMessage;
+        let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
+        self.events.push(event);
+        self.note("conversation.opened", arrival)
+    }
+
+    /// Takes the last conversation of a chat up again.
+    pub fn resume(&mut self, arrival: &Arrival) -> Result<(), Error> {
+        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
+            return Ok(());
+        };
+        chat.resume();
+        if let Some(episode) = chat.episode.clone() {
+            let event = announce::continued(chat, &episode, self.now, &arrival.cause);
+            self.events.push(event);
+        }
+        self.note("conversation.continued", arrival)
+    }
+
+    /// Leaves a system message about the conversation, where history shows it: right before what caused it.
+    fn note(&mut self, kind: &'static str, arrival: &Arrival) -> Result<(), Error> {
+        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
+            return Ok(());
+        };
+        let Some(episode) = chat.episode.clone() else {
+            return Ok(());
+        };
+        let notice = Notice {
+            of: announce::of_revision(episode.id, episode.revision),
+            kind,
+            parameters: &[("number", episode.number.to_string())],
+            time: arrival.time,
+        };
+        let (row, event) = announce::system(chat, &notice, &arrival.cause)?;
+        self.rows.push(row);
+        self.events.push(event);
+        Ok(())
+    }
+
+    /// Stores a client's message; with a tombstone only that there was one.
+    pub fn store(
+        &mut self,
+        arrival: &Arrival,
+        known: &BTreeMap<Key, Known>,
+        deleted_at: Option<OffsetDateTime>,
+    ) -> Result<(), Error> {
+        let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
+            return Ok(());
+        };
+        let message = &arrival.message;
+        let reply = message.reply.clone().map(|mut reply| {
+            let target = known.get(&(arrival.channel, reply.provider_key.clone()));
+            if let Some(target) = target.filter(|target| target.chat == chat.id) {
+                reply.message_id = target.message.to_string();
+            }
+            reply
+        });
+        let mut content = pb::Message {
+            parts: message.parts.clone(),
+            reply,
+            origin: message.origin.clone(),
+            ..pb::Message::default()
+        };
+        if deleted_at.is_some() {
+            content.parts = Vec::new();
+        }
+        let (id, kind) = (arrival.id(), MessageKind::Client);
+        let mut row = announce::new_message(chat, id, kind, None, arrival.time, &content);
+        row.provider_key.clone_from(&message.provider_key);
+        row.provider_number = message.provider_number;
+        row.deleted_at = deleted_at;
+        chat.received(Preview {
+            message: id,
+            kind,
+            text: wire::preview_text(&content.parts),
+            time: arrival.time,
+        });
+        let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
+        self.events.push(event);
+        self.rows.push(row);
+        Ok(())
+    }
+}
