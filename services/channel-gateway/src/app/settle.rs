@@ -112,14 +112,14 @@ pub async fn settle(
             Some(((work.part.chat_id, work.part.out_seq), note(outcome)?))
         })
         .collect();
-    let none = Note {
+    let silent = Note {
         detail: "",
         retryable: false,
     };
     let mut events = Vec::new();
     for part in final_parts.iter().chain(&rest) {
-        let note = notes.get(&(part.chat_id, part.out_seq)).unwrap_or(&none);
-        events.extend(announce::settled(part, note, now)?);
+        let reason = notes.get(&(part.chat_id, part.out_seq)).unwrap_or(&silent);
+        events.extend(announce::settled(part, reason, now)?);
     }
     let spoke: Vec<Uuid> = distinct(outcomes.iter().filter_map(|(work, outcome)| {
         matches!(outcome, Outcome::Sent { .. }).then_some(work.channel_id)

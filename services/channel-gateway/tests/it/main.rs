@@ -10,4 +10,5 @@ mod channels;
 mod deliveries;
 mod inbound;
 mod webhooks;
+mod whole;
 mod world;

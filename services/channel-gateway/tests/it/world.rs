@@ -45,8 +45,7 @@ static BOTS: AtomicU64 = AtomicU64::new(1);
 
 /// A gateway without its process: database, broker, Bot API and one enabled channel.
 pub struct World {
-    /// Dropped last, with its database.
-    _database: TestDatabase,
+    pub database: TestDatabase,
     pub nats: Nats,
     pub streams: Streams,
     pub config: Config,
@@ -163,7 +162,7 @@ pub async fn world() -> World {
     let token = format!("{}:AAE_secret-token", 7_000 + number);
     let source = Arc::default();
     let mut world = World {
-        _database: database,
+        database,
         nats,
         streams,
         config,
