@@ -81,6 +81,8 @@ pub struct Claimed {
     pub work: Vec<Work>,
     /// Commands to be asked for.
     pub gaps: Vec<Gap>,
+    /// Whether more is due already.
+    pub more: bool,
     /// When to claim again, where that is known.
     pub next_due: Option<OffsetDateTime>,
 }
@@ -93,14 +95,16 @@ pub async fn claim(
     now: OffsetDateTime,
 ) -> Result<Claimed, Error> {
     let mut tx = app.pool.begin().await?;
-    let lanes = lanes::due(&mut tx, now, i64::from(limit)).await?;
+    let token_until = now + terms.channel.interval * (terms.channel.burst - 1);
+    let lanes = lanes::due(&mut tx, now, token_until, i64::from(limit)).await?;
     if lanes.is_empty() {
-        let next_due = lanes::next_due(&mut tx, now).await?;
+        let next_due = lanes::next_due(&mut tx, now, token_until).await?;
         return Ok(Claimed {
             next_due,
             ..Claimed::default()
         });
     }
+    let full = lanes.len() >= usize::try_from(limit).unwrap_or(usize::MAX);
     let chats: Vec<Uuid> = lanes.iter().map(|lane| lane.chat_id).collect();
     let (abandoned, events) = reap(&mut tx, &chats, now).await?;
 
@@ -139,19 +143,19 @@ pub async fn claim(
         .collect();
     attempts::record(&mut tx, &recorded, now).await?;
     lanes::update(&mut tx, &plan.updates).await?;
-    let (channels, full): (Vec<_>, Vec<_>) = plan
+    let (channels, full_at): (Vec<_>, Vec<_>) = plan
         .buckets
         .iter()
         .map(|(id, bucket)| (*id, bucket.full))
         .unzip();
-    lanes::set_rates(&mut tx, &channels, &full).await?;
+    lanes::set_rates(&mut tx, &channels, &full_at).await?;
     let mut claimed = plan.claimed;
-    claimed.next_due = plan
+    let at_once = plan
         .updates
         .iter()
-        .filter(|lane| lane.lease_until.is_none())
-        .filter_map(|lane| lane.due_at)
-        .min();
+        .any(|lane| lane.lease_until.is_none() && lane.due_at == Some(now));
+    claimed.more = full || at_once;
+    claimed.next_due = lanes::next_due(&mut tx, now, token_until).await?;
     let noted = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;

@@ -122,22 +122,23 @@ impl Dispatcher {
                 return Ok(None);
             }
             let now = clock::now();
+            let claimed = claim(&self.app, &self.terms, free, now).await?;
             let Claimed {
                 work,
                 gaps,
+                more,
                 next_due,
-            } = claim(&self.app, &self.terms, free, now).await?;
+            } = claimed;
             for gap in gaps {
                 self.fill(gap);
             }
-            let found = work.len();
             for work in work {
                 let Ok(permit) = Arc::clone(&self.slots).try_acquire_owned() else {
                     break;
                 };
                 self.attempt(work, permit);
             }
-            if found < usize::try_from(free).unwrap_or(usize::MAX) {
+            if !more {
                 return Ok(next_due.map(|due| wait_until(due, now)));
             }
         }

@@ -79,10 +79,14 @@ pub async fn lock(
         .collect())
 }
 
-/// Locks due lanes that nobody holds, the longest due first. Those that another transaction has are passed over.
+/// Locks due lanes that nobody holds, the longest due first. Those that another transaction has are passed over, and
+/// those of channels that may not send now: however many they are, the others are not held up.
+///
+/// A channel has a token while its bucket is full again before `token_until`.
 pub async fn due(
     connection: &mut PgConnection,
     now: OffsetDateTime,
+    token_until: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<LaneRow>, sqlx::Error> {
     sqlx::query_as!(
@@ -90,25 +94,34 @@ pub async fn due(
         "select chat_id, account, channel_id, chat_key, next_seq, gap_since, fence, rate_full
          from lane
          where due_at <= $1 and (lease_until is null or lease_until <= $1)
-         order by due_at limit $2
-         for update skip locked",
+           and not exists (select 1 from channel_rate r
+                           where r.channel_id = lane.channel_id and (r.paused_until > $1 or r.rate_full > $2))
+         order by due_at limit $3
+         for update of lane skip locked",
         now,
+        token_until,
         limit,
     )
     .fetch_all(connection)
     .await
 }
 
-/// Returns when the next lane becomes due that is not due yet.
+/// Returns when a lane becomes due, or a channel may send again, that may not yet.
 pub async fn next_due(
     connection: &mut PgConnection,
     now: OffsetDateTime,
+    token_until: OffsetDateTime,
 ) -> Result<Option<OffsetDateTime>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select due_at as "due_at!" from lane where due_at > $1 order by due_at limit 1"#,
-        now
+        "select least(
+             (select due_at from lane where due_at > $1 order by due_at limit 1),
+             (select min(free_at) from (select greatest(paused_until, rate_full - ($2::timestamptz - $1::timestamptz))
+                                        from channel_rate) as r (free_at)
+              where free_at > $1))",
+        now,
+        token_until,
     )
-    .fetch_optional(connection)
+    .fetch_one(connection)
     .await
 }
 

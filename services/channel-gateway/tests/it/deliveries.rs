@@ -419,3 +419,38 @@ async fn a_chat_keeps_to_its_rate() {
     );
     replica.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_channel_with_too_much_to_say_does_not_hold_up_another() {
+    let world = world().await;
+    let other = world.create("88001:AAE_other-token", "").await.unwrap();
+    let now = chassis::clock::now();
+    channel_gateway::app::connection::enable(&world.app, &world.caller, other, now)
+        .await
+        .unwrap();
+    let mut terms = world.terms();
+    terms.channel = channel_gateway::domain::rate::Rate::per_second(5.0, 5);
+    let replica = world.replica_on(terms);
+    world
+        .queue((1..=2_000).map(|chat| world.command(chat, 1, "much")))
+        .await;
+    world.bot.until(5).await;
+    let began = std::time::Instant::now();
+    let mut command = world.command(9_999, 1, "little");
+    command.channel_id = other.to_string();
+    world.queue([command]).await;
+    eventually("the other channel", async || {
+        world.bot.texts().contains(&"little".to_owned())
+    })
+    .await;
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    let sent = world.bot.texts().len();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let more = world.bot.texts().len() - sent;
+    assert!((3..=7).contains(&more), "5 a second, were {more}");
+    replica.stop().await;
+}
