@@ -58,7 +58,8 @@ pub async fn keep(
     Ok(())
 }
 
-fn event(block: &Block) -> Result<Outgoing, Error> {
+/// The event of a change.
+pub(super) fn event(block: &Block) -> Result<Outgoing, Error> {
     let account = AccountSlug::parse(&block.account).map_err(crate::store::unreadable)?;
     let channel_id = block.channel_id.to_string();
     let chat = id::v5("chat", &[&channel_id, &block.chat_key]);

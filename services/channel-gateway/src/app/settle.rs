@@ -12,11 +12,13 @@ use uuid::Uuid;
 use super::App;
 use super::announce::{self, Note};
 use super::claim::Work;
+use super::inbound;
 use crate::domain::delivery::PartState;
-use crate::domain::telegram::errors::CREDENTIALS_REFUSED;
+use crate::domain::telegram::errors::{BLOCKED, CREDENTIALS_REFUSED};
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::{self, Again, Final};
 use crate::store::channels;
+use crate::store::clients::{self, Block};
 use crate::store::lanes::{self, Release};
 
 /// What became of an attempt.
@@ -121,6 +123,9 @@ pub async fn settle(
         let reason = notes.get(&(part.chat_id, part.out_seq)).unwrap_or(&silent);
         events.extend(announce::settled(part, reason, now)?);
     }
+    for block in clients::keep_newest(&mut tx, &blocks(outcomes, now)).await? {
+        events.push(inbound::event(&block)?);
+    }
     let spoke: Vec<Uuid> = distinct(outcomes.iter().filter_map(|(work, outcome)| {
         matches!(outcome, Outcome::Sent { .. }).then_some(work.channel_id)
     }));
@@ -222,6 +227,27 @@ async fn note_floods(
         lanes::flooded(connection, &channels, &until, now).await?;
     }
     Ok(())
+}
+
+/// A refusal tells of a block too, where the provider's own notice did not come.
+fn blocks(outcomes: &[(Work, Outcome)], now: OffsetDateTime) -> Vec<Block> {
+    let blocks: BTreeMap<(Uuid, &str), Block> = outcomes
+        .iter()
+        .filter(
+            |(_, outcome)| matches!(outcome, Outcome::Failed { reason, .. } if reason == BLOCKED),
+        )
+        .map(|(work, _)| {
+            let block = Block {
+                channel_id: work.channel_id,
+                chat_key: work.chat_key.clone(),
+                account: work.account.clone(),
+                blocked: true,
+                time: now,
+            };
+            ((work.channel_id, work.chat_key.as_str()), block)
+        })
+        .collect();
+    blocks.into_values().collect()
 }
 
 async fn disconnect(

@@ -237,6 +237,7 @@ async fn refusals_that_stay_fail_with_a_reason_and_the_next_has_its_turn() {
             ""
         ]
     );
+    assert_eq!(world.count("client.blocked").await, 1);
     // An outage is none of the message's failures.
     assert_eq!(world.bot.texts(), ["a", "b", "d", "d"]);
     eventually("events", async || world.count("delivery.failed").await == 3).await;

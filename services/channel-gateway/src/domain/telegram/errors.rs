@@ -63,6 +63,9 @@ pub struct Refusal {
     pub retryable: bool,
 }
 
+/// The reason of a refusal by which a client's block shows.
+pub const BLOCKED: &str = "CLIENT_BLOCKED_CHANNEL";
+
 /// The provider no longer believes the token.
 pub const CREDENTIALS_REFUSED: Refusal = Refusal {
     reason: "CREDENTIALS_REFUSED",
@@ -95,7 +98,7 @@ static TABLE: [(&str, Class); 34] = [
     ("is not modified", Class::AlreadySo),
     (
         "bot was blocked by the user",
-        passing("CLIENT_BLOCKED_CHANNEL", "The client has blocked the bot."),
+        passing(BLOCKED, "The client has blocked the bot."),
     ),
     (
         "user is deactivated",
