@@ -88,6 +88,8 @@ pub async fn apply(
         .values()
         .filter(|chat| before.get(&chat.id) != Some(*chat));
     store::chat::save(connection, changed).await?;
-    AccessCopy::apply(connection, &batch.access).await?;
+    if !batch.access.is_empty() {
+        AccessCopy::apply(connection, &batch.access).await?;
+    }
     Ok(events)
 }

@@ -179,6 +179,9 @@ pub async fn lock(
     connection: &mut PgConnection,
     ids: &[ChatId],
 ) -> Result<BTreeMap<ChatId, Chat>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
     let rows = select_chats!(
         "where chat_id = any($1) order by chat_id for no key update",
         ids as &[ChatId],

@@ -1,6 +1,6 @@
 //! Clients.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
@@ -74,6 +74,7 @@ pub async fn insert_or_lock(
     )
     .fetch_all(&mut *connection)
     .await?;
+    let inserted: BTreeSet<ClientId> = inserted.into_iter().collect();
     let known: Vec<ClientId> = ids
         .into_iter()
         .filter(|id| !inserted.contains(id))

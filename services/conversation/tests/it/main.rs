@@ -6,4 +6,5 @@ mod events;
 mod inbound;
 mod lists;
 mod sending;
+mod whole;
 mod world;
