@@ -158,7 +158,7 @@ impl Handler for Inbound {
                     trace: delivery.envelope.trace.clone(),
                 }),
                 Some(Kind::Unsupported(unsupported)) => {
-                    letters.push(letter(delivery, &unsupported.kind, now));
+                    letters.push(letter(&self.streams, delivery, &unsupported.kind, now));
                 }
                 _ => {}
             }
@@ -186,7 +186,7 @@ impl Handler for Inbound {
 }
 
 /// The letter of an item that is authentic and not understood; it holds the item with its raw form.
-fn letter(delivery: &Delivery, kind: &str, now: OffsetDateTime) -> Letter {
+fn letter(streams: &Streams, delivery: &Delivery, kind: &str, now: OffsetDateTime) -> Letter {
     let envelope = &delivery.envelope;
     let headers = envelope.to_headers();
     let headers = headers
@@ -200,6 +200,8 @@ fn letter(delivery: &Delivery, kind: &str, now: OffsetDateTime) -> Letter {
         origin_stream: delivery.origin.stream.clone(),
         origin_sequence: delivery.origin.sequence,
         origin_index: delivery.origin.index,
+        // Replay tells an item of a pack from an event by its subject.
+        subject: streams.subject_of(&delivery.origin.stream).unwrap_or_default(),
         payload: delivery.payload.clone(),
         time: Some(timestamp(now)),
         account: envelope.account.to_string(),

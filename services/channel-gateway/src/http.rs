@@ -34,6 +34,9 @@ const SECRET: &str = "x-telegram-bot-api-secret-token";
 /// When a provider that was refused for our own state may come again, in seconds.
 const COME_AGAIN: u64 = 1;
 
+/// How many times the limit of a body is read before the connection of a body over it is closed.
+const DRAINED: usize = 8;
+
 /// What webhooks work with.
 pub struct Webhooks {
     book: Arc<Book>,
@@ -155,21 +158,28 @@ impl Webhooks {
         })
     }
 
+    /// Reads the body. One over the limit is read on, without keeping it, up to [`DRAINED`] times the limit: a provider
+    /// that is still sending when the connection closes would see a broken call instead of the answer.
     async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > self.body_limit as u64) {
-            return Err(Refused::TooLarge);
-        }
-        let mut raw = BytesMut::new();
+        let mut too_large = announced.is_some_and(|length| length > self.body_limit as u64);
+        let (mut raw, mut seen) = (BytesMut::new(), 0);
         let mut chunks = body.into_data_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Refused::Body)?;
-            if raw.len() + chunk.len() > self.body_limit {
-                return Err(Refused::TooLarge);
+            seen += chunk.len();
+            too_large |= seen > self.body_limit;
+            if seen > self.body_limit.saturating_mul(DRAINED) {
+                break;
             }
-            raw.extend_from_slice(&chunk);
+            if !too_large {
+                raw.extend_from_slice(&chunk);
+            }
+        }
+        if too_large {
+            return Err(Refused::TooLarge);
         }
         Ok(raw.freeze())
     }

@@ -233,6 +233,13 @@ impl Streams {
         format!("{}.inbound.{shard}", self.root)
     }
 
+    /// The subject of the packs in an `INBOUND_<n>`, by the stream's name.
+    pub fn subject_of(&self, inbound_stream: &str) -> Option<String> {
+        (0..self.shards)
+            .find(|shard| self.inbound(*shard) == inbound_stream)
+            .map(|shard| self.inbound_subject(shard))
+    }
+
     /// The subject of a service's dead letters.
     pub fn dead_subject(&self, service: &str) -> String {
         format!("{}.dead.{service}", self.root)
