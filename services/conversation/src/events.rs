@@ -282,7 +282,7 @@ fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, H
         gateway::DeliverySent::TYPE => {
             let event: gateway::DeliverySent = delivery.decode()?;
             let mut part = blank(DeliveryState::Sent, at(event.time.as_ref()));
-            part.provider_key = event.provider_key.replace('\0', "");
+            part.provider_key = storable(&event.provider_key);
             (event.delivery, part)
         }
         gateway::DeliveryDelivered::TYPE => {
@@ -302,15 +302,15 @@ fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, H
         gateway::DeliveryFailed::TYPE => {
             let event: gateway::DeliveryFailed = delivery.decode()?;
             let mut part = blank(DeliveryState::Failed, at(event.time.as_ref()));
-            part.part.reason = event.reason;
-            part.part.detail = event.detail;
+            part.part.reason = storable(&event.reason);
+            part.part.detail = storable(&event.detail);
             part.part.retryable = event.retryable;
             (event.delivery, part)
         }
         gateway::DeliveryUncertain::TYPE => {
             let event: gateway::DeliveryUncertain = delivery.decode()?;
             let mut part = blank(DeliveryState::Uncertain, at(event.time.as_ref()));
-            part.part.detail = event.detail;
+            part.part.detail = storable(&event.detail);
             part.part.retryable = true;
             (event.delivery, part)
         }
@@ -337,6 +337,11 @@ fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, H
         },
         part,
     }))
+}
+
+/// Drops what Postgres cannot store in a text.
+fn storable(text: &str) -> String {
+    text.replace('\0', "")
 }
 
 fn blank(state: DeliveryState, time: OffsetDateTime) -> StoredPart {

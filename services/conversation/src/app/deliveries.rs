@@ -181,7 +181,7 @@ async fn answered(
     if positions.is_empty() {
         return Ok(());
     }
-    let later = store::message::client_messages_after(connection, &positions).await?;
+    let later = store::delivery::client_messages_after(connection, &positions).await?;
     for (id, position) in positions {
         if let Some(chat) = chats.get_mut(&id) {
             chat.answered(position, later.get(&id).copied().unwrap_or_default());

@@ -160,3 +160,24 @@ pub async fn commands(
     .fetch_all(connection)
     .await
 }
+
+/// Counts the client messages of chats that were stored after a position in each (F071).
+pub async fn client_messages_after(
+    connection: &mut PgConnection,
+    positions: &BTreeMap<ChatId, i64>,
+) -> Result<BTreeMap<ChatId, i32>, sqlx::Error> {
+    let chats: Vec<ChatId> = positions.keys().copied().collect();
+    let sequences: Vec<i64> = positions.values().copied().collect();
+    let rows = sqlx::query!(
+        r#"select after.chat_id as "chat!: ChatId", count(message.message_id)::int as "count!"
+           from unnest($1::uuid[], $2::bigint[]) as after (chat_id, sequence)
+           left join message on message.chat_id = after.chat_id and message.sequence > after.sequence
+               and message.kind = 'client'
+           group by after.chat_id"#,
+        &chats as &[ChatId],
+        &sequences,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.chat, row.count)).collect())
+}
