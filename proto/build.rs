@@ -34,7 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .bytes(".")
         .compile_fds(compiler.file_descriptor_set())?;
-    fs::write(out.join("tables.rs"), tables(&DescriptorPool::decode(descriptors.as_slice())?)?)?;
+    fs::write(
+        out.join("tables.rs"),
+        tables(&DescriptorPool::decode(descriptors.as_slice())?)?,
+    )?;
     Ok(())
 }
 
@@ -42,24 +45,44 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
     let scope = extension(pool, "switchboard.common.v1.scope")?;
     let event = extension(pool, "switchboard.common.v1.event")?;
-    let mut out = String::from("/// Every method of every service, with the scopes that open it.\npub const METHODS: &[Method] = &[\n");
+    let mut out = String::from(
+        "/// Every method of every service, with the scopes that open it.\npub const METHODS: &[Method] = &[\n",
+    );
     for service in pool.services() {
         for method in service.methods() {
             let Some(scope) = text(method.options().get_extension(&scope).as_ref()) else {
-                return Err(format!("{}: no (switchboard.common.v1.scope)", method.full_name()).into());
+                return Err(
+                    format!("{}: no (switchboard.common.v1.scope)", method.full_name()).into(),
+                );
             };
-            writeln!(out, "    Method {{ path: \"/{}/{}\", scope: \"{scope}\" }},", service.full_name(), method.name())?;
+            writeln!(
+                out,
+                "    Method {{ path: \"/{}/{}\", scope: \"{scope}\" }},",
+                service.full_name(),
+                method.name()
+            )?;
         }
     }
     out.push_str("];\n\n/// Every event.\npub const EVENTS: &[EventType] = &[\n");
     let mut implementations = String::new();
     for message in pool.all_messages() {
-        let Some(name) = text(message.options().get_extension(&event).as_ref()) else { continue };
-        let (entity, event) = name.split_once('.').ok_or("an event is named entity.event")?;
-        let package = message.package_name().split('.').nth(1).ok_or("a package is switchboard.<service>.v1")?;
+        let Some(name) = text(message.options().get_extension(&event).as_ref()) else {
+            continue;
+        };
+        let (entity, event) = name
+            .split_once('.')
+            .ok_or("an event is named entity.event")?;
+        let package = message
+            .package_name()
+            .split('.')
+            .nth(1)
+            .ok_or("a package is switchboard.<service>.v1")?;
         let service = package.replace('_', "-");
         let kind = message.full_name();
-        writeln!(out, "    EventType {{ service: \"{service}\", entity: \"{entity}\", event: \"{event}\", kind: \"{kind}\" }},")?;
+        writeln!(
+            out,
+            "    EventType {{ service: \"{service}\", entity: \"{entity}\", event: \"{event}\", kind: \"{kind}\" }},"
+        )?;
         writeln!(
             implementations,
             "impl DomainEvent for {package}::v1::{} {{\n    const SERVICE: &'static str = \"{service}\";\n    const ENTITY: &'static str = \"{entity}\";\n    const EVENT: &'static str = \"{event}\";\n    const TYPE: &'static str = \"{kind}\";\n}}",
@@ -72,7 +95,9 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
 }
 
 fn extension(pool: &DescriptorPool, name: &str) -> Result<ExtensionDescriptor, Box<dyn Error>> {
-    pool.all_extensions().find(|e| e.full_name() == name).ok_or_else(|| format!("no extension {name}").into())
+    pool.all_extensions()
+        .find(|e| e.full_name() == name)
+        .ok_or_else(|| format!("no extension {name}").into())
 }
 
 /// The text of an option, where it was set.

@@ -201,7 +201,9 @@ fn letter(streams: &Streams, delivery: &Delivery, kind: &str, now: OffsetDateTim
         origin_sequence: delivery.origin.sequence,
         origin_index: delivery.origin.index,
         // Replay tells an item of a pack from an event by its subject.
-        subject: streams.subject_of(&delivery.origin.stream).unwrap_or_default(),
+        subject: streams
+            .subject_of(&delivery.origin.stream)
+            .unwrap_or_default(),
         payload: delivery.payload.clone(),
         time: Some(timestamp(now)),
         account: envelope.account.to_string(),

@@ -161,7 +161,8 @@ pub(super) async fn drive(
 fn update(number: usize, customer: u64) -> String {
     let person = json!({ "id": customer, "is_bot": false, "first_name": "Олена", "username": format!("customer{customer}"), "language_code": "uk" });
     json!({ "update_id": 100_000 + number, "message": {
-        "message_id": number + 1, "date": 1_790_000_000 + number / 1_000, "from": person,
+        // Far from the numbers that the stand-in gives to answers: in a chat no two messages share one.
+        "message_id": 1_000_000_000 + number, "date": 1_790_000_000 + number / 1_000, "from": person,
         "chat": { "id": customer, "type": "private", "first_name": "Олена" },
         "text": format!("#{number} Добрий день, чи є 42 розмір? Доставка до Львова новою поштою.") } })
     .to_string()

@@ -158,6 +158,19 @@ impl StandIn {
         delivery::enqueue(&self.state, &bot, update, repeats)
     }
 
+    /// Says something as [`StandIn::say`] does, without waiting, and `repeats` times again after it was accepted.
+    pub fn enqueue_text(
+        &self,
+        token: &str,
+        customer: i64,
+        text: &str,
+        repeats: u32,
+    ) -> Result<tokio::sync::oneshot::Receiver<Delivered>, DeliveryError> {
+        let bot = self.state.bot(token).ok_or(DeliveryError::BadToken)?;
+        let update = bot.private_message(customer, serde_json::json!({ "text": text }));
+        delivery::enqueue(&self.state, &bot, update, repeats)
+    }
+
     /// Says something as a customer in a private chat and waits until the webhook accepted it.
     pub async fn say(
         &self,

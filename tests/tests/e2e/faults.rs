@@ -42,7 +42,13 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed() -> anyhow::Result<()> {
         synced: true,
         // The check reads everything at once; how much one account may ask is not what is tried here.
         environment: ["REQUESTS_PER_SECOND_PER_ACCOUNT", "BURST"]
-            .map(|key| (None, format!("SWITCHBOARD_LIMITS__{key}"), "100000".to_owned()))
+            .map(|key| {
+                (
+                    None,
+                    format!("SWITCHBOARD_LIMITS__{key}"),
+                    "100000".to_owned(),
+                )
+            })
             .to_vec(),
     })
     .await?;
@@ -76,14 +82,23 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed() -> anyhow::Result<()> {
         "{} client messages accepted ({} of them repeated), {} answers admitted, {} refused; killed: {}",
         sent.texts.len(),
         sent.repeated,
-        answered.messages.len(),
+        answered.messages.values().map(Vec::len).sum::<usize>(),
         answered.refused,
         kills
     );
     for kind in Kind::ALL {
         world.system.wait_ready(kind).await?;
     }
-    check::everything(&world, &account, &sent, &answered).await
+    let checked = check::everything(&world, &account, &sent, &answered).await;
+    if checked.is_err() && std::env::var_os("SWITCHBOARD_KEEP").is_some() {
+        println!(
+            "kept: {:?}, {}",
+            world.system.folder(),
+            world.postgres.url()
+        );
+        std::future::pending::<()>().await;
+    }
+    checked
 }
 
 /// Kills and restarts until the end; then everything runs. Tells how often each was killed.

@@ -121,11 +121,31 @@ async fn settled(
         matches!(state, Some(State::Sent | State::Failed | State::Uncertain))
     };
     let answers: usize = answered.messages.values().map(Vec::len).sum();
-    let done = stored.client.len() >= sent.texts.len()
-        && stored.agent.len() >= answers
-        && stored.agent.values().all(final_state)
-        && stored.decisions.len() >= stored.conversations.len();
-    Ok(done.then_some(stored))
+    let under_way: Vec<_> = stored
+        .agent
+        .values()
+        .filter(|message| !final_state(message))
+        .map(|message| {
+            (
+                text_of(message),
+                message.chat_id.clone(),
+                message.delivery.clone(),
+            )
+        })
+        .collect();
+    ensure!(
+        stored.client.len() >= sent.texts.len()
+            && stored.agent.len() >= answers
+            && under_way.is_empty()
+            && stored.decisions.len() >= stored.conversations.len(),
+        "{} of {} client messages, {} of {answers} answers, {} of {} decisions, under way: {under_way:?}",
+        stored.client.len(),
+        sent.texts.len(),
+        stored.agent.len(),
+        stored.decisions.len(),
+        stored.conversations.len()
+    );
+    Ok(Some(stored))
 }
 
 fn check_client_messages(sent: &SentByCustomers, stored: &Stored) -> anyhow::Result<()> {

@@ -8,7 +8,6 @@ use futures::future::join_all;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{Rng, SeedableRng};
-use serde_json::json;
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{
     Chat, CloseConversationRequest, ListChatsRequest, SendMessageRequest, chat::State,
@@ -45,15 +44,10 @@ pub async fn customers(
         ticks.tick().await;
         let customer = 1_000 + random.random_range(0..CUSTOMERS);
         let text = format!("c{customer} m{}", texts.len());
-        let number = texts.len();
         texts.insert(text.clone(), customer);
         let repeats = u32::from(random.random_bool(0.1));
         repeated += usize::try_from(repeats)?;
-        let person = json!({ "id": customer, "is_bot": false, "first_name": format!("Customer {customer}") });
-        let update = json!({ "message": {
-            "message_id": number + 1, "date": 1_790_000_000 + number / 100, "from": person,
-            "chat": { "id": customer, "type": "private", "first_name": format!("Customer {customer}") }, "text": text } });
-        waiting.push(telegram.enqueue(&account.bot_token, update, repeats)?);
+        waiting.push(telegram.enqueue_text(&account.bot_token, customer, &text, repeats)?);
     }
     // All that was sent is accepted at last: the provider keeps repeating.
     for accepted in join_all(waiting).await {
