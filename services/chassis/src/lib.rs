@@ -22,6 +22,7 @@ pub mod consumer;
 pub mod deadletter;
 pub mod envelope;
 pub mod inbox;
+pub mod janitor;
 pub mod nats;
 pub mod operator;
 pub mod outbox;

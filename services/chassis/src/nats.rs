@@ -15,6 +15,7 @@ use rand::Rng as _;
 use sha2::{Digest as _, Sha256};
 
 use crate::config;
+use crate::id::AccountSlug;
 
 /// The oldest server with which events are published in atomic batches; with older ones, singly.
 pub const BATCHES_SINCE: (i64, i64, i64) = (2, 15, 0);
@@ -226,6 +227,15 @@ impl Streams {
     /// The subject of an event.
     pub fn event_subject(&self, account: &str, service: &str, entity: &str, event: &str) -> String {
         format!("{}.v1.{account}.{service}.{entity}.{event}", self.root)
+    }
+
+    /// The account that a subject of events, or a filter of such, names; nothing if it names none or several.
+    pub fn account_of(&self, subject: &str) -> Option<AccountSlug> {
+        let (account, _) = subject
+            .strip_prefix(&*self.root)?
+            .strip_prefix(".v1.")?
+            .split_once('.')?;
+        AccountSlug::parse(account).ok()
     }
 
     /// The subject of a shard's packs.
@@ -462,6 +472,24 @@ mod tests {
             (streams.dead_letters(), streams.dead_subject("crm-cards")),
             ("DEAD_LETTERS".into(), "switchboard.dead.crm-cards".into())
         );
+    }
+
+    #[test]
+    fn a_subject_or_filter_names_one_account_or_none() {
+        let streams = Streams::default();
+        for (subject, account) in [
+            ("switchboard.v1.acme.>", Some("acme")),
+            ("switchboard.v1.acme.conversation.*.*", Some("acme")),
+            ("switchboard.v1.*.conversation.chat.created", None),
+            ("switchboard.v1.>", None),
+            ("switchboard.v1.acme", None),
+            ("switchboard.inbound.0", None),
+            ("other.v1.acme.>", None),
+            (">", None),
+        ] {
+            let found = streams.account_of(subject);
+            assert_eq!(found.as_ref().map(AccountSlug::as_str), account, "{subject}");
+        }
     }
 
     #[test]
