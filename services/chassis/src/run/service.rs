@@ -130,6 +130,8 @@ impl Service {
         }
         // What is asked of the database by requests and events ends in bounded time, whatever holds it up.
         let bounded = options.clone().options([
+            // A plan kept from when a table was empty reads the whole of it for ever after: sets are planned as they come.
+            ("plan_cache_mode", "force_custom_plan"),
             ("statement_timeout", "30s"),
             ("lock_timeout", "10s"),
             ("idle_in_transaction_session_timeout", "30s"),
