@@ -86,6 +86,10 @@ pub enum HandlerError {
     /// Bad luck, such as a deadlock: the same batch again.
     #[error("try again: {0}")]
     Retry(String),
+    /// It took too long, or waited too long for a lock: the same batch again, then halves of it. Never leads to a dead
+    /// letter: alone it is waited for as while a dependency is away.
+    #[error("too slow: {0}")]
+    Slow(String),
     /// Something in the batch fails: halve it, try the culprit a few times alone, then a dead letter.
     #[error("{0}")]
     Failed(String),
@@ -116,8 +120,10 @@ impl From<sqlx::Error> for HandlerError {
 /// Says what a `SQLSTATE` means for a batch.
 fn classified(code: &str, text: String) -> HandlerError {
     match (code, code.get(..2).unwrap_or_default()) {
-        // Serialization failure, deadlock, lock not available, statement cancelled.
-        ("40001" | "40P01" | "55P03" | "57014", _) => HandlerError::Retry(text),
+        // Serialization failure, deadlock.
+        ("40001" | "40P01", _) => HandlerError::Retry(text),
+        // Lock not available, statement cancelled.
+        ("55P03" | "57014", _) => HandlerError::Slow(text),
         // Connection lost, login refused, no such database, resources exhausted, shutting down or starting, trouble
         // below the database, read-only after a failover; and statements that do not fit the schema: the message
         // is not to blame for a migration that is missing.
@@ -273,7 +279,8 @@ mod tests {
         for (code, expected) in [
             ("40P01", HandlerError::Retry("x".into())),
             ("40001", HandlerError::Retry("x".into())),
-            ("57014", HandlerError::Retry("x".into())),
+            ("57014", HandlerError::Slow("x".into())),
+            ("55P03", HandlerError::Slow("x".into())),
             ("57P01", HandlerError::Away("x".into())),
             ("53300", HandlerError::Away("x".into())),
             ("08006", HandlerError::Away("x".into())),

@@ -46,7 +46,6 @@ struct Work<'a> {
     left: Vec<usize>,
     /// Whether all done units of a message went to the dead letters.
     dead: Vec<bool>,
-    next_progress: Instant,
 }
 
 /// Works a batch off.
@@ -87,9 +86,12 @@ pub(super) async fn work(pull: &Pull, batch: Vec<Taken>, prefetched: &mut Prefet
         dead: vec![true; messages.len()],
         left,
         messages: messages.into_iter().map(Some).collect(),
-        next_progress: Instant::now() + ACK_WAIT / 3,
     };
     let ended = async {
+        // The clock goes on from batch to batch: however short each is, what waits behind them must not time out.
+        if work.next_progress() <= Instant::now() {
+            work.report().await;
+        }
         work.acknowledge_empty().await;
         for (message, index, error, payload) in poison {
             let letter = |taken: &Taken| {
@@ -184,7 +186,13 @@ impl Work<'_> {
     async fn attempt(&mut self, slice: &[Delivery]) -> Result<Result<(), HandlerError>, Stop> {
         let (mut repeats, mut away) = (0, 0);
         loop {
-            let outcome = self.call(slice).await;
+            let outcome = match self.call(slice).await {
+                // Alone and still too slow: the database is to blame, not the message.
+                Err(HandlerError::Slow(what)) if repeats >= REPEATS && slice.len() == 1 => {
+                    Err(HandlerError::Away(what))
+                }
+                outcome => outcome,
+            };
             if away > 0 && !matches!(outcome, Err(HandlerError::Away(_))) {
                 self.pull.latch.release();
                 away = 0;
@@ -201,7 +209,7 @@ impl Work<'_> {
                     );
                     self.pause(nats::pause(away)).await?;
                 }
-                Err(HandlerError::Retry(why)) if repeats < REPEATS => {
+                Err(HandlerError::Retry(why) | HandlerError::Slow(why)) if repeats < REPEATS => {
                     repeats += 1;
                     tracing::info!(
                         consumer = self.pull.handler.durable(),
@@ -264,19 +272,30 @@ impl Work<'_> {
     /// Awaits something and reports progress every third of the broker's patience.
     async fn attend<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
-        let mut ticks = tokio::time::interval_at(self.next_progress, ACK_WAIT / 3);
+        let mut ticks = tokio::time::interval_at(self.next_progress(), ACK_WAIT / 3);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
                 done = &mut work => return done,
-                _ = ticks.tick() => {
-                    self.next_progress = Instant::now() + ACK_WAIT / 3;
-                    let in_hand = self.messages.iter().flatten().map(|taken| &taken.message);
-                    self.pull.progress(in_hand, self.prefetched).await;
-                }
+                _ = ticks.tick() => self.report().await,
             }
         }
+    }
+
+    /// When progress is reported next.
+    fn next_progress(&mut self) -> Instant {
+        *self
+            .prefetched
+            .next_progress
+            .get_or_insert_with(|| Instant::now() + ACK_WAIT / 3)
+    }
+
+    /// Reports progress for what is in hand and what waits behind it.
+    async fn report(&mut self) {
+        self.prefetched.next_progress = Some(Instant::now() + ACK_WAIT / 3);
+        let in_hand = self.messages.iter().flatten().map(|taken| &taken.message);
+        self.pull.progress(in_hand, self.prefetched).await;
     }
 
     /// Moves a unit of a message to the dead letters, however long that takes, and counts it as done.

@@ -9,6 +9,7 @@ use async_nats::jetstream::consumer::{AckPolicy, Consumer, DeliverPolicy};
 use async_nats::jetstream::{AckKind, Message};
 use futures::{FutureExt as _, StreamExt as _};
 use time::OffsetDateTime;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, Ended};
@@ -64,6 +65,8 @@ pub(super) struct Pull {
 pub(super) struct Prefetched {
     stream: Option<Stream>,
     held: VecDeque<Taken>,
+    /// When the broker is told next that work goes on; none while nothing waits.
+    pub next_progress: Option<Instant>,
 }
 
 impl Pull {
@@ -160,7 +163,15 @@ impl Pull {
             let Some(stream) = &mut prefetched.stream else {
                 return Vec::new();
             };
-            match stream.next().await {
+            let ready = tokio::task::unconstrained(stream.next()).now_or_never();
+            let next = if let Some(next) = ready {
+                next
+            } else {
+                // Nothing is buffered: what comes now is fresh.
+                prefetched.next_progress = None;
+                stream.next().await
+            };
+            match next {
                 Some(Ok(message)) => prefetched.held.push_back(self.taken(message)),
                 Some(Err(error)) => {
                     // Lost heartbeats after a reconnect, above all. What is buffered is kept.

@@ -246,7 +246,7 @@ impl World {
         loop {
             match self.handle(batch).await {
                 Ok(()) => return,
-                Err(HandlerError::Retry(_)) => {}
+                Err(HandlerError::Retry(_) | HandlerError::Slow(_)) => {}
                 Err(error) => panic!("{error}"),
             }
         }
