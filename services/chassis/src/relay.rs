@@ -18,7 +18,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::config::{self, RelayMode};
-use crate::inbox;
 use crate::lifecycle::Lifecycle;
 use crate::nats::{self, Nats, PublishError, Streams};
 use crate::outbox::{StoredEvent, StoredEvents};
@@ -111,8 +110,7 @@ impl Relay {
         }
     }
 
-    /// Runs the relay as a task of the service and returns its waker; beside it the purge of the inbox, which lives
-    /// in the same database.
+    /// Runs the relay as a task of the service and returns its waker.
     pub fn spawn(
         lifecycle: &Lifecycle,
         pool: PgPool,
@@ -120,7 +118,6 @@ impl Relay {
         streams: Streams,
         config: config::Relay,
     ) -> Waker {
-        inbox::spawn_purge(lifecycle, pool.clone());
         let waker = Waker::new();
         let relay = Self::new(pool, nats, streams, config, waker.clone());
         let stop = lifecycle.stop_token();

@@ -11,7 +11,7 @@ use super::{AccessError, AccessRecord, AccessSource};
 use crate::id::{AccountSlug, AgentId};
 
 /// How long a replica may answer from memory: the bound for a change that another replica applied.
-const REMEMBERED: Duration = Duration::from_secs(5);
+const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Agents remembered at once.
 const CAPACITY: u64 = 50_000;
