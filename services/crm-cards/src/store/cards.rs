@@ -287,8 +287,11 @@ pub async fn make_deals(
     now: OffsetDateTime,
 ) -> Result<Vec<(AccountSlug, CardId)>, sqlx::Error> {
     let ids = sqlx::query_scalar!(
-        "update card set kind = 'deal', updated_at = $3
-         where account = $1 and contact = $2 and kind = 'lead' and deleted_at is null returning id",
+        "with l as (select id from card
+                    where account = $1 and contact = $2 and kind = 'lead' and deleted_at is null
+                    order by id for no key update)
+         update card c set kind = 'deal', updated_at = $3
+         from l where c.account = $1 and c.id = l.id returning c.id",
         account.as_str(),
         contact.uuid(),
         now,
