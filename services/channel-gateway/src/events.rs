@@ -69,6 +69,7 @@ impl Handler for Events {
             }
         }
         let mut tx = self.app.pool.begin().await?;
+        queue::enter(&mut tx, &queued, &cancelled).await?;
         let mut events = cancel::note(&mut tx, &cancelled, now).await?;
         events.extend(queue::store(&mut tx, &queued, now).await?);
         AccessCopy::apply(&mut tx, &access).await?;

@@ -59,6 +59,8 @@ pub struct Work {
     pub chat_key: String,
     /// The lease under which it is made.
     pub fence: i64,
+    /// When that lease ends.
+    pub lease_until: OffsetDateTime,
     /// The part.
     pub part: NextPart,
 }
@@ -311,12 +313,13 @@ impl<'t> Plan<'t> {
         }
         bucket.full = channel.full_at;
         let fence = lane.fence + 1;
+        let lease_until = now + self.terms.lease;
         self.updates.push(LaneUpdate {
             chat_id: lane.chat_id,
             next_seq: number,
             due_at: Some(now),
             gap_since: None,
-            lease_until: Some(now + self.terms.lease),
+            lease_until: Some(lease_until),
             fence,
             rate_full: chat.full_at,
         });
@@ -325,6 +328,7 @@ impl<'t> Plan<'t> {
             channel_id: lane.channel_id,
             chat_key: lane.chat_key,
             fence,
+            lease_until,
             part,
         });
     }

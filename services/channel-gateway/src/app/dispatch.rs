@@ -14,7 +14,7 @@ use tracing::Instrument as _;
 use super::App;
 use super::book::Found;
 use super::claim::{Claimed, Gap, Terms, Work, claim};
-use super::queue::{Queued, store_and_commit};
+use super::queue::{Queued, store_each};
 use super::settle::{Outcome, settle};
 use crate::domain::backoff;
 use crate::domain::channel::ChannelState;
@@ -28,6 +28,12 @@ const SETTLED_AT_ONCE: usize = 128;
 
 /// How long the database is left alone when it refused.
 const DATABASE_AWAY: Duration = Duration::from_millis(500);
+
+/// Questions for missing commands at once: many gaps at a time mean that events are late, not that they are lost.
+const GAPS_AT_ONCE: usize = 4;
+
+/// Attempts of a command after which a chat that moved once more is taken for going round in circles.
+const MOVED_MAX: i32 = 5;
 
 /// Wakes the dispatcher of this process. Clones wake the same one.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +59,7 @@ pub struct Dispatcher {
     concurrency: u32,
     outcomes: mpsc::Sender<Settling>,
     source: Arc<dyn CommandSource>,
+    asking: Arc<Semaphore>,
 }
 
 /// Writes outcomes.
@@ -81,6 +88,7 @@ pub fn pair(
         concurrency,
         outcomes: sender,
         source,
+        asking: Arc::new(Semaphore::new(GAPS_AT_ONCE)),
     };
     (
         dispatcher,
@@ -160,12 +168,17 @@ impl Dispatcher {
 
     /// Asks conversation for commands that did not come (§10).
     fn fill(&self, gap: Gap) {
+        let Ok(permit) = Arc::clone(&self.asking).try_acquire_owned() else {
+            // The lane is due again after the time of a gap.
+            return;
+        };
         let (app, waker, source) = (
             self.app.clone(),
             self.waker.clone(),
             Arc::clone(&self.source),
         );
         tokio::spawn(async move {
+            let _permit = permit;
             metrics::counter!("delivery_gaps_total").increment(1);
             match fetch(&app, &gap, source.as_ref()).await {
                 Ok(commands) => {
@@ -218,7 +231,7 @@ async fn fetch(app: &App, gap: &Gap, source: &dyn CommandSource) -> anyhow::Resu
             trace: trace.clone(),
         })
         .collect();
-    store_and_commit(app, &queued, now).await?;
+    store_each(app, &queued, now).await?;
     Ok(queued.len())
 }
 
@@ -270,6 +283,10 @@ async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
         method: work.part.method.clone(),
         params: work.part.params.clone(),
     };
+    // Whoever takes the chat when the lease has ended calls this attempt uncertain, and sends what follows.
+    if clock::now() + app.bots.call_timeout() >= work.lease_until {
+        return again(work, Duration::ZERO);
+    }
     match app
         .bots
         .call(&known.token, &call.method, &call.body(&work.chat_key))
@@ -285,7 +302,15 @@ async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
         },
         Err(CallError::Refused(error)) => {
             tracing::info!(code = error.code, description = error.description, channel.id = %work.channel_id, "call refused");
-            judge(work, &call, classify(&error), known.credentials)
+            let class = classify(&error);
+            if class == Class::Refused(CREDENTIALS_REFUSED)
+                && let Found::Known(fresh) = app.book.find_fresh(work.channel_id).await
+                && fresh.credentials != known.credentials
+            {
+                // Another replica stored new ones: the refusal says nothing of them.
+                return again(work, Duration::ZERO);
+            }
+            judge(work, &call, class, known.credentials)
         }
     }
 }
@@ -322,8 +347,8 @@ fn judge(work: &Work, call: &Call, class: Class, credentials: i64) -> Outcome {
             chat_key: None,
         },
         Class::Outage => again(work, wait(work)),
-        // Once: a chat that moved to where it is would go round in circles.
-        Class::Moved(chat) if chat != work.chat_key => {
+        // A chat that moved to where it is, or to and fro, would go round in circles.
+        Class::Moved(chat) if chat != work.chat_key && work.part.tries < MOVED_MAX => {
             amended(None, Some(chat)).unwrap_or_else(refused)
         }
         Class::Moved(_) => refused(),

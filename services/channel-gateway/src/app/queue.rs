@@ -1,10 +1,11 @@
 //! Storing commands to providers, so that they go out in order (§10).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id::AccountSlug;
 use chassis::outbox::{self, Outgoing};
 use sqlx::PgConnection;
+use switchboard_proto::common::v1::ContentPart;
 use switchboard_proto::conversation::v1::OutboundCommand;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -131,6 +132,74 @@ pub async fn store(
     Ok(events)
 }
 
+/// Makes transactions wait for each other that queue or take back commands of the same chats: else a command and its
+/// being taken back, each in a transaction of its own, would not see one another, and lanes would be locked in any
+/// order. Call it first, with all chats of the transaction.
+pub async fn enter(
+    connection: &mut PgConnection,
+    queued: &[Queued],
+    cancelled: &[(Uuid, i64)],
+) -> Result<(), Error> {
+    let chats: BTreeSet<Uuid> = queued
+        .iter()
+        .filter_map(|entry| Some(ids(&entry.command)?.chat))
+        .chain(cancelled.iter().map(|(chat, _)| *chat))
+        .collect();
+    let chats: Vec<Uuid> = chats.into_iter().collect();
+    if !chats.is_empty() {
+        lanes::enter(connection, &chats).await?;
+    }
+    Ok(())
+}
+
+/// Stores commands, all at once if that can be; else one by one, and what the database refuses as failed: it would
+/// block its chat for good.
+pub async fn store_each(
+    app: &super::App,
+    queued: &[Queued],
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    match store_and_commit(app, queued, now).await {
+        Err(error) if is_content(&error) => {}
+        done => return done,
+    }
+    for entry in queued {
+        match store_and_commit(app, std::slice::from_ref(entry), now).await {
+            Err(error) if is_content(&error) => {
+                tracing::error!(chat.id = entry.command.chat_id, out_seq = entry.command.out_seq, %error, "a command cannot be stored: it fails");
+                store_and_commit(app, &[emptied(entry)], now).await?;
+            }
+            done => done?,
+        }
+    }
+    Ok(())
+}
+
+/// Tells whether the database refused values (`SQLSTATE` classes data exception, constraint, limit): the same again
+/// would be refused again.
+fn is_content(error: &Error) -> bool {
+    let Error::Database(sqlx::Error::Database(error)) = error else {
+        return false;
+    };
+    let code = error.code().unwrap_or_default();
+    ["22", "23", "54"]
+        .iter()
+        .any(|class| code.starts_with(class))
+}
+
+/// A command with its place only, which is stored as failed.
+fn emptied(entry: &Queued) -> Queued {
+    let command = OutboundCommand {
+        parts: vec![ContentPart::default()],
+        reply: None,
+        ..entry.command.clone()
+    };
+    Queued {
+        command,
+        ..entry.clone()
+    }
+}
+
 /// Stores commands in a transaction of their own.
 pub async fn store_and_commit(
     app: &super::App,
@@ -138,6 +207,7 @@ pub async fn store_and_commit(
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let mut tx = app.pool.begin().await?;
+    enter(&mut tx, queued, &[]).await?;
     let events = store(&mut tx, queued, now).await?;
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
@@ -152,7 +222,8 @@ fn touched(sorted: &BTreeMap<(Uuid, i64), (&Queued, Ids)>) -> Touched {
             touched.chats.push(ids.chat);
             touched.accounts.push(entry.account.to_string());
             touched.channels.push(ids.channel);
-            touched.keys.push(entry.command.chat_key.clone());
+            // A command with a NUL here is stored as failed: its lane's key must be storable too.
+            touched.keys.push(entry.command.chat_key.replace('\0', ""));
         }
     }
     touched

@@ -1,6 +1,6 @@
 //! Writing outcomes: of many lanes in one transaction, each under its own fencing number only.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chassis::outbox::{self, Outgoing};
@@ -84,9 +84,16 @@ pub async fn settle(
     let held = |work: &Work| fences.get(&work.part.chat_id) == Some(&work.fence);
 
     let final_parts = attempts::settle(&mut tx, &finals(outcomes), now).await?;
+    let ours: HashSet<(Uuid, i64)> = outcomes
+        .iter()
+        .filter(|(work, _)| held(work))
+        .map(|(work, _)| (work.part.chat_id, work.part.out_seq))
+        .collect();
+    // Not of a lane that somebody else holds by now: the rest may be on its way.
     let failed: Vec<(Uuid, i64, String)> = final_parts
         .iter()
         .filter(|part| part.state == PartState::Failed.as_str())
+        .filter(|part| ours.contains(&(part.chat_id, part.out_seq)))
         .map(|part| (part.chat_id, part.out_seq, part.reason.clone()))
         .collect();
     let rest = attempts::fail_rest(&mut tx, &failed, now).await?;

@@ -1,5 +1,6 @@
 //! Deliveries: what a command becomes, and the states its parts go through.
 
+use serde_json::Value;
 use switchboard_proto::channel_gateway::v1::delivery::State;
 use switchboard_proto::common::v1::{ContentPart, content_part::Content};
 use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
@@ -109,7 +110,23 @@ pub fn plan(command: &OutboundCommand) -> Result<Vec<Call>, Unfit> {
         let first = calls.remove(0).in_reply_to(reply);
         calls.insert(0, first);
     }
+    // The database cannot store them: a command that is never stored would block its chat for good.
+    if command.chat_key.contains('\0') || calls.iter().any(|call| holds_nul(&call.params)) {
+        return Err(UNSUPPORTED_CONTENT);
+    }
     Ok(calls)
+}
+
+/// Tells whether a NUL stands in any string of a value.
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(values) => values.iter().any(holds_nul),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| name.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
 }
 
 fn calls_of(part: &ContentPart) -> Result<Vec<Call>, Unfit> {
@@ -124,7 +141,9 @@ fn calls_of(part: &ContentPart) -> Result<Vec<Call>, Unfit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use switchboard_proto::common::v1::{Attachment, ReplyReference, Text};
+    use switchboard_proto::common::v1::{
+        Attachment, ReplyReference, Text, TextEntity, text_entity,
+    };
 
     fn text(text: &str) -> ContentPart {
         ContentPart {
@@ -164,6 +183,21 @@ mod tests {
         let file = ContentPart {
             content: Some(Content::Attachment(Attachment::default())),
         };
+        let linked = ContentPart {
+            content: Some(Content::Text(Text {
+                text: "here".to_owned(),
+                entities: vec![TextEntity {
+                    kind: text_entity::Kind::TextLink.into(),
+                    length: 4,
+                    url: "https://a.example/\0".to_owned(),
+                    ..TextEntity::default()
+                }],
+            })),
+        };
+        let odd_chat = OutboundCommand {
+            chat_key: "5\0".to_owned(),
+            ..send(vec![text("a")])
+        };
         let edit = OutboundCommand {
             action: Action::Edit.into(),
             ..send(vec![text("a")])
@@ -176,6 +210,9 @@ mod tests {
             (send(vec![]), "MESSAGE_EMPTY"),
             (send(vec![text("  ")]), "MESSAGE_EMPTY"),
             (send(vec![text("a"), file]), "UNSUPPORTED_CONTENT"),
+            (send(vec![text("a\0b")]), "UNSUPPORTED_CONTENT"),
+            (send(vec![text("a"), linked]), "UNSUPPORTED_CONTENT"),
+            (odd_chat, "UNSUPPORTED_CONTENT"),
             (edit, "UNSUPPORTED_COMMAND"),
             (future, "UNSUPPORTED_COMMAND"),
         ] {

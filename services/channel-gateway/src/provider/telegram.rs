@@ -20,6 +20,7 @@ pub struct BotApi {
     http: reqwest::Client,
     base: String,
     max_connections: u8,
+    call_timeout: Duration,
 }
 
 /// How a call did not succeed.
@@ -57,7 +58,13 @@ impl BotApi {
             http,
             base,
             max_connections: config.max_connections,
+            call_timeout: config.call_timeout,
         })
+    }
+
+    /// Returns how long a call takes at most.
+    pub fn call_timeout(&self) -> Duration {
+        self.call_timeout
     }
 
     /// Returns the bot's user name.
@@ -126,19 +133,13 @@ impl BotApi {
             Some(mut body) if body.get("ok") == Some(&Value::Bool(true)) => {
                 Ok(body["result"].take())
             }
-            Some(body) => Err(CallError::Refused(ApiError::read(
-                status,
-                &body,
-                retry_after,
-            ))),
-            None if (200..300).contains(&status) => {
+            Some(body) if body.get("ok") == Some(&Value::Bool(false)) => Err(CallError::Refused(
+                ApiError::read(status, &body, retry_after),
+            )),
+            _ if (200..300).contains(&status) => {
                 Err(CallError::Unknown("Telegram's answer could not be read."))
             }
-            None => Err(CallError::Refused(ApiError::read(
-                status,
-                &Value::Null,
-                retry_after,
-            ))),
+            _ => Err(CallError::Refused(ApiError::between(status, retry_after))),
         }
     }
 }

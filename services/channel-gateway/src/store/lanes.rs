@@ -38,6 +38,20 @@ pub struct Touched {
     pub keys: Vec<String>,
 }
 
+/// Waits for other transactions that entered these chats, and keeps them out until this one ends. It takes no row:
+/// the lanes may not be there yet.
+pub async fn enter(connection: &mut PgConnection, chats: &[Uuid]) -> Result<(), sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select pg_advisory_xact_lock(key)::text as "entered?"
+           from (select distinct hashtextextended(chat::text, 0) as key from unnest($1::uuid[]) as t (chat)
+                 order by key) as sorted"#,
+        chats,
+    )
+    .fetch_all(connection)
+    .await
+    .map(drop)
+}
+
 /// Makes lanes where there are none, and due. The rows stay locked until the transaction ends.
 pub async fn touch(
     connection: &mut PgConnection,
@@ -203,7 +217,8 @@ pub async fn release(
     sqlx::query!(
         "update lane set lease_until = null, chat_key = coalesce(r.chat_key, lane.chat_key),
              paused_until = greatest(paused_until, r.pause),
-             due_at = case when exists (select 1 from command c where c.chat_id = lane.chat_id and not c.is_final)
+             due_at = case when exists (select 1 from command c where c.chat_id = lane.chat_id
+                                        and c.out_seq >= lane.next_seq and not c.is_final)
                            then greatest($5::timestamptz, paused_until, r.pause) end
          from unnest($1::uuid[], $2::bigint[], $3::timestamptz[], $4::text[]) as r (chat_id, fence, pause, chat_key)
          where lane.chat_id = r.chat_id and lane.fence = r.fence",

@@ -134,16 +134,15 @@ async fn b03_an_attempt_that_was_interrupted_is_uncertain_and_not_sent_again() {
     let world = world().await;
     let release = Arc::new(Notify::new());
     world.bot.answer([Answer::Held(release.clone())]);
-    let mut terms = world.terms();
-    terms.lease = Duration::from_millis(400);
-    let killed = world.replica_on(terms.clone());
+    let killed = world.replica();
     world
         .queue([world.command(5, 1, "first"), world.command(5, 2, "second")])
         .await;
     world.bot.until(1).await;
     // The process dies between attempt and outcome: what it would have written is lost with it.
     killed.kill();
-    let successor = world.replica_on(terms);
+    world.end_leases().await;
+    let successor = world.replica();
     world.until_states(5, &["uncertain", "sent"]).await;
     assert_eq!(world.bot.texts(), ["first", "second"]);
     eventually("event", async || {
@@ -154,14 +153,50 @@ async fn b03_an_attempt_that_was_interrupted_is_uncertain_and_not_sent_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_that_could_outlive_its_lease_is_not_made() {
+    let world = world().await;
+    let mut terms = world.terms();
+    terms.lease = world.config.telegram.call_timeout;
+    let hasty = world.replica_on(terms);
+    world.queue([world.command(5, 1, "a")]).await;
+    eventually("it is given back", async || {
+        let tries: i32 = sqlx::query_scalar("select tries from part")
+            .fetch_one(&world.app.pool)
+            .await
+            .unwrap();
+        tries > 0
+    })
+    .await;
+    hasty.stop().await;
+    assert!(world.bot.texts().is_empty());
+    let replica = world.replica();
+    world.until_states(5, &["sent"]).await;
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_stored_fails_and_its_chat_goes_on() {
+    let world = world().await;
+    let replica = world.replica();
+    let odd = || world.command(5, 1, "a\0b");
+    world.source.0.lock().unwrap().push(odd());
+    world.queue([world.command(5, 2, "next")]).await;
+    world.until_states(5, &["failed", "sent"]).await;
+    world.queue([odd()]).await;
+    assert_eq!(world.states(5).await[0].3, "UNSUPPORTED_CONTENT");
+    assert_eq!(world.bot.texts(), ["next"]);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_late_outcome_under_an_old_number_settles_its_own_attempt_only() {
     let world = world().await;
     let release = Arc::new(Notify::new());
     world.bot.answer([Answer::Held(release.clone())]);
-    let mut terms = world.terms();
-    terms.lease = Duration::from_millis(300);
-    let replica = world.replica_on(terms);
+    let replica = world.replica();
     world.queue([world.command(5, 1, "slow")]).await;
+    world.bot.until(1).await;
+    world.end_leases().await;
     world.until_states(5, &["uncertain"]).await;
     release.notify_one();
     world.until_states(5, &["sent"]).await;

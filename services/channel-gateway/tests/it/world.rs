@@ -311,6 +311,14 @@ impl World {
         }
     }
 
+    /// Ends the leases of attempts under way, as time would.
+    pub async fn end_leases(&self) {
+        sqlx::query("update lane set lease_until = now() where lease_until is not null")
+            .execute(&self.app.pool)
+            .await
+            .unwrap();
+    }
+
     /// States of a chat's parts, by number and part.
     pub async fn states(&self, chat: u128) -> Vec<(i64, i32, String, String)> {
         sqlx::query_as(

@@ -31,6 +31,17 @@ impl ApiError {
             migrate_to: super::value::id(parameters, "migrate_to_chat_id"),
         }
     }
+
+    /// An answer that is not the Bot API's: of something between it and us, which says nothing of token or message.
+    /// A 429 is taken for a flood, everything else for an outage.
+    pub fn between(status: u16, retry_after_header: Option<u64>) -> Self {
+        Self {
+            code: if status == 429 { 429 } else { 503 },
+            description: format!("status {status} without an answer of the Bot API"),
+            retry_after: retry_after_header,
+            migrate_to: None,
+        }
+    }
 }
 
 /// What is to be done about a refusal.
@@ -268,6 +279,25 @@ mod tests {
         match class {
             Class::Refused(refusal) => refusal.reason.to_owned(),
             other => format!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_stands_between_the_bot_api_and_us_refuses_neither_token_nor_message() {
+        for (status, expected) in [
+            (401, Class::Outage),
+            (403, Class::Outage),
+            (404, Class::Outage),
+            (413, Class::Outage),
+            (502, Class::Outage),
+            (302, Class::Outage),
+            (429, Class::Flood(Duration::from_secs(1))),
+        ] {
+            assert_eq!(
+                classify(&ApiError::between(status, None)),
+                expected,
+                "{status}"
+            );
         }
     }
 
