@@ -27,6 +27,9 @@ pub enum Error {
     /// The id that the caller chose is taken.
     #[error("the channel id is taken")]
     IdTaken,
+    /// The channel was changed while it was worked on.
+    #[error("the channel was changed meanwhile: try again")]
+    Changed,
     /// The request id was used with another content.
     #[error("the request id was used before with another content")]
     RequestIdReused(String),
@@ -61,6 +64,7 @@ impl From<Error> for Status {
             Error::NotFound(_) => refuse(Code::NotFound, "NOT_FOUND"),
             Error::AlreadyConnected => refuse(Code::AlreadyExists, "CHANNEL_ALREADY_CONNECTED"),
             Error::IdTaken => refuse(Code::AlreadyExists, "CHANNEL_ID_TAKEN"),
+            Error::Changed => refuse(Code::Aborted, "CHANNEL_CHANGED"),
             Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
             Error::Forbidden(reason) => refuse(Code::PermissionDenied, reason),
             Error::Refused(refusal) => grpc::refusal(

@@ -145,6 +145,7 @@ pub async fn update(
     may_change(caller)?;
     let before = get(app, caller, id).await?;
     let provider_account = token.map(token_of).transpose()?;
+    same_bot(&before, provider_account)?;
     if let Some(token) = token
         && before.state()? == ChannelState::Enabled
     {
@@ -152,6 +153,8 @@ pub async fn update(
     }
     let mut tx = app.pool.begin().await?;
     let mut row = locked(&mut tx, caller, id).await?;
+    // Once more under the lock: it may have been enabled meanwhile.
+    same_bot(&row, provider_account)?;
     if let Some(name) = name {
         row = channels::rename(&mut tx, id, name).await?;
     }
@@ -210,6 +213,20 @@ pub(super) fn may_read_chats(caller: &Caller) -> Result<(), Error> {
         Some(access) if access.chats == ChatAccess::None => {
             Err(Error::Forbidden("CHAT_ACCESS_MISSING"))
         }
+        _ => Ok(()),
+    }
+}
+
+/// Refuses the token of another bot: keys of messages count per bot, and the other one's webhook may stand on another
+/// channel. A channel that was never enabled has no messages yet, and no webhook; there the database sees to it that
+/// no two channels have the same bot.
+fn same_bot(row: &ChannelRow, provider_account: Option<&str>) -> Result<(), Error> {
+    let never_enabled = row.provider_name.is_empty() && row.state()? == ChannelState::Disabled;
+    match provider_account {
+        Some(account) if account != row.provider_account && !never_enabled => Err(Error::Invalid {
+            field: "telegram_bot.token",
+            rule: "is another bot's: create a channel for it",
+        }),
         _ => Ok(()),
     }
 }

@@ -31,13 +31,12 @@ pub async fn enable(
         .ok_or(Error::Seal(chassis::seal::SealError::Refused))?;
     let name = prove(app, &known.token).await?;
     // Telegram calls as soon as the webhook stands: by then the channel must be enabled for everybody.
-    set_state(app, caller, id, ChannelState::Enabled, &name).await?;
-    if let Err(error) = set_webhook(app, id, &known.token, &known.secret).await {
-        set_state(app, caller, id, before.state()?, &before.provider_name).await?;
-        return Err(error);
-    }
     let mut tx = app.pool.begin().await?;
-    let row = locked(&mut tx, caller, id).await?;
+    if locked(&mut tx, caller, id).await?.credentials != before.credentials {
+        // The token that was proven is not the channel's any more, and may become another channel's.
+        return Err(Error::Changed);
+    }
+    let row = channels::set_state(&mut tx, id, ChannelState::Enabled, &name, "").await?;
     let event = ChannelEnabled {
         channel_id: id.to_string(),
         kind: ChannelKind::TelegramBot.into(),
@@ -47,7 +46,34 @@ pub async fn enable(
     outbox::write(&mut tx, DOMAIN, vec![event], now).await?;
     tx.commit().await?;
     app.relay.wake();
+    app.book.keep(&row);
+    if let Err(error) = set_webhook(app, id, &known.token, &known.secret).await {
+        // One that was enabled before has its webhook still.
+        if before.state()? != ChannelState::Enabled {
+            take_back(app, caller, id, before.credentials, now).await?;
+        }
+        return Err(error);
+    }
     Ok(row)
+}
+
+/// Disables a channel whose webhook could not be set, unless somebody changed it meanwhile.
+async fn take_back(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    credentials: i64,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let mut tx = app.pool.begin().await?;
+    let Some(row) = channels::take_back(&mut tx, id, credentials).await? else {
+        return Ok(());
+    };
+    outbox::write(&mut tx, DOMAIN, vec![updated(caller, &row)?], now).await?;
+    tx.commit().await?;
+    app.relay.wake();
+    app.book.keep(&row);
+    Ok(())
 }
 
 /// Takes the webhook back. What still arrives is kept as unsupported.
@@ -111,21 +137,6 @@ async fn set_webhook(
         .set_webhook(token, &url, secret.expose_secret())
         .await
         .map_err(refused)
-}
-
-async fn set_state(
-    app: &App,
-    caller: &Caller,
-    id: Uuid,
-    state: ChannelState,
-    name: &str,
-) -> Result<(), Error> {
-    let mut tx = app.pool.begin().await?;
-    locked(&mut tx, caller, id).await?;
-    let row = channels::set_state(&mut tx, id, state, name, "").await?;
-    tx.commit().await?;
-    app.book.keep(&row);
-    Ok(())
 }
 
 fn refused(error: CallError) -> Error {

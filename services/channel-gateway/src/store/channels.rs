@@ -196,6 +196,23 @@ pub async fn set_state(
     .await
 }
 
+/// Disables a channel that is still enabled with these credentials; returns it if so.
+pub async fn take_back(
+    connection: &mut PgConnection,
+    id: Uuid,
+    credentials: i64,
+) -> Result<Option<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "update channel set state = 'disabled', changed_at = now()
+         where id = $1 and state = 'enabled' and credentials = $2 returning *",
+        id,
+        credentials,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// Sets the name.
 pub async fn rename(
     connection: &mut PgConnection,

@@ -134,8 +134,24 @@ async fn enabling_registers_the_webhook_with_everything_said() {
     assert!(!format!("{refused:?}").contains("AAE_secret"));
 
     let bot = TelegramBotCredentials {
-        token: "99100:AAE_fresh-token".to_owned(),
+        token: format!("{}:AAE_fresh-token", world.token.split_once(':').unwrap().0),
     };
+    let another = UpdateChannelRequest {
+        channel_id: world.channel.to_string(),
+        name: String::new(),
+        credentials: Some(update_channel_request::Credentials::TelegramBot(
+            TelegramBotCredentials {
+                token: "99100:AAE_other-bot".to_owned(),
+            },
+        )),
+    };
+    let refused = world
+        .api()
+        .update_channel(testing::request(&world.caller, another))
+        .await
+        .unwrap_err();
+    let field = &refused.get_details_bad_request().unwrap().field_violations[0];
+    assert_eq!(field.field, "telegram_bot.token");
     let update = UpdateChannelRequest {
         channel_id: world.channel.to_string(),
         name: "Shop 2".to_owned(),
