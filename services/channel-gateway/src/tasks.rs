@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use chassis::clock;
+use chassis::http::Limits;
 use chassis::run::Service;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
@@ -53,10 +54,8 @@ pub async fn serve_webhooks(
     let stop = service.lifecycle.stop_token();
     let app = router(Arc::clone(&webhooks));
     service.lifecycle.spawn("http", async move {
-        axum::serve(listener, app)
-            .with_graceful_shutdown(stop.cancelled_owned())
-            .await
-            .context("HTTP server")
+        chassis::http::serve(listener, app, Limits::default(), stop).await;
+        Ok(())
     });
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("limiter", async move {

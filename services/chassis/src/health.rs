@@ -15,8 +15,10 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::config;
+use crate::http::{self, Limits};
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
 
@@ -160,7 +162,16 @@ pub(crate) async fn serve(
         .route("/readyz", get(readyz).with_state(readiness))
         .route("/metrics", get(async move || metrics.render()));
     // Not tracked: probes are answered to the very end, while everything else drains.
-    tokio::spawn(async move { axum::serve(listener, router).await });
+    let limits = Limits {
+        connections: 64,
+        ..Limits::default()
+    };
+    tokio::spawn(http::serve(
+        listener,
+        router,
+        limits,
+        CancellationToken::new(),
+    ));
     let stop = lifecycle.stop_token();
     lifecycle.spawn("metrics upkeep", async move {
         while tokio::time::timeout(Duration::from_secs(5), stop.cancelled())

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod grpc;
 pub mod health;
+pub mod http;
 pub mod id;
 pub mod lifecycle;
 pub mod request;

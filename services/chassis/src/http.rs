@@ -1,0 +1,191 @@
+//! An HTTP/1 server that strangers may reach: so many connections, each with so long to say what it wants.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Response;
+use http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+/// How long is waited when a connection cannot be accepted, as for lack of file descriptors.
+const REFUSED: Duration = Duration::from_secs(1);
+
+/// What a server grants.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at once; more wait at the system until others end.
+    pub connections: usize,
+    /// How long the head of a request may take, counted from the connection or the answer before: an idle connection
+    /// ends by it too.
+    pub head: Duration,
+    /// How long requests under way may go on when the server stops.
+    pub grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4_096,
+            head: Duration::from_secs(30),
+            grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Serves until `stop`; then idle connections end at once, and the others after their request or the grace.
+pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let (connections, abandon) = (TaskTracker::new(), CancellationToken::new());
+    let accepting = async {
+        // Never closed: there is always a permit to come.
+        while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            let stream = accept(&listener).await;
+            let connection = connection(stream, router.clone(), limits, stop.clone());
+            let abandon = abandon.clone();
+            connections.spawn(async move {
+                let _ = abandon.run_until_cancelled(connection).await;
+                drop(permit);
+            });
+        }
+    };
+    let _ = stop.run_until_cancelled(accepting).await;
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(limits.grace, connections.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = connections.len(),
+            "connections did not end within the grace period"
+        );
+        abandon.cancel();
+        connections.wait().await;
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(REFUSED).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+    // Answers are small and whole: waiting for more to send only delays them.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let router = router.clone();
+        async move { answer(router, request).await }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, Infallible> {
+    router.oneshot(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    async fn serving(limits: Limits, stop: &CancellationToken) -> (SocketAddr, TaskTracker) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new()
+            .route("/", get(async || "here"))
+            .route("/never", get(std::future::pending::<&'static str>));
+        let server = TaskTracker::new();
+        server.spawn(serve(listener, router, limits, stop.clone()));
+        server.close();
+        (address, server)
+    }
+
+    async fn ask(stream: &mut TcpStream) -> String {
+        stream.write_all(REQUEST).await.unwrap();
+        let mut answer = [0; 1024];
+        let read = stream.read(&mut answer).await.unwrap();
+        String::from_utf8_lossy(&answer[..read]).into_owned()
+    }
+
+    #[tokio::test]
+    async fn who_does_not_say_what_it_wants_makes_room_for_others() {
+        let limits = Limits {
+            connections: 2,
+            head: Duration::from_millis(300),
+            grace: Duration::from_millis(300),
+        };
+        let stop = CancellationToken::new();
+        let (address, server) = serving(limits, &stop).await;
+        let mut slow = Vec::new();
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(b"GET / HT").await.unwrap();
+            slow.push(stream);
+        }
+        let mut third = TcpStream::connect(address).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(5), ask(&mut third)).await;
+        assert!(answer.unwrap().ends_with("here"));
+        let mut idle = TcpStream::connect(address).await.unwrap();
+        assert!(ask(&mut idle).await.ends_with("here"));
+        assert!(ask(&mut idle).await.ends_with("here"), "kept alive");
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(5), server.wait())
+            .await
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_end_is_abandoned_after_the_grace() {
+        let limits = Limits {
+            grace: Duration::from_millis(200),
+            ..Limits::default()
+        };
+        let stop = CancellationToken::new();
+        let (address, server) = serving(limits, &stop).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream
+            .write_all(b"GET /never HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        stop.cancel();
+        tokio::time::timeout(Duration::from_secs(5), server.wait())
+            .await
+            .unwrap();
+    }
+}
