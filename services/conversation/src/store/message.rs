@@ -216,13 +216,20 @@ pub async fn by_keys(
         r#"select wanted.channel_id as "channel!: ChannelId", wanted.provider_key as "key!",
                message.message_id as "message!: MessageId", message.chat_id as "chat!: ChatId"
            from unnest($1::uuid[], $2::text[]) as wanted (channel_id, provider_key)
-           join message on message.channel_id = wanted.channel_id
-               and message.provider_key = wanted.provider_key and message.kind = 'client'
+           -- One look into the index a key, whatever the statistics of the hour say: hence laterals with a limit.
+           cross join lateral (
+               select message_id, chat_id from message
+               where message.channel_id = wanted.channel_id and message.provider_key = wanted.provider_key
+                   and message.kind = 'client'
+               limit 1) as message
            union all
            select wanted.channel_id, wanted.provider_key, message.message_id, message.chat_id
            from unnest($1::uuid[], $2::text[]) as wanted (channel_id, provider_key)
-           join message_part on message_part.channel_id = wanted.channel_id
-               and message_part.provider_key = wanted.provider_key and message_part.provider_key <> ''
+           cross join lateral (
+               select message_id from message_part
+               where message_part.channel_id = wanted.channel_id
+                   and message_part.provider_key = wanted.provider_key and message_part.provider_key <> ''
+               limit 1) as message_part
            join message on message.message_id = message_part.message_id"#,
         &channels as &[ChannelId],
         &keys,
