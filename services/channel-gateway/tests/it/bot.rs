@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 pub enum Answer {
     /// With an error.
     No(u16, &'static str, Value),
+    /// As a proxy answers that stands before the Bot API.
+    Between(u16),
     /// Not before it is released; then well.
     Held(Arc<Notify>),
 }
@@ -35,6 +37,7 @@ struct Inner {
     answers: VecDeque<Answer>,
     calls: Vec<Called>,
     refused_tokens: Vec<String>,
+    no_webhooks: bool,
 }
 
 /// The stand-in. Clones share it.
@@ -64,6 +67,11 @@ impl Bot {
             .unwrap()
             .refused_tokens
             .push(format!("bot{token}"));
+    }
+
+    /// Takes no webhooks from now on.
+    pub fn refuse_webhooks(&self) {
+        self.0.lock().unwrap().no_webhooks = true;
     }
 
     pub fn calls(&self, method: &str) -> Vec<Called> {
@@ -107,6 +115,8 @@ async fn answer(
         });
         if inner.refused_tokens.contains(&token) {
             (Some(Answer::No(401, "Unauthorized", json!(null))), 0)
+        } else if inner.no_webhooks && method == "setWebhook" {
+            (Some(Answer::Between(502)), 0)
         } else if method == "sendMessage" {
             (inner.answers.pop_front(), inner.calls.len() + 3_000)
         } else {
@@ -117,6 +127,9 @@ async fn answer(
         Some(Answer::No(code, description, parameters)) => {
             let body = json!({ "ok": false, "error_code": code, "description": description, "parameters": parameters });
             return (StatusCode::from_u16(code).unwrap(), Json(body)).into_response();
+        }
+        Some(Answer::Between(code)) => {
+            return (StatusCode::from_u16(code).unwrap(), "<html>").into_response();
         }
         Some(Answer::Held(release)) => {
             let _ = tokio::time::timeout(Duration::from_secs(20), release.notified()).await;

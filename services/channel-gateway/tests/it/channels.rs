@@ -176,6 +176,57 @@ async fn enabling_registers_the_webhook_with_everything_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_channel_whose_webhook_is_not_taken_is_disabled_again_and_its_token_may_become_any() {
+    let world = world().await;
+    world.bot.refuse_webhooks();
+    let fresh = world.create("99400:AAE_some-token", "").await.unwrap();
+    let update = |token: &str| UpdateChannelRequest {
+        channel_id: fresh.to_string(),
+        name: String::new(),
+        credentials: Some(update_channel_request::Credentials::TelegramBot(
+            TelegramBotCredentials {
+                token: token.to_owned(),
+            },
+        )),
+    };
+    let api = world.api();
+    api.update_channel(testing::request(
+        &world.caller,
+        update("99401:AAE_some-token"),
+    ))
+    .await
+    .unwrap();
+    let taken = api
+        .update_channel(testing::request(&world.caller, update(&world.token)))
+        .await
+        .unwrap_err();
+    assert_eq!(reason(&taken), "CHANNEL_ALREADY_CONNECTED");
+    let enable = |id: Uuid| EnableChannelRequest {
+        channel_id: id.to_string(),
+    };
+    for id in [fresh, world.channel] {
+        let away = api
+            .enable_channel(testing::request(&world.caller, enable(id)))
+            .await
+            .unwrap_err();
+        assert_eq!(away.code(), Code::Unavailable);
+    }
+    let states: Vec<(Uuid, String)> = sqlx::query_as("select id, state from channel order by id")
+        .fetch_all(&world.app.pool)
+        .await
+        .unwrap();
+    let state = |id| states.iter().find(|row| row.0 == id).unwrap().1.as_str();
+    assert_eq!(state(fresh), "disabled");
+    assert_eq!(state(world.channel), "enabled", "it has its webhook still");
+    let events: Vec<String> = world.events().await.into_iter().map(|e| e.0).collect();
+    let of_fresh = &events[events.len() - 3..];
+    assert_eq!(
+        of_fresh,
+        ["channel.enabled", "channel.updated", "channel.enabled"]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f062_channels_beyond_the_grant_or_of_another_account_do_not_exist() {
     let world = world().await;
     let agent = Uuid::from_u128(1).into();

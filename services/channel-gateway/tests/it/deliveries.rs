@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use channel_gateway::app::book::aad;
 use chassis::testing;
 use prost::Message as _;
 use serde_json::json;
@@ -361,6 +362,47 @@ async fn refused_credentials_disconnect_the_channel() {
         "the second is not even tried"
     );
     assert_eq!(world.count("channel.disconnected").await, 1);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_of_old_credentials_says_nothing_of_those_stored_meanwhile() {
+    let world = world().await;
+    world.bot.refuse_token(&world.token);
+    let bot = world.token.split_once(':').unwrap().0;
+    let fresh = format!("{bot}:AAE_fresh-token");
+    let sealed = world
+        .app
+        .sealer
+        .seal(fresh.as_bytes(), &aad(world.channel, "token"))
+        .unwrap();
+    // As another replica does it: this one's memory still has the old ones.
+    sqlx::query("update channel set token_sealed = $1, credentials = credentials + 1")
+        .bind(sealed)
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    let replica = world.replica();
+    world.queue([world.command(5, 1, "a")]).await;
+    world.until_states(5, &["sent"]).await;
+    assert_eq!(world.bot.calls("sendMessage").len(), 2);
+    assert_eq!(world.count("channel.disconnected").await, 0);
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_that_is_not_the_bot_apis_is_tried_again() {
+    let world = world().await;
+    world.bot.answer([
+        Answer::Between(401),
+        Answer::Between(404),
+        Answer::Between(413),
+    ]);
+    let replica = world.replica();
+    world.queue([world.command(5, 1, "a")]).await;
+    world.until_states(5, &["sent"]).await;
+    assert_eq!(world.bot.texts().len(), 4);
+    assert_eq!(world.count("channel.disconnected").await, 0);
     replica.stop().await;
 }
 

@@ -255,6 +255,27 @@ async fn bad_luck_is_tried_again_without_halving() {
 }
 
 #[tokio::test]
+async fn a_database_that_is_slow_for_long_is_waited_for() {
+    let world = World::new().await;
+    publish(&world, 0..1).await;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let recorder = Recorder::new("test-events", move |_| {
+        match counted.fetch_add(1, Ordering::SeqCst) {
+            0..=6 => Err(HandlerError::Slow("statement timeout".into())),
+            _ => Ok(()),
+        }
+    });
+    world
+        .consumers(&world.lifecycle)
+        .spawn_events(recorder.clone(), &CREATED);
+    eventually("all is handled", async || recorder.handled().len() == 1).await;
+    eventually("the service is ready", async || world.ready.is_ready()).await;
+    assert!(letters(&operator(&world, &[]), "").await.is_empty());
+    world.finish().await;
+}
+
+#[tokio::test]
 async fn at_the_stop_what_was_prefetched_is_handed_back_at_once() {
     let world = World::new().await;
     publish(&world, 0..600).await;
