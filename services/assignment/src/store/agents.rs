@@ -352,6 +352,19 @@ pub async fn lock_loads(
         .map(|(account, _)| account.to_string())
         .collect();
     let agents: Vec<Uuid> = wanted.iter().map(|(_, agent)| agent.uuid()).collect();
+    // Locked first and read after: a lock renews its own row only, and what was committed of the agents while it
+    // was waited for has to be seen, too: capacity, presence, grants.
+    sqlx::query!(
+        r#"select l.agent_id from agent_load l
+           join unnest($1::text[], $2::uuid[]) as wanted(account, agent_id)
+             on l.account = wanted.account and l.agent_id = wanted.agent_id
+           order by l.account collate "C", l.agent_id
+           for update of l"#,
+        &accounts,
+        &agents,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     let rows = sqlx::query_as!(
         Row,
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
@@ -362,9 +375,7 @@ pub async fn lock_loads(
            join unnest($1::text[], $2::uuid[]) as wanted(account, agent_id)
              on l.account = wanted.account and l.agent_id = wanted.agent_id
            join agent a on a.account = l.account and a.agent_id = l.agent_id
-           join account c on c.slug = l.account
-           order by l.account collate "C", l.agent_id
-           for update of l"#,
+           join account c on c.slug = l.account"#,
         &accounts,
         &agents,
     )
