@@ -157,12 +157,27 @@ impl From<Error> for Status {
                 refuse(Code::PermissionDenied, "SETTINGS_ACCESS_MISSING", &[])
             }
             Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
-            Error::Database(error) => match error {
-                sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => {
-                    grpc::unavailable(DOMAIN, "the database is away")
-                }
-                error => grpc::internal(DOMAIN, error),
-            },
+            Error::Database(error) if is_away(error) => grpc::unavailable(DOMAIN, "database"),
+            Error::Database(error) => grpc::internal(DOMAIN, error),
         }
+    }
+}
+
+/// Tells whether the database is away, or asks to try again.
+fn is_away(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => true,
+        // Shutting down, out of resources, serialization failure, deadlock, lock timeout.
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| {
+            ["57", "53", "08"]
+                .iter()
+                .any(|class| code.starts_with(class))
+                || matches!(&*code, "40001" | "40P01" | "55P03")
+        }),
+        _ => false,
     }
 }
