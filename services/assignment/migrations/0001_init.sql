@@ -85,7 +85,9 @@ create table chat_assignment (
     -- Why nobody could be chosen, so that the same reasons are kept once.
     waiting_reasons   text not null,
     -- Request id of the act that made the responsible, so that a repeat gets the same answer.
-    claim_request     text not null
+    claim_request     text not null,
+    -- Trace of the opening, for what is chosen later than at once.
+    traceparent       text not null default ''
 );
 
 create index chat_assignment_by_account on chat_assignment (account, chat_id);

@@ -109,11 +109,16 @@ fn origin(delivery: &Delivery) -> Origin {
     }
 }
 
+fn traceparent(delivery: &Delivery) -> String {
+    delivery.envelope.trace.traceparent().unwrap_or_default()
+}
+
 fn opened(delivery: &Delivery, event: &ConversationOpened) -> Result<Report, Status> {
     let opening = Opening {
         time: PARSE.time("open_time", event.open_time.as_ref())?,
         opener: PARSE.id_opt("opener_agent_id", &event.opener_agent_id)?,
         event: Some(delivery.envelope.id),
+        traceparent: traceparent(delivery),
     };
     let ids: [&str; 3] = [&event.chat_id, &event.channel_id, &event.conversation_id];
     let mut report = changed(delivery, ids, (event.number, event.revision), true)?;
@@ -130,6 +135,7 @@ fn decided(delivery: &Delivery, event: &ConnectionDecided) -> Result<Report, Sta
         opener: PARSE.id_opt("opener_agent_id", &event.opener_agent_id)?,
         // What a decision is caused by is the opening it decided on.
         event: delivery.envelope.cause,
+        traceparent: traceparent(delivery),
     };
     let ids: [&str; 3] = [
         &decision.chat_id,

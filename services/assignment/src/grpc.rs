@@ -49,6 +49,14 @@ fn page<T, C: Serialize>(
     (rows, next.unwrap_or_default())
 }
 
+/// Refuses a page token whose text Postgres cannot take: we have made none such.
+fn storable(text: &str) -> Result<(), Status> {
+    if text.contains('\0') {
+        return Err(PARSE.refuse("page_token", "is not one that this method returned"));
+    }
+    Ok(())
+}
+
 fn capacity(capacity: i32) -> Result<i32, Status> {
     if capacity < 0 {
         return Err(PARSE.refuse("capacity", "must not be negative; 0 is no limit"));
@@ -75,6 +83,7 @@ fn told(request: &pb::AdmitReplyRequest) -> Result<Option<Told>, Status> {
             time,
             opener,
             event: None,
+            traceparent: String::new(),
         }),
         decided: false,
     }))
@@ -117,6 +126,7 @@ impl AssignmentService for Api {
         let request = request.into_inner();
         let size = PARSE.page_size(request.page_size)?;
         let after: Option<String> = PARSE.page_token(&request.page_token)?;
+        after.as_deref().map_or(Ok(()), storable)?;
         let rows = self
             .0
             .list_accounts(&after.unwrap_or_default(), i64::from(size) + 1)
@@ -198,6 +208,9 @@ impl AssignmentService for Api {
         let request = request.into_inner();
         let size = PARSE.page_size(request.page_size)?;
         let after: Option<ByName> = PARSE.page_token(&request.page_token)?;
+        after
+            .as_ref()
+            .map_or(Ok(()), |after| storable(&after.name))?;
         let after = after.unwrap_or(ByName {
             name: String::new(),
             id: Uuid::nil(),

@@ -60,7 +60,7 @@ impl App {
         may_change_settings(caller)?;
         let account = caller.account();
         let once = Once {
-            account,
+            caller,
             method: "CreateAgent",
             request_id: new.request_id,
         };

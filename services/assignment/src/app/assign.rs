@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::board::Board;
 use crate::domain::ChatId;
+use crate::domain::chat::Chat;
 use crate::domain::choose::{Candidate, Choice, Facts, choose};
 use crate::domain::words::Rule;
 use crate::store::choices::ChoiceRow;
@@ -54,6 +55,17 @@ impl Origin {
         Self {
             cause: None,
             trace: TraceContext::current(),
+        }
+    }
+
+    /// Returns the origin of a choice that is made later than at once: how the conversation was opened.
+    pub fn of_opening(chat: Option<&Chat>) -> Self {
+        let opening = chat.and_then(|chat| chat.opening.as_ref());
+        Self {
+            cause: opening.and_then(|opening| opening.event),
+            trace: opening.map_or_else(TraceContext::none, |opening| {
+                TraceContext::parse(&opening.traceparent)
+            }),
         }
     }
 }
@@ -163,6 +175,11 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
         nobody_chosen(board, id, choice, &actor, now);
         return;
     };
+    // Who has waited longer goes first: this one joins them, and all are served in their order right after.
+    if choice.rule != Rule::Opener && board.has_queue(&channel) {
+        board.serve_soon(channel.0);
+        return;
+    }
     if choice.rule == Rule::Distribution {
         board.take_turn(&channel, agent);
     }

@@ -29,6 +29,10 @@ pub struct Board {
     loads_before: BTreeMap<AgentKey, i32>,
     /// Changes of loads that wait until the loads are locked.
     shifts: Vec<(AgentKey, i32)>,
+    /// Channels in which others have waited for longer.
+    queued: BTreeSet<ChannelKey>,
+    /// Accounts whose waiting chats are to be served after this transaction.
+    serve: BTreeSet<AccountSlug>,
     conversations: BTreeMap<ConversationId, ConversationRow>,
     choices: Vec<ChoiceRow>,
     events: Vec<Outgoing>,
@@ -44,7 +48,8 @@ struct Held {
 /// What was saved.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Saved {
-    /// Accounts in which an agent has fewer open chats than before: waiting chats may find somebody.
+    /// Accounts whose waiting chats may find somebody: an agent has fewer open chats than before, or a new chat
+    /// has lined up behind others.
     pub freed: BTreeSet<AccountSlug>,
     /// Events that wait for the relay.
     pub events: usize,
@@ -183,6 +188,31 @@ impl Board {
         Ok(())
     }
 
+    /// Learns in which channels of `to_choose` other chats wait already. The cursors must be locked.
+    pub async fn learn_queues(
+        &mut self,
+        connection: &mut PgConnection,
+        to_choose: &[ChatId],
+    ) -> Result<(), sqlx::Error> {
+        let channels = to_choose
+            .iter()
+            .filter_map(|id| self.chat(*id))
+            .map(|chat| (chat.account.clone(), chat.channel))
+            .collect();
+        self.queued = chats::queued(connection, &channels, to_choose).await?;
+        Ok(())
+    }
+
+    /// Tells whether others have waited in a channel for longer.
+    pub fn has_queue(&self, channel: &ChannelKey) -> bool {
+        self.queued.contains(channel)
+    }
+
+    /// Notes that an account's waiting chats are to be served after this transaction.
+    pub fn serve_soon(&mut self, account: AccountSlug) {
+        self.serve.insert(account);
+    }
+
     /// Changes a load. Agents that the account does not have carry none.
     pub fn shift(&mut self, (account, agent): &AgentKey, by: i32) {
         if let Some(colleague) = self
@@ -254,7 +284,7 @@ impl Board {
             .collect();
         policies::write_turns(connection, &turned).await?;
         let mut loads = Vec::new();
-        let mut freed = BTreeSet::new();
+        let mut freed = self.serve;
         for ((account, agent), before) in self.loads_before {
             let load = self
                 .staff

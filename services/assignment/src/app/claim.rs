@@ -28,18 +28,18 @@ impl App {
         access::may_use_chats(caller)?;
         let account = caller.account();
         let once = Once {
-            account,
+            caller,
             method: "ClaimChat",
             request_id,
         };
         let mut transaction = self.pool.begin().await?;
-        if let Some(answer) = once.claim(&mut transaction, request, now).await? {
-            return Ok(answer);
-        }
         let mut board = Board::of_known(&mut transaction, account, &[chat].into()).await?;
         let visible = |channel| access::sees_channel(caller, channel);
         let held = board.chat(chat).filter(|held| visible(held.channel));
         let channel = held.ok_or(Error::UnknownChat(chat))?.channel;
+        if let Some(answer) = once.claim(&mut transaction, request, now).await? {
+            return Ok(answer);
+        }
         board
             .lock_staff(&mut transaction, &[], &[(account.clone(), agent)])
             .await?;

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use chassis::id::AccountSlug;
-use chassis::trace::TraceContext;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -110,10 +109,7 @@ async fn drain_some(
     let order: Vec<ChatId> = order.into_iter().map(|(_, id)| id).collect();
     board.lock_staff(connection, &order, &[]).await?;
     for chat in &order {
-        let origin = Origin {
-            cause: None,
-            trace: TraceContext::none(),
-        };
+        let origin = Origin::of_opening(board.chat(*chat));
         assign::by_rules(&mut board, *chat, origin, now);
     }
     Ok(board.save(connection, now).await?.events)

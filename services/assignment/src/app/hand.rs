@@ -42,14 +42,11 @@ impl App {
         access::may_use_chats(caller)?;
         let (account, chat, agent) = (caller.account(), hand.chat, hand.agent);
         let once = Once {
-            account,
+            caller,
             method: "AssignChat",
             request_id: hand.request_id,
         };
         let mut transaction = self.pool.begin().await?;
-        if let Some(answer) = once.claim(&mut transaction, request, now).await? {
-            return Ok(answer);
-        }
         let mut board = Board::of_known(&mut transaction, account, &[chat].into()).await?;
         let held = board
             .chat(chat)
@@ -57,6 +54,9 @@ impl App {
         let (channel, former) = held
             .map(|h| (h.channel, h.agent))
             .ok_or(Error::UnknownChat(chat))?;
+        if let Some(answer) = once.claim(&mut transaction, request, now).await? {
+            return Ok(answer);
+        }
         let both: Vec<_> = [Some(agent), former]
             .into_iter()
             .flatten()

@@ -75,6 +75,7 @@ async fn hear(
     };
     order.sort_by_key(|id| (opened(id), *id));
     board.lock_staff(connection, &order, &[]).await?;
+    board.learn_queues(connection, &order).await?;
     for chat in order {
         if let Some(origin) = to_choose.remove(&chat) {
             assign::by_rules(&mut board, chat, origin, now);

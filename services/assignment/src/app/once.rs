@@ -1,6 +1,6 @@
 //! Request ids: what was done once is answered again, not done again (B02).
 
-use chassis::id::AccountSlug;
+use chassis::auth::Caller;
 use chassis::request::{self, Claim};
 use prost::Message;
 use sqlx::PgConnection;
@@ -11,8 +11,8 @@ use crate::error::Error;
 /// A request that may carry a request id.
 #[derive(Debug, Clone, Copy)]
 pub struct Once<'r> {
-    /// The account.
-    pub account: &'r AccountSlug,
+    /// Who asks: an answer is theirs alone.
+    pub caller: &'r Caller,
     /// Name of the method.
     pub method: &'static str,
     /// The request id, where there is one.
@@ -20,7 +20,8 @@ pub struct Once<'r> {
 }
 
 impl Once<'_> {
-    /// Claims the request id; returns the answer of an earlier request with the same content.
+    /// Claims the request id; returns the answer of an earlier request of the same actor with the same content.
+    /// What the caller may not see is refused before.
     pub async fn claim<A: Message + Default>(
         &self,
         connection: &mut PgConnection,
@@ -30,8 +31,11 @@ impl Once<'_> {
         let Some(id) = self.request_id else {
             return Ok(None);
         };
-        let hash = request::hash(request);
-        match request::claim(connection, self.account, self.method, id, &hash, now).await? {
+        let actor = self.caller.actor().to_string();
+        let content = [actor.as_bytes(), b"\0", &request.encode_to_vec()].concat();
+        let hash = request::hash(&content);
+        let account = self.caller.account();
+        match request::claim(connection, account, self.method, id, &hash, now).await? {
             Claim::New => Ok(None),
             Claim::Done(answer) => A::decode(answer)
                 .map(Some)
@@ -48,7 +52,7 @@ impl Once<'_> {
     ) -> Result<(), Error> {
         if let Some(id) = self.request_id {
             let bytes = answer.encode_to_vec();
-            request::store(connection, self.account, self.method, id, &bytes).await?;
+            request::store(connection, self.caller.account(), self.method, id, &bytes).await?;
         }
         Ok(())
     }

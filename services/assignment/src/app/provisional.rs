@@ -1,6 +1,5 @@
 //! The rules run without the decision when it does not come in time (architecture §4, §8).
 
-use chassis::trace::TraceContext;
 use time::{Duration, OffsetDateTime};
 
 use super::App;
@@ -43,16 +42,15 @@ impl App {
             }
         }
         board.lock_staff(&mut transaction, &ripe, &[]).await?;
+        board.learn_queues(&mut transaction, &ripe).await?;
         for id in &ripe {
-            let origin = Origin {
-                cause: None,
-                trace: TraceContext::none(),
-            };
+            let origin = Origin::of_opening(board.chat(*id));
             assign::by_rules(&mut board, *id, origin, now);
         }
-        board.save(&mut transaction, now).await?;
+        let saved = board.save(&mut transaction, now).await?;
         transaction.commit().await?;
         self.waker.wake();
+        self.drain_soon(&saved.freed, now).await;
         metrics::counter!("assignment_decisions_overdue_total").increment(ripe.len() as u64);
         Ok(ripe.len())
     }

@@ -55,6 +55,8 @@ pub struct Opening {
     pub opener: Option<AgentId>,
     /// The `conversation.opened` event, where it is known.
     pub event: Option<Uuid>,
+    /// The trace it belongs to, as a `traceparent`; empty where there is none.
+    pub traceparent: String,
 }
 
 /// What somebody tells of a conversation's state.
@@ -145,6 +147,9 @@ impl Chat {
             (_, None) => false,
             (Some(known), Some(told)) => {
                 known.event = known.event.or(told.event);
+                if known.traceparent.is_empty() {
+                    known.traceparent.clone_from(&told.traceparent);
+                }
                 false
             }
             (slot @ None, Some(told)) => {

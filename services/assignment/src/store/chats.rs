@@ -31,6 +31,7 @@ struct Row {
     version: i64,
     waiting_reasons: String,
     claim_request: String,
+    traceparent: String,
     participants: Vec<Uuid>,
 }
 
@@ -40,6 +41,7 @@ impl From<Row> for Chat {
             time,
             opener: row.opener_agent_id,
             event: row.opened_event,
+            traceparent: row.traceparent,
         });
         Self {
             id: row.chat_id,
@@ -120,7 +122,7 @@ async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Chat>, 
                c.open_time, c.opened_event, c.opener_agent_id as "opener_agent_id: AgentId",
                c.decided, c.provisional, c.agent_id as "agent_id: AgentId",
                c.previous_agent_id as "previous_agent_id: AgentId", c.stamp_time, c.stamp_event,
-               c.version, c.waiting_reasons, c.claim_request,
+               c.version, c.waiting_reasons, c.claim_request, c.traceparent,
                array(select p.agent_id from chat_participant p where p.chat_id = c.chat_id
                      order by p.joined_at, p.agent_id) as "participants!"
            from chat_assignment c where c.chat_id = any($1)"#,
@@ -187,6 +189,39 @@ pub async fn waiting(
     Ok(ids.into_iter().collect())
 }
 
+/// Returns which of these channels have waiting chats beside those that are left out.
+pub async fn queued(
+    connection: &mut PgConnection,
+    channels: &BTreeSet<(AccountSlug, ChannelId)>,
+    left_out: &[ChatId],
+) -> Result<BTreeSet<(AccountSlug, ChannelId)>, sqlx::Error> {
+    if channels.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let accounts: Vec<String> = channels
+        .iter()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let ids: Vec<Uuid> = channels.iter().map(|(_, channel)| channel.uuid()).collect();
+    let left_out: Vec<Uuid> = left_out.iter().map(|chat| chat.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"select wanted.account as "account!: AccountSlug", wanted.channel_id as "channel!: ChannelId"
+           from unnest($1::text[], $2::uuid[]) as wanted(account, channel_id)
+           where exists (select from chat_assignment c
+                         where c.account = wanted.account and c.channel_id = wanted.channel_id
+                           and c.waiting_since is not null and c.chat_id <> all($3))"#,
+        &accounts,
+        &ids,
+        &left_out,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.account, row.channel))
+        .collect())
+}
+
 /// Writes locked chats.
 pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(), sqlx::Error> {
     if chats.is_empty() {
@@ -221,6 +256,10 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
     let waiting: Vec<Option<OffsetDateTime>> = chats.iter().map(|c| c.waiting_since()).collect();
     let reasons: Vec<String> = chats.iter().map(|c| c.waiting_reasons.clone()).collect();
     let requests: Vec<String> = chats.iter().map(|c| c.claim_request.clone()).collect();
+    let traces: Vec<String> = chats
+        .iter()
+        .map(|c| opening(c).map(|o| o.traceparent).unwrap_or_default())
+        .collect();
     sqlx::query!(
         "update chat_assignment c set conversation_id = g.conversation_id, number = g.number,
              revision = g.revision, open = g.open, open_time = g.open_time,
@@ -228,14 +267,14 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
              agent_id = g.agent_id, previous_agent_id = g.previous, stamp_time = g.stamp_time,
              stamp_event = g.stamp_event, version = g.version, waiting_since = g.waiting_since,
              waiting_reasons = g.waiting_reasons, claim_request = g.claim_request,
-             provisional = g.provisional
+             provisional = g.provisional, traceparent = g.traceparent
          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::boolean[],
                      $6::timestamptz[], $7::uuid[], $8::uuid[], $9::boolean[], $10::uuid[],
                      $11::uuid[], $12::timestamptz[], $13::uuid[], $14::bigint[], $15::timestamptz[],
-                     $16::text[], $17::text[], $18::boolean[])
+                     $16::text[], $17::text[], $18::boolean[], $19::text[])
               as g(chat_id, conversation_id, number, revision, open, open_time, opened_event, opener,
                    decided, agent_id, previous, stamp_time, stamp_event, version, waiting_since,
-                   waiting_reasons, claim_request, provisional)
+                   waiting_reasons, claim_request, provisional, traceparent)
          where c.chat_id = g.chat_id",
         &ids,
         &conversations,
@@ -255,6 +294,7 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
         &reasons,
         &requests,
         &provisional,
+        &traces,
     )
     .execute(connection)
     .await
