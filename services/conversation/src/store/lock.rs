@@ -10,8 +10,12 @@ use crate::domain::ChannelId;
 /// Advisory locks of this kind; the second number is the bucket.
 const CLASS: i32 = 0x0070_6b31;
 
-/// Buckets. A batch takes at most as many locks; Postgres has room for some thousands at once.
-const BUCKETS: u32 = 256;
+/// Buckets. Two keys of one bucket wait for each other where one of them is amended, so there are many: with 4,096,
+/// a batch of 256 messages meets a batch of one amendment in one case of sixteen. A batch takes no more locks than
+/// it has keys. Postgres' lock table has room for `max_locks_per_transaction` (64) times `max_connections` (100),
+/// 6,400 locks with the defaults, and an advisory lock that several share takes one place of it: even with every
+/// bucket locked, 2,304 places are left.
+const BUCKETS: u32 = 4_096;
 
 /// How a provider key is locked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
