@@ -55,9 +55,12 @@ create table chat (
     check ((conversation_id is null) = (number = 0))
 ) with (fillfactor = 70);
 
--- The list of chats (D07), and that of one responsible (F078).
+-- The lists of chats (D07): of an account, of a channel, of one responsible (F078), of nobody, of who waits (F071).
 create index chat_by_last_client_message on chat (account, last_client_message_at desc, chat_id desc);
+create index chat_by_channel on chat (account, channel_id, last_client_message_at desc, chat_id desc);
 create index chat_by_responsible on chat (account, responsible, last_client_message_at desc, chat_id desc);
+create index chat_of_nobody on chat (account, last_client_message_at desc, chat_id desc) where responsible is null;
+create index chat_unanswered on chat (account, last_client_message_at desc, chat_id desc) where unanswered > 0;
 
 -- One opened-to-closed episode of a chat.
 create table conversation (

@@ -337,10 +337,9 @@ async fn lists_are_read_from_their_indexes() {
             "chat_by_last_client_message",
         ),
         (
-            // Either index will do: which is better depends on how many chats have nobody.
             r"from chat.*and responsible is null",
             &listed,
-            "chat_by_",
+            "chat_of_nobody",
         ),
         (
             r"from chat.*and responsible = \$9",
