@@ -19,7 +19,7 @@ use crate::app::announce::Cause;
 use crate::app::assignments::{self, Change};
 use crate::app::cards::Created;
 use crate::app::deliveries::{self, Report};
-use crate::app::inbound::Batch;
+use crate::app::inbound::{Batch, storable};
 use crate::domain::words::DeliveryState;
 use crate::error::{DOMAIN, Error};
 use crate::store::delivery::{PartKey, StoredPart};
@@ -220,6 +220,7 @@ fn read(
 
 /// Reads an event about a chat's responsible or participants.
 fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerError> {
+    let mut confirms = false;
     let (word, notice, parameters) = match delivery.envelope.kind.as_str() {
         assignment::ChatAssigned::TYPE => {
             let event: assignment::ChatAssigned = delivery.decode()?;
@@ -229,6 +230,7 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
                 .trim_start_matches("ASSIGNMENT_RULE_");
             let rule = ("rule", rule.to_ascii_lowercase().replace('_', "-"));
             let word = event.assignment.unwrap_or_default();
+            confirms = !word.agent_id.is_empty() && word.agent_id == event.previous_agent_id;
             let agent = ("agent_id", word.agent_id.clone());
             let previous = ("previous_agent_id", event.previous_agent_id);
             (word, "chat.assigned", vec![agent, previous, rule])
@@ -269,6 +271,7 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         assignment: assignments::parse(&word)?,
         notice,
         parameters,
+        confirms,
         time: delivery.envelope.time,
         cause,
     }))
@@ -337,11 +340,6 @@ fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, H
         },
         part,
     }))
-}
-
-/// Drops what Postgres cannot store in a text.
-fn storable(text: &str) -> String {
-    text.replace('\0', "")
 }
 
 fn blank(state: DeliveryState, time: OffsetDateTime) -> StoredPart {

@@ -27,6 +27,8 @@ pub struct Change {
     pub notice: &'static str,
     /// Parameters of it.
     pub parameters: Vec<(&'static str, String)>,
+    /// It confirms the responsible in place: nothing that agents have not read yet.
+    pub confirms: bool,
     /// When.
     pub time: OffsetDateTime,
     /// The event.
@@ -110,6 +112,7 @@ pub async fn apply(
     }
     let notes: Vec<Note<'_>> = changes
         .iter()
+        .filter(|change| !change.confirms)
         .map(|change| Note {
             chat: change.assignment.chat,
             account: &change.account,

@@ -187,11 +187,18 @@ impl Batch {
                 Ok(())
             }
             Kind::Edit(edit) => {
-                let message = edit.message.unwrap_or_default();
+                let message = edit.message.clone().unwrap_or_default();
+                // Should its message never come, it is stored as one: what cannot be is refused at once, not parked.
+                let alone = gateway::InboundMessage {
+                    provider_key: edit.provider_key.clone(),
+                    ..message.clone()
+                };
+                self::arrival(account, cause.clone(), channel, &event, alone, time)?;
                 amend(&edit.provider_key, Change::Edit(Box::new(message)), &event)
             }
             Kind::Reaction(reaction) => {
-                let change = Change::Reaction(reaction.emojis);
+                let emojis = reaction.emojis.iter().map(|emoji| storable(emoji));
+                let change = Change::Reaction(emojis.collect());
                 amend(&reaction.provider_key, change, &event)
             }
             Kind::Deletion(deletion) => deletion.provider_keys.iter().try_for_each(|key| {
@@ -277,6 +284,11 @@ fn key_text(key: &str, field: &'static str) -> Result<String, Error> {
         return Err(broken(field));
     }
     Ok(key.to_owned())
+}
+
+/// Drops what Postgres cannot store in a text.
+pub fn storable(text: &str) -> String {
+    text.replace('\0', "")
 }
 
 fn broken(field: &'static str) -> Error {

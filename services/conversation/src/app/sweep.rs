@@ -10,9 +10,9 @@ use time::OffsetDateTime;
 use super::inbound::Batch;
 use super::ingest;
 use crate::error::{DOMAIN, Error};
-use crate::store;
+use crate::store::{self, parked::Parked};
 
-/// Edits stored by one transaction.
+/// Edits read at once.
 const AT_ONCE: i64 = 100;
 
 /// What a sweep did.
@@ -38,28 +38,50 @@ pub async fn sweep(
         reactions: store::parked::drop_reactions(&mut connection, before).await?,
         edits: 0,
     };
-    let edits = store::parked::edits_before(&mut connection, before, AT_ONCE).await?;
     let waiting = store::parked::waiting(&mut connection).await?;
     drop(connection);
     metrics::counter!("conversation_parked_reactions_dropped_total").increment(swept.reactions);
     metrics::gauge!("conversation_parked")
         .set(f64::from(i32::try_from(waiting).unwrap_or(i32::MAX)));
-    // Each by itself: one that cannot be stored must not hold up the others.
-    for edit in &edits {
-        let mut batch = Batch::default();
-        let stored = match batch.add_edit_as_message(edit) {
-            Ok(()) => store_one(pool, batch, now).await,
-            Err(error) => Err(error),
+    let mut after = None;
+    loop {
+        let mut connection = pool.acquire().await?;
+        let edits =
+            store::parked::edits_before(&mut connection, before, after.as_ref(), AT_ONCE).await?;
+        drop(connection);
+        let Some(last) = edits.last() else {
+            break;
         };
-        match stored {
-            Ok(()) => swept.edits += 1,
-            Err(error) => {
-                tracing::warn!(%error, item.id = %edit.item_id, "a parked edit was not stored");
-            }
+        // Page on, whatever becomes of these: what fails must not hold up what lies behind it.
+        after = Some((last.channel, last.provider_key.clone()));
+        for edit in &edits {
+            swept.edits += usize::from(sweep_one(pool, edit, now).await?);
         }
     }
     waker.wake();
     Ok(swept)
+}
+
+/// Stores an edit as a message, by itself: one that cannot be stored must not hold up the others. Tells whether it
+/// was; what can never be stored is dropped and counted, its raw item stays in the inbound stream.
+async fn sweep_one(pool: &PgPool, edit: &Parked, now: OffsetDateTime) -> Result<bool, Error> {
+    let mut batch = Batch::default();
+    let stored = match batch.add_edit_as_message(edit) {
+        Ok(()) => store_one(pool, batch, now).await,
+        Err(error) => Err(error),
+    };
+    let Err(error) = stored else {
+        return Ok(true);
+    };
+    let broken = matches!(error, Error::Broken(_) | Error::Stored(_));
+    let outcome = if broken { "dropped" } else { "left" };
+    metrics::counter!("conversation_parked_edits_failed_total", "outcome" => outcome).increment(1);
+    tracing::warn!(%error, outcome, item.id = %edit.item_id, "a parked edit was not stored");
+    if broken {
+        let mut connection = pool.acquire().await?;
+        store::parked::drop_one(&mut connection, edit).await?;
+    }
+    Ok(false)
 }
 
 async fn store_one(pool: &PgPool, batch: Batch, now: OffsetDateTime) -> Result<(), Error> {

@@ -96,22 +96,43 @@ pub async fn take(
     .await
 }
 
-/// Returns edits that were parked before `before`, oldest first.
+/// Returns edits that were parked before `before`, by key, after a key.
 pub async fn edits_before(
     connection: &mut PgConnection,
     before: OffsetDateTime,
+    after: Option<&Key>,
     limit: i64,
 ) -> Result<Vec<Parked>, sqlx::Error> {
+    let (channel, key) = after.map_or((Uuid::nil(), ""), |(channel, key)| (channel.uuid(), key));
     sqlx::query_as!(
         Parked,
         r#"select channel_id as "channel: ChannelId", provider_key, kind, account as "account: AccountSlug",
                provider_time, event_key, item, item_id, traceparent
-           from parked where parked_at < $1 and kind = 'edit' order by parked_at limit $2"#,
+           from parked
+           where parked_at < $1 and kind = 'edit' and (channel_id, provider_key) > ($2, $3)
+           order by channel_id, provider_key limit $4"#,
         before,
+        channel,
+        key,
         limit,
     )
     .fetch_all(connection)
     .await
+}
+
+/// Drops a parked item, unless a newer one has taken its place.
+pub async fn drop_one(connection: &mut PgConnection, parked: &Parked) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from parked
+         where channel_id = $1 and provider_key = $2 and kind = $3 and item_id = $4",
+        parked.channel as ChannelId,
+        parked.provider_key,
+        parked.kind,
+        parked.item_id,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Drops reactions that were parked before `before`; returns how many.
