@@ -25,7 +25,13 @@ const PARSE: Parse = Parse::new(DOMAIN);
 const TEXT_MAX: usize = 20_000;
 
 /// Formatted ranges of a text at most.
-const ENTITIES_MAX: usize = 500;
+const ENTITIES_MAX: usize = 100;
+
+/// Characters of a link at most.
+const URL_MAX: usize = 2_048;
+
+/// Characters of the name of a programming language at most.
+const LANGUAGE_MAX: usize = 64;
 
 /// The service's methods.
 pub struct Api {
@@ -133,7 +139,7 @@ impl ConversationService for Api {
         let now = chassis::clock::now();
         let command = app::send::Command {
             request_id: PARSE.request_id(&request.request_id)?.map(str::to_owned),
-            hash: chassis::request::hash(&request),
+            hash: hash(&caller, &request),
             chat: PARSE.id("chat_id", &request.chat_id)?,
             text: text(request.text)?,
             reply_to: PARSE.id_opt("reply_to_message_id", &request.reply_to_message_id)?,
@@ -153,12 +159,14 @@ impl ConversationService for Api {
         let request = request.into_inner();
         let command = app::retry::Command {
             request_id: PARSE.request_id(&request.request_id)?.map(str::to_owned),
-            hash: chassis::request::hash(&request),
+            hash: hash(&caller, &request),
             chat: PARSE.id("chat_id", &request.chat_id)?,
             message: PARSE.id("message_id", &request.message_id)?,
         };
+        let admission = &*self.admission;
         let now = chassis::clock::now();
-        let response = app::retry::retry(&self.pool, &self.waker, &caller, &command, now).await?;
+        let response =
+            app::retry::retry(&self.pool, &self.waker, admission, &caller, &command, now).await?;
         Ok(Response::new(response))
     }
 
@@ -191,10 +199,19 @@ impl ConversationService for Api {
     }
 }
 
-/// Reads the time of a page token.
+/// Hashes a request with who asks: a stored answer is for them alone.
+fn hash(caller: &Caller, request: &impl prost::Message) -> [u8; 32] {
+    let actor = caller.actor().to_string();
+    let content = [actor.as_bytes(), b"\0", &request.encode_to_vec()].concat();
+    chassis::request::hash(&content)
+}
+
+/// Reads the time of a page token: a year of four digits, which is what is ever stored.
 fn moment(nanos: i128) -> Result<time::OffsetDateTime, Status> {
     time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
-        .map_err(|_| PARSE.refuse("page_token", "is not one that this method returned"))
+        .ok()
+        .filter(|time| (1..=9999).contains(&time.year()))
+        .ok_or_else(|| PARSE.refuse("page_token", "is not one that this method returned"))
 }
 
 /// Reads whose chats are wanted: `me`, `none`, an agent, or everybody's (F078).
@@ -236,14 +253,32 @@ fn text(text: Option<common::Text>) -> Result<common::Text, Status> {
         return Err(PARSE.refuse("text.text", "must have at most 20000 characters"));
     }
     if text.entities.len() > ENTITIES_MAX {
-        return Err(PARSE.refuse("text.entities", "must have at most 500 entries"));
+        return Err(PARSE.refuse("text.entities", "must have at most 100 entries"));
     }
     let length = u64::try_from(text.text.encode_utf16().count()).unwrap_or(u64::MAX);
-    let inside = |entity: &common::TextEntity| {
-        entity.length > 0 && u64::from(entity.offset) + u64::from(entity.length) <= length
-    };
-    if !text.entities.iter().all(inside) {
-        return Err(PARSE.refuse("text.entities", "must lie inside the text"));
+    for (place, entity) in text.entities.iter().enumerate() {
+        let wrong =
+            |field: &str, rule: &str| PARSE.refuse(&format!("text.entities[{place}]{field}"), rule);
+        let end = u64::from(entity.offset) + u64::from(entity.length);
+        if entity.length == 0 || end > length {
+            return Err(wrong("", "must lie inside the text"));
+        }
+        if !fits(&entity.url, URL_MAX) {
+            return Err(wrong(
+                ".url",
+                "must have at most 2048 characters, and no NUL",
+            ));
+        }
+        if !fits(&entity.language, LANGUAGE_MAX) {
+            return Err(wrong(
+                ".language",
+                "must have at most 64 characters, and no NUL",
+            ));
+        }
     }
     Ok(text)
+}
+
+fn fits(text: &str, max: usize) -> bool {
+    text.chars().count() <= max && !text.contains('\0')
 }

@@ -24,7 +24,19 @@ pub fn sentence(notice: &SystemNotice) -> String {
         "chat.unassigned" => "The chat has no responsible any more".to_owned(),
         "chat.joined" => "An agent joined the chat".to_owned(),
         "chat.left" => "An agent left the chat".to_owned(),
-        "card.created" => format!("Card \"{}\" was created", value("title").unwrap_or("?")),
+        "card.created" => value("title").map_or_else(
+            || "A card was created".to_owned(),
+            |title| format!("Card \"{title}\" was created"),
+        ),
         kind => kind.to_owned(),
     }
+}
+
+/// Leaves of a notice about a card only that there is one, for agents who may not see cards (F176).
+pub fn without_card(mut notice: SystemNotice) -> SystemNotice {
+    if notice.kind == "card.created" {
+        notice.parameters.clear();
+        notice.text = sentence(&notice);
+    }
+    notice
 }

@@ -1,6 +1,6 @@
 //! What a caller may see. What lies beyond an agent's record does not exist for the agent (§9).
 
-use chassis::access::{ChannelGrant, ChatAccess};
+use chassis::access::{ChannelGrant, ChatAccess, View};
 use chassis::auth::Caller;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -24,6 +24,13 @@ pub fn sees(caller: &Caller, chat: &Chat) -> bool {
         .access()
         .is_none_or(|access| access.may_see_channel(chat.channel.uuid()));
     granted && caller.account_opt() == Some(&chat.account)
+}
+
+/// Tells whether the caller may know which cards were made from chats (F176). A service's token may.
+pub fn sees_cards(caller: &Caller) -> bool {
+    caller
+        .access()
+        .is_none_or(|access| access.chats == ChatAccess::Full && access.leads.view != View::None)
 }
 
 /// Returns the channels that the caller is narrowed to; none for all.

@@ -342,9 +342,5 @@ async fn save(
             .collect();
         store::conversation::update(connection, &episodes, None).await?;
     }
-    let inserted = store::message::insert(connection, &work.rows, work.now).await?;
-    if inserted < work.rows.len() {
-        return Err(Error::Overtaken);
-    }
-    Ok(())
+    store::message::insert(connection, &work.rows, work.now).await
 }

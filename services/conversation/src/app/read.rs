@@ -12,6 +12,7 @@ use super::access;
 use crate::domain::chat::Chat;
 use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
+use crate::notices;
 use crate::store;
 use crate::store::chat::{Narrowing, Position, Whose};
 use crate::wire;
@@ -62,7 +63,13 @@ pub async fn messages(
     let (found, next) = cut(found, size, |message| {
         (message.time, message.provider_number, message.sequence)
     });
-    let messages = found.iter().map(wire::message).collect::<Result<_, _>>()?;
+    let mut messages: Vec<pb::Message> =
+        found.iter().map(wire::message).collect::<Result<_, _>>()?;
+    if !access::sees_cards(caller) {
+        for message in &mut messages {
+            message.system = message.system.take().map(notices::without_card);
+        }
+    }
     Ok((messages, next))
 }
 

@@ -26,7 +26,7 @@ use crate::store::{self, message::Stored};
 use crate::wire;
 
 /// How often assignment is asked before a chat that keeps changing is given up.
-const ADMISSIONS: usize = 5;
+pub(super) const ADMISSIONS: usize = 5;
 
 /// Asks assignment whether an agent may write.
 #[tonic::async_trait]
@@ -66,9 +66,26 @@ enum Attempt {
 }
 
 /// Assignment's word, and the standing it was given for.
-struct Admitted {
+pub(super) struct Admitted {
     standing: Standing,
     assignment: Option<assignment_pb::ChatAssignment>,
+}
+
+impl Admitted {
+    /// Asks assignment about a chat that stands so.
+    pub(super) async fn ask(
+        admission: &dyn Admission,
+        caller: &Caller,
+        agent: AgentId,
+        (standing, question): (Standing, assignment_pb::AdmitReplyRequest),
+    ) -> Result<Self, Error> {
+        let answer = admission.admit(caller.account(), agent, question).await;
+        let assignment = answer.map_err(Error::Refused)?.assignment;
+        Ok(Self {
+            standing,
+            assignment,
+        })
+    }
 }
 
 /// Stores a message for the client and queues it.
@@ -99,12 +116,8 @@ pub async fn send(
             Attempt::Repeated(answer) => return Ok(pb::SendMessageResponse::decode(answer)?),
             Attempt::Ask(standing, question) if asked < ADMISSIONS => {
                 tx.rollback().await?;
-                let answer = admission.admit(caller.account(), agent, question).await;
-                let assignment = answer.map_err(Error::Refused)?.assignment;
-                admitted = Some(Admitted {
-                    standing,
-                    assignment,
-                });
+                let asked = (standing, question);
+                admitted = Some(Admitted::ask(admission, caller, agent, asked).await?);
             }
             Attempt::Ask(..) => break,
         }
@@ -122,6 +135,8 @@ async fn attempt(
 ) -> Result<Attempt, Error> {
     const METHOD: &str = "SendMessage";
     let account = caller.account();
+    // A stored answer is not for who may not see the chat any more.
+    let mut chat = access::lock_chat(tx, caller, command.chat).await?;
     if let Some(request_id) = &command.request_id {
         match request::claim(tx, account, METHOD, request_id, &command.hash, now).await? {
             Claim::New => {}
@@ -129,18 +144,9 @@ async fn attempt(
             Claim::Conflict => return Err(Error::RequestIdReused(request_id.clone())),
         }
     }
-    let mut chat = access::lock_chat(tx, caller, command.chat).await?;
-    // What assignment answered holds whatever becomes of this message.
-    if let Some(word) = admitted.and_then(|admitted| admitted.assignment.as_ref()) {
-        assignments::learn(tx, &mut chat, word).await?;
-    }
-    let standing = Standing::of(&chat);
-    let copy = store::assignment::get(tx, &[chat.id])
-        .await?
-        .remove(&chat.id);
-    let by_copy = admission::copy_admits(&chat, copy.as_ref(), agent);
-    if !by_copy && admitted.is_none_or(|admitted| admitted.standing != standing) {
-        return Ok(Attempt::Ask(standing, question(&chat, agent, command)));
+    if !admits(tx, &mut chat, agent, admitted).await? {
+        let question = question(&chat, agent, request_key(command));
+        return Ok(Attempt::Ask(Standing::of(&chat), question));
     }
     let response = store_message(tx, caller, agent, command, &mut chat, now).await?;
     if let Some(request_id) = &command.request_id {
@@ -150,12 +156,36 @@ async fn attempt(
     Ok(Attempt::Stored(Box::new(response.0)))
 }
 
+/// Tells whether an agent may write into a locked chat: by the own copy, or by what assignment has answered for a
+/// chat that still stands so. Else it is to be asked.
+pub(super) async fn admits(
+    tx: &mut PgConnection,
+    chat: &mut Chat,
+    agent: AgentId,
+    admitted: Option<&Admitted>,
+) -> Result<bool, Error> {
+    // What assignment answered holds whatever becomes of this message.
+    if let Some(word) = admitted.and_then(|admitted| admitted.assignment.as_ref()) {
+        assignments::learn(tx, chat, word).await?;
+    }
+    let standing = Standing::of(chat);
+    let copy = store::assignment::get(tx, &[chat.id])
+        .await?
+        .remove(&chat.id);
+    let by_copy = admission::copy_admits(chat, copy.as_ref(), agent);
+    Ok(by_copy || admitted.is_some_and(|admitted| admitted.standing == standing))
+}
+
 /// Tells assignment what is known of the chat, which it applies first.
-fn question(chat: &Chat, agent: AgentId, command: &Command) -> assignment_pb::AdmitReplyRequest {
+pub(super) fn question(
+    chat: &Chat,
+    agent: AgentId,
+    request_id: String,
+) -> assignment_pb::AdmitReplyRequest {
     let standing = Standing::of(chat);
     let episode = chat.episode.as_ref();
     assignment_pb::AdmitReplyRequest {
-        request_id: request_key(command),
+        request_id,
         chat_id: chat.id.to_string(),
         channel_id: chat.channel.to_string(),
         conversation_id: episode.map(|e| e.id.to_string()).unwrap_or_default(),
@@ -220,9 +250,7 @@ async fn store_message(
     events.push(announce::stored(chat, message.clone(), &cause));
     events.push(queue(tx, chat, &row, &cause, now).await?);
     rows.push(row);
-    if store::message::insert(tx, &rows, now).await? < rows.len() {
-        return Err(Error::Overtaken);
-    }
+    store::message::insert(tx, &rows, now).await?;
     store::chat::save(tx, std::iter::once(&*chat)).await?;
     let response = pb::SendMessageResponse {
         message: Some(message),
@@ -246,7 +274,9 @@ async fn open(
         .unwrap_or_default();
     let wanted = std::iter::once((chat.account.clone(), 1)).collect();
     let numbers = store::conversation::take_numbers(tx, &wanted).await?;
-    let parts = [&*chat.id.to_string(), &*request_key(command)];
+    let key = request_key(command);
+    // Three parts, where a client's message makes an id of two: no request id can be a message's key.
+    let parts = [&*chat.id.to_string(), "request", &*key];
     let episode = Episode {
         id: id::v5("conversation", &parts).into(),
         number: numbers.get(&chat.account).copied().unwrap_or_default(),
@@ -258,7 +288,14 @@ async fn open(
     };
     chat.open(episode.clone());
     let reason = OpenReason::AgentMessage;
-    store::conversation::insert(tx, &[(&*chat, &episode)], reason).await?;
+    let inserted = store::conversation::insert(tx, &[(&*chat, &episode)], reason).await;
+    // A request id that opened a conversation here before, and was forgotten since.
+    inserted.map_err(|error| match error {
+        sqlx::Error::Database(error) if error.constraint() == Some("conversation_pkey") => {
+            Error::RequestIdReused(key)
+        }
+        error => error.into(),
+    })?;
     events.push(announce::opened(
         chat, &episode, &client, reason, false, cause,
     ));

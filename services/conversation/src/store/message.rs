@@ -11,6 +11,7 @@ use super::unreadable;
 use crate::domain::amendment::Moment;
 use crate::domain::words::{DeliveryState, MessageKind};
 use crate::domain::{AgentId, ChannelId, ChatId, ConversationId, MessageId};
+use crate::error::Error;
 use crate::wire::Reactions;
 
 /// A message as it is stored.
@@ -143,20 +144,22 @@ fn messages(rows: Vec<Row>) -> Result<Vec<Stored>, sqlx::Error> {
     rows.into_iter().map(Stored::try_from).collect()
 }
 
-/// Inserts messages and returns how many that were: fewer than given when another transaction has stored one
-/// meanwhile under another chat.
+/// Inserts messages.
+///
+/// # Errors
+/// Returns [`Error::Overtaken`] when another transaction has stored one of them meanwhile under another chat.
 pub async fn insert(
     connection: &mut PgConnection,
     new: &[Stored],
     now: OffsetDateTime,
-) -> Result<usize, sqlx::Error> {
+) -> Result<(), Error> {
     macro_rules! column {
         (|$message:ident| $value:expr) => {
             new.iter().map(|$message| $value).collect::<Vec<_>>()
         };
     }
     if new.is_empty() {
-        return Ok(0);
+        return Ok(());
     }
     let inserted = sqlx::query!(
         "insert into message (message_id, account, chat_id, channel_id, conversation_id, kind, agent_id, body,
@@ -188,7 +191,10 @@ pub async fn insert(
     .execute(connection)
     .await?
     .rows_affected();
-    Ok(usize::try_from(inserted).unwrap_or(usize::MAX))
+    if usize::try_from(inserted).unwrap_or(usize::MAX) < new.len() {
+        return Err(Error::Overtaken);
+    }
+    Ok(())
 }
 
 /// A message found by the provider's key.
