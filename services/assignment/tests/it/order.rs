@@ -1,11 +1,13 @@
 //! Events in any order, any number of times.
 
 use chassis::consumer::Delivery;
+use chassis::grpc::page_token;
 use chassis::testing::request;
+use chassis::trace::TraceContext;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::assignment::v1::assignment_service_server::AssignmentService as _;
 
-use crate::world::{Talk, World, noon};
+use crate::world::{Talk, World, field, noon, reason};
 
 fn permutations<T: Clone>(items: &[T]) -> Vec<Vec<T>> {
     if items.len() <= 1 {
@@ -210,4 +212,85 @@ async fn overdue_decisions_are_not_waited_for_and_confirm_when_they_come() {
     world.handle(&[talk.decided(), taken.decided()]).await;
     assert_eq!(world.events().await, before + 1);
     world.loads_are_true().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b04_a_new_chat_does_not_overtake_one_that_waits() {
+    let world = World::new().await;
+    let anna = world.agent_with("Anna", 1, None).await;
+    world.presence(anna, pb::Presence::Online).await;
+    world.policy(&[anna], false).await;
+    let (busy, old, new) = (
+        Talk::new(&world, 1),
+        Talk::new(&world, 2),
+        Talk::new(&world, 3),
+    );
+    world.handle(&[busy.decided(), old.decided()]).await;
+    assert_eq!(world.responsible(&old).await, None);
+    world.handle(&[busy.closed(2), new.decided()]).await;
+    assert_eq!(world.responsible(&old).await, Some(anna));
+    assert_eq!(world.responsible(&new).await, None);
+    world.handle(&[old.closed(2)]).await;
+    assert_eq!(world.responsible(&new).await, Some(anna), "in its turn");
+    world.loads_are_true().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn later_choices_keep_the_cause_and_the_trace_of_their_opening() {
+    const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let world = World::new().await;
+    let anna = world.agent_with("Anna", 0, None).await;
+    world.policy(&[anna], false).await;
+    let talk = Talk::new(&world, 1);
+    let mut opened = talk.opened();
+    opened.envelope.trace = TraceContext::parse(TRACE);
+    world.handle(&[opened.clone(), talk.decided()]).await;
+    world.presence(anna, pb::Presence::Online).await;
+    assert_eq!(world.responsible(&talk).await, Some(anna));
+    // The outbox holds its events encoded, texts as they are.
+    let rows: Vec<Vec<u8>> = sqlx::query_scalar("select events from chassis.outbox order by id")
+        .fetch_all(&world.db.pool)
+        .await
+        .unwrap();
+    let all = rows.concat();
+    let holds = |text: &str| all.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(holds(TRACE), "the trace");
+    let cause = opened.envelope.id;
+    let told = holds(&cause.to_string()) || all.windows(16).any(|part| part == cause.as_bytes());
+    assert!(told, "the cause");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b02_a_stored_answer_is_its_askers_and_forged_tokens_are_refused() {
+    let world = World::new().await;
+    let (anna, boris) = (world.agent("Anna").await, world.agent("Boris").await);
+    let talk = Talk::new(&world, 1);
+    world.handle(&[talk.opened()]).await;
+    let claim = pb::ClaimChatRequest {
+        request_id: "r1".into(),
+        chat_id: talk.chat.to_string(),
+    };
+    let (by_anna, by_boris) = (world.as_agent(anna).await, world.as_agent(boris).await);
+    let api = &world.api;
+    let first = api
+        .claim_chat(request(&by_anna, claim.clone()))
+        .await
+        .unwrap();
+    let again = api
+        .claim_chat(request(&by_anna, claim.clone()))
+        .await
+        .unwrap();
+    assert_eq!(first.into_inner(), again.into_inner());
+    let other = api.claim_chat(request(&by_boris, claim)).await.unwrap_err();
+    assert_eq!(reason(&other).0, "REQUEST_ID_REUSED");
+
+    let agents = pb::ListAgentsRequest {
+        page_token: page_token(&serde_json::json!({"name": "\0", "id": uuid::Uuid::nil()})),
+        ..Default::default()
+    };
+    let refused = api
+        .list_agents(request(&world.admin(), agents))
+        .await
+        .unwrap_err();
+    assert_eq!(field(&refused), "page_token");
 }

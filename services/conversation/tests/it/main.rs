@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod amendments;
+mod bounds;
 mod events;
 mod inbound;
 mod lists;
