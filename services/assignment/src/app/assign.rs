@@ -169,17 +169,17 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
     let channel = (chat.account.clone(), chat.channel);
     let nobody = BTreeMap::new();
     let staff = board.staff(&chat.account).unwrap_or(&nobody);
-    let choice = choose(&facts, board.policy(&channel), staff);
+    let mut choice = choose(&facts, board.policy(&channel), staff);
+    // Who has waited longer goes first: this one joins them, and all are served in their order right after.
+    if choice.agent.is_some() && choice.rule != Rule::Opener && board.has_queue(&channel) {
+        choice = choice.behind_others();
+        board.serve_soon(channel.0.clone());
+    }
     let actor = Actor::Rule(choice.rule.as_str().to_owned());
     let Some(agent) = choice.agent else {
         nobody_chosen(board, id, choice, &actor, now);
         return;
     };
-    // Who has waited longer goes first: this one joins them, and all are served in their order right after.
-    if choice.rule != Rule::Opener && board.has_queue(&channel) {
-        board.serve_soon(channel.0);
-        return;
-    }
     if choice.rule == Rule::Distribution {
         board.take_turn(&channel, agent);
     }

@@ -77,6 +77,8 @@ pub enum LeftOut {
     NotOnline,
     /// The agent has as many open chats as they may be given (D25).
     AtCapacity,
+    /// The agent could take the chat, but others in the channel have waited for longer (B04).
+    OthersWaitLonger,
 }
 
 impl LeftOut {
@@ -89,6 +91,7 @@ impl LeftOut {
             Self::ChatAccessMissing => "CHAT_ACCESS_MISSING",
             Self::NotOnline => "NOT_ONLINE",
             Self::AtCapacity => "AT_CAPACITY",
+            Self::OthersWaitLonger => "OTHERS_WAIT_LONGER",
         }
     }
 }
@@ -123,6 +126,21 @@ impl Choice {
         let reasons: Vec<_> = self.candidates.iter().map(reason).collect();
         // Nobody to look at is a reason as well, told from never having looked.
         format!("[{}]", reasons.join(","))
+    }
+
+    /// Returns the choice of nobody, because others wait for whom it would have been.
+    #[must_use]
+    pub fn behind_others(mut self) -> Self {
+        for candidate in &mut self.candidates {
+            if self.agent == Some(candidate.agent) {
+                candidate.left_out = Some(LeftOut::OthersWaitLonger);
+            }
+        }
+        Self {
+            rule: Rule::None,
+            agent: None,
+            ..self
+        }
     }
 }
 

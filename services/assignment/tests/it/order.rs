@@ -230,6 +230,8 @@ async fn b04_a_new_chat_does_not_overtake_one_that_waits() {
     world.handle(&[busy.closed(2), new.decided()]).await;
     assert_eq!(world.responsible(&old).await, Some(anna));
     assert_eq!(world.responsible(&new).await, None);
+    let choice = world.explain(&new).await.remove(0);
+    assert_eq!(choice.candidates[0].left_out, "OTHERS_WAIT_LONGER");
     world.handle(&[old.closed(2)]).await;
     assert_eq!(world.responsible(&new).await, Some(anna), "in its turn");
     world.loads_are_true().await;

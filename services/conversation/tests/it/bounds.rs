@@ -143,7 +143,7 @@ async fn x03_a_retry_is_admitted_as_a_new_message_is() {
 async fn a_confirmed_responsible_is_not_told_twice() {
     let world = World::new().await;
     hello(&world).await;
-    let word = |version| assignment::ChatAssignment {
+    let says = |version| assignment::ChatAssignment {
         chat_id: world.chat("7").to_string(),
         channel_id: world.channel.to_string(),
         number: 1,
@@ -152,11 +152,11 @@ async fn a_confirmed_responsible_is_not_told_twice() {
         ..Default::default()
     };
     let given = assignment::ChatAssigned {
-        assignment: Some(word(1)),
+        assignment: Some(says(1)),
         ..Default::default()
     };
     let confirmed = assignment::ChatAssigned {
-        assignment: Some(word(2)),
+        assignment: Some(says(2)),
         previous_agent_id: agent("ann").to_string(),
         ..Default::default()
     };
