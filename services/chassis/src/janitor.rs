@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::Info as ConsumerInfo;
-use async_nats::jetstream::stream::{Info, Stream};
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 use futures::TryStreamExt as _;
 use sqlx::{Connection as _, PgPool};
 use time::OffsetDateTime;
@@ -151,11 +151,23 @@ impl Janitor {
         }
         // Again, under the lock: another replica may just have tidied. Before the consumers, as `decide` asks.
         let state = measured(&kept.stream, stream.info().await?);
-        let consumers: Vec<ConsumerState> = stream
-            .consumers()
-            .map_ok(|info| consumer_state(&info))
-            .try_collect()
-            .await?;
+        let infos: Vec<ConsumerInfo> = stream.consumers().try_collect().await?;
+        let mut consumers = Vec::with_capacity(infos.len());
+        for info in &infos {
+            // What waits for a consumer of others is only announced: the broker's count will do to pass over it.
+            let idle = info.num_pending == 0 && info.num_ack_pending == 0;
+            let subjects = subjects(info);
+            let owes = if idle && !kept.own.contains(&info.name.as_str()) {
+                None
+            } else {
+                owed(&stream, &state, info.ack_floor.stream_sequence, &subjects).await?
+            };
+            consumers.push(ConsumerState {
+                name: info.name.clone(),
+                owes,
+                subjects,
+            });
+        }
         let outcome = match decide(&state, &consumers, kept.own) {
             Decision::Nothing => Outcome::Kept,
             Decision::Held(held_by) => Outcome::Held(held_by),
@@ -256,17 +268,39 @@ fn measured(name: &str, info: &Info) -> StreamState {
     state
 }
 
-fn consumer_state(info: &ConsumerInfo) -> ConsumerState {
+/// The subjects that a consumer reads; empty for all.
+fn subjects(info: &ConsumerInfo) -> Vec<String> {
     let mut subjects = info.config.filter_subjects.clone();
     if !info.config.filter_subject.is_empty() {
         subjects.push(info.config.filter_subject.clone());
     }
-    ConsumerState {
-        name: info.name.clone(),
-        ack_floor: info.ack_floor.stream_sequence,
-        delivered: info.delivered.stream_sequence,
-        unacknowledged: info.num_ack_pending as u64,
-        pending: info.num_pending,
-        subjects,
+    subjects
+}
+
+/// Finds the oldest message above an ack floor that these subjects let through.
+async fn owed(
+    stream: &Stream<Info>,
+    state: &StreamState,
+    ack_floor: u64,
+    subjects: &[String],
+) -> anyhow::Result<Option<u64>> {
+    let from = state.first.max(ack_floor.saturating_add(1));
+    if from > state.last {
+        return Ok(None);
     }
+    if subjects.is_empty() {
+        return Ok(Some(from));
+    }
+    let mut oldest: Option<u64> = None;
+    for subject in subjects {
+        match stream.get_first_raw_message_by_subject(subject, from).await {
+            Ok(message) => {
+                let sequence = message.sequence;
+                oldest = Some(oldest.map_or(sequence, |oldest| oldest.min(sequence)));
+            }
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(oldest)
 }

@@ -488,7 +488,11 @@ mod tests {
             (">", None),
         ] {
             let found = streams.account_of(subject);
-            assert_eq!(found.as_ref().map(AccountSlug::as_str), account, "{subject}");
+            assert_eq!(
+                found.as_ref().map(AccountSlug::as_str),
+                account,
+                "{subject}"
+            );
         }
     }
 

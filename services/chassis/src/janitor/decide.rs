@@ -33,8 +33,7 @@ impl StreamState {
 
     /// Tells whether the stream is to be tidied.
     pub fn is_full(&self) -> bool {
-        self.max_bytes > 0
-            && u128::from(self.bytes) * FULL.1 > u128::from(self.max_bytes) * FULL.0
+        self.max_bytes > 0 && u128::from(self.bytes) * FULL.1 > u128::from(self.max_bytes) * FULL.0
     }
 
     /// Returns the sequence from which messages must stay to get down to what is left, by their average size.
@@ -53,32 +52,13 @@ impl StreamState {
 pub struct ConsumerState {
     /// Its name.
     pub name: String,
-    /// Sequence up to which it acknowledged everything that it was given.
-    pub ack_floor: u64,
-    /// Sequence up to which it was given everything that its filter lets through.
-    pub delivered: u64,
-    /// Messages that it was given and has not acknowledged.
-    pub unacknowledged: u64,
-    /// Messages that it was not given yet.
-    pub pending: u64,
+    /// Sequence of the oldest message that it is meant to get and may not have acknowledged; none if there is none.
+    ///
+    /// The ack floor alone does not say: the broker leaves that of a filtered consumer at the last message that it
+    /// acknowledged, however many came since that its filter skips.
+    pub owes: Option<u64>,
     /// The subjects that it reads; empty for all.
     pub subjects: Vec<String>,
-}
-
-impl ConsumerState {
-    /// Returns the sequence up to which it is done. The broker leaves the ack floor of a filtered consumer at the last
-    /// message that it acknowledged; while it owes nothing, it is done with all that its filter skipped as well.
-    fn position(&self) -> u64 {
-        if self.unacknowledged == 0 {
-            self.ack_floor.max(self.delivered)
-        } else {
-            self.ack_floor
-        }
-    }
-
-    fn is_overtaken(&self, keep_from: u64) -> bool {
-        self.unacknowledged + self.pending > 0 && self.position() + 1 < keep_from
-    }
 }
 
 /// What to do.
@@ -110,18 +90,18 @@ pub fn decide(stream: &StreamState, consumers: &[ConsumerState], own: &[&str]) -
     let (ours, foreign): (Vec<_>, Vec<_>) = consumers
         .iter()
         .partition(|consumer| own.contains(&consumer.name.as_str()));
-    let floor = ours.iter().map(|consumer| consumer.position()).min();
-    let (true, Some(floor)) = (missing.is_empty(), floor) else {
+    if !missing.is_empty() || ours.is_empty() {
         return Decision::Held(missing);
-    };
-    let keep_from = stream.wanted().min(floor.saturating_add(1));
+    }
+    let owed = ours.iter().filter_map(|consumer| consumer.owes).min();
+    let keep_from = owed.map_or(stream.wanted(), |owed| owed.min(stream.wanted()));
     if keep_from <= stream.first {
-        let holding = ours.iter().filter(|consumer| consumer.position() == floor);
+        let holding = ours.iter().filter(|consumer| consumer.owes == owed);
         return Decision::Held(holding.map(|consumer| consumer.name.clone()).collect());
     }
     let overtaken = foreign
         .into_iter()
-        .filter(|consumer| consumer.is_overtaken(keep_from))
+        .filter(|consumer| consumer.owes.is_some_and(|owed| owed < keep_from))
         .cloned()
         .collect();
     Decision::Purge {
@@ -146,13 +126,10 @@ mod tests {
         }
     }
 
-    fn consumer(name: &str, ack_floor: u64, delivered: u64, pending: u64) -> ConsumerState {
+    fn consumer(name: &str, owes: impl Into<Option<u64>>) -> ConsumerState {
         ConsumerState {
             name: name.to_owned(),
-            ack_floor,
-            delivered,
-            unacknowledged: delivered - ack_floor,
-            pending,
+            owes: owes.into(),
             subjects: Vec::new(),
         }
     }
@@ -166,26 +143,24 @@ mod tests {
 
     #[test]
     fn a_full_stream_loses_what_ours_acknowledged_down_to_sixty_percent() {
-        for (max_bytes, floors, expected) in [
+        for (max_bytes, owed, expected) in [
             // No bound, room, exactly 80 %.
-            (0, [100, 100], None),
-            (2_000, [100, 100], None),
-            (1_250, [100, 100], None),
+            (0, [None, None], None),
+            (2_000, [None, None], None),
+            (1_250, [None, None], None),
             // 80.06 %: 750 bytes stay; 100 %: 600; over the bound, after it was lowered: 300.
-            (1_249, [100, 100], Some(27)),
-            (1_000, [100, 100], Some(41)),
-            (500, [100, 100], Some(71)),
+            (1_249, [None, None], Some(27)),
+            (1_000, [None, None], Some(41)),
+            (500, [None, None], Some(71)),
             // The slower of ours is the limit, whichever it is.
-            (1_000, [10, 100], Some(11)),
-            (1_000, [100, 10], Some(11)),
-            (1_000, [100, 0], None),
+            (1_000, [Some(11), None], Some(11)),
+            (1_000, [Some(90), Some(11)], Some(11)),
+            (1_000, [Some(41), Some(60)], Some(41)),
+            (1_000, [None, Some(1)], None),
         ] {
-            let consumers = [
-                consumer("a-events", floors[0], 100, 0),
-                consumer("b-events", floors[1], 100, 0),
-            ];
+            let consumers = [consumer("a-events", owed[0]), consumer("b-events", owed[1])];
             let decision = decide(&stream(max_bytes), &consumers, &OWN);
-            assert_eq!(purged(&decision), expected, "{max_bytes} {floors:?}");
+            assert_eq!(purged(&decision), expected, "{max_bytes} {owed:?}");
         }
     }
 
@@ -196,10 +171,7 @@ mod tests {
             last: 1_000_100,
             ..stream(1_000)
         };
-        let done = [
-            consumer("a-events", 1_000_100, 1_000_100, 0),
-            consumer("b-events", 1_000_000, 1_000_000, 100),
-        ];
+        let done = [consumer("a-events", None), consumer("b-events", 1_000_001)];
         assert_eq!(
             decide(&later, &done, &["a-events"]),
             Decision::Purge {
@@ -221,22 +193,19 @@ mod tests {
             last: 7,
             ..stream(1_000)
         };
-        for (floor, expected) in [(6, None), (7, Some(8))] {
-            let decision = decide(&huge, &[consumer("a-events", floor, 7, 0)], &["a-events"]);
-            assert_eq!(purged(&decision), expected, "{floor}");
+        for (owes, expected) in [(Some(7), None), (None, Some(8))] {
+            let decision = decide(&huge, &[consumer("a-events", owes)], &["a-events"]);
+            assert_eq!(purged(&decision), expected, "{owes:?}");
         }
     }
 
     #[test]
     fn nothing_goes_before_all_of_ours_exist() {
-        let stranger = consumer("shop", 100, 100, 0);
+        let stranger = consumer("shop", None);
         for (consumers, missing) in [
             (vec![], vec!["a-events", "b-events"]),
             (vec![stranger.clone()], vec!["a-events", "b-events"]),
-            (
-                vec![consumer("a-events", 100, 100, 0), stranger],
-                vec!["b-events"],
-            ),
+            (vec![consumer("a-events", None), stranger], vec!["b-events"]),
         ] {
             let missing = missing.into_iter().map(str::to_owned).collect();
             assert_eq!(
@@ -249,34 +218,15 @@ mod tests {
     }
 
     #[test]
-    fn one_of_ours_that_owes_nothing_is_done_with_what_its_filter_skipped() {
-        let idle = ConsumerState {
-            unacknowledged: 0,
-            ..consumer("a-events", 3, 90, 0)
-        };
-        let busy = ConsumerState {
-            unacknowledged: 1,
-            ..idle.clone()
-        };
-        for (ours, expected) in [(idle, Some(41)), (busy, Some(4))] {
-            let decision = decide(&stream(1_000), &[ours], &["a-events"]);
-            assert_eq!(purged(&decision), expected);
-        }
-    }
-
-    #[test]
     fn consumers_of_others_hold_nothing_and_are_overtaken_when_they_have_not_read_what_goes() {
         // 41 is the first that stays.
         for (foreign, overtaken) in [
-            (consumer("gone", 0, 0, 100), true),
-            (consumer("slow", 39, 39, 61), true),
-            (consumer("slow to acknowledge", 39, 60, 40), true),
-            (consumer("just ahead", 40, 40, 60), false),
-            (consumer("just ahead, in hand", 40, 60, 40), false),
-            // Nothing behind the cut is for it.
-            (consumer("idle", 0, 0, 0), false),
+            (consumer("far behind", 1), true),
+            (consumer("behind", 40), true),
+            (consumer("just ahead", 41), false),
+            (consumer("idle", None), false),
         ] {
-            let consumers = [consumer("a-events", 100, 100, 0), foreign.clone()];
+            let consumers = [consumer("a-events", None), foreign.clone()];
             let expected = if overtaken {
                 vec![foreign.clone()]
             } else {
