@@ -11,6 +11,7 @@ pub mod deliveries;
 pub mod dispatch;
 pub mod inbound;
 pub mod queue;
+pub mod restart;
 pub mod settle;
 
 use std::sync::Arc;

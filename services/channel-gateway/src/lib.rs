@@ -11,7 +11,7 @@ pub mod peers;
 pub mod provider;
 pub mod store;
 
-mod tasks;
+pub mod tasks;
 
 use std::sync::Arc;
 
@@ -84,6 +84,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         Ok(())
     });
     tasks::measure(&service, pool.clone());
+    tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
     let assignment =
         chassis::client::channel(&config.peers.assignment).context("peers.assignment")?;

@@ -6,11 +6,15 @@ use std::time::Duration;
 use anyhow::Context as _;
 use chassis::clock;
 use chassis::http::Limits;
+use chassis::janitor::{Janitor, Kept};
+use chassis::nats::{Nats, Streams};
 use chassis::run::Service;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
+use crate::app::App;
 use crate::app::book::{Book, REFRESH};
+use crate::app::restart::ByOutbox;
 use crate::config;
 use crate::http::{Webhooks, router};
 use crate::store::deliveries;
@@ -20,6 +24,17 @@ const MEASURED_EVERY: Duration = Duration::from_secs(10);
 
 /// How often the limiter forgets accounts that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+
+/// The durables on `INBOUND_<n>` (architecture §3).
+const INBOUND_DURABLES: &[&str] = &["conversation-inbound", "gateway-inbound"];
+
+/// The services' durables on `EVENTS`. A service that begins to consume events is added here first.
+const EVENTS_DURABLES: &[&str] = &[
+    "assignment-events",
+    "channel-gateway-events",
+    "conversation-events",
+    "crm-cards-events",
+];
 
 /// Fills the book and keeps it fresh.
 pub async fn keep_book(service: &Service, book: &Arc<Book>) -> anyhow::Result<()> {
@@ -88,4 +103,30 @@ pub fn measure(service: &Service, pool: PgPool) {
         }
         Ok(())
     });
+}
+
+/// Makes the janitor of all streams: this service owns `INBOUND_<n>`, and one service is enough for the others.
+/// `DEAD_LETTERS` discards old by itself and is only measured.
+pub fn janitor(app: &App, nats: Nats, streams: Streams) -> Janitor {
+    let inbound = (0..streams.shards()).map(|shard| Kept {
+        stream: streams.inbound(shard),
+        own: INBOUND_DURABLES,
+    });
+    let others = [
+        Kept {
+            stream: streams.events(),
+            own: EVENTS_DURABLES,
+        },
+        Kept {
+            stream: streams.dead_letters(),
+            own: &[],
+        },
+    ];
+    Janitor {
+        pool: app.pool.clone(),
+        nats,
+        kept: inbound.chain(others).collect(),
+        streams,
+        announce: Arc::new(ByOutbox(app.clone())),
+    }
 }

@@ -9,6 +9,7 @@ mod bot;
 mod channels;
 mod deliveries;
 mod inbound;
+mod janitor;
 mod webhooks;
 mod whole;
 mod world;
