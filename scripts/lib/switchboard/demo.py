@@ -92,14 +92,12 @@ def set_up(system, local):
         ctl("agent", "presence", name, "online")
     if not listed("pipeline"):
         ctl("pipeline", "create", "Sales")
-    if listed("channel"):
-        # The stand-in forgets its webhooks when it stops: the channel registers its own again. It may be disabled
-        # already, where an earlier start was interrupted.
-        subprocess.run([program, "channel", "disable", CHANNEL], env=environment, capture_output=True, check=False)
-    else:
+    if not listed("channel"):
         ctl("channel", "create-telegram", "Demo bot", "--id", CHANNEL)
     for rule in RULES:
         ctl(*rule)
+    # Also where it is enabled already: the stand-in forgets its webhooks when it stops, and the channel registers its
+    # own again. It is never disabled for that: what a customer writes meanwhile would be put aside.
     ctl("channel", "enable", CHANNEL)
     agent = next(iter(AGENTS.values()))
     token = ctl("token", "--agent", agent, "--ttl", "30d").strip()

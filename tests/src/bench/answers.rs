@@ -24,7 +24,10 @@ pub struct Answered {
     pub to_provider: Histogram<u64>,
 }
 
-pub(super) struct Answers(Option<JoinHandle<anyhow::Result<(HashMap<String, i64>, u64)>>>);
+/// When each admitted answer was asked for, in Unix milliseconds, and how many were refused.
+type Asked = (HashMap<String, i64>, u64);
+
+pub(super) struct Answers(Option<JoinHandle<anyhow::Result<Asked>>>);
 
 impl Answers {
     /// Begins to answer at a rate for a time.
@@ -60,7 +63,7 @@ impl Answers {
                         );
                     }
                 }
-                Ok((to_provider.len() as usize >= called.len()).then_some(()))
+                Ok((to_provider.len() >= called.len() as u64).then_some(()))
             },
         )
         .await?;
@@ -72,19 +75,15 @@ impl Answers {
     }
 }
 
-async fn answer(
-    account: &Account,
-    rate: u32,
-    time: Duration,
-) -> anyhow::Result<(HashMap<String, i64>, u64)> {
-    let begun = Instant::now();
+async fn answer(account: &Account, rate: u32, time: Duration) -> anyhow::Result<Asked> {
+    let start = Instant::now();
     let mut chats: Vec<Chat> = Vec::new();
     let mut called = HashMap::new();
     let mut refused = 0;
     let mut tasks: JoinSet<Option<(String, i64)>> = JoinSet::new();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     let mut number = 0_usize;
-    while begun.elapsed() < time {
+    while start.elapsed() < time {
         ticks.tick().await;
         if number.is_multiple_of(rate as usize) {
             let request = ListChatsRequest {

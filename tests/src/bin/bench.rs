@@ -9,9 +9,9 @@ async fn main() -> anyhow::Result<()> {
     let json = options.json;
     let report = run(options).await?;
     if json {
-        println!("{}", report.json())
+        println!("{}", report.json());
     } else {
-        println!("{report}")
+        println!("{report}");
     }
     Ok(())
 }

@@ -76,6 +76,14 @@ pub struct Customer {
     pub blocked: bool,
 }
 
+/// Where a bot's numbers begin: milliseconds since 2026, so that a stand-in started again never repeats a number that
+/// a system which lived on has seen. (Telegram's are smaller; they are 64-bit numbers all the same.)
+fn beginning() -> i64 {
+    const YEAR_2026: i64 = 1_767_225_600_000;
+    let now = time::OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000;
+    i64::try_from(now).unwrap_or(i64::MAX) - YEAR_2026
+}
+
 /// A registered webhook.
 #[derive(Clone, Debug)]
 pub(super) struct Webhook {
@@ -151,8 +159,8 @@ impl State {
                 connections: Semaphore::new(40),
                 queue: Mutex::default(),
                 data: Mutex::new(BotData {
-                    last_update: 812_000_000,
-                    last_message: 100,
+                    last_update: beginning(),
+                    last_message: beginning(),
                     ..BotData::default()
                 }),
                 keep_sent: self.options.keep_sent,

@@ -8,14 +8,18 @@ use switchboard_proto::conversation::v1::{
     chat::State, message::Kind as MessageKind, message_delivery,
 };
 use switchboard_proto::crm_cards::v1::{
-    CardCreated, ConnectionDecided, ExplainCardRequest, MoveCardRequest, StatusKind,
+    CardCreated, ConnectionDecided, ExplainCardRequest, MoveCardRequest, Status, StatusKind,
     decision::Outcome, explain_card_request::About,
 };
-use switchboard_tests::events::{check_envelopes, read_all};
+use switchboard_tests::events::{Event, check_envelopes, read_all};
 use switchboard_tests::world::{Plan, World, eventually, text_of};
 use tonic::Code;
 use tonic_types::StatusExt;
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "a story is read from its beginning to its end"
+)]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_becomes_a_chat_a_card_and_an_assignment_and_the_answer_goes_back()
 -> anyhow::Result<()> {
@@ -46,7 +50,7 @@ async fn a_message_becomes_a_chat_a_card_and_an_assignment_and_the_answer_goes_b
     })
     .await?;
     assert_eq!(
-        card.status.as_ref().map(|status| status.kind()),
+        card.status.as_ref().map(Status::kind),
         Some(StatusKind::New)
     );
     assert_eq!(
@@ -246,7 +250,7 @@ async fn a_message_becomes_a_chat_a_card_and_an_assignment_and_the_answer_goes_b
     }
 
     // One trace shows webhook, stored, card and assignment.
-    let of = |find: &dyn Fn(&switchboard_tests::events::Event) -> bool| {
+    let of = |find: &dyn Fn(&Event) -> bool| {
         events
             .iter()
             .find(|event| find(event))
@@ -280,7 +284,7 @@ async fn a_message_becomes_a_chat_a_card_and_an_assignment_and_the_answer_goes_b
     assert_eq!([&card_trace, &decided, &assigned], [&stored; 3]);
     let delivered = events
         .iter()
-        .find_map(|event| event.decode::<DeliverySent>())
+        .find_map(Event::decode::<DeliverySent>)
         .expect("a delivery");
     assert!(!delivered.provider_key.is_empty());
     Ok(())

@@ -30,11 +30,24 @@ pub(crate) struct Cell {
     reason = "`cell(3)` and `cell(name)` read better than with a sign of reference"
 )]
 pub(crate) fn cell(text: impl ToString) -> Cell {
-    let text = text.to_string();
+    let text = harmless(&text.to_string());
     Cell {
         text: if text.is_empty() { "-".into() } else { text },
         tone: Tone::Plain,
     }
+}
+
+/// Shows what customers wrote without letting it steer the reader's terminal: control characters and those that turn
+/// the direction of writing are shown as their names; a line break becomes a space, as a cell is one line.
+pub(crate) fn harmless(text: &str) -> String {
+    let turns = |c| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\r' | '\t' => " ".to_owned(),
+            c if c.is_control() || turns(c) => c.escape_unicode().to_string(),
+            c => c.to_string(),
+        })
+        .collect()
 }
 
 impl Cell {
@@ -219,6 +232,19 @@ mod tests {
             cell("active").by_word(),
             cell("good day, is the red one still there in size forty-two?"),
         ]]
+    }
+
+    #[test]
+    fn what_customers_wrote_cannot_steer_the_terminal() {
+        for (text, shown) in [
+            ("plain, з кирилицею 👍", "plain, з кирилицею 👍"),
+            ("\u{1b}[31mred", "\\u{1b}[31mred"),
+            ("bell\u{7}", "bell\\u{7}"),
+            ("two\nlines", "two lines"),
+            ("\u{202e}turned", "\\u{202e}turned"),
+        ] {
+            assert_eq!(cell(text).text, shown);
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use switchboard_proto::conversation::v1::{
-    ListConversationsRequest, Message, MessageStored, message::Kind, message_delivery::State,
+    ListConversationsRequest, Message, MessageDelivery, MessageStored, message::Kind,
+    message_delivery::State,
 };
 use switchboard_proto::crm_cards::v1::decision::Outcome;
 use switchboard_proto::operator::v1::ListDeadLettersRequest;
@@ -117,7 +118,7 @@ async fn settled(
         stored.cards += account.cards(&chat.chat_id).await?.len();
     }
     let final_state = |message: &Message| {
-        let state = message.delivery.as_ref().map(|delivery| delivery.state());
+        let state = message.delivery.as_ref().map(MessageDelivery::state);
         matches!(state, Some(State::Sent | State::Failed | State::Uncertain))
     };
     let answers: usize = answered.messages.values().map(Vec::len).sum();
@@ -228,12 +229,12 @@ fn check_sent(
                 .agent
                 .get(id)
                 .with_context(|| format!("{text} of chat {chat} is not stored"))?;
-            let state = message.delivery.as_ref().map(|delivery| delivery.state());
+            let state = message.delivery.as_ref().map(MessageDelivery::state);
             let position = at.get(text.as_str()).copied();
             match state {
                 Some(State::Uncertain) => uncertain += 1,
                 Some(State::Sent) => {
-                    ensure!(position.is_some(), "{text} is called sent and was not")
+                    ensure!(position.is_some(), "{text} is called sent and was not");
                 }
                 other => anyhow::bail!("{text} is {other:?}: {:?}", message.delivery),
             }
