@@ -9,6 +9,7 @@ use chassis::grpc::{Parse, timestamp};
 use chassis::id::{AccountSlug, AgentId};
 use chassis::nats::{Nats, Streams};
 use chassis::outbox;
+use chassis::packs::Packer;
 use futures::future::try_join_all;
 use switchboard_proto::assignment::v1::AgentAccessChanged;
 use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
@@ -17,9 +18,10 @@ use switchboard_proto::operator::v1::DeadLetter;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::app::book::Found;
 use crate::app::inbound::{self, Told};
 use crate::app::queue::{self, Queued};
-use crate::app::{App, cancel, dispatch};
+use crate::app::{App, accept, cancel, dispatch};
 use crate::error::{DOMAIN, Error};
 use crate::store::clients::Block;
 
@@ -128,6 +130,39 @@ pub struct Inbound {
     pub nats: Nats,
     /// Names of its streams.
     pub streams: Streams,
+    /// Where an item goes that is understood the second time.
+    pub packer: Packer,
+}
+
+impl Inbound {
+    /// Reads a single unsupported item anew: a replayed letter of a channel that is enabled by now, or of a kind that
+    /// this version understands, becomes what it is.
+    async fn understood(
+        &self,
+        delivery: &Delivery,
+        item: &InboundEvent,
+    ) -> Result<bool, HandlerError> {
+        let Ok(channel) = item.channel_id.parse() else {
+            return Ok(false);
+        };
+        let known = match self.app.book.find_fresh(channel).await {
+            Found::Known(known) if known.account == delivery.envelope.account => known,
+            Found::Known(_) | Found::Unknown => return Ok(false),
+            Found::Away => return Err(HandlerError::Away("channels".into())),
+        };
+        let received_at = PARSE
+            .time("received_at", item.received_at.as_ref())
+            .unwrap_or(delivery.envelope.time);
+        accept::again(
+            &self.packer,
+            &known,
+            item,
+            &delivery.envelope.trace,
+            received_at,
+        )
+        .await
+        .map_err(|error| HandlerError::Away(error.to_string()))
+    }
 }
 
 #[tonic::async_trait]
@@ -166,7 +201,10 @@ impl Handler for Inbound {
             heard.insert(channel);
         }
         // Alone it fails: the consumer then makes the letter, and a replay that still cannot read it keeps it.
-        if let ([_], [letter]) = (batch, letters.as_slice()) {
+        if let ([delivery], [letter]) = (batch, letters.as_slice()) {
+            if self.understood(delivery, &delivery.decode_as()?).await? {
+                return Ok(());
+            }
             return Err(HandlerError::Poison(letter.0.error.clone()));
         }
         // In company, under its own message id each: a repeat of the batch stores none twice.

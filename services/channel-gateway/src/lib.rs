@@ -57,7 +57,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         ..PackerConfig::default()
     };
     let packer = Packer::new(nats.clone(), service.streams.clone(), packs);
-    let webhooks = Arc::new(Webhooks::new(book, packer, &config.http));
+    let webhooks = Arc::new(Webhooks::new(book, packer.clone(), &config.http));
     tasks::serve_webhooks(&service, webhooks, &config.http).await?;
 
     let waker = dispatch::Waker::default();
@@ -102,6 +102,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         app: app.clone(),
         nats,
         streams: service.streams.clone(),
+        packer,
     };
     service.consume_inbound(Arc::new(inbound))?;
     service

@@ -2,11 +2,14 @@
 
 use anyhow::Context;
 use serde_json::json;
+use switchboard_proto::channel_gateway::v1::{DisableChannelRequest, EnableChannelRequest};
 use switchboard_proto::crm_cards::v1::{
     PipelineConnection, SetPipelineConnectionRequest, pipeline_connection::Mode,
 };
 use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
-use switchboard_proto::operator::v1::{GetDeadLetterRequest, ListDeadLettersRequest};
+use switchboard_proto::operator::v1::{
+    GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest,
+};
 use switchboard_tests::services::Kind;
 use switchboard_tests::world::{Account, Bearer, Plan, World, eventually};
 use tonic::Code;
@@ -180,6 +183,70 @@ async fn webhooks_refuse_what_is_not_authentic_and_keep_what_they_do_not_underst
     })
     .await?;
     account.chat_of(77).await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_came_while_a_channel_was_disabled_is_replayed_when_it_is_enabled_again()
+-> anyhow::Result<()> {
+    let world = World::start().await?;
+    let account = world.account(Plan::default()).await?;
+    let webhook = Webhook::of(&world, &account)?;
+    let private = json!({ "id": 77, "type": "private", "first_name": "Олена" });
+    let channel_id = account.channel_id.clone();
+    let mut gateway = account.admin.gateway.clone();
+    gateway
+        .disable_channel(DisableChannelRequest {
+            channel_id: channel_id.clone(),
+        })
+        .await?;
+    assert_eq!(
+        webhook
+            .post(Some(&webhook.secret), text(1, &private))
+            .await?,
+        200
+    );
+    let bearer = Bearer::new(&world.system.tokens().operator())?;
+    let channel = Endpoint::from_shared(world.system.grpc_url(Kind::ChannelGateway)?)?
+        .connect()
+        .await?;
+    let mut operator = OperatorServiceClient::new(InterceptedService::new(channel, bearer));
+    let letter = eventually("the dead letter", async || {
+        let request = ListDeadLettersRequest {
+            account: account.slug.clone(),
+            ..Default::default()
+        };
+        Ok(operator
+            .list_dead_letters(request)
+            .await?
+            .into_inner()
+            .dead_letters
+            .pop())
+    })
+    .await?;
+    let replay = ReplayDeadLettersRequest {
+        sequences: vec![letter.sequence],
+    };
+    let outcome = operator
+        .replay_dead_letters(replay.clone())
+        .await?
+        .into_inner()
+        .outcomes;
+    assert!(
+        !outcome[0].handled,
+        "while the channel is disabled the letter stays"
+    );
+    gateway
+        .enable_channel(EnableChannelRequest { channel_id })
+        .await?;
+    let outcome = operator
+        .replay_dead_letters(replay)
+        .await?
+        .into_inner()
+        .outcomes;
+    assert!(outcome[0].handled, "{outcome:?}");
+    let chat = account.chat_of(77).await?;
+    assert_eq!(chat.unanswered, 1);
     Ok(())
 }
 

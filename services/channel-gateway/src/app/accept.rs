@@ -5,6 +5,7 @@ use chassis::id;
 use chassis::packs::{PackError, PackItem, Packer};
 use chassis::trace::TraceContext;
 use prost::Message as _;
+use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
 use time::OffsetDateTime;
 
 use super::book::Known;
@@ -30,6 +31,42 @@ pub async fn telegram(
         ChannelState::Enabled | ChannelState::Disconnected => normalise(line, raw, now),
         ChannelState::Disabled => vec![kept_raw(line, raw, now, "channel-disabled")],
     };
+    send(packer, channel, &events, trace).await
+}
+
+/// Reads an item that was kept raw once more, as the channel and this code are now, and accepts what it is understood
+/// to be. Returns false when it is still not understood.
+pub async fn again(
+    packer: &Packer,
+    channel: &Known,
+    item: &InboundEvent,
+    trace: &TraceContext,
+    received_at: OffsetDateTime,
+) -> Result<bool, PackError> {
+    let line = Line {
+        account: channel.account.as_str(),
+        channel: channel.id,
+    };
+    if channel.state == ChannelState::Disabled {
+        return Ok(false);
+    }
+    let events = normalise(line, &item.raw, received_at);
+    if events
+        .iter()
+        .any(|event| matches!(event.kind, None | Some(Kind::Unsupported(_))))
+    {
+        return Ok(false);
+    }
+    send(packer, channel, &events, trace).await?;
+    Ok(true)
+}
+
+async fn send(
+    packer: &Packer,
+    channel: &Known,
+    events: &[InboundEvent],
+    trace: &TraceContext,
+) -> Result<(), PackError> {
     let channel_id = channel.id.to_string();
     // Events of one update go together, on the shard of the first one's client.
     let key = events
@@ -46,7 +83,7 @@ pub async fn telegram(
 }
 
 /// The ordering key: channel and client.
-fn key_of(channel: &str, event: &switchboard_proto::channel_gateway::v1::InboundEvent) -> String {
+fn key_of(channel: &str, event: &InboundEvent) -> String {
     let client = if event.chat_key.is_empty() {
         &event.event_key
     } else {

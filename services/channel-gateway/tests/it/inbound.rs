@@ -4,6 +4,7 @@ use channel_gateway::domain::telegram::{Line, normalise};
 use channel_gateway::events::Inbound;
 use chassis::clock;
 use chassis::consumer::{Delivery, Handler as _, HandlerError, Origin};
+use chassis::packs::{Packer, PackerConfig};
 use prost::Message as _;
 use serde_json::{Value, json};
 use switchboard_proto::channel_gateway::v1::ClientBlocked;
@@ -43,6 +44,11 @@ async fn blocks_are_announced_once_and_the_newest_wins_in_any_order() {
         app: world.app.clone(),
         nats: world.nats.clone(),
         streams: world.streams.clone(),
+        packer: Packer::new(
+            world.nats.clone(),
+            world.streams.clone(),
+            PackerConfig::default(),
+        ),
     };
     let at = |time, status| item(&world, 1, &member(time, status));
     for batch in [
@@ -82,6 +88,11 @@ async fn x04_what_is_not_understood_goes_to_the_dead_letters_once_with_its_raw_f
         app: world.app.clone(),
         nats: world.nats.clone(),
         streams: world.streams.clone(),
+        packer: Packer::new(
+            world.nats.clone(),
+            world.streams.clone(),
+            PackerConfig::default(),
+        ),
     };
     let batch = [
         item(
