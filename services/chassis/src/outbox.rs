@@ -150,7 +150,10 @@ pub async fn write(
                     .unwrap_or_default(),
                 sequence,
                 time_micros: micros,
-                traceparent: event.trace.traceparent().unwrap_or_default(),
+                traceparent: event
+                    .trace
+                    .traceparent()
+                    .unwrap_or_else(|| own_trace(event.id)),
                 payload: event.payload,
             }
         })
@@ -180,6 +183,13 @@ pub async fn write(
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// The trace of an event that no request and no other event led to, such as what a sweep or a gap's fetch brought: it
+/// begins one under its own id, unsampled, so that every event belongs to a trace.
+fn own_trace(id: Uuid) -> String {
+    let (_, span) = id.as_u64_pair();
+    format!("00-{}-{span:016x}-00", id.simple())
 }
 
 /// Raises the sequences of all subjects by the number of their events and returns what they were before.

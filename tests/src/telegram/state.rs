@@ -96,6 +96,8 @@ pub(super) struct Webhook {
 #[derive(Default)]
 struct BotData {
     last_update: i64,
+    /// Messages of an earlier life are unknown, as deleted ones are.
+    first_message: i64,
     last_message: i64,
     last_sent: u64,
     sent: VecDeque<Sent>,
@@ -160,6 +162,7 @@ impl State {
                 queue: Mutex::default(),
                 data: Mutex::new(BotData {
                     last_update: beginning(),
+                    first_message: beginning(),
                     last_message: beginning(),
                     ..BotData::default()
                 }),
@@ -195,7 +198,8 @@ impl Bot {
 
     /// Whether this id was given to a message of this bot (its own or a customer's).
     pub fn knows_message(&self, message_id: i64) -> bool {
-        (1..=lock(&self.data).last_message).contains(&message_id)
+        let data = lock(&self.data);
+        (data.first_message..=data.last_message).contains(&message_id)
     }
 
     /// Message ids of later messages follow the ones a test brought along.
