@@ -1,9 +1,13 @@
 //! Pure decisions: no I/O, no clock, no randomness.
 
 pub mod backoff;
+pub mod call;
 pub mod channel;
 pub mod delivery;
+pub mod inbound;
 pub mod lane;
 pub mod rate;
+pub mod refusal;
 pub mod split;
 pub mod telegram;
+pub mod value;

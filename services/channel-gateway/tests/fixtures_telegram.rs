@@ -10,8 +10,10 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use channel_gateway::domain::telegram::errors::{ApiError, Class, classify};
-use channel_gateway::domain::telegram::{Line, normalise};
+use channel_gateway::domain::inbound::Line;
+use channel_gateway::domain::refusal::Class;
+use channel_gateway::domain::telegram::errors::{ApiError, classify};
+use channel_gateway::domain::telegram::normalise;
 use serde_json::{Value, json};
 use switchboard_proto::channel_gateway::v1::{InboundEvent, InboundMessage, inbound_event::Kind};
 use switchboard_proto::common::v1::{Attachment, attachment, content_part::Content};
@@ -21,6 +23,7 @@ use uuid::Uuid;
 const LINE: Line<'static> = Line {
     account: "acme",
     channel: Uuid::from_u128(7),
+    provider_account: "7001",
 };
 
 fn fixtures() -> Option<PathBuf> {
@@ -444,7 +447,7 @@ fn refusals_that_the_real_bot_api_words_are_told_apart() {
             ..ApiError::default()
         });
         let reason = match &class {
-            Class::Refused(refusal) => refusal.reason,
+            Class::Refused(refusal) | Class::Disconnected(refusal) => refusal.reason,
             Class::WithoutReply => "without reply",
             Class::AlreadySo => "already so",
             other => panic!("{description}: {other:?}"),

@@ -10,7 +10,8 @@ use time::OffsetDateTime;
 
 use super::book::Known;
 use crate::domain::channel::ChannelState;
-use crate::domain::telegram::{Line, kept_raw, normalise};
+use crate::domain::inbound::Line;
+use crate::domain::telegram::{kept_raw, normalise};
 
 /// Accepts an authentic call of Telegram; resolves when INBOUND has it.
 ///
@@ -25,6 +26,7 @@ pub async fn telegram(
     let line = Line {
         account: channel.account.as_str(),
         channel: channel.id,
+        provider_account: &channel.provider_account,
     };
     let events = match channel.state {
         // Credentials may be refused for sending while customers still write: that is kept (channels.md §7.15).
@@ -46,6 +48,7 @@ pub async fn again(
     let line = Line {
         account: channel.account.as_str(),
         channel: channel.id,
+        provider_account: &channel.provider_account,
     };
     if channel.state == ChannelState::Disabled {
         return Ok(false);

@@ -38,6 +38,8 @@ pub struct Known {
     pub id: Uuid,
     /// The account.
     pub account: AccountSlug,
+    /// The provider's own id of the line.
+    pub provider_account: String,
     /// State.
     pub state: ChannelState,
     /// The token.
@@ -180,6 +182,7 @@ impl Book {
         Ok(Known {
             id: row.id,
             account: row.account()?,
+            provider_account: row.provider_account.clone(),
             state: row.state()?,
             token: secret(&row.token_sealed, "token")?,
             secret: secret(&row.secret_sealed, "secret")?,

@@ -11,9 +11,11 @@ use uuid::Uuid;
 use super::App;
 use super::channels::{get, locked, may_change, updated};
 use crate::domain::channel::ChannelState;
-use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, Class, classify};
+use crate::domain::refusal::Class;
+use crate::domain::telegram::errors::ApiError;
+use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, classify};
 use crate::error::{DOMAIN, Error};
-use crate::provider::telegram::CallError;
+use crate::provider::CallError;
 use crate::store::channels::{self, ChannelRow};
 
 /// Checks the credentials and registers the webhook. Safe to repeat.
@@ -139,7 +141,7 @@ async fn set_webhook(
         .map_err(refused)
 }
 
-fn refused(error: CallError) -> Error {
+fn refused(error: CallError<ApiError>) -> Error {
     match error {
         CallError::Refused(error)
             if error.code == 400 && error.description.to_lowercase().contains("token") =>
@@ -147,7 +149,7 @@ fn refused(error: CallError) -> Error {
             Error::Refused(CREDENTIALS_REFUSED)
         }
         CallError::Refused(error) => match classify(&error) {
-            Class::Refused(refusal) => Error::Refused(refusal),
+            Class::Refused(refusal) | Class::Disconnected(refusal) => Error::Refused(refusal),
             _ => Error::ProviderAway,
         },
         CallError::NotReached | CallError::Unknown(_) => Error::ProviderAway,

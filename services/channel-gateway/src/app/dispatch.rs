@@ -17,11 +17,13 @@ use super::claim::{Claimed, Gap, Terms, Work, claim};
 use super::queue::{Queued, store_each};
 use super::settle::{Outcome, settle};
 use crate::domain::backoff;
+use crate::domain::call::{Amendment, Call};
 use crate::domain::channel::ChannelState;
-use crate::domain::telegram::call::{Amendment, Call, provider_key};
-use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, Class, Refusal, classify};
+use crate::domain::refusal::{Class, Refusal};
+use crate::domain::telegram::call::provider_key;
+use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, classify};
 use crate::peers::CommandSource;
-use crate::provider::telegram::CallError;
+use crate::provider::CallError;
 
 /// Outcomes written in one transaction at most.
 const SETTLED_AT_ONCE: usize = 128;
@@ -297,13 +299,11 @@ async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
             Outcome::Sent { provider_key }
         }
         Err(CallError::NotReached) => again(work, wait(work)),
-        Err(CallError::Unknown(detail)) => Outcome::Uncertain {
-            detail: detail.to_owned(),
-        },
+        Err(CallError::Unknown(detail)) => Outcome::Uncertain { detail },
         Err(CallError::Refused(error)) => {
             tracing::info!(code = error.code, description = error.description, channel.id = %work.channel_id, "call refused");
             let class = classify(&error);
-            if class == Class::Refused(CREDENTIALS_REFUSED)
+            if matches!(class, Class::Disconnected(_))
                 && let Found::Known(fresh) = app.book.find_fresh(work.channel_id).await
                 && fresh.credentials != known.credentials
             {
@@ -354,11 +354,12 @@ fn judge(work: &Work, call: &Call, class: Class, credentials: i64) -> Outcome {
         Class::Moved(_) => refused(),
         Class::WithoutReply => amended(Some(Amendment::WithoutReply), None).unwrap_or_else(refused),
         Class::Plain => amended(Some(Amendment::Plain), None).unwrap_or_else(refused),
-        Class::Refused(refusal) => Outcome::Failed {
+        Class::Refused(refusal) => failed(refusal),
+        Class::Disconnected(refusal) => Outcome::Failed {
             reason: refusal.reason.to_owned(),
             detail: refusal.detail.to_owned(),
             retryable: refusal.retryable,
-            disconnect: (refusal == CREDENTIALS_REFUSED).then_some(credentials),
+            disconnect: Some(credentials),
         },
     }
 }

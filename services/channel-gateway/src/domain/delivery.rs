@@ -5,8 +5,9 @@ use switchboard_proto::channel_gateway::v1::delivery::State;
 use switchboard_proto::common::v1::{ContentPart, content_part::Content};
 use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
 
+use super::call::Call;
 use super::split::split;
-use super::telegram::call::{Call, TEXT_MAX};
+use super::telegram::call::TEXT_MAX;
 
 /// State of a part. It only moves forward (B03), but for an attempt that is known not to have reached the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

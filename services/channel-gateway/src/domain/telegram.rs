@@ -4,6 +4,5 @@ pub mod call;
 pub mod content;
 pub mod errors;
 pub mod normalise;
-pub mod value;
 
-pub use normalise::{Line, kept_raw, normalise};
+pub use normalise::{kept_raw, normalise};

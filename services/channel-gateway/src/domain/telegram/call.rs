@@ -1,5 +1,7 @@
 //! Calls to the Bot API as values: what a part of a message becomes, and how a call is amended after a refusal.
 
+use crate::domain::call::{Amendment, Call};
+use crate::domain::value;
 use serde_json::{Map, Value, json};
 use switchboard_proto::common::v1::{
     Location, ReplyReference, SharedContact, Text, TextEntity, text_entity,
@@ -20,24 +22,6 @@ pub const ALLOWED_UPDATES: [&str; 9] = [
     "edited_business_message",
     "deleted_business_messages",
 ];
-
-/// A call: the method and its parameters, without the chat, which may move before it is sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// Method of the Bot API, as `sendMessage`.
-    pub method: String,
-    /// Parameters.
-    pub params: Value,
-}
-
-/// A change to a call that was refused, so that it can be tried again at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Amendment {
-    /// Without the reference to the message that is answered.
-    WithoutReply,
-    /// Without formatting.
-    Plain,
-}
 
 impl Call {
     /// Sends a text.
@@ -119,8 +103,8 @@ impl Call {
 
 /// Returns the provider key of a sent message: `{chat.id}:{message_id}`.
 pub fn provider_key(result: &Value, chat_key: &str) -> Option<String> {
-    let number = super::value::id(result, "message_id")?;
-    let chat = super::value::object(result, "chat").and_then(|chat| super::value::id(chat, "id"));
+    let number = value::id(result, "message_id")?;
+    let chat = value::object(result, "chat").and_then(|chat| value::id(chat, "id"));
     Some(format!("{}:{number}", chat.as_deref().unwrap_or(chat_key)))
 }
 

@@ -8,7 +8,7 @@ use switchboard_proto::common::v1::{
 };
 use uuid::Uuid;
 
-use super::value::{filled, flag, id, int, list, object, size, text};
+use crate::domain::value::{filled, flag, id, int, list, object, size, text};
 
 /// Content that a client can send and Switchboard shows by its kind only.
 const SHOWN_BY_KIND: [&str; 11] = [

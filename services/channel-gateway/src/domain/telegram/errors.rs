@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::domain::refusal::{BLOCKED, Class, Refusal, passing, refusal};
+use crate::domain::value;
+
 /// A refusal as the Bot API words it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ApiError {
@@ -21,14 +24,14 @@ impl ApiError {
     /// Reads an answer that is not `ok`.
     pub fn read(status: u16, body: &Value, retry_after_header: Option<u64>) -> Self {
         let parameters = body.get("parameters").unwrap_or(&Value::Null);
-        let code = super::value::int(body, "error_code").and_then(|code| u16::try_from(code).ok());
+        let code = value::int(body, "error_code").and_then(|code| u16::try_from(code).ok());
         Self {
             code: code.unwrap_or(status),
-            description: super::value::text(body, "description").unwrap_or_default(),
-            retry_after: super::value::int(parameters, "retry_after")
+            description: value::text(body, "description").unwrap_or_default(),
+            retry_after: value::int(parameters, "retry_after")
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .or(retry_after_header),
-            migrate_to: super::value::id(parameters, "migrate_to_chat_id"),
+            migrate_to: value::id(parameters, "migrate_to_chat_id"),
         }
     }
 
@@ -44,61 +47,12 @@ impl ApiError {
     }
 }
 
-/// What is to be done about a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Class {
-    /// Wait so long; then the same again.
-    Flood(Duration),
-    /// The chat has another id now; the same again to that one.
-    Moved(String),
-    /// The message that is answered is gone: the same again without the reference.
-    WithoutReply,
-    /// The formatting is not understood: the same again as plain text.
-    Plain,
-    /// It was so already: that is success.
-    AlreadySo,
-    /// The provider is out of order: again later.
-    Outage,
-    /// It stays refused.
-    Refused(Refusal),
-}
-
-/// A refusal that stays.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Refusal {
-    /// `UPPER_SNAKE_CASE`.
-    pub reason: &'static str,
-    /// A sentence that an agent can read.
-    pub detail: &'static str,
-    /// A later retry by an agent may succeed.
-    pub retryable: bool,
-}
-
-/// The reason of a refusal by which a client's block shows.
-pub const BLOCKED: &str = "CLIENT_BLOCKED_CHANNEL";
-
 /// The provider no longer believes the token.
 pub const CREDENTIALS_REFUSED: Refusal = Refusal {
     reason: "CREDENTIALS_REFUSED",
     detail: "Telegram refused the bot's token: an administrator must connect the channel anew.",
     retryable: true,
 };
-
-const fn refusal(reason: &'static str, detail: &'static str) -> Class {
-    Class::Refused(Refusal {
-        reason,
-        detail,
-        retryable: false,
-    })
-}
-
-const fn passing(reason: &'static str, detail: &'static str) -> Class {
-    Class::Refused(Refusal {
-        reason,
-        detail,
-        retryable: true,
-    })
-}
 
 /// Words of the description, in lower case, and what they mean; the first that occurs decides.
 static TABLE: [(&str, Class); 34] = [
@@ -233,7 +187,10 @@ static TABLE: [(&str, Class); 34] = [
             "Telegram does not take the webhook's address.",
         ),
     ),
-    ("invalid bot token", Class::Refused(CREDENTIALS_REFUSED)),
+    (
+        "invalid bot token",
+        Class::Disconnected(CREDENTIALS_REFUSED),
+    ),
     (
         "terminated by other getupdates",
         refusal("CHANNEL_IN_USE", "Another program uses this bot's token."),
@@ -258,7 +215,7 @@ pub fn classify(error: &ApiError) -> Class {
     }
     match error.code {
         // A malformed token is answered 404.
-        401 | 404 => Class::Refused(CREDENTIALS_REFUSED),
+        401 | 404 => Class::Disconnected(CREDENTIALS_REFUSED),
         409 => refusal("CHANNEL_IN_USE", "Another program uses this bot's token."),
         403 => refusal(
             "CHAT_FORBIDDEN",
@@ -277,7 +234,7 @@ mod tests {
 
     fn reason(class: Class) -> String {
         match class {
-            Class::Refused(refusal) => refusal.reason.to_owned(),
+            Class::Refused(refusal) | Class::Disconnected(refusal) => refusal.reason.to_owned(),
             other => format!("{other:?}"),
         }
     }

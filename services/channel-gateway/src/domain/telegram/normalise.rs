@@ -3,10 +3,8 @@
 use bytes::Bytes;
 use chassis::grpc::timestamp;
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 use switchboard_proto::channel_gateway::v1::{
-    InboundBlock, InboundEdit, InboundEvent, InboundMessage, InboundReaction, InboundUnsupported,
-    inbound_event::Kind,
+    InboundBlock, InboundEdit, InboundEvent, InboundMessage, InboundReaction, inbound_event::Kind,
 };
 use switchboard_proto::common::v1::{
     ButtonPress, ChannelKind, ClientIdentity, ContentPart, Origin, ReplyReference,
@@ -16,16 +14,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::content::{full_name, kind_of, own_phone, parts};
-use super::value::{filled, id, int, list, object, text, time};
+use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
+use crate::domain::value::{filled, id, int, list, object, text, time};
 
-/// The line on which an update came.
-#[derive(Debug, Clone, Copy)]
-pub struct Line<'a> {
-    /// Slug of the account.
-    pub account: &'a str,
-    /// The channel.
-    pub channel: Uuid,
-}
+const KIND: ChannelKind = ChannelKind::TelegramBot;
 
 /// What was read of an update that was understood.
 struct Reading {
@@ -50,7 +42,7 @@ pub fn normalise(line: Line<'_>, raw: &Bytes, received_at: OffsetDateTime) -> Ve
         || Err("malformed".to_owned()),
         |update| read(line.channel, update, &event_key),
     );
-    let mut event = frame(line, raw, received_at, event_key);
+    let mut event = frame(line, KIND, raw, received_at, event_key);
     match read {
         Ok(reading) => {
             event.chat_key = reading.chat_key;
@@ -74,47 +66,15 @@ pub fn kept_raw(
     let event_key = event_key(update.as_ref(), raw);
     InboundEvent {
         kind: Some(unsupported(kind)),
-        ..frame(line, raw, received_at, event_key)
+        ..frame(line, KIND, raw, received_at, event_key)
     }
-}
-
-fn frame(
-    line: Line<'_>,
-    raw: &Bytes,
-    received_at: OffsetDateTime,
-    event_key: String,
-) -> InboundEvent {
-    InboundEvent {
-        account: line.account.to_owned(),
-        channel_id: line.channel.to_string(),
-        channel_kind: ChannelKind::TelegramBot.into(),
-        event_key,
-        received_at: Some(timestamp(received_at)),
-        provider_time: Some(timestamp(received_at)),
-        raw: raw.clone(),
-        raw_ref: String::new(),
-        chat_key: String::new(),
-        client: None,
-        kind: None,
-    }
-}
-
-fn unsupported(kind: &str) -> Kind {
-    let kind = kind.chars().filter(|c| !c.is_control()).take(64).collect();
-    Kind::Unsupported(InboundUnsupported { kind })
 }
 
 /// The key by which a repeat is known: the update's id, or, where there is none, the hash of the bytes.
 fn event_key(update: Option<&Value>, raw: &[u8]) -> String {
     update
         .and_then(|update| id(update, "update_id"))
-        .map_or_else(
-            || {
-                let hash = hex::encode(&Sha256::digest(raw)[..16]);
-                format!("sha:{hash}")
-            },
-            |id| format!("upd:{id}"),
-        )
+        .map_or_else(|| hashed_key(raw), |id| format!("upd:{id}"))
 }
 
 fn read(channel: Uuid, update: &Value, event_key: &str) -> Result<Reading, Unknown> {
