@@ -4,6 +4,7 @@ pub mod business;
 pub mod call;
 pub mod chat;
 pub mod content;
+mod edit;
 pub mod errors;
 pub mod file;
 pub mod health;

@@ -1,11 +1,12 @@
 //! What a command becomes: calls in order, each one part of its delivery (architecture.md §10).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
 
-use super::call::{DELETE_BUSINESS, call, caption, in_reply_to, send, text};
+use super::call::{DELETE_BUSINESS, call, in_reply_to, send};
 use super::chat::{Chat, number};
-use super::layout::{Piece, layout};
+use super::edit::edits;
+use super::layout::layout;
 use crate::domain::call::Call;
 use crate::domain::delivery::{MESSAGE_EMPTY, UNSUPPORTED_COMMAND, Unfit};
 
@@ -21,14 +22,6 @@ const CUSTOM_EMOJI_DIGITS: usize = 10;
 const MESSAGE_TOO_LONG: Unfit = Unfit {
     reason: "MESSAGE_TOO_LONG",
     detail: "The message would become too many messages in Telegram.",
-};
-const EDIT_TOO_LONG: Unfit = Unfit {
-    reason: "MESSAGE_TOO_LONG",
-    detail: "The text does not fit into the messages that were sent any more.",
-};
-const EDIT_UNFIT: Unfit = Unfit {
-    reason: "MESSAGE_NOT_EDITABLE",
-    detail: "Telegram lets bots change texts only, not which files a message has.",
 };
 const NOT_SENT: Unfit = Unfit {
     reason: "MESSAGE_NOT_SENT",
@@ -47,7 +40,7 @@ pub fn plan(command: &OutboundCommand) -> Result<Vec<Call>, Unfit> {
     let chat = Chat::parse(&command.chat_key);
     let calls = match command.action() {
         Action::Send => sends(command)?,
-        Action::Edit => edits(command, &chat)?,
+        Action::Edit => edits(&command.parts, &targets(command)?, &chat)?,
         Action::Delete => deletions(&targets(command)?, &chat),
         Action::React => vec![reaction(command, &chat)?],
         Action::Unspecified => return Err(UNSUPPORTED_COMMAND),
@@ -82,72 +75,8 @@ fn targets(command: &OutboundCommand) -> Result<Vec<i64>, Unfit> {
     Ok(numbers)
 }
 
-fn edits(command: &OutboundCommand, chat: &Chat) -> Result<Vec<Call>, Unfit> {
-    let numbers = targets(command)?;
-    let messages = |pieces: &[Piece]| pieces.iter().map(Piece::messages).sum::<usize>();
-    for captions in [true, false] {
-        let pieces = layout(&command.parts, captions)?;
-        if pieces.is_empty() {
-            return Err(MESSAGE_EMPTY);
-        }
-        if messages(&pieces) == numbers.len() {
-            let calls = changes(&pieces, &numbers);
-            // Nothing but files without a text, or places: there is nothing that could change.
-            return if calls.is_empty() {
-                Err(EDIT_UNFIT)
-            } else {
-                Ok(calls)
-            };
-        }
-    }
-    let pieces = layout(&command.parts, true)?;
-    let texts = pieces.iter().all(|piece| matches!(piece, Piece::Text(_)));
-    if messages(&pieces) > numbers.len() {
-        return Err(if texts { EDIT_TOO_LONG } else { EDIT_UNFIT });
-    }
-    if !texts {
-        return Err(EDIT_UNFIT);
-    }
-    // A text that became shorter needs fewer messages.
-    let (kept, surplus) = numbers.split_at(pieces.len());
-    let mut calls = changes(&pieces, kept);
-    calls.extend(deletions(surplus, chat));
-    Ok(calls)
-}
-
-/// Changes the texts of messages that were sent as these pieces.
-fn changes(pieces: &[Piece], numbers: &[i64]) -> Vec<Call> {
-    // A file that stands alone may have lost its text.
-    let emptied = !pieces.iter().any(Piece::holds_text);
-    let mut calls = Vec::new();
-    let mut rest = numbers;
-    for piece in pieces {
-        let Some((number, _)) = rest.split_first() else {
-            break;
-        };
-        match piece {
-            Piece::Text(piece) => calls.push(edit("editMessageText", *number, text(piece))),
-            Piece::Media(media)
-                if media.caption.is_some()
-                    || (emptied && calls.is_empty() && media.takes_caption()) =>
-            {
-                let mut params = caption(media);
-                params.entry("caption").or_insert_with(|| json!(""));
-                calls.push(edit("editMessageCaption", *number, params));
-            }
-            Piece::Media(_) | Piece::Place(_) | Piece::Contact(_) => {}
-        }
-        rest = rest.get(piece.messages()..).unwrap_or_default();
-    }
-    calls
-}
-
-fn edit(method: &str, number: i64, mut params: Map<String, Value>) -> Call {
-    params.insert("message_id".into(), json!(number));
-    call(method, Value::Object(params))
-}
-
-fn deletions(numbers: &[i64], chat: &Chat) -> Vec<Call> {
+/// Deletes messages.
+pub(super) fn deletions(numbers: &[i64], chat: &Chat) -> Vec<Call> {
     let chunks = numbers.chunks(DELETED_MAX);
     let calls = chunks.map(|numbers| match numbers {
         numbers if chat.connection.is_some() => {
@@ -272,88 +201,6 @@ mod tests {
     }
 
     #[test]
-    fn edits_change_texts_where_they_stand() {
-        let long = "word ".repeat(1_500);
-        for (name, keys, parts, expected) in [
-            (
-                "text",
-                vec!["5:1"],
-                vec![text("b")],
-                json!([["editMessageText", {"message_id": 1, "text": "b"}]]),
-            ),
-            (
-                "under a file",
-                vec!["5:1"],
-                vec![photo(), text("b")],
-                json!([["editMessageCaption", {"message_id": 1, "caption": "b"}]]),
-            ),
-            (
-                "beside a file, as it was too long",
-                vec!["5:1", "5:2"],
-                vec![photo(), text("b")],
-                json!([["editMessageText", {"message_id": 2, "text": "b"}]]),
-            ),
-            (
-                "with an album",
-                vec!["5:1", "5:2"],
-                vec![photo(), photo(), text("b")],
-                json!([["editMessageCaption", {"message_id": 1, "caption": "b"}]]),
-            ),
-            (
-                "taken away from a file",
-                vec!["5:1"],
-                vec![photo()],
-                json!([["editMessageCaption", {"message_id": 1, "caption": ""}]]),
-            ),
-            (
-                "shorter",
-                vec!["5:1", "5:2", "5:3"],
-                vec![text("b")],
-                json!([
-                    ["editMessageText", {"message_id": 1, "text": "b"}],
-                    ["deleteMessages", {"message_ids": [2, 3]}],
-                ]),
-            ),
-            (
-                "longer",
-                vec!["5:1"],
-                vec![text(&long)],
-                json!("MESSAGE_TOO_LONG"),
-            ),
-            (
-                "one more file",
-                vec!["5:1"],
-                vec![photo(), photo()],
-                json!("MESSAGE_NOT_EDITABLE"),
-            ),
-            (
-                "emptied",
-                vec!["5:1"],
-                vec![text(" ")],
-                json!("MESSAGE_EMPTY"),
-            ),
-            (
-                "never sent",
-                vec![],
-                vec![text("b")],
-                json!("MESSAGE_NOT_SENT"),
-            ),
-            (
-                "no message",
-                vec!["5:cb:9"],
-                vec![text("b")],
-                json!("MESSAGE_NOT_SENT"),
-            ),
-        ] {
-            assert_eq!(
-                planned(&command(Action::Edit, &keys, parts)),
-                expected,
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
     fn deletions_go_by_the_hundred_and_by_the_connection() {
         let many: Vec<String> = (1..=101).map(|number| format!("5:{number}")).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
@@ -422,6 +269,14 @@ mod tests {
             (
                 command(Action::Send, &[], vec![text(&"x".repeat(500_000))]),
                 "MESSAGE_TOO_LONG",
+            ),
+            (
+                command(Action::Edit, &[], vec![text("b")]),
+                "MESSAGE_NOT_SENT",
+            ),
+            (
+                command(Action::Edit, &["5:cb:9"], vec![text("b")]),
+                "MESSAGE_NOT_SENT",
             ),
             (
                 command(Action::Unspecified, &["5:1"], vec![]),

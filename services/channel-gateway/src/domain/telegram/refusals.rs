@@ -197,7 +197,9 @@ pub(super) static TABLE: [(&[&str], Class); 30] = [
         &[
             "wrong file identifier",
             "wrong remote file id",
+            "wrong file id",
             "wrong file_id",
+            "invalid file id",
             "invalid file_id",
             "file is temporarily unavailable",
             "file not found",
@@ -208,7 +210,7 @@ pub(super) static TABLE: [(&[&str], Class); 30] = [
     ),
     (
         &[
-            "wrong http url specified",
+            "wrong http url",
             "failed to get http url content",
             "webpage_curl_failed",
             "webpage_media_empty",

@@ -111,7 +111,9 @@ impl BotApi {
         token: &SecretString,
         file_id: &str,
     ) -> Result<FilePath, CallError<ApiError>> {
-        let file = self.call(token, "getFile", &json!({ "file_id": file_id })).await?;
+        let file = self
+            .call(token, "getFile", &json!({ "file_id": file_id }))
+            .await?;
         let path = value::filled(&file, "file_path")
             .ok_or_else(|| CallError::Unknown("Telegram named no path of the file.".to_owned()))?;
         let size = value::int(&file, "file_size").and_then(|size| u64::try_from(size).ok());
@@ -125,7 +127,9 @@ impl BotApi {
         path: &str,
         limit: u64,
     ) -> Result<Download, CallError<ApiError>> {
-        let url = self.file_url(token, path).ok_or_else(|| refused(400, "file not found"))?;
+        let url = self
+            .file_url(token, path)
+            .ok_or_else(|| refused(400, "file not found"))?;
         let sent = self.http.get(url).timeout(DOWNLOAD_TIMEOUT).send().await;
         // Nothing is changed by a download: whatever broke, it was not carried out.
         let response = sent.map_err(|_| CallError::NotReached)?;
