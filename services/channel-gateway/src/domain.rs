@@ -11,3 +11,4 @@ pub mod refusal;
 pub mod split;
 pub mod telegram;
 pub mod value;
+pub mod viber;
