@@ -13,3 +13,4 @@ pub mod refusal;
 pub mod split;
 pub mod telegram;
 pub mod value;
+pub mod viber;
