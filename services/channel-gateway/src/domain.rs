@@ -5,6 +5,7 @@ pub mod call;
 pub mod channel;
 pub mod delivery;
 pub mod inbound;
+pub mod instagram;
 pub mod lane;
 pub mod rate;
 pub mod refusal;
