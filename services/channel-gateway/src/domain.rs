@@ -7,6 +7,7 @@ pub mod channel;
 pub mod credentials;
 pub mod delivery;
 pub mod inbound;
+pub mod instagram;
 pub mod lane;
 pub mod rate;
 pub mod refusal;
