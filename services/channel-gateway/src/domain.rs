@@ -1,9 +1,12 @@
 //! Pure decisions: no I/O, no clock, no randomness.
 
+pub mod address;
+pub mod attachments;
 pub mod backoff;
 pub mod call;
 pub mod channel;
 pub mod delivery;
+pub mod file;
 pub mod inbound;
 pub mod lane;
 pub mod rate;

@@ -4,7 +4,7 @@ use chassis::grpc;
 use chassis::seal::SealError;
 use tonic::{Code, Status};
 
-use crate::domain::telegram::errors::Refusal;
+use crate::domain::refusal::Refusal;
 
 /// This service's name: the domain of its errors.
 pub const DOMAIN: &str = "channel-gateway";
