@@ -1,11 +1,14 @@
 //! Pure decisions: no I/O, no clock, no randomness.
 
+pub mod address;
+pub mod attachments;
 pub mod backoff;
 pub mod call;
 pub mod capabilities;
 pub mod channel;
 pub mod credentials;
 pub mod delivery;
+pub mod file;
 pub mod inbound;
 pub mod instagram;
 pub mod lane;
