@@ -8,6 +8,7 @@ pub mod capabilities;
 pub mod channel;
 pub mod credentials;
 pub mod delivery;
+pub mod echo;
 pub mod file;
 pub mod inbound;
 pub mod instagram;
