@@ -3,6 +3,7 @@
 
 pub mod bench;
 pub mod events;
+pub mod meta;
 pub mod servers;
 pub mod services;
 pub mod telegram;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 
+pub mod instagram;
 pub mod telegram;
 pub mod viber;
 
