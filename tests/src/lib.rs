@@ -8,4 +8,5 @@ pub mod servers;
 pub mod services;
 pub mod telegram;
 pub mod tokens;
+pub mod viber;
 pub mod world;
