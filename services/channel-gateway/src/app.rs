@@ -10,6 +10,7 @@ pub mod connection;
 pub mod deliveries;
 pub mod dispatch;
 pub mod inbound;
+pub mod mailbox;
 pub mod queue;
 pub mod restart;
 pub mod settle;
