@@ -171,6 +171,8 @@ pub struct Terms {
     pub mail_limit: Duration,
     /// Bytes of mails in memory at once, over all mailboxes.
     pub memory: usize,
+    /// How long to wait after the credentials were refused: servers lock out those who try quickly.
+    pub after_refusal: Duration,
 }
 
 impl Default for Terms {
@@ -188,6 +190,7 @@ impl Default for Terms {
             size_limit: 40_000_000,
             mail_limit: Duration::from_mins(10),
             memory: 256 << 20,
+            after_refusal: Duration::from_secs(30),
         }
     }
 }

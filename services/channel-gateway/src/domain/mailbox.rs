@@ -21,9 +21,6 @@ const BREAKS: u32 = 10;
 /// Refusals of the credentials, one after the other, after which the channel is disconnected.
 const REFUSALS: u32 = 3;
 
-/// How long to wait after a refusal: servers lock out those who try quickly.
-const AFTER_REFUSAL: Duration = Duration::from_secs(30);
-
 /// Which of a mailbox's folders.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Folder {
@@ -168,11 +165,11 @@ pub fn after_failure(failure: Failure, tries: u32, roll: f64) -> Verdict {
 
 /// Decides about a channel after its server refused the credentials for the `refusals`th time without a success between.
 /// Nothing else disconnects a channel: a server that is away comes back (§7.33).
-pub fn after_refusal(refusals: u32) -> Verdict {
+pub fn after_refusal(refusals: u32, wait: Duration) -> Verdict {
     if refusals >= REFUSALS {
         Verdict::GiveUp
     } else {
-        Verdict::Again(AFTER_REFUSAL)
+        Verdict::Again(wait)
     }
 }
 

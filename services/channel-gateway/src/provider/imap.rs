@@ -267,7 +267,7 @@ impl Mailbox {
         // What is announced before the server says that it waits goes past the stream, into this queue.
         let before = session.unsolicited_responses.clone();
         while before.try_recv().is_ok() {}
-        let mut queued = || {
+        let queued = || {
             std::iter::from_fn(|| before.try_recv().ok())
                 .any(|response| matches!(response, UnsolicitedResponse::Exists(_)))
         };

@@ -302,7 +302,7 @@ async fn hand_over(
     if able.eight_bit && !raw.is_ascii() {
         sender.push_str(" BODY=8BITMIME");
     }
-    if able.utf8 && !(from.is_ascii() && envelope.to.iter().all(String::is_ascii)) {
+    if able.utf8 && !(from.is_ascii() && envelope.to.iter().all(|to| to.is_ascii())) {
         sender.push_str(" SMTPUTF8");
     }
     command(connection, &sender, Stage::Sender).await?;

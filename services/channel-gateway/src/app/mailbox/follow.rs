@@ -53,6 +53,8 @@ enum Fault {
     Sink,
     #[error("the channel's account is not known now")]
     Account,
+    #[error("the access token was refused")]
+    Token,
     /// A mail is tried again after so long.
     #[error("a mail could not be fetched: {1}")]
     Mail(Duration, ImapError),
@@ -68,7 +70,7 @@ pub(super) struct Follower {
     broken: u32,
     /// Refusals of the credentials since a login.
     refusals: u32,
-    /// Which tokens were refused: another one is needed.
+    /// The access token was refused: another one is needed.
     renew: bool,
 }
 
@@ -112,10 +114,14 @@ impl Follower {
             let wait = match fault {
                 Fault::Stopped => return End::Stopped,
                 Fault::Lost => return End::Lost,
+                Fault::Token => {
+                    self.renew = true;
+                    Duration::ZERO
+                }
                 Fault::Imap(ImapError::Credentials(problem)) => {
                     self.renew = true;
                     self.refusals += 1;
-                    match mailbox::after_refusal(self.refusals) {
+                    match mailbox::after_refusal(self.refusals, self.shared.terms.after_refusal) {
                         Verdict::Again(wait) => wait,
                         Verdict::GiveUp => {
                             let Wanted { channel, revision, .. } = self.wanted;
@@ -151,12 +157,11 @@ impl Follower {
         let limit = self.shared.terms.size_limit;
         let opened = Mailbox::open(&self.shared.wires, &account.endpoint, &account.login, limit);
         match self.imap(STEP, opened).await {
-            // A token that ran out is no refusal yet: the next one may do.
-            Err(Fault::Imap(ImapError::Credentials(problem)))
+            // A token that ran out is no refusal yet: another one may do.
+            Err(Fault::Imap(ImapError::Credentials(_)))
                 if !self.renew && matches!(account.login.secret, Secret::Token(_)) =>
             {
-                tracing::info!(channel.id = %self.wanted.channel, problem, "an access token was refused");
-                Err(ImapError::Credentials(problem).into())
+                Err(Fault::Token)
             }
             other => other,
         }

@@ -93,7 +93,7 @@ fn a_message_is_set_aside_after_three_answers_or_ten_breaks() {
 #[test]
 fn only_the_third_refusal_disconnects() {
     for (refusals, gives_up) in [(1, false), (2, false), (3, true), (4, true)] {
-        let verdict = after_refusal(refusals);
+        let verdict = after_refusal(refusals, Duration::from_secs(30));
         assert_eq!(verdict == Verdict::GiveUp, gives_up, "{refusals}");
     }
 }

@@ -6,9 +6,10 @@ use async_imap::error::Error as Imap;
 use async_imap::imap_proto::{Capability, Response, Status};
 use async_imap::{Authenticator, Client, Session};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::io::AsyncWriteExt as _;
 
 use super::guard::Guarded;
-use super::{ImapError, answered, bounded, failed, present, told};
+use super::{ImapError, bounded, broken, failed, present, told};
 use crate::domain::mailbox;
 
 /// Who logs in.
@@ -41,13 +42,23 @@ pub(super) async fn greeted(mut client: Client<Guarded>) -> Result<Client<Guarde
     }
 }
 
-pub(super) async fn capabilities(client: &mut Client<Guarded>) -> Result<HashSet<String>, ImapError> {
-    let tag = answered(client.run_command("CAPABILITY").await)?;
+/// Asks what the server is able to do before anybody has logged in.
+pub(super) async fn capabilities(
+    client: &mut Client<Guarded>,
+) -> Result<HashSet<String>, ImapError> {
+    // The client keeps its way of tagging commands to itself; this one has a tag of its own.
+    let wire = client.get_mut();
+    wire.write_all(b"C1 CAPABILITY\r\n").await.map_err(broken)?;
+    wire.flush().await.map_err(broken)?;
     let mut able = HashSet::new();
     loop {
         let response = present(client.read_response().await)?;
         match response.parsed() {
-            Response::Done { tag: done, .. } if *done == tag => return Ok(able),
+            Response::Done { .. } => return Ok(able),
+            Response::Data {
+                status: Status::Bye,
+                outcome,
+            } => return Err(ImapError::Away(told(outcome))),
             other => note(other, &mut able),
         }
     }
