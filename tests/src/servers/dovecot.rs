@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tempfile::TempDir;
 
+use super::postgres::is_root;
 use super::process::{Process, ports};
 
 /// Names the program if it is not on `PATH`.
@@ -80,8 +81,17 @@ impl Dovecot {
         }
         std::fs::write(folder.join("cert.pem"), &self.certificate.pem)?;
         std::fs::write(folder.join("key.pem"), &self.certificate.key_pem)?;
-        let user = if is_root()? { USER.to_owned() } else { own_name()? };
-        let (place, Self { imap, imaps, lmtp, .. }) = (folder.display(), self);
+        let user = if is_root()? {
+            USER.to_owned()
+        } else {
+            own_name()?
+        };
+        let (
+            place,
+            Self {
+                imap, imaps, lmtp, ..
+            },
+        ) = (folder.display(), self);
         let (mut mechanisms, mut tokens) = ("plain login", String::new());
         if let Some(url) = introspection {
             mechanisms = "plain login xoauth2";
@@ -107,7 +117,7 @@ impl Dovecot {
              service imap-login {{\n chroot =\n inet_listener imap {{\n  port = {imap}\n }}\n \
              inet_listener imaps {{\n  port = {imaps}\n }}\n}}\n\
              service lmtp {{\n inet_listener lmtp {{\n  address = 127.0.0.1\n  port = {lmtp}\n }}\n}}\n\
-             service anvil {{\n chroot =\n}}\n\
+             service anvil {{\n chroot =\n unix_listener anvil-auth-penalty {{\n  mode = 0\n }}\n}}\n\
              namespace inbox {{\n inbox = yes\n mailbox Gesendet {{\n  special_use = \\Sent\n  auto = create\n }}\n}}\n"
         );
         std::fs::write(folder.join("dovecot.conf"), configuration)?;
@@ -203,7 +213,10 @@ impl Dovecot {
                 replies.read_line(&mut reply)?;
             }
             if !reply.starts_with('2') && !reply.starts_with('3') {
-                bail!("Dovecot answered {reply:?} to {:?}", line.get(..20).unwrap_or(line));
+                bail!(
+                    "Dovecot answered {reply:?} to {:?}",
+                    line.get(..20).unwrap_or(line)
+                );
             }
         }
         Ok(())
@@ -270,12 +283,11 @@ fn program() -> anyhow::Result<PathBuf> {
         .into_iter()
         .chain(folders.map(|folder| folder.join("dovecot")))
         .find(|program| program.is_file())
-        .with_context(|| format!("dovecot was not found (Debian: dovecot-imapd, dovecot-lmtpd), nor is {PROGRAM} set"))
-}
-
-fn is_root() -> anyhow::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(std::fs::metadata(Path::new("/proc/self"))?.uid() == 0)
+        .with_context(|| {
+            format!(
+                "dovecot was not found (Debian: dovecot-imapd, dovecot-lmtpd), nor is {PROGRAM} set"
+            )
+        })
 }
 
 fn own_name() -> anyhow::Result<String> {

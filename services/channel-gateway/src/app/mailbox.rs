@@ -1,6 +1,6 @@
 //! Following mailboxes: each by one replica at a time, one connection a mailbox (channels.md §5.1, §7.23–34).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -264,7 +264,10 @@ impl Mailboxes {
         let deadline = Instant::now() + GRACE;
         let mut held = Vec::new();
         for (_, mut running) in self.running.drain() {
-            if tokio::time::timeout_at(deadline, &mut running.task).await.is_err() {
+            if tokio::time::timeout_at(deadline, &mut running.task)
+                .await
+                .is_err()
+            {
                 running.task.abort();
             }
             held.push(running.held);
@@ -296,6 +299,7 @@ impl Mailboxes {
         match tokio::time::timeout(limit, self.exchange(&wanted, &ended)).await {
             Ok(Ok((kept, claimed))) => {
                 self.safe_until = began + self.shared.terms.lease;
+                let kept: HashSet<Uuid> = kept.into_iter().collect();
                 for running in self.running.values() {
                     if !kept.contains(&running.held.channel_id) {
                         running.stop.cancel();

@@ -78,7 +78,8 @@ impl Enhanced {
         let mut numbers = word.split('.');
         let mut number = |most: usize| {
             let digits = numbers.next()?;
-            let fits = (1..=most).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+            let fits =
+                (1..=most).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
             fits.then(|| digits.parse::<u16>().ok()).flatten()
         };
         let code = Self(number(1)?, number(3)?, number(3)?);
@@ -118,7 +119,10 @@ pub fn classify(reply: &SmtpReply, stage: Stage) -> Class {
             full_or_large(&reply.text, stage)
         }
         550 | 554 if stage == Stage::Content => policy(),
-        _ => passing("MESSAGE_REFUSED", "The mail server did not take the message."),
+        _ => passing(
+            "MESSAGE_REFUSED",
+            "The mail server did not take the message.",
+        ),
     }
 }
 
@@ -223,9 +227,19 @@ fn speaks_of_size(text: &str) -> bool {
 
 fn speaks_of_policy(text: &str) -> bool {
     let text = text.to_ascii_lowercase();
-    ["spam", "policy", "block", "black", "reputation", "dmarc", "spf", "dkim", "relay"]
-        .iter()
-        .any(|word| text.contains(word))
+    [
+        "spam",
+        "policy",
+        "block",
+        "black",
+        "reputation",
+        "dmarc",
+        "spf",
+        "dkim",
+        "relay",
+    ]
+    .iter()
+    .any(|word| text.contains(word))
 }
 
 #[cfg(test)]
@@ -250,31 +264,66 @@ mod tests {
             (450, "4.2.0 greylisted", Recipient, "OUTAGE"),
             (451, "local error", Content, "OUTAGE"),
             (452, "4.2.2 mailbox full", Recipient, "OUTAGE"),
-            (454, "4.7.0 temporary authentication failure", Auth, "OUTAGE"),
+            (
+                454,
+                "4.7.0 temporary authentication failure",
+                Auth,
+                "OUTAGE",
+            ),
             (454, "TLS not available", Greeting, "OUTAGE"),
             (432, "4.7.12 transition needed", Auth, "DISCONNECTED"),
             (530, "5.7.0 authentication required", Sender, "DISCONNECTED"),
-            (534, "5.7.9 application-specific password required", Auth, "DISCONNECTED"),
+            (
+                534,
+                "5.7.9 application-specific password required",
+                Auth,
+                "DISCONNECTED",
+            ),
             (535, "5.7.8 bad credentials", Auth, "DISCONNECTED"),
             (535, "5.7.139 disabled for the tenant", Auth, "DISCONNECTED"),
             (504, "5.5.4 unrecognised mechanism", Auth, "DISCONNECTED"),
             (550, "5.1.1 no such user", Recipient, "ADDRESS_UNKNOWN"),
             (550, "no such user here", Recipient, "ADDRESS_UNKNOWN"),
             (551, "user not local", Recipient, "ADDRESS_UNKNOWN"),
-            (553, "5.1.3 bad address syntax", Recipient, "ADDRESS_UNKNOWN"),
+            (
+                553,
+                "5.1.3 bad address syntax",
+                Recipient,
+                "ADDRESS_UNKNOWN",
+            ),
             (550, "5.1.1 no such user", Content, "ADDRESS_UNKNOWN"),
-            (553, "5.7.1 sender not owned by user", Sender, "REJECTED_BY_POLICY"),
+            (
+                553,
+                "5.7.1 sender not owned by user",
+                Sender,
+                "REJECTED_BY_POLICY",
+            ),
             (550, "5.1.8 bad sender", Sender, "SENDER_REFUSED"),
             (552, "5.2.2 over quota", Recipient, "OUTAGE"),
             (552, "mailbox exceeded storage", Recipient, "OUTAGE"),
             (552, "5.3.4 too big", Sender, "MESSAGE_TOO_LARGE"),
-            (552, "message size exceeds fixed limit", Content, "MESSAGE_TOO_LARGE"),
+            (
+                552,
+                "message size exceeds fixed limit",
+                Content,
+                "MESSAGE_TOO_LARGE",
+            ),
             (554, "5.3.4 too big", Content, "MESSAGE_TOO_LARGE"),
             (550, "5.7.1 looks like spam", Content, "REJECTED_BY_POLICY"),
             (554, "5.7.26 unauthenticated", Content, "REJECTED_BY_POLICY"),
             (554, "rejected", Content, "REJECTED_BY_POLICY"),
-            (550, "blocked, see our policy", Recipient, "REJECTED_BY_POLICY"),
-            (550, "5.4.5 daily sending quota exceeded", Recipient, "FLOOD"),
+            (
+                550,
+                "blocked, see our policy",
+                Recipient,
+                "REJECTED_BY_POLICY",
+            ),
+            (
+                550,
+                "5.4.5 daily sending quota exceeded",
+                Recipient,
+                "FLOOD",
+            ),
             (500, "what?", Content, "MESSAGE_REFUSED"),
         ] {
             let class = classify(&SmtpReply::read(code, text), stage);
@@ -285,8 +334,16 @@ mod tests {
     #[test]
     fn a_reply_is_read_with_its_enhanced_code() {
         for (text, enhanced, rest) in [
-            ("5.1.1 no such user", Some(Enhanced(5, 1, 1)), "no such user"),
-            ("5.7.26 first\n5.7.26 second", Some(Enhanced(5, 7, 26)), "first second"),
+            (
+                "5.1.1 no such user",
+                Some(Enhanced(5, 1, 1)),
+                "no such user",
+            ),
+            (
+                "5.7.26 first\n5.7.26 second",
+                Some(Enhanced(5, 7, 26)),
+                "first second",
+            ),
             ("no such user", None, "no such user"),
             ("127.0.0.1 is listed", None, "127.0.0.1 is listed"),
             ("9.1.1 odd", None, "9.1.1 odd"),
@@ -295,9 +352,16 @@ mod tests {
             ("tab\there", None, "tab here"),
         ] {
             let reply = SmtpReply::read(550, text);
-            assert_eq!((reply.enhanced, reply.text.as_str()), (enhanced, rest), "{text}");
+            assert_eq!(
+                (reply.enhanced, reply.text.as_str()),
+                (enhanced, rest),
+                "{text}"
+            );
         }
-        assert_eq!(SmtpReply::read(550, &"x".repeat(9_000)).text.len(), TEXT_MAX);
+        assert_eq!(
+            SmtpReply::read(550, &"x".repeat(9_000)).text.len(),
+            TEXT_MAX
+        );
     }
 
     #[test]

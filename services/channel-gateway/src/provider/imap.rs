@@ -57,6 +57,9 @@ pub enum ImapError {
     /// The server is not reached, does not answer, or does not let us now.
     #[error("the mail server is away: {0}")]
     Away(String),
+    /// The server ended the session.
+    #[error("the mail server ended the session: {0}")]
+    Bye(String),
     /// The server cannot give this message.
     #[error("message {uid} cannot be fetched: {why}")]
     Protocol {
@@ -274,7 +277,9 @@ impl Mailbox {
         let mut idle = session.idle();
         answered(idle.init().await)?;
         let mut woke = queued().then_some(Woke::News);
-        idle.as_mut().wire().read_limit(limit.saturating_add(self.patience));
+        idle.as_mut()
+            .wire()
+            .read_limit(limit.saturating_add(self.patience));
         let deadline = tokio::time::sleep(limit);
         tokio::pin!(deadline);
         while woke.is_none() {
@@ -284,7 +289,7 @@ impl Mailbox {
                 next = idle.next() => match present(next.transpose())?.parsed() {
                     Response::MailboxData(MailboxDatum::Exists(_)) => woke = Some(Woke::News),
                     Response::Data { status: Status::Bye, outcome } => {
-                        return Err(ImapError::Away(told(outcome)));
+                        return Err(ImapError::Bye(told(outcome)));
                     }
                     // That it is still here, that somebody read or deleted a mail.
                     _ => {}
@@ -352,7 +357,7 @@ impl Mailbox {
                 Response::Data {
                     status: Status::Bye,
                     outcome,
-                } => return Err(ImapError::Away(told(outcome))),
+                } => return Err(ImapError::Bye(told(outcome))),
                 untagged => {
                     if let Response::MailboxData(MailboxDatum::Exists(_)) = untagged {
                         self.stirred = true;

@@ -87,7 +87,11 @@ pub async fn refresh(
                 .map(|token| token.to_owned().into()),
         }),
         _ => Err(CallError::Refused(OauthRefusal {
-            code: field("error").unwrap_or_default().chars().take(64).collect(),
+            code: field("error")
+                .unwrap_or_default()
+                .chars()
+                .take(64)
+                .collect(),
             status,
         })),
     }

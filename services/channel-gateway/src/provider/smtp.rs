@@ -308,7 +308,13 @@ async fn hand_over(
     command(connection, &sender, Stage::Sender).await?;
     let mut refused = Vec::new();
     for address in &envelope.to {
-        match command(connection, &format!("RCPT TO:<{address}>"), Stage::Recipient).await {
+        match command(
+            connection,
+            &format!("RCPT TO:<{address}>"),
+            Stage::Recipient,
+        )
+        .await
+        {
             Ok(_) => {}
             Err(SendError::Refused { reply, .. }) => refused.push((address.clone(), reply)),
             Err(error) => return Err(error),

@@ -130,7 +130,9 @@ impl Wires {
             .collect();
         if allowed.is_empty() {
             let host = &endpoint.host;
-            return Err(WireError(format!("{host} has no address that may be called")));
+            return Err(WireError(format!(
+                "{host} has no address that may be called"
+            )));
         }
         TcpStream::connect(allowed.as_slice()).await.map_err(say)
     }

@@ -1,7 +1,7 @@
 //! Tables `mailbox`, `mailbox_folder` and `mailbox_failure`.
 
 use sqlx::PgConnection;
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::mailbox::{Cursor, Folder, Remembered};
@@ -33,7 +33,7 @@ pub async fn claim(
              where m.channel_id is null or m.lease_until <= now()
              order by random() limit $5)
          insert into mailbox as m (channel_id, account, owner, fence, lease_until)
-         select channel_id, account, $1, 1, now() + make_interval(secs => $4) from free order by channel_id
+         select channel_id, account, $1::uuid, 1, now() + make_interval(secs => $4) from free order by channel_id
          on conflict (channel_id) do update
          set owner = excluded.owner, fence = m.fence + 1, lease_until = excluded.lease_until
          where m.lease_until <= now()
@@ -88,7 +88,9 @@ pub async fn release(connection: &mut PgConnection, held: &[Held]) -> Result<(),
 }
 
 fn columns(held: &[Held]) -> (Vec<Uuid>, Vec<i64>) {
-    held.iter().map(|held| (held.channel_id, held.fence)).unzip()
+    held.iter()
+        .map(|held| (held.channel_id, held.fence))
+        .unzip()
 }
 
 /// Returns up to where a folder was read.
@@ -135,7 +137,7 @@ pub async fn advance(
                          where f.channel_id = held.channel_id and f.folder = $3 and f.quarantined_at is null
                            and (f.uidvalidity <> $4 or f.uid <= $5))
          insert into mailbox_folder (channel_id, folder, uidvalidity, last_uid, since, last_good_at)
-         select channel_id, $3, $4, $5, $6, coalesce($7, now()) from held
+         select channel_id, $3::text, $4::bigint, $5::bigint, $6::date, coalesce($7::timestamptz, now()) from held
          on conflict (channel_id, folder) do update
          set uidvalidity = excluded.uidvalidity, last_uid = excluded.last_uid, since = excluded.since,
              last_good_at = coalesce($7, mailbox_folder.last_good_at)
@@ -145,7 +147,7 @@ pub async fn advance(
         folder.as_str(),
         i64::from(cursor.uidvalidity),
         i64::from(cursor.last_uid),
-        cursor.since as Option<Date>,
+        cursor.since,
         good,
     )
     .fetch_optional(connection)
@@ -174,7 +176,7 @@ pub async fn failed(
 ) -> Result<Option<i32>, sqlx::Error> {
     sqlx::query_scalar!(
         "insert into mailbox_failure as f (channel_id, folder, uidvalidity, uid, tries, problem)
-         select channel_id, $3, $4, $5, 1, $6 from mailbox where channel_id = $1 and fence = $2 for update
+         select channel_id, $3::text, $4::bigint, $5::bigint, 1, $6::text from mailbox where channel_id = $1 and fence = $2 for update
          on conflict (channel_id, folder, uidvalidity, uid) do update
          set tries = f.tries + 1, problem = excluded.problem
          returning tries",

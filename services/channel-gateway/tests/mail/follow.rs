@@ -1,10 +1,11 @@
 //! Following: nothing lost, nothing twice, whatever happens to the mailbox, its server or its holder.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::extract::Path;
+use axum::extract::Query;
 use axum::routing::get;
 use channel_gateway::domain::mailbox::{Cursor, Folder};
 use channel_gateway::store::mailboxes::{self, Held};
@@ -29,7 +30,10 @@ async fn what_comes_in_wakes_us_and_is_handed_over_once_and_stays_unread() {
     replica.stop().await;
     let replica = world.followed().await;
     world.deliver("five");
-    world.sink.until(&["one", "two", "three", "four", "five"]).await;
+    world
+        .sink
+        .until(&["one", "two", "three", "four", "five"])
+        .await;
     replica.stop().await;
     {
         let mails = world.sink.mails.lock().unwrap();
@@ -98,7 +102,12 @@ async fn a_folder_whose_uids_changed_is_read_again() {
     .await;
     world.deliver("four");
     eventually("it goes on", async || {
-        world.sink.subjects(Folder::Inbox).last().map(String::as_str) == Some("four")
+        world
+            .sink
+            .subjects(Folder::Inbox)
+            .last()
+            .map(String::as_str)
+            == Some("four")
     })
     .await;
     assert_eq!(world.sink.subjects(Folder::Inbox).len(), 6);
@@ -145,12 +154,19 @@ async fn when_its_holder_dies_another_replica_takes_over_after_the_lease() {
     world.deliver("two");
     world.sink.until(&["one", "two"]).await;
     // 3 s of lease, 0.3 s between looks, and time for a slow machine: as 20 s and 6 s are to the 30 s that are promised.
-    assert!(died.elapsed() < Duration::from_secs(10), "{:?}", died.elapsed());
+    assert!(
+        died.elapsed() < Duration::from_secs(10),
+        "{:?}",
+        died.elapsed()
+    );
     assert_eq!(world.fence().await, 2);
     second.stop().await;
     let began = Instant::now();
     let third = world.follow();
-    eventually("a mailbox given back is taken at once", async || world.fence().await == 3).await;
+    eventually("a mailbox given back is taken at once", async || {
+        world.fence().await == 3
+    })
+    .await;
     assert!(began.elapsed() < Duration::from_secs(2));
     third.stop().await;
 }
@@ -159,7 +175,11 @@ async fn when_its_holder_dies_another_replica_takes_over_after_the_lease() {
 async fn under_an_older_number_nothing_is_written() {
     let world = world().await;
     let mut connection = world.database.pool.acquire().await.unwrap();
-    let (owner, channels, accounts) = (uuid::Uuid::from_u128(1), [world.channel], ["acme".to_owned()]);
+    let (owner, channels, accounts) = (
+        uuid::Uuid::from_u128(1),
+        [world.channel],
+        ["acme".to_owned()],
+    );
     let mut claim = async |seconds: f64| -> Vec<Held> {
         let claimed = mailboxes::claim(&mut connection, owner, &channels, &accounts, seconds, 9);
         claimed.await.unwrap()
@@ -176,7 +196,9 @@ async fn under_an_older_number_nothing_is_written() {
     for (held, expected) in [(old, false), (new, true)] {
         let written = mailboxes::advance(&mut connection, held, Folder::Inbox, cursor, None).await;
         assert_eq!(written.unwrap(), expected);
-        let kept = mailboxes::renew(&mut connection, &[held], 60.0).await.unwrap();
+        let kept = mailboxes::renew(&mut connection, &[held], 60.0)
+            .await
+            .unwrap();
         assert_eq!(!kept.is_empty(), expected);
     }
     let remembered = mailboxes::remembered(&mut connection, world.channel, Folder::Inbox).await;
@@ -188,8 +210,16 @@ async fn what_was_sent_elsewhere_is_followed_too() {
     let world = world().await;
     let replica = world.followed().await;
     let mut writing = session(&world.dovecot, "shop").await;
-    assert_eq!(writing.sent_folder().await.unwrap().as_deref(), Some("Gesendet"));
-    assert!(writing.append_sent(mail("answer").as_bytes()).await.unwrap());
+    assert_eq!(
+        writing.sent_folder().await.unwrap().as_deref(),
+        Some("Gesendet")
+    );
+    assert!(
+        writing
+            .append_sent(mail("answer").as_bytes())
+            .await
+            .unwrap()
+    );
     writing.logout().await;
     // The inbox is what wakes us.
     world.deliver("question");
@@ -199,7 +229,10 @@ async fn what_was_sent_elsewhere_is_followed_too() {
     .await;
     world.sink.until(&["question"]).await;
     let flags = world.sink.mails.lock().unwrap();
-    let answer = flags.iter().find(|mail| mail.folder == Folder::Sent).unwrap();
+    let answer = flags
+        .iter()
+        .find(|mail| mail.folder == Folder::Sent)
+        .unwrap();
     assert!(answer.flags.iter().any(|flag| flag == "\\Seen"));
     assert!(answer.event_key().starts_with("sent:"));
     drop(flags);
@@ -223,7 +256,10 @@ async fn only_the_third_refusal_of_the_credentials_disconnects() {
     let mut world = world().await;
     world.login = password("shop", "wrong");
     let replica = world.follow();
-    eventually("it is told", async || !world.sink.refused.lock().unwrap().is_empty()).await;
+    eventually("it is told", async || {
+        !world.sink.refused.lock().unwrap().is_empty()
+    })
+    .await;
     eventually("and given back", async || {
         let free: bool = sqlx::query_scalar("select lease_until <= now() from mailbox")
             .fetch_one(&world.database.pool)
@@ -233,21 +269,26 @@ async fn only_the_third_refusal_of_the_credentials_disconnects() {
     })
     .await;
     replica.stop().await;
-    assert_eq!(world.sink.refused.lock().unwrap().len(), 1, "it is not tried again");
+    assert_eq!(
+        world.sink.refused.lock().unwrap().len(),
+        1,
+        "it is not tried again"
+    );
     assert_eq!(world.fence().await, 1);
 }
 
 #[tokio::test]
 async fn an_access_token_that_ran_out_is_replaced_without_a_wait() {
     // Answers as an introspection endpoint does (RFC 7662); Dovecot appends the token to the address.
-    let answer = async |Path(token): Path<String>| {
-        Json(json!({ "active": token == "new", "username": "shop" }))
+    let answer = async |Query(asked): Query<HashMap<String, String>>| {
+        let good = asked.get("token").is_some_and(|token| token == "new");
+        Json(json!({ "active": good, "username": "shop" }))
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = axum::Router::new().route("/token/{token}", get(answer));
+    let app = axum::Router::new().route("/introspect", get(answer));
     let tokens = tokio::spawn(async move { axum::serve(listener, app).await });
-    let url = format!("http://{address}/token/");
+    let url = format!("http://{address}/introspect?token=");
     let dovecot = tokio::task::spawn_blocking(move || Dovecot::start(Some(&url)));
     let mut world = world_of(dovecot.await.unwrap().unwrap()).await;
     world.terms.after_refusal = Duration::from_mins(5);

@@ -18,8 +18,14 @@ async fn a_session_is_secured_as_asked_and_never_less() {
     let trusting = wires(dovecot.certificate());
     let strange = wires(&Certificate::new().unwrap());
     let strict = |rules| Wires::new(rules, []).unwrap();
-    let no_plain = strict(Rules { plain: false, ..RULES });
-    let no_private = strict(Rules { private: false, ..RULES });
+    let no_plain = strict(Rules {
+        plain: false,
+        ..RULES
+    });
+    let no_private = strict(Rules {
+        private: false,
+        ..RULES
+    });
     let (imap, imaps) = (dovecot.imap(), dovecot.imaps());
     let login = password("shop", "secret");
     for (what, wires, port, security, works) in [
@@ -27,10 +33,34 @@ async fn a_session_is_secured_as_asked_and_never_less() {
         ("STARTTLS", &trusting, imap, Security::StartTls, true),
         ("plain", &trusting, imap, Security::Plain, true),
         ("TLS, strange", &strange, imaps, Security::Tls, false),
-        ("STARTTLS, strange", &strange, imap, Security::StartTls, false),
-        ("plain, not allowed", &no_plain, imap, Security::Plain, false),
-        ("inside, not allowed", &no_private, imap, Security::Plain, false),
-        ("TLS where there is none", &trusting, imap, Security::Tls, false),
+        (
+            "STARTTLS, strange",
+            &strange,
+            imap,
+            Security::StartTls,
+            false,
+        ),
+        (
+            "plain, not allowed",
+            &no_plain,
+            imap,
+            Security::Plain,
+            false,
+        ),
+        (
+            "inside, not allowed",
+            &no_private,
+            imap,
+            Security::Plain,
+            false,
+        ),
+        (
+            "TLS where there is none",
+            &trusting,
+            imap,
+            Security::Tls,
+            false,
+        ),
     ] {
         let opened = Mailbox::open(wires, &endpoint(port, security), &login, LIMIT).await;
         match opened {
@@ -41,13 +71,19 @@ async fn a_session_is_secured_as_asked_and_never_less() {
             }
             Err(error) => {
                 assert!(!works, "{what}: {error}");
-                assert!(!matches!(error, ImapError::Credentials(_)), "{what}: {error}");
+                assert!(
+                    !matches!(error, ImapError::Credentials(_)),
+                    "{what}: {error}"
+                );
             }
         }
     }
     let wrong = password("shop", "wrong \"quoted\" \\ пароль");
     let refused = Mailbox::open(&trusting, &endpoint(imaps, Security::Tls), &wrong, LIMIT).await;
-    assert!(matches!(refused, Err(ImapError::Credentials(_))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ImapError::Credentials(_))),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
@@ -86,7 +122,10 @@ async fn a_large_mail_is_cut_to_its_header_and_first_text() {
     let cut = fetched[0].cut.as_ref().unwrap();
     assert!(cut.size > 200_000);
     assert_eq!(cut.files.len(), 1);
-    assert_eq!((cut.files[0].name.as_str(), cut.files[0].mime.as_str()), ("a.pdf", "application/pdf"));
+    assert_eq!(
+        (cut.files[0].name.as_str(), cut.files[0].mime.as_str()),
+        ("a.pdf", "application/pdf")
+    );
     assert!(text(0).contains("Subject: large\r\n"));
     assert!(text(0).contains("Content-Type: text/plain; charset=utf-8\r\n"));
     assert!(!text(0).contains("multipart/mixed") && text(0).contains("\r\n\r\nline of text\r\n"));

@@ -13,22 +13,35 @@ use serde_json::{Value, json};
 
 /// Answers as a token endpoint that rotates refresh tokens: "first" is good once known as such, others are void.
 async fn answer(body: String) -> (StatusCode, Json<Value>) {
-    let form: HashMap<&str, &str> = body.split('&').filter_map(|pair| pair.split_once('=')).collect();
-    let asked = ["grant_type", "client_id", "client_secret", "scope"].map(|name| form.get(name).copied());
+    let form: HashMap<&str, &str> = body
+        .split('&')
+        .filter_map(|pair| pair.split_once('='))
+        .collect();
+    let asked =
+        ["grant_type", "client_id", "client_secret", "scope"].map(|name| form.get(name).copied());
     assert_eq!(
         asked,
-        [Some("refresh_token"), Some("app"), Some("app-secret"), Some("mail")]
+        [
+            Some("refresh_token"),
+            Some("app"),
+            Some("app-secret"),
+            Some("mail")
+        ]
     );
     match form.get("refresh_token") {
         Some(&"first") => {
-            let tokens = json!({ "access_token": "access", "expires_in": 3599, "refresh_token": "second" });
+            let tokens =
+                json!({ "access_token": "access", "expires_in": 3599, "refresh_token": "second" });
             (StatusCode::OK, Json(tokens))
         }
         Some(&"kept") => {
             let tokens = json!({ "access_token": "access", "refresh_token": "kept" });
             (StatusCode::OK, Json(tokens))
         }
-        _ => (StatusCode::BAD_REQUEST, Json(json!({ "error": "invalid_grant" }))),
+        _ => (
+            StatusCode::BAD_REQUEST,
+            Json(json!({ "error": "invalid_grant" })),
+        ),
     }
 }
 
@@ -47,11 +60,15 @@ async fn a_refresh_brings_an_access_token_and_the_rotated_refresh_token() {
         client_secret: Some("app-secret".to_owned().into()),
         scope: "mail".into(),
     };
-    let rotated = refresh(&http, &application, &"first".to_owned().into()).await.unwrap();
+    let rotated = refresh(&http, &application, &"first".to_owned().into())
+        .await
+        .unwrap();
     assert_eq!(rotated.access.expose_secret(), "access");
     assert_eq!(rotated.life, Duration::from_secs(3599));
     assert_eq!(rotated.rotated.unwrap().expose_secret(), "second");
-    let kept = refresh(&http, &application, &"kept".to_owned().into()).await.unwrap();
+    let kept = refresh(&http, &application, &"kept".to_owned().into())
+        .await
+        .unwrap();
     assert!(kept.rotated.is_none());
     let void = refresh(&http, &application, &"void".to_owned().into()).await;
     let Err(CallError::Refused(refusal)) = void else {

@@ -232,7 +232,10 @@ impl World {
     /// Follows, and waits until the inbox was looked into.
     pub async fn followed(&self) -> Replica {
         let replica = self.follow();
-        eventually("the inbox is followed", async || self.cursor("inbox").await.is_some()).await;
+        eventually("the inbox is followed", async || {
+            self.cursor("inbox").await.is_some()
+        })
+        .await;
         replica
     }
 

@@ -124,7 +124,9 @@ impl Follower {
                     match mailbox::after_refusal(self.refusals, self.shared.terms.after_refusal) {
                         Verdict::Again(wait) => wait,
                         Verdict::GiveUp => {
-                            let Wanted { channel, revision, .. } = self.wanted;
+                            let Wanted {
+                                channel, revision, ..
+                            } = self.wanted;
                             self.shared.sink.refused(channel, revision, &problem).await;
                             return End::Refused;
                         }
@@ -140,7 +142,10 @@ impl Follower {
                     backoff::wait(self.broken, roll())
                 }
             };
-            let slept = self.stop.run_until_cancelled(tokio::time::sleep(wait)).await;
+            let slept = self
+                .stop
+                .run_until_cancelled(tokio::time::sleep(wait))
+                .await;
             if slept.is_none() {
                 return End::Stopped;
             }
@@ -148,8 +153,14 @@ impl Follower {
     }
 
     async fn connect(&self) -> Result<Mailbox, Fault> {
-        let asked = self.shared.directory.account(self.wanted.channel, self.renew);
-        let account = self.unless_stopped(STEP, asked).await?.ok_or(Fault::Account)?;
+        let asked = self
+            .shared
+            .directory
+            .account(self.wanted.channel, self.renew);
+        let account = self
+            .unless_stopped(STEP, asked)
+            .await?
+            .ok_or(Fault::Account)?;
         let account = account.map_err(|error| match error {
             NoAccount::Away => Fault::Account,
             NoAccount::Refused(problem) => ImapError::Credentials(problem).into(),
@@ -211,12 +222,7 @@ impl Follower {
     }
 
     /// Reads what is new in a folder, one mail after the other.
-    async fn drain(
-        &self,
-        mailbox: &mut Mailbox,
-        folder: Folder,
-        name: &str,
-    ) -> Result<(), Fault> {
+    async fn drain(&self, mailbox: &mut Mailbox, folder: Folder, name: &str) -> Result<(), Fault> {
         let opened = self.imap(STEP, mailbox.examine(name)).await?;
         let channel = self.wanted.channel;
         let remembered = {
@@ -265,7 +271,8 @@ impl Follower {
     ) -> Result<(), Fault> {
         let terms = &self.shared.terms;
         let _room = self.room(envelope.size.min(terms.size_limit)).await?;
-        let with_structure = envelope.size <= terms.size_limit || self.tries(place, envelope.uid).await? == 0;
+        let with_structure =
+            envelope.size <= terms.size_limit || self.tries(place, envelope.uid).await? == 0;
         let fetch = mailbox.fetch(envelope, terms.size_limit, with_structure);
         let Fetched { raw, cut } = match self.imap(terms.mail_limit, fetch).await {
             Ok(Some(fetched)) => fetched,
@@ -286,7 +293,9 @@ impl Follower {
             raw,
             cut,
         };
-        let accepted = self.unless_stopped(STORING, self.shared.sink.accept(mail)).await?;
+        let accepted = self
+            .unless_stopped(STORING, self.shared.sink.accept(mail))
+            .await?;
         accepted.and_then(Result::ok).ok_or(Fault::Sink)?;
         metrics::counter!("mailbox_mails_total", "folder" => place.folder.as_str()).increment(1);
         Ok(())
@@ -310,9 +319,13 @@ impl Follower {
             uid: envelope.uid,
             problem: &problem,
         };
-        let mut connection = self.shared.pool.acquire().await?;
-        let tries = mailboxes::failed(&mut connection, self.held, &failed).await?;
-        let tries = tries.and_then(|tries| u32::try_from(tries).ok()).ok_or(Fault::Lost)?;
+        let tries = {
+            let mut connection = self.shared.pool.acquire().await?;
+            mailboxes::failed(&mut connection, self.held, &failed).await?
+        };
+        let tries = tries
+            .and_then(|tries| u32::try_from(tries).ok())
+            .ok_or(Fault::Lost)?;
         if let Verdict::Again(wait) = mailbox::after_failure(failure, tries, roll()) {
             return Err(Fault::Mail(wait, error));
         }
@@ -326,8 +339,11 @@ impl Follower {
             size: envelope.size,
             problem: problem.clone(),
         };
-        let told = self.unless_stopped(STORING, self.shared.sink.quarantine(poison)).await?;
+        let told = self
+            .unless_stopped(STORING, self.shared.sink.quarantine(poison))
+            .await?;
         told.and_then(Result::ok).ok_or(Fault::Sink)?;
+        let mut connection = self.shared.pool.acquire().await?;
         mailboxes::quarantine(&mut connection, self.held, &failed, clock::now()).await?;
         metrics::counter!("mailbox_quarantined_total").increment(1);
         tracing::error!(channel.id = %self.wanted.channel, uid = envelope.uid, problem, "a mail was set aside");
@@ -337,7 +353,13 @@ impl Follower {
     async fn tries(&self, place: Place, uid: u32) -> Result<i32, Fault> {
         let mut connection = self.shared.pool.acquire().await?;
         let validity = place.cursor.uidvalidity;
-        let tries = mailboxes::tries(&mut connection, self.wanted.channel, place.folder, validity, uid);
+        let tries = mailboxes::tries(
+            &mut connection,
+            self.wanted.channel,
+            place.folder,
+            validity,
+            uid,
+        );
         Ok(tries.await?)
     }
 
@@ -353,10 +375,15 @@ impl Follower {
     /// Waits until there is room in memory for a mail.
     async fn room(&self, size: u32) -> Result<SemaphorePermit<'_>, Fault> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let wanted = kibibytes(size.saturating_mul(COPIES)).min(kibibytes(self.shared.terms.memory));
+        let wanted =
+            kibibytes(size.saturating_mul(COPIES)).min(kibibytes(self.shared.terms.memory));
         let wanted = u32::try_from(wanted).unwrap_or(u32::MAX);
         let room = self.shared.memory.acquire_many(wanted);
-        let room = self.stop.run_until_cancelled(room).await.ok_or(Fault::Stopped)?;
+        let room = self
+            .stop
+            .run_until_cancelled(room)
+            .await
+            .ok_or(Fault::Stopped)?;
         room.map_err(|_| Fault::Stopped)
     }
 

@@ -83,7 +83,8 @@ fn block(header: &[u8], wanted: impl Fn(&[u8]) -> bool) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    const HEADER: &[u8] = b"From: a@example.com\r\nContent-Type: multipart/mixed;\r\n boundary=x\r\n\
+    const HEADER: &[u8] =
+        b"From: a@example.com\r\nContent-Type: multipart/mixed;\r\n boundary=x\r\n\
         Subject: long\r\n  folded\r\nCONTENT-Transfer-Encoding: 7bit\r\n\r\n";
 
     #[test]
@@ -118,7 +119,14 @@ mod tests {
 
     #[test]
     fn a_header_that_is_none_is_no_reason_to_stop() {
-        for header in [b"".as_slice(), b"\r\n", b" folded first\r\n", b"no colon", b"\n\n", b":\r\n"] {
+        for header in [
+            b"".as_slice(),
+            b"\r\n",
+            b" folded first\r\n",
+            b"no colon",
+            b"\n\n",
+            b":\r\n",
+        ] {
             let _ = stub(header, None);
         }
         assert_eq!(stub(b"A: 1\nB: 2\n\nbody", None), b"A: 1\r\nB: 2\r\n\r\n");

@@ -101,10 +101,7 @@ fn only_the_third_refusal_disconnects() {
 #[test]
 fn an_overloaded_server_does_not_speak_of_credentials() {
     for (text, expected) in [
-        (
-            "[AUTHENTICATIONFAILED] Invalid credentials (Failure)",
-            true,
-        ),
+        ("[AUTHENTICATIONFAILED] Invalid credentials (Failure)", true),
         ("AUTHENTICATE failed.", true),
         ("LOGIN failed", true),
         (

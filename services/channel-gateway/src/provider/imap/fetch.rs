@@ -90,7 +90,10 @@ impl Mailbox {
             self.cut(uid, envelope.size, with_structure).await
         };
         fetched.map_err(|error| match error {
-            ImapError::Garbled(why) | ImapError::Refused(why) => ImapError::Protocol { uid, why },
+            // Dovecot says goodbye over a mail that it cannot read.
+            ImapError::Garbled(why) | ImapError::Refused(why) | ImapError::Bye(why) => {
+                ImapError::Protocol { uid, why }
+            }
             other => other,
         })
     }
@@ -238,7 +241,10 @@ mod tests {
             ("07-Jul-1996 02:44:25 -0700", Some(july)),
             (" 7-Jul-1996 02:44:25 -0700", Some(july)),
             ("7-Jul-1996 02:44:25 -0700", Some(july)),
-            ("17-Nov-2026 00:00:00 +0530", Some(datetime!(2026-11-17 00:00 +5:30))),
+            (
+                "17-Nov-2026 00:00:00 +0530",
+                Some(datetime!(2026-11-17 00:00 +5:30)),
+            ),
             ("32-Nov-2026 00:00:00 +0000", None),
             ("yesterday", None),
             ("", None),

@@ -102,9 +102,10 @@ impl Scanner {
         }
         self.announced = match (self.announced, byte) {
             (_, b'{') => Announced::Digits(0),
-            (Announced::Digits(size), b'0'..=b'9') => {
-                Announced::Digits(size.saturating_mul(10).saturating_add(usize::from(byte - b'0')))
-            }
+            (Announced::Digits(size), b'0'..=b'9') => Announced::Digits(
+                size.saturating_mul(10)
+                    .saturating_add(usize::from(byte - b'0')),
+            ),
             (Announced::Digits(size), b'+') => Announced::Digits(size),
             (Announced::Digits(size), b'}') | (Announced::Closed(size), b'\r') => {
                 Announced::Closed(size)
@@ -188,14 +189,26 @@ mod tests {
     #[test]
     fn what_would_cost_too_much_is_refused_before_it_is_parsed() {
         let deep = format!("* 1 FETCH (BODYSTRUCTURE {})\r\n", "(".repeat(500));
-        let quoted = format!("* 1 FETCH (X \"{}\\\"{}\")\r\n", "(".repeat(500), "(".repeat(500));
+        let quoted = format!(
+            "* 1 FETCH (X \"{}\\\"{}\")\r\n",
+            "(".repeat(500),
+            "(".repeat(500)
+        );
         let lines = "* (\r\n".repeat(500);
         for (what, text, passes) in [
             ("small literal", "* 1 FETCH (BODY[] {5}\r\n12345)\r\n", true),
             ("large literal", "* 1 FETCH (BODY[] {101}\r\n", false),
-            ("endless number", "* X {99999999999999999999999999}\r\n", false),
+            (
+                "endless number",
+                "* X {99999999999999999999999999}\r\n",
+                false,
+            ),
             ("literal plus", "* X {101+}\r\n", false),
-            ("announced inside a literal", "* X {9}\r\n{9999}\r\n\r\n", true),
+            (
+                "announced inside a literal",
+                "* X {9}\r\n{9999}\r\n\r\n",
+                true,
+            ),
             ("after a literal", "* X {2}\r\nab {9999}\r\n", false),
             ("no literal", "* OK {9999} is text\r\n", true),
             ("deep", deep.as_str(), false),
@@ -204,7 +217,10 @@ mod tests {
         ] {
             let whole = Scanner::new(100).scan(text.as_bytes());
             let mut bytewise = Scanner::new(100);
-            let pieces = text.as_bytes().chunks(1).try_for_each(|piece| bytewise.scan(piece));
+            let pieces = text
+                .as_bytes()
+                .chunks(1)
+                .try_for_each(|piece| bytewise.scan(piece));
             assert_eq!((whole.is_ok(), pieces.is_ok()), (passes, passes), "{what}");
         }
     }

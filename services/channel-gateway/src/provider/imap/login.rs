@@ -58,7 +58,7 @@ pub(super) async fn capabilities(
             Response::Data {
                 status: Status::Bye,
                 outcome,
-            } => return Err(ImapError::Away(told(outcome))),
+            } => return Err(ImapError::Bye(told(outcome))),
             other => note(other, &mut able),
         }
     }
@@ -84,7 +84,10 @@ pub(super) async fn log_in(
     let user = &login.user;
     let result = match &login.secret {
         Secret::Token(token) => {
-            let first = format!("user={user}\x01auth=Bearer {}\x01\x01", token.expose_secret());
+            let first = format!(
+                "user={user}\x01auth=Bearer {}\x01\x01",
+                token.expose_secret()
+            );
             client.authenticate("XOAUTH2", Once(Some(first))).await
         }
         // Any characters may stand in it: LOGIN knows ASCII only.

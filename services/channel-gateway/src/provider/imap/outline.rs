@@ -87,7 +87,11 @@ fn is_file(common: &BodyContentCommon<'_>) -> bool {
 fn name(common: &BodyContentCommon<'_>) -> String {
     let disposition = common.disposition.as_ref();
     let named = disposition.and_then(|disposition| param(&disposition.params, "filename"));
-    kept(&named.or_else(|| param(&common.ty.params, "name")).unwrap_or_default())
+    kept(
+        &named
+            .or_else(|| param(&common.ty.params, "name"))
+            .unwrap_or_default(),
+    )
 }
 
 /// Finds a parameter, also one in the form of RFC 2231 (`filename*`), which is left as it is written.
@@ -100,7 +104,10 @@ fn param(params: &BodyParams<'_>, wanted: &str) -> Option<String> {
 }
 
 fn kept(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(NAME_MAX).collect()
+    text.chars()
+        .filter(|c| !c.is_control())
+        .take(NAME_MAX)
+        .collect()
 }
 
 #[cfg(test)]
@@ -131,17 +138,27 @@ mod tests {
         let mixed = |parts: &str| format!(r#"({parts} "MIXED" NIL NIL NIL NIL)"#);
         let files = |outline: &Outline| {
             let files = outline.files.iter();
-            files.map(|file| format!("{} {} {}", file.name, file.mime, file.size)).collect::<Vec<_>>()
+            files
+                .map(|file| format!("{} {} {}", file.name, file.mime, file.size))
+                .collect::<Vec<_>>()
         };
         for (structure, text, expected) in [
             (plain.to_owned(), Some(vec![]), vec![]),
-            (mixed(&format!("{plain}{pdf}")), Some(vec![1]), vec!["b.pdf application/pdf 99"]),
+            (
+                mixed(&format!("{plain}{pdf}")),
+                Some(vec![1]),
+                vec!["b.pdf application/pdf 99"],
+            ),
             (
                 mixed(&format!("{pdf}{alternative}{log}")),
                 Some(vec![2, 2]),
                 vec!["b.pdf application/pdf 99", "a.log text/plain 9"],
             ),
-            (mixed(&format!("{log}{html}")), Some(vec![2]), vec!["a.log text/plain 9"]),
+            (
+                mixed(&format!("{log}{html}")),
+                Some(vec![2]),
+                vec!["a.log text/plain 9"],
+            ),
             (pdf.to_owned(), None, vec!["b.pdf application/pdf 99"]),
         ] {
             let outline = of(&structure);
