@@ -2,13 +2,10 @@
 //! (channels.md §5.1).
 
 use std::collections::HashSet;
-use std::fmt::Display;
-use std::io;
 use std::time::Duration;
 
-use async_imap::error::Error as Imap;
 use async_imap::imap_proto::{
-    MailboxDatum, NameAttribute, Outcome, RequestId, Response, ResponseCode, Status,
+    MailboxDatum, NameAttribute, RequestId, Response, ResponseCode, Status,
 };
 use async_imap::types::UnsolicitedResponse;
 use async_imap::{Client, Session};
@@ -18,14 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::wire::{Endpoint, Security, Wires};
 use crate::domain::mailbox::{self, Cursor};
+use error::{answered, away, broken, ended, present, told};
 use guard::Guarded;
 use login::{capabilities, greeted, log_in, note};
 
+mod error;
 mod fetch;
 mod guard;
 mod login;
 mod outline;
 
+pub use error::ImapError;
 pub use fetch::{Envelope, Fetched};
 pub use login::{Login, Secret};
 
@@ -42,39 +42,8 @@ const SENT_NAMES: [&str; 6] = [
     "INBOX/Sent",
 ];
 
-/// The longest explanation that is kept of a server's.
-const TOLD_MAX: usize = 200;
-
 /// How long the server may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(3);
-
-/// Why a mailbox could not be used.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum ImapError {
-    /// The server refuses who logs in.
-    #[error("the mail server refused the credentials: {0}")]
-    Credentials(String),
-    /// The server is not reached, does not answer, or does not let us now.
-    #[error("the mail server is away: {0}")]
-    Away(String),
-    /// The server ended the session.
-    #[error("the mail server ended the session: {0}")]
-    Bye(String),
-    /// The server cannot give this message.
-    #[error("message {uid} cannot be fetched: {why}")]
-    Protocol {
-        /// The message.
-        uid: u32,
-        /// Why, in the server's words or the parser's.
-        why: String,
-    },
-    /// The server's answer cannot be read.
-    #[error("the mail server's answer cannot be read: {0}")]
-    Garbled(String),
-    /// The server refuses a command.
-    #[error("the mail server refused {0}")]
-    Refused(String),
-}
 
 /// What a folder is when it is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -367,60 +336,6 @@ impl Mailbox {
             }
         }
     }
-}
-
-/// Returns what was read; there is nothing to be read where the connection ended.
-fn present<R>(read: io::Result<Option<R>>) -> Result<R, ImapError> {
-    read.map_err(broken)?.ok_or_else(ended)
-}
-
-fn ended() -> ImapError {
-    ImapError::Away("the connection ended".into())
-}
-
-/// Returns what a command brought.
-fn answered<T>(result: Result<T, Imap>) -> Result<T, ImapError> {
-    result.map_err(failed)
-}
-
-fn failed(error: Imap) -> ImapError {
-    match error {
-        Imap::No(text) | Imap::Bad(text) => ImapError::Refused(bounded(&text)),
-        Imap::Io(error) => broken(error),
-        Imap::ConnectionLost => ended(),
-        other => ImapError::Garbled(bounded(&other.to_string())),
-    }
-}
-
-/// Tells a connection that broke from bytes that nobody understands.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it stands where errors are mapped"
-)]
-fn broken(error: io::Error) -> ImapError {
-    let text = bounded(&error.to_string());
-    match error.kind() {
-        io::ErrorKind::Other | io::ErrorKind::InvalidData => ImapError::Garbled(text),
-        _ => ImapError::Away(text),
-    }
-}
-
-fn away(error: impl Display) -> ImapError {
-    ImapError::Away(bounded(&error.to_string()))
-}
-
-/// What a server says in words.
-fn told(outcome: &Outcome<'_>) -> String {
-    let code = outcome.code.as_ref().map(|code| format!("{code:?} "));
-    let text = outcome.information.as_deref().unwrap_or_default();
-    bounded(&format!("{}{text}", code.unwrap_or_default()))
-}
-
-fn bounded(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(TOLD_MAX)
-        .collect()
 }
 
 /// Quotes a folder's name, which is sent as the server wrote it.

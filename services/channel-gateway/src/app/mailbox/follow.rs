@@ -9,6 +9,7 @@ use rand::Rng as _;
 use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
+use super::fault::{End, Fault};
 use super::{Mail, NoAccount, Poison, Shared, Wanted, kibibytes};
 use crate::domain::backoff;
 use crate::domain::mailbox::{self, Cursor, Failure, Folder, Verdict, Waiting};
@@ -26,39 +27,6 @@ const GOOD_FOR: time::Duration = time::Duration::hours(1);
 
 /// How often the parser and the buffers hold a mail, at worst.
 const COPIES: usize = 3;
-
-/// Why a session ended for good.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It was asked to.
-    Stopped,
-    /// Another replica holds the mailbox.
-    Lost,
-    /// The server refuses the credentials.
-    Refused,
-}
-
-/// What ended a connection.
-#[derive(Debug, thiserror::Error)]
-enum Fault {
-    #[error("stopped")]
-    Stopped,
-    #[error("another replica holds the mailbox")]
-    Lost,
-    #[error(transparent)]
-    Imap(#[from] ImapError),
-    #[error("database: {0}")]
-    Store(#[from] sqlx::Error),
-    #[error("mails cannot be stored now")]
-    Sink,
-    #[error("the channel's account is not known now")]
-    Account,
-    #[error("the access token was refused")]
-    Token,
-    /// A mail is tried again after so long.
-    #[error("a mail could not be fetched: {1}")]
-    Mail(Duration, ImapError),
-}
 
 /// Follows one mailbox.
 pub(super) struct Follower {

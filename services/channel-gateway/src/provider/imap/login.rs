@@ -8,8 +8,8 @@ use async_imap::{Authenticator, Client, Session};
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::io::AsyncWriteExt as _;
 
+use super::error::{ImapError, bounded, broken, failed, present, told};
 use super::guard::Guarded;
-use super::{ImapError, bounded, broken, failed, present, told};
 use crate::domain::mailbox;
 
 /// Who logs in.
