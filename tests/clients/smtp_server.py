@@ -58,7 +58,8 @@ class Handler:
         number = len(list(self.folder.glob("*.eml")))
         # The record comes last: whoever sees it may read both.
         (self.folder / f"{number}.eml").write_bytes(envelope.original_content)
-        record = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "tls": session.ssl is not None}
+        secured = server.transport.get_extra_info("sslcontext") is not None
+        record = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "tls": secured}
         (self.folder / f"{number}.json").write_text(json.dumps(record))
         if self.behaviour.get("drop"):
             server.transport.abort()

@@ -192,6 +192,7 @@ impl Dovecot {
         let mut stream = TcpStream::connect(("127.0.0.1", self.lmtp))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         let mut replies = BufReader::new(stream.try_clone()?);
+        let raw = raw.strip_suffix("\r\n").unwrap_or(raw);
         let content = format!("{}\r\n.", raw.replace("\r\n.", "\r\n.."));
         let recipient = format!("RCPT TO:<{user}>");
         let said = [

@@ -96,8 +96,10 @@ async fn a_refusal_is_told_with_its_stage_and_means_what_the_table_says() {
         ),
     ] {
         server.behave(&behaviour).unwrap();
-        let sent = submission(&server).send(&plain(&server), &to(&[anna]), mail("one").as_bytes());
-        let error = sent.await.unwrap_err();
+        let error = submission(&server)
+            .send(&plain(&server), &to(&[anna]), mail("one").as_bytes())
+            .await
+            .unwrap_err();
         let SendError::Refused { stage, ref reply } = error else {
             panic!("{behaviour}: {error}");
         };

@@ -61,10 +61,6 @@ pub(super) fn failed(error: Imap) -> ImapError {
 }
 
 /// Tells a connection that broke from bytes that nobody understands.
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "it stands where errors are mapped"
-)]
 pub(super) fn broken(error: io::Error) -> ImapError {
     match error.kind() {
         // The parser would tell all that it did not understand: whole mails.
