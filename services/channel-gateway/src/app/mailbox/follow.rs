@@ -22,6 +22,9 @@ const STEP: Duration = Duration::from_mins(2);
 /// How long a mail may take to be stored for good.
 const STORING: Duration = Duration::from_mins(1);
 
+/// How long to wait when something came while the folders were read.
+const STIRRED: Duration = Duration::from_millis(200);
+
 /// How old the last good moment may become while nothing comes.
 const GOOD_FOR: time::Duration = time::Duration::hours(1);
 
@@ -174,10 +177,14 @@ impl Follower {
     }
 
     async fn wait(&self, mailbox: &mut Mailbox) -> Result<(), Fault> {
-        if mailbox.stirred() {
-            return Ok(());
-        }
-        match mailbox::waiting(self.shared.terms.rhythm, mailbox.can_idle()) {
+        let rhythm = self.shared.terms.rhythm;
+        let waiting = if mailbox.stirred() {
+            // What came while it was read is not announced again. A server that always says so gains nothing by it.
+            Waiting::Sleep(STIRRED)
+        } else {
+            mailbox::waiting(rhythm, mailbox.can_idle())
+        };
+        match waiting {
             Waiting::Idle(limit) => match mailbox.idle(limit, &self.stop).await? {
                 Woke::Stopped => Err(Fault::Stopped),
                 Woke::News | Woke::Time => Ok(()),
