@@ -13,6 +13,7 @@ pub mod dispatch;
 pub mod inbound;
 pub mod line;
 pub mod noted;
+pub mod mailbox;
 pub mod queue;
 pub mod restart;
 pub mod settle;

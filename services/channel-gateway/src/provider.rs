@@ -9,6 +9,10 @@ use serde_json::Value;
 pub mod instagram;
 pub mod telegram;
 pub mod viber;
+pub mod imap;
+pub mod oauth;
+pub mod smtp;
+pub mod wire;
 
 /// An answer is read up to this size.
 const ANSWER_MAX: usize = 256 * 1024;

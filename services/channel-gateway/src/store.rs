@@ -7,6 +7,7 @@ pub mod commands;
 pub mod deliveries;
 pub mod lanes;
 pub mod told;
+pub mod mailboxes;
 
 /// The tables of this service.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
