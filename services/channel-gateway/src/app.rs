@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod announce;
+pub mod attachments;
 pub mod book;
 pub mod cancel;
 pub mod channels;
@@ -9,10 +10,14 @@ pub mod claim;
 pub mod connection;
 pub mod deliveries;
 pub mod dispatch;
+pub mod fetch;
+pub mod file_sweep;
 pub mod inbound;
 pub mod queue;
 pub mod restart;
 pub mod settle;
+pub mod short_links;
+pub mod uploads;
 
 use std::sync::Arc;
 
@@ -20,6 +25,7 @@ use chassis::outbox::Waker;
 use chassis::seal::Sealer;
 use sqlx::PgPool;
 
+use crate::files::Files;
 use crate::provider::telegram::BotApi;
 use book::Book;
 
@@ -34,6 +40,8 @@ pub struct App {
     pub book: Arc<Book>,
     /// The Bot API.
     pub bots: BotApi,
+    /// The object store and the links to what is in it.
+    pub files: Files,
     /// How providers reach us.
     pub public_url: Arc<str>,
     /// Wakes the relay after a commit.

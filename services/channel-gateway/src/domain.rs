@@ -9,6 +9,8 @@ pub mod delivery;
 pub mod file;
 pub mod inbound;
 pub mod lane;
+pub mod links;
+pub mod range;
 pub mod rate;
 pub mod refusal;
 pub mod split;

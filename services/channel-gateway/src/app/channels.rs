@@ -133,13 +133,14 @@ pub async fn list(
     .await?)
 }
 
-/// Changes name or token. A new token of an enabled channel is proven and registered before it is stored.
+/// Changes name, token, or whether links are shortened (F195). A new token of an enabled channel is proven and registered before it is stored.
 pub async fn update(
     app: &App,
     caller: &Caller,
     id: Uuid,
     name: Option<&str>,
     token: Option<&str>,
+    shorten_links: Option<bool>,
     now: OffsetDateTime,
 ) -> Result<ChannelRow, Error> {
     may_change(caller)?;
@@ -157,6 +158,9 @@ pub async fn update(
     same_bot(&row, provider_account)?;
     if let Some(name) = name {
         row = channels::rename(&mut tx, id, name).await?;
+    }
+    if let Some(shorten_links) = shorten_links {
+        row = channels::set_shorten_links(&mut tx, id, shorten_links).await?;
     }
     if let (Some(token), Some(provider_account)) = (token, provider_account) {
         let sealed = app.sealer.seal(token.as_bytes(), &aad(id, "token"))?;

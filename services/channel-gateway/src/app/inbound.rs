@@ -1,4 +1,4 @@
-//! What of INBOUND is the gateway's own: blocks, and what is not understood.
+//! What of INBOUND is the gateway's own: blocks, files, and what is not understood.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,9 @@ use switchboard_proto::channel_gateway::v1::{ClientBlocked, ClientUnblocked};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::App;
+use super::{App, attachments};
 use crate::error::{DOMAIN, Error};
+use crate::store::attachments::Named;
 use crate::store::channels;
 use crate::store::clients::{self, Block};
 
@@ -24,14 +25,16 @@ pub struct Told {
     pub trace: chassis::trace::TraceContext,
 }
 
-/// Keeps the newest blocks, announces those that changed something, and notes which channels were heard.
+/// Keeps the newest blocks, announces those that changed something, keeps the files that were named, and notes which
+/// channels were heard.
 pub async fn keep(
     app: &App,
     told: &[Told],
     heard: &[Uuid],
+    files: &[Named],
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if told.is_empty() && heard.is_empty() {
+    if told.is_empty() && heard.is_empty() && files.is_empty() {
         return Ok(());
     }
     let mut newest: BTreeMap<(Uuid, &str), &Told> = BTreeMap::new();
@@ -52,9 +55,13 @@ pub async fn keep(
         events.push(event(&block)?.cause(told.cause).trace(told.trace.clone()));
     }
     channels::heard(&mut tx, heard, now).await?;
+    events.extend(attachments::keep(&mut tx, files, now).await?);
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.relay.wake();
+    if !files.is_empty() {
+        app.files.due.notify_one();
+    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::announce::{self, Note};
-use super::cancel;
+use super::{cancel, short_links, uploads};
 use crate::domain::delivery::{PartState, Unfit, plan};
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::SettledPart;
@@ -208,7 +208,13 @@ pub async fn store_and_commit(
 ) -> Result<(), Error> {
     let mut tx = app.pool.begin().await?;
     enter(&mut tx, queued, &[]).await?;
-    let events = store(&mut tx, queued, now).await?;
+    let commands = queued
+        .iter()
+        .map(|queued| (queued.account.as_str(), &queued.command));
+    uploads::note_used(&mut tx, commands, now).await?;
+    let mut queued = queued.to_vec();
+    short_links::shorten_all(&mut tx, app, &mut queued, now).await?;
+    let events = store(&mut tx, &queued, now).await?;
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.relay.wake();

@@ -12,6 +12,8 @@ use channel_gateway::app::claim::Terms;
 use channel_gateway::app::{App, connection, dispatch};
 use channel_gateway::config::Config;
 use channel_gateway::events::{Events, Inbound};
+use channel_gateway::files::Files;
+use channel_gateway::files::links::Links;
 use channel_gateway::files::store::Store;
 use channel_gateway::grpc::Api;
 use channel_gateway::peers::CommandSource;
@@ -150,8 +152,11 @@ pub async fn world() -> World {
         .await
         .unwrap();
     let sealer = Sealer::from_key(&[7; 32]);
+    let links = Links::new(sealer.clone(), "https://gw.example");
+    let store = Store::open(&config.files).unwrap();
     let app = App {
         pool: database.pool.clone(),
+        files: Files::new(store, links, &config.files),
         sealer: sealer.clone(),
         book: Arc::new(Book::new(database.pool.clone(), sealer)),
         bots: BotApi::new(&config.telegram).unwrap(),
