@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod announce;
 pub mod attachments;
+mod attempt;
 pub mod book;
 pub mod cancel;
 pub mod channels;
@@ -13,10 +14,13 @@ pub mod dispatch;
 pub mod fetch;
 pub mod file_sweep;
 pub mod inbound;
+pub mod line;
+pub mod noted;
 pub mod queue;
 pub mod restart;
 pub mod settle;
 pub mod short_links;
+pub mod told;
 pub mod uploads;
 
 use std::sync::Arc;
@@ -27,7 +31,9 @@ use sqlx::PgPool;
 
 use crate::files::Files;
 use crate::provider::telegram::BotApi;
+use crate::provider::viber::ViberApi;
 use book::Book;
+use noted::Noted;
 
 /// What use cases work with. Clones share it.
 #[derive(Clone)]
@@ -42,8 +48,16 @@ pub struct App {
     pub bots: BotApi,
     /// The object store and the links to what is in it.
     pub files: Files,
+    /// Viber's REST Bot API.
+    pub viber: ViberApi,
+    /// Mail servers may be connected to without TLS: for tests on one machine.
+    pub plain_mail: bool,
     /// How providers reach us.
     pub public_url: Arc<str>,
+    /// When channels were last heard, as noted.
+    pub heard: Noted,
+    /// When channels last delivered, as noted.
+    pub spoke: Noted,
     /// Wakes the relay after a commit.
     pub relay: Waker,
 }

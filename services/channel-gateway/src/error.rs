@@ -4,6 +4,7 @@ use chassis::grpc;
 use chassis::seal::SealError;
 use tonic::{Code, Status};
 
+use crate::domain::channel::ChannelKind;
 use crate::domain::refusal::Refusal;
 use crate::files::store::StoreError;
 
@@ -41,8 +42,8 @@ pub enum Error {
     #[error("the provider refused: {}", .0.reason)]
     Refused(Refusal),
     /// The provider does not answer.
-    #[error("the provider is away")]
-    ProviderAway,
+    #[error("{} does not answer", .0.provider())]
+    ProviderAway(ChannelKind),
     /// The object store is away, or lacks what it should have.
     #[error("files: {0}")]
     Files(#[from] StoreError),
@@ -84,7 +85,7 @@ impl From<Error> for Status {
             Error::Files(StoreError::Away(_)) => grpc::unavailable(DOMAIN, "files"),
             Error::Files(_) => grpc::internal(DOMAIN, &error),
             Error::NotStored => refuse(Code::FailedPrecondition, "ATTACHMENT_NOT_STORED"),
-            Error::ProviderAway => grpc::unavailable(DOMAIN, "telegram"),
+            Error::ProviderAway(kind) => grpc::unavailable(DOMAIN, kind.as_str()),
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
             }

@@ -22,7 +22,7 @@ use crate::app::attachments::{self, Item};
 use crate::app::book::Found;
 use crate::app::inbound::{self, Told};
 use crate::app::queue::{self, Queued};
-use crate::app::{App, accept, cancel, dispatch, short_links, uploads};
+use crate::app::{App, accept, cancel, dispatch, short_links, told, uploads};
 use crate::error::{DOMAIN, Error};
 use crate::files::store::StoreError;
 use crate::store::clients::Block;
@@ -73,6 +73,7 @@ impl Handler for Events {
                 access.push(record(delivery)?);
             }
         }
+        let outlets = queue::outlets(&self.app, &queued).await?;
         let mut tx = self.app.pool.begin().await?;
         queue::enter(&mut tx, &queued, &cancelled).await?;
         let commands = queued
@@ -81,7 +82,7 @@ impl Handler for Events {
         uploads::note_used(&mut tx, commands, now).await?;
         short_links::shorten_all(&mut tx, &self.app, &mut queued, now).await?;
         let mut events = cancel::note(&mut tx, &cancelled, now).await?;
-        events.extend(queue::store(&mut tx, &queued, now).await?);
+        events.extend(queue::store(&mut tx, &queued, &outlets, now).await?);
         AccessCopy::apply(&mut tx, &access).await?;
         outbox::write(&mut tx, DOMAIN, events, now).await?;
         tx.commit().await?;
@@ -184,7 +185,8 @@ impl Handler for Inbound {
     }
 
     async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
-        let (mut told, mut letters, mut heard) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut told, mut spoken, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut heard = BTreeSet::new();
         let items = batch
             .iter()
             .map(Delivery::decode_as)
@@ -222,6 +224,9 @@ impl Handler for Inbound {
                     cause: delivery.envelope.id,
                     trace: delivery.envelope.trace.clone(),
                 }),
+                Some(Kind::Receipt(_) | Kind::OwnAppMessage(_)) => {
+                    spoken.push(spoken_of(delivery, channel, item.clone(), now)?);
+                }
                 Some(Kind::Unsupported(unsupported)) => {
                     letters.push(letter(&self.streams, delivery, &unsupported.kind, now));
                 }
@@ -240,7 +245,7 @@ impl Handler for Inbound {
             {
                 return Ok(());
             }
-            return Err(HandlerError::Poison(letter.0.error.clone()));
+            return Err(HandlerError::Unsupported(letter.0.error.clone()));
         }
         // In company, under its own message id each: a repeat of the batch stores none twice.
         let subject = self.streams.dead_subject(DOMAIN);
@@ -255,9 +260,34 @@ impl Handler for Inbound {
         }
         let heard: Vec<Uuid> = heard.into_iter().collect();
         let files = attachments::collect(&self.app, &named)?;
-        inbound::keep(&self.app, &told, &heard, &files, now).await?;
+        inbound::keep(&self.app, &told, &spoken, &heard, &files, now).await?;
         Ok(())
     }
+}
+
+/// An item about messages that went out.
+fn spoken_of(
+    delivery: &Delivery,
+    channel: Uuid,
+    item: InboundEvent,
+    now: OffsetDateTime,
+) -> Result<told::Told, HandlerError> {
+    let time = PARSE
+        .time("provider_time", item.provider_time.as_ref())
+        .map_err(|status| HandlerError::Poison(status.message().to_owned()))?;
+    Ok(told::Told {
+        account: delivery.envelope.account.clone(),
+        channel,
+        // The raw item stays in its stream: what is held is small.
+        item: InboundEvent {
+            raw: bytes::Bytes::new(),
+            ..item
+        },
+        id: delivery.envelope.id,
+        trace: delivery.envelope.trace.clone(),
+        since: now,
+        time,
+    })
 }
 
 /// The letter of an item that is authentic and not understood; it holds the item with its raw form.

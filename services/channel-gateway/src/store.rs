@@ -11,6 +11,7 @@ pub mod lanes;
 pub mod provider_links;
 pub mod raw_items;
 pub mod short_links;
+pub mod told;
 pub mod uploads;
 
 /// The tables of this service.

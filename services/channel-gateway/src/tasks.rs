@@ -15,11 +15,11 @@ use tokio::net::TcpListener;
 use crate::app::book::{Book, REFRESH};
 use crate::app::fetch::Fetcher;
 use crate::app::restart::ByOutbox;
-use crate::app::{App, file_sweep};
+use crate::app::{App, file_sweep, told};
 use crate::config::Config;
 use crate::files::source::Sources;
 use crate::files::telegram::FromTelegram;
-use crate::files::web::{Web, plain};
+use crate::files::web::Web;
 use crate::http::{Webhooks, files, links, router};
 use crate::store::deliveries;
 
@@ -34,6 +34,12 @@ const SWEEP_STEPS: usize = 20;
 
 /// How often the limiter forgets accounts that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+
+/// How often held items are looked at.
+const JUDGED_EVERY: Duration = Duration::from_secs(1);
+
+/// How often keys of what was sent are looked through for old ones.
+const FORGET_KEYS_EVERY: Duration = Duration::from_hours(1);
 
 /// The durables on `INBOUND_<n>` (architecture §3).
 const INBOUND_DURABLES: &[&str] = &["conversation-inbound", "gateway-inbound"];
@@ -102,10 +108,9 @@ pub async fn serve_webhooks(
 
 /// Fetches clients' files until the service stops.
 pub fn fetch_files(service: &Service, app: &App, config: &Config) -> anyhow::Result<()> {
-    let bytes = plain(config.files.idle).build().context("HTTP client")?;
     let sources = Sources {
         web: Web::new(config.files.allow_private, config.files.idle)?,
-        telegram: FromTelegram::new(app.bots.clone(), bytes, &config.telegram.api_url),
+        telegram: FromTelegram::new(app.bots.clone(), config.files.max_size),
     };
     let fetcher = Fetcher::new(app.clone(), Arc::new(sources), (&config.files).into());
     let stop = service.lifecycle.stop_token();
@@ -133,6 +138,34 @@ pub fn sweep_files(service: &Service, app: &App) {
                         break;
                     }
                 }
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Judges items that wait for the outcome of an attempt, and forgets what no provider speaks of any more.
+pub fn told(service: &Service, app: &App) {
+    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    service.lifecycle.spawn("told", async move {
+        let mut forgotten_at = clock::now();
+        while tokio::time::timeout(JUDGED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            let now = clock::now();
+            let judged = told::judge_held(&app, now).await;
+            if let Err(error) = judged {
+                tracing::warn!(%error, "held items could not be judged: trying again");
+            }
+            if now >= forgotten_at {
+                let more = told::forget(&app, now).await.unwrap_or(false);
+                forgotten_at = now
+                    + if more {
+                        JUDGED_EVERY
+                    } else {
+                        FORGET_KEYS_EVERY
+                    };
             }
         }
         Ok(())

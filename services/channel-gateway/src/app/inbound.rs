@@ -8,7 +8,7 @@ use switchboard_proto::channel_gateway::v1::{ClientBlocked, ClientUnblocked};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{App, attachments};
+use super::{App, attachments, told};
 use crate::error::{DOMAIN, Error};
 use crate::store::attachments::Named;
 use crate::store::channels;
@@ -25,16 +25,18 @@ pub struct Told {
     pub trace: chassis::trace::TraceContext,
 }
 
-/// Keeps the newest blocks, announces those that changed something, keeps the files that were named, and notes which
-/// channels were heard.
+/// Keeps the newest blocks, announces those that changed something, judges receipts and echoes, keeps the files that were
+/// named, and notes which channels were heard.
 pub async fn keep(
     app: &App,
     told: &[Told],
+    spoken: &[told::Told],
     heard: &[Uuid],
     files: &[Named],
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if told.is_empty() && heard.is_empty() && files.is_empty() {
+    let heard = app.heard.due(heard.iter().copied(), now);
+    if told.is_empty() && spoken.is_empty() && heard.is_empty() && files.is_empty() {
         return Ok(());
     }
     let mut newest: BTreeMap<(Uuid, &str), &Told> = BTreeMap::new();
@@ -54,13 +56,18 @@ pub async fn keep(
         let Some(told) = told else { continue };
         events.push(event(&block)?.cause(told.cause).trace(told.trace.clone()));
     }
-    channels::heard(&mut tx, heard, now).await?;
+    events.extend(told::judge(&mut tx, spoken, now).await?);
+    channels::heard(&mut tx, &heard, now).await?;
     events.extend(attachments::keep(&mut tx, files, now).await?);
+    let announces = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
-    app.relay.wake();
+    app.heard.done(&heard, now);
     if !files.is_empty() {
         app.files.due.notify_one();
+    }
+    if announces {
+        app.relay.wake();
     }
     Ok(())
 }

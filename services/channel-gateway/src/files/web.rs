@@ -109,7 +109,7 @@ impl Web {
 }
 
 /// A client that goes where it is told and nowhere else, and waits so long for a piece.
-pub fn plain(idle: Duration) -> reqwest::ClientBuilder {
+fn plain(idle: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(CONNECT)
         .read_timeout(idle)

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
 
 /// A row of `channel`.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct ChannelRow {
     pub provider_name: String,
     /// Why it is disconnected.
     pub problem: String,
-    /// The sealed token.
+    /// The sealed credentials.
     pub token_sealed: Vec<u8>,
     /// The sealed secret of its webhook.
     pub secret_sealed: Vec<u8>,
@@ -50,6 +50,11 @@ impl ChannelRow {
         ChannelState::try_from(self.state.as_str()).map_err(super::unreadable)
     }
 
+    /// Returns the kind.
+    pub fn kind(&self) -> Result<ChannelKind, sqlx::Error> {
+        ChannelKind::try_from(self.kind.as_str()).map_err(super::unreadable)
+    }
+
     /// Returns the account.
     pub fn account(&self) -> Result<AccountSlug, sqlx::Error> {
         AccountSlug::parse(&self.account).map_err(super::unreadable)
@@ -62,17 +67,19 @@ pub struct NewChannel<'a> {
     pub id: Uuid,
     /// The account.
     pub account: &'a AccountSlug,
+    /// Kind.
+    pub kind: ChannelKind,
     /// Name.
     pub name: &'a str,
     /// The provider's own id of the line.
     pub provider_account: &'a str,
-    /// The sealed token.
+    /// The sealed credentials.
     pub token_sealed: &'a [u8],
     /// The sealed secret of its webhook.
     pub secret_sealed: &'a [u8],
 }
 
-/// Inserts a channel, disabled. A taken id or bot is a violated constraint.
+/// Inserts a channel, disabled. A taken id or line is a violated constraint.
 pub async fn insert(
     connection: &mut PgConnection,
     new: &NewChannel<'_>,
@@ -81,10 +88,11 @@ pub async fn insert(
     sqlx::query_as!(
         ChannelRow,
         "insert into channel (id, account, kind, name, state, provider_account, token_sealed, secret_sealed, created_at)
-         values ($1, $2, 'telegram-bot', $3, 'disabled', $4, $5, $6, $7)
+         values ($1, $2, $3, $4, 'disabled', $5, $6, $7, $8)
          returning *",
         new.id,
         new.account.as_str(),
+        new.kind.as_str(),
         new.name,
         new.provider_account,
         new.token_sealed,
@@ -122,6 +130,22 @@ pub async fn find_locked(
         "select * from channel where account = $1 and id = $2 for update",
         account.as_str(),
         id
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Returns the channel of a line, whatever its account: for webhooks that name the provider's own id.
+pub async fn find_line(
+    connection: &mut PgConnection,
+    kind: ChannelKind,
+    provider_account: &str,
+) -> Result<Option<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "select * from channel where kind = $1 and provider_account = $2",
+        kind.as_str(),
+        provider_account
     )
     .fetch_optional(connection)
     .await
@@ -175,6 +199,23 @@ pub async fn page(
     )
     .fetch_all(connection)
     .await
+}
+
+/// Sets the provider's own id of the line, once the provider has told it. A line that stands on another channel is a
+/// violated constraint.
+pub async fn set_provider_account(
+    connection: &mut PgConnection,
+    id: Uuid,
+    provider_account: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update channel set provider_account = $2, changed_at = now() where id = $1",
+        id,
+        provider_account,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Sets state, provider's name and problem.
@@ -272,17 +313,17 @@ pub async fn disconnect(
     connection: &mut PgConnection,
     ids: &[Uuid],
     credentials: &[i64],
-    problem: &str,
+    problems: &[String],
 ) -> Result<Vec<ChannelRow>, sqlx::Error> {
     sqlx::query_as!(
         ChannelRow,
-        "update channel set state = 'disconnected', problem = $3, changed_at = now()
-         from unnest($1::uuid[], $2::bigint[]) as refused (channel_id, number)
+        "update channel set state = 'disconnected', problem = refused.problem, changed_at = now()
+         from unnest($1::uuid[], $2::bigint[], $3::text[]) as refused (channel_id, number, problem)
          where channel.id = refused.channel_id and channel.credentials = refused.number and state = 'enabled'
          returning channel.*",
         ids,
         credentials,
-        problem,
+        problems,
     )
     .fetch_all(connection)
     .await
@@ -294,6 +335,9 @@ pub async fn heard(
     ids: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "update channel set last_inbound_at = $2
          where id in (select id from channel
@@ -313,6 +357,9 @@ pub async fn spoke(
     ids: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "update channel set last_outbound_at = $2
          where id in (select id from channel

@@ -13,7 +13,7 @@ use axum::routing::{get, post};
 use channel_gateway::app::fetch::{Fetcher, Terms};
 use channel_gateway::files::source::Sources;
 use channel_gateway::files::telegram::FromTelegram;
-use channel_gateway::files::web::{Web, plain};
+use channel_gateway::files::web::Web;
 use channel_gateway::provider::telegram::BotApi;
 use chassis::clock;
 use chassis::consumer::{Delivery, Handler as _};
@@ -82,7 +82,7 @@ impl Provider {
         let bots = BotApi::new(&telegram).unwrap();
         Sources {
             web: Web::new(true, idle).unwrap(),
-            telegram: FromTelegram::new(bots, plain(idle).build().unwrap(), &self.base),
+            telegram: FromTelegram::new(bots, world.app.files.max_size),
         }
     }
 

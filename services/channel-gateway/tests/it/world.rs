@@ -9,6 +9,7 @@ use bytes::Bytes;
 use channel_gateway::app::accept::Intake;
 use channel_gateway::app::book::Book;
 use channel_gateway::app::claim::Terms;
+use channel_gateway::app::noted::Noted;
 use channel_gateway::app::{App, connection, dispatch};
 use channel_gateway::config::Config;
 use channel_gateway::events::{Events, Inbound};
@@ -18,6 +19,7 @@ use channel_gateway::files::store::Store;
 use channel_gateway::grpc::Api;
 use channel_gateway::peers::CommandSource;
 use channel_gateway::provider::telegram::BotApi;
+use channel_gateway::provider::viber::ViberApi;
 use channel_gateway::store::MIGRATOR;
 use chassis::access::AccessCopy;
 use chassis::auth::Caller;
@@ -160,6 +162,10 @@ pub async fn world() -> World {
         sealer: sealer.clone(),
         book: Arc::new(Book::new(database.pool.clone(), sealer)),
         bots: BotApi::new(&config.telegram).unwrap(),
+        viber: ViberApi::new(&config.viber).unwrap(),
+        plain_mail: true,
+        heard: Noted::default(),
+        spoke: Noted::default(),
         public_url: "https://gw.example".into(),
         relay: Waker::new(),
     };
