@@ -9,20 +9,18 @@ use super::telegram::FromTelegram;
 use super::web::Web;
 use crate::app::book::Known;
 
-/// Reason: the file is larger than we take.
-pub const TOO_LARGE: &str = "FILE_TOO_LARGE";
-/// Reason: the file is larger than the Bot API hands out.
-pub const TOO_LARGE_FOR_BOTS: &str = "FILE_TOO_LARGE_FOR_TELEGRAM_BOTS";
+/// Reason, as an agent reads it: more bytes than are taken.
+pub const TOO_LARGE: &str = "The file is larger than files may be here.";
 /// Reason: the provider does not have it any more.
-pub const GONE: &str = "FILE_GONE_AT_PROVIDER";
-/// Reason: its address is none that we call.
-pub const ADDRESS: &str = "FILE_ADDRESS_REFUSED";
+pub const GONE: &str = "The provider does not have the file any more.";
+/// Reason: its address is none that is called.
+pub const ADDRESS: &str = "The file's address is none on the public internet.";
 /// Reason: the provider refused.
-pub const REFUSED: &str = "FILE_REFUSED_BY_PROVIDER";
-/// Reason: nothing that we understand tells where it is.
-pub const REFERENCE: &str = "FILE_REFERENCE_UNKNOWN";
+pub const REFUSED: &str = "The provider does not hand the file out.";
+/// Reason: nothing tells where it is.
+pub const REFERENCE: &str = "The provider did not tell where the file is.";
 /// Reason: all tries were in vain.
-pub const NOT_HAD: &str = "FILE_NOT_AVAILABLE";
+pub const NOT_HAD: &str = "The file could not be fetched, however often it was tried.";
 
 /// Why bytes cannot be had. Holds neither address nor token.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +70,6 @@ impl Source for Sources {
 }
 
 fn is_file_id(text: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     (1..=256).contains(&text.len()) && text.bytes().all(plain)
 }

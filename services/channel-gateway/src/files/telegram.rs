@@ -2,12 +2,13 @@
 
 use futures::StreamExt as _;
 
-use super::source::{NotOpened, REFUSED, TOO_LARGE, TOO_LARGE_FOR_BOTS};
+use super::source::{NotOpened, REFUSED, TOO_LARGE};
 use super::store::{Broken, Bytestream};
 use crate::app::book::Known;
 use crate::domain::credentials::Credentials;
 use crate::domain::refusal::Class;
 use crate::domain::telegram::errors::{ApiError, classify};
+use crate::domain::telegram::file::TOO_LARGE as TOO_LARGE_FOR_BOTS;
 use crate::provider::CallError;
 use crate::provider::telegram::BotApi;
 

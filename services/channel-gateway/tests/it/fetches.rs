@@ -11,7 +11,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use channel_gateway::app::fetch::{Fetcher, Terms};
-use channel_gateway::files::source::Sources;
+use channel_gateway::domain::telegram::file as telegram;
+use channel_gateway::files::source::{self, Sources};
 use channel_gateway::files::telegram::FromTelegram;
 use channel_gateway::files::web::Web;
 use channel_gateway::provider::telegram::BotApi;
@@ -302,14 +303,14 @@ async fn a_file_that_cannot_be_had_fails_with_its_reason_and_can_be_asked_for_ag
     })
     .await;
     let expected = [
-        ("big", "FILE_TOO_LARGE_FOR_TELEGRAM_BOTS"),
-        ("ftp", "FILE_ADDRESS_REFUSED"),
-        ("gone", "FILE_GONE_AT_PROVIDER"),
-        ("hangs", "FILE_NOT_AVAILABLE"),
-        ("huge", "FILE_TOO_LARGE"),
-        ("large", "FILE_TOO_LARGE"),
-        ("odd", "FILE_REFERENCE_UNKNOWN"),
-        ("round", "FILE_REFUSED_BY_PROVIDER"),
+        ("big", telegram::TOO_LARGE),
+        ("ftp", source::ADDRESS),
+        ("gone", source::GONE),
+        ("hangs", source::NOT_HAD),
+        ("huge", source::TOO_LARGE),
+        ("large", source::TOO_LARGE),
+        ("odd", source::REFERENCE),
+        ("round", source::REFUSED),
     ];
     let expected = expected.map(|(key, reason)| (key.to_owned(), reason.to_owned()));
     assert_eq!(failed(&world).await, expected);
