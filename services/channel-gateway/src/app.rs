@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod announce;
+pub mod attachments;
 mod attempt;
 pub mod book;
 pub mod cancel;
@@ -10,6 +11,8 @@ pub mod claim;
 pub mod connection;
 pub mod deliveries;
 pub mod dispatch;
+pub mod fetch;
+pub mod file_sweep;
 pub mod inbound;
 pub mod line;
 pub mod noted;
@@ -17,7 +20,9 @@ pub mod mailbox;
 pub mod queue;
 pub mod restart;
 pub mod settle;
+pub mod short_links;
 pub mod told;
+pub mod uploads;
 
 use std::sync::Arc;
 
@@ -25,6 +30,7 @@ use chassis::outbox::Waker;
 use chassis::seal::Sealer;
 use sqlx::PgPool;
 
+use crate::files::Files;
 use crate::provider::telegram::BotApi;
 use crate::provider::viber::ViberApi;
 use book::Book;
@@ -41,6 +47,8 @@ pub struct App {
     pub book: Arc<Book>,
     /// The Bot API.
     pub bots: BotApi,
+    /// The object store and the links to what is in it.
+    pub files: Files,
     /// Viber's REST Bot API.
     pub viber: ViberApi,
     /// Mail servers may be connected to without TLS: for tests on one machine.

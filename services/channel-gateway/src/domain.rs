@@ -14,6 +14,8 @@ pub mod inbound;
 pub mod instagram;
 pub mod lane;
 pub mod mailbox;
+pub mod links;
+pub mod range;
 pub mod rate;
 pub mod refusal;
 pub mod smtp;

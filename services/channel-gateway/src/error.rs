@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use crate::domain::channel::ChannelKind;
 use crate::domain::refusal::Refusal;
+use crate::files::store::StoreError;
 
 /// This service's name: the domain of its errors.
 pub const DOMAIN: &str = "channel-gateway";
@@ -43,6 +44,12 @@ pub enum Error {
     /// The provider does not answer.
     #[error("{} does not answer", .0.provider())]
     ProviderAway(ChannelKind),
+    /// The object store is away, or lacks what it should have.
+    #[error("files: {0}")]
+    Files(#[from] StoreError),
+    /// The file's bytes are not in the store.
+    #[error("the file is not stored: ask for its state")]
+    NotStored,
     /// A field is wrong.
     #[error("{field} {rule}")]
     Invalid {
@@ -75,6 +82,9 @@ impl From<Error> for Status {
                 refusal.detail,
                 &[],
             ),
+            Error::Files(StoreError::Away(_)) => grpc::unavailable(DOMAIN, "files"),
+            Error::Files(_) => grpc::internal(DOMAIN, &error),
+            Error::NotStored => refuse(Code::FailedPrecondition, "ATTACHMENT_NOT_STORED"),
             Error::ProviderAway(kind) => grpc::unavailable(DOMAIN, kind.as_str()),
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])

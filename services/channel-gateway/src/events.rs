@@ -18,13 +18,15 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::app::accept::{Intake, NotAccepted};
+use crate::app::attachments::{self, Item};
 use crate::app::book::Found;
 use crate::app::inbound::{self, Told};
 use crate::app::queue::{self, Queued};
-use crate::app::{App, accept, cancel, dispatch, told};
+use crate::app::{App, accept, cancel, dispatch, short_links, told, uploads};
 use crate::error::{DOMAIN, Error};
 use crate::files::store::StoreError;
 use crate::store::clients::Block;
+use crate::store::raw_items;
 
 /// What is consumed from `EVENTS`.
 pub const FILTERS: [EventFilter; 3] = [
@@ -74,6 +76,11 @@ impl Handler for Events {
         let outlets = queue::outlets(&self.app, &queued).await?;
         let mut tx = self.app.pool.begin().await?;
         queue::enter(&mut tx, &queued, &cancelled).await?;
+        let commands = queued
+            .iter()
+            .map(|queued| (queued.account.as_str(), &queued.command));
+        uploads::note_used(&mut tx, commands, now).await?;
+        short_links::shorten_all(&mut tx, &self.app, &mut queued, now).await?;
         let mut events = cancel::note(&mut tx, &cancelled, now).await?;
         events.extend(queue::store(&mut tx, &queued, &outlets, now).await?);
         AccessCopy::apply(&mut tx, &access).await?;
@@ -180,12 +187,29 @@ impl Handler for Inbound {
     async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
         let (mut told, mut spoken, mut letters) = (Vec::new(), Vec::new(), Vec::new());
         let mut heard = BTreeSet::new();
-        for delivery in batch {
-            let item: InboundEvent = delivery.decode_as()?;
+        let items = batch
+            .iter()
+            .map(Delivery::decode_as)
+            .collect::<Result<Vec<InboundEvent>, _>>()?;
+        let (mut named, mut raw) = (Vec::new(), Vec::new());
+        for (delivery, item) in batch.iter().zip(&items) {
             let channel: Uuid = item
                 .channel_id
                 .parse()
                 .map_err(|_| HandlerError::Poison("channel_id is no UUID".into()))?;
+            named.push(Item {
+                account: &delivery.envelope.account,
+                id: delivery.envelope.id,
+                trace: &delivery.envelope.trace,
+                channel,
+                received_at: PARSE
+                    .time("received_at", item.received_at.as_ref())
+                    .unwrap_or(delivery.envelope.time),
+                event: item,
+            });
+            if !item.raw_ref.is_empty() {
+                raw.push(item.raw_ref.clone());
+            }
             match &item.kind {
                 Some(Kind::Block(block)) => told.push(Told {
                     block: Block {
@@ -210,9 +234,15 @@ impl Handler for Inbound {
             }
             heard.insert(channel);
         }
+        if !raw.is_empty() {
+            let mut connection = self.app.pool.acquire().await?;
+            raw_items::note(&mut connection, &raw, now).await?;
+        }
         // Alone it fails: the consumer then makes the letter, and a replay that still cannot read it keeps it.
         if let ([delivery], [letter]) = (batch, letters.as_slice()) {
-            if self.understood(delivery, &delivery.decode_as()?).await? {
+            if let [item] = items.as_slice()
+                && self.understood(delivery, item).await?
+            {
                 return Ok(());
             }
             return Err(HandlerError::Unsupported(letter.0.error.clone()));
@@ -229,7 +259,8 @@ impl Handler for Inbound {
             metrics::counter!("inbound_unsupported_total").increment(letters.len() as u64);
         }
         let heard: Vec<Uuid> = heard.into_iter().collect();
-        inbound::keep(&self.app, &told, &spoken, &heard, now).await?;
+        let files = attachments::collect(&self.app, &named)?;
+        inbound::keep(&self.app, &told, &spoken, &heard, &files, now).await?;
         Ok(())
     }
 }

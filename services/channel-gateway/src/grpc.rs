@@ -1,6 +1,7 @@
 //! The gRPC API: parses, calls a use case, answers.
 
 pub mod convert;
+mod files;
 
 use chassis::auth::Caller;
 use chassis::clock;
@@ -8,10 +9,13 @@ use chassis::grpc::{Parse, page_token};
 use serde::{Deserialize, Serialize};
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService;
 use switchboard_proto::channel_gateway::v1::{
-    CreateChannelRequest, CreateChannelResponse, DisableChannelRequest, DisableChannelResponse,
-    EnableChannelRequest, EnableChannelResponse, GetChannelRequest, GetChannelResponse,
-    ListChannelsRequest, ListChannelsResponse, ListDeliveriesRequest, ListDeliveriesResponse,
-    UpdateChannelRequest, UpdateChannelResponse, create_channel_request, update_channel_request,
+    CreateAttachmentLinkRequest, CreateAttachmentLinkResponse, CreateChannelRequest,
+    CreateChannelResponse, CreateUploadRequest, CreateUploadResponse, DisableChannelRequest,
+    DisableChannelResponse, EnableChannelRequest, EnableChannelResponse, GetAttachmentRequest,
+    GetAttachmentResponse, GetChannelRequest, GetChannelResponse, ListChannelsRequest,
+    ListChannelsResponse, ListDeliveriesRequest, ListDeliveriesResponse, RefetchAttachmentRequest,
+    RefetchAttachmentResponse, UpdateChannelRequest, UpdateChannelResponse, create_channel_request,
+    update_channel_request,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -147,6 +151,7 @@ impl ChannelGatewayService for Api {
             id,
             name,
             credentials.as_ref(),
+            request.shorten_links,
             clock::now(),
         )
         .await?;
@@ -207,6 +212,34 @@ impl ChannelGatewayService for Api {
             deliveries,
             next_page_token,
         }))
+    }
+
+    async fn create_upload(
+        &self,
+        request: Request<CreateUploadRequest>,
+    ) -> Result<Response<CreateUploadResponse>, Status> {
+        files::create_upload(&self.0, request).await
+    }
+
+    async fn get_attachment(
+        &self,
+        request: Request<GetAttachmentRequest>,
+    ) -> Result<Response<GetAttachmentResponse>, Status> {
+        files::get_attachment(&self.0, request).await
+    }
+
+    async fn create_attachment_link(
+        &self,
+        request: Request<CreateAttachmentLinkRequest>,
+    ) -> Result<Response<CreateAttachmentLinkResponse>, Status> {
+        files::create_attachment_link(&self.0, request).await
+    }
+
+    async fn refetch_attachment(
+        &self,
+        request: Request<RefetchAttachmentRequest>,
+    ) -> Result<Response<RefetchAttachmentResponse>, Status> {
+        files::refetch_attachment(&self.0, request).await
     }
 }
 

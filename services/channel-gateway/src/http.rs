@@ -1,5 +1,8 @@
 //! Webhooks: the handler checks, accepts, answers; all else happens in consumers.
 
+pub mod files;
+pub mod links;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;

@@ -30,6 +30,8 @@ use crate::app::noted::Noted;
 use crate::app::{App, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
+use crate::files::Files;
+use crate::files::links::Links;
 use crate::files::store::Store;
 use crate::grpc::Api;
 use crate::http::Webhooks;
@@ -48,8 +50,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .declare(&[Declared::Inbound, Declared::Events, Declared::DeadLetters])
         .await?;
     let book = Arc::new(Book::new(pool.clone(), sealer.clone()));
+    let links = Links::new(sealer.clone(), &config.http.public_url);
     let app = App {
         pool: pool.clone(),
+        files: Files::new(store.clone(), links, &config.files),
         sealer,
         book: Arc::clone(&book),
         bots,
@@ -76,7 +80,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         &config.http,
         &config.instagram,
     ));
-    tasks::serve_webhooks(&service, webhooks, &config.http).await?;
+    tasks::serve_webhooks(&service, webhooks, &app, &config).await?;
+    tasks::fetch_files(&service, &app, &config)?;
+    tasks::sweep_files(&service, &app);
 
     let waker = dispatch::Waker::default();
     let source = Arc::new(Conversation::new(

@@ -1,13 +1,19 @@
 //! SQL: functions on a connection; the caller owns the transaction.
 
+pub mod attachments;
 pub mod attempts;
 pub mod channels;
 pub mod clients;
 pub mod commands;
 pub mod deliveries;
+pub mod fetches;
 pub mod lanes;
+pub mod provider_links;
+pub mod raw_items;
+pub mod short_links;
 pub mod told;
 pub mod mailboxes;
+pub mod uploads;
 
 /// The tables of this service.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -13,14 +13,24 @@ use sqlx::PgPool;
 use tokio::net::TcpListener;
 
 use crate::app::book::{Book, REFRESH};
+use crate::app::fetch::Fetcher;
 use crate::app::restart::ByOutbox;
-use crate::app::{App, told};
-use crate::config;
-use crate::http::{Webhooks, router};
+use crate::app::{App, file_sweep, told};
+use crate::config::Config;
+use crate::files::source::Sources;
+use crate::files::telegram::FromTelegram;
+use crate::files::web::Web;
+use crate::http::{Webhooks, files, links, router};
 use crate::store::deliveries;
 
 /// How often figures are taken from the database.
 const MEASURED_EVERY: Duration = Duration::from_secs(10);
+
+/// How often files are looked for whose time has come.
+const SWEPT_EVERY: Duration = Duration::from_mins(1);
+
+/// Steps of one sweep at most.
+const SWEEP_STEPS: usize = 20;
 
 /// How often the limiter forgets accounts that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
@@ -65,16 +75,21 @@ pub async fn keep_book(service: &Service, book: &Arc<Book>) -> anyhow::Result<()
 pub async fn serve_webhooks(
     service: &Service,
     webhooks: Arc<Webhooks>,
-    config: &config::Http,
+    app: &App,
+    config: &Config,
 ) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(config.listen)
+    let http = &config.http;
+    let listener = TcpListener::bind(http.listen)
         .await
-        .with_context(|| format!("http.listen: {} cannot be bound", config.listen))?;
+        .with_context(|| format!("http.listen: {} cannot be bound", http.listen))?;
     let address = listener.local_addr()?;
     service.bound("http", address);
     tracing::info!(%address, "webhooks bound");
     let stop = service.lifecycle.stop_token();
-    let app = router(Arc::clone(&webhooks));
+    let door = files::Door::new(app.clone(), config.files.transfers);
+    let app = router(Arc::clone(&webhooks))
+        .merge(files::router(Arc::new(door)))
+        .merge(links::router(app.clone()));
     service.lifecycle.spawn("http", async move {
         chassis::http::serve(listener, app, Limits::default(), stop).await;
         Ok(())
@@ -90,6 +105,44 @@ pub async fn serve_webhooks(
         Ok(())
     });
     Ok(())
+}
+
+/// Fetches clients' files until the service stops.
+pub fn fetch_files(service: &Service, app: &App, config: &Config) -> anyhow::Result<()> {
+    let sources = Sources {
+        web: Web::new(config.files.allow_private, config.files.idle)?,
+        telegram: FromTelegram::new(app.bots.clone(), config.files.max_size),
+    };
+    let fetcher = Fetcher::new(app.clone(), Arc::new(sources), (&config.files).into());
+    let stop = service.lifecycle.stop_token();
+    service.lifecycle.spawn("files", async move {
+        fetcher.run(stop).await;
+        Ok(())
+    });
+    Ok(())
+}
+
+/// Removes what of files has had its time.
+pub fn sweep_files(service: &Service, app: &App) {
+    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    service.lifecycle.spawn("file sweep", async move {
+        while tokio::time::timeout(SWEPT_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            for _ in 0..SWEEP_STEPS {
+                match file_sweep::step(&app, clock::now()).await {
+                    Ok(true) => {}
+                    Ok(false) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "files whose time has come could not be removed");
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    });
 }
 
 /// Judges items that wait for the outcome of an attempt, and forgets what no provider speaks of any more.

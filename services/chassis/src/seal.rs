@@ -6,8 +6,9 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
+use chacha20poly1305::aead::{Aead, Generate, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
 use sha2::{Digest, Sha256};
 
 const FORMAT: u8 = 1;
@@ -19,6 +20,8 @@ const NONCE: usize = 24;
 pub struct Sealer {
     /// The first seals; all open.
     keys: Vec<([u8; KEY_ID], XChaCha20Poly1305)>,
+    /// Of the same keys, in the same order: the first signs; what any signed is good.
+    signing: Vec<Hmac<Sha256>>,
 }
 
 /// Why something could not be sealed or opened. It never carries the secret.
@@ -41,8 +44,13 @@ pub enum SealError {
 impl Sealer {
     /// Makes a sealer with one key.
     pub fn from_key(key: &[u8; 32]) -> Self {
+        Self::from_keys(&[*key])
+    }
+
+    fn from_keys(keys: &[[u8; 32]]) -> Self {
         Self {
-            keys: vec![prepared(key)],
+            keys: keys.iter().map(prepared).collect(),
+            signing: keys.iter().map(signing).collect(),
         }
     }
 
@@ -57,8 +65,7 @@ impl Sealer {
         let keys = lines
             .map(|line| {
                 let bytes = STANDARD.decode(line).ok();
-                let key: Option<[u8; 32]> = bytes.and_then(|bytes| bytes.try_into().ok());
-                key.as_ref().map(prepared)
+                bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
             })
             .collect::<Option<Vec<_>>>()
             .filter(|keys| !keys.is_empty())
@@ -68,7 +75,24 @@ impl Sealer {
                     path.display()
                 ))
             })?;
-        Ok(Self { keys })
+        Ok(Self::from_keys(&keys))
+    }
+
+    /// Signs a text that anybody may read and nobody may change. `purpose` keeps a signature made for one thing from
+    /// being good for another.
+    pub fn sign(&self, purpose: &str, text: &str) -> Vec<u8> {
+        let signing = self.signing.first();
+        signing.map_or_else(Vec::new, |key| {
+            signed(key, purpose, text).finalize().into_bytes().to_vec()
+        })
+    }
+
+    /// Tells whether a text was signed here for this purpose, in a time that does not depend on where it differs.
+    pub fn is_signed(&self, purpose: &str, text: &str, signature: &[u8]) -> bool {
+        // All keys are asked, so that the time does not tell which one it was.
+        self.signing.iter().fold(false, |good, key| {
+            good | signed(key, purpose, text).verify_slice(signature).is_ok()
+        })
     }
 
     /// Seals a secret. `aad` (such as account and channel id) must be given again to open it, so that a sealed
@@ -121,6 +145,25 @@ fn prepared(key: &[u8; 32]) -> ([u8; KEY_ID], XChaCha20Poly1305) {
     let mut id = [0; KEY_ID];
     id.copy_from_slice(&hash[..KEY_ID]);
     (id, XChaCha20Poly1305::new(&(*key).into()))
+}
+
+/// The key of signatures: another one than what seals, and not to be told from it.
+fn signing(key: &[u8; 32]) -> Hmac<Sha256> {
+    let derived = Sha256::new()
+        .chain_update(b"switchboard signing key")
+        .chain_update(key)
+        .finalize();
+    // A key of HMAC fills a block; a shorter one is followed by zeros.
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(&derived);
+    Hmac::new(&block.into())
+}
+
+fn signed(key: &Hmac<Sha256>, purpose: &str, text: &str) -> Hmac<Sha256> {
+    key.clone()
+        .chain_update(purpose.as_bytes())
+        .chain_update([0])
+        .chain_update(text.as_bytes())
 }
 
 /// Compares two secrets in a time that does not depend on where they differ.
@@ -185,6 +228,28 @@ mod tests {
         assert_eq!(both.open(&sealed, b"").unwrap(), b"x");
         assert!(old.open(&both.seal(b"x", b"").unwrap(), b"").is_err());
         assert!(matches!(file(&[]), Err(SealError::KeyFile(_))));
+    }
+
+    #[test]
+    fn a_signature_is_good_for_its_text_and_purpose_under_any_key_of_the_file() {
+        let (old, other) = (Sealer::from_key(&[1; 32]), Sealer::from_key(&[3; 32]));
+        let both = Sealer::from_keys(&[[2; 32], [1; 32]]);
+        let signature = old.sign("get", "a\n1");
+        assert!(both.is_signed("get", "a\n1", &signature));
+        assert!(!old.is_signed("get", "a\n1", &both.sign("get", "a\n1")));
+        for (purpose, text, signature) in [
+            ("put", "a\n1", &signature[..]),
+            ("get", "a\n2", &signature),
+            ("ge", "ta\n1", &signature),
+            ("get", "a\n1", &signature[..31]),
+            ("get", "a\n1", b""),
+        ] {
+            assert!(
+                !both.is_signed(purpose, text, signature),
+                "{purpose} {text}"
+            );
+        }
+        assert!(!other.is_signed("get", "a\n1", &signature));
     }
 
     #[test]

@@ -135,13 +135,15 @@ pub async fn list(
     .await?)
 }
 
-/// Changes name or credentials. New ones of an enabled channel are proven and registered before they are stored.
+/// Changes name, credentials, or whether links are shortened (F195). New credentials of an enabled channel are proven and
+/// registered before they are stored.
 pub async fn update(
     app: &App,
     caller: &Caller,
     id: Uuid,
     name: Option<&str>,
     credentials: Option<&Credentials>,
+    shorten_links: Option<bool>,
     now: OffsetDateTime,
 ) -> Result<ChannelRow, Error> {
     may_change(caller)?;
@@ -158,6 +160,9 @@ pub async fn update(
     same_line(&row, credentials)?;
     if let Some(name) = name {
         row = channels::rename(&mut tx, id, name).await?;
+    }
+    if let Some(shorten_links) = shorten_links {
+        row = channels::set_shorten_links(&mut tx, id, shorten_links).await?;
     }
     if let Some(credentials) = credentials {
         let sealed = app

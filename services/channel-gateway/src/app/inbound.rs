@@ -1,4 +1,4 @@
-//! What of INBOUND is the gateway's own: blocks, and what is not understood.
+//! What of INBOUND is the gateway's own: blocks, files, and what is not understood.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,9 @@ use switchboard_proto::channel_gateway::v1::{ClientBlocked, ClientUnblocked};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{App, told};
+use super::{App, attachments, told};
 use crate::error::{DOMAIN, Error};
+use crate::store::attachments::Named;
 use crate::store::channels;
 use crate::store::clients::{self, Block};
 
@@ -24,17 +25,18 @@ pub struct Told {
     pub trace: chassis::trace::TraceContext,
 }
 
-/// Keeps the newest blocks, announces those that changed something, judges receipts and echoes, and notes which channels
-/// were heard.
+/// Keeps the newest blocks, announces those that changed something, judges receipts and echoes, keeps the files that were
+/// named, and notes which channels were heard.
 pub async fn keep(
     app: &App,
     told: &[Told],
     spoken: &[told::Told],
     heard: &[Uuid],
+    files: &[Named],
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let heard = app.heard.due(heard.iter().copied(), now);
-    if told.is_empty() && spoken.is_empty() && heard.is_empty() {
+    if told.is_empty() && spoken.is_empty() && heard.is_empty() && files.is_empty() {
         return Ok(());
     }
     let mut newest: BTreeMap<(Uuid, &str), &Told> = BTreeMap::new();
@@ -56,10 +58,14 @@ pub async fn keep(
     }
     events.extend(told::judge(&mut tx, spoken, now).await?);
     channels::heard(&mut tx, &heard, now).await?;
+    events.extend(attachments::keep(&mut tx, files, now).await?);
     let announces = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.heard.done(&heard, now);
+    if !files.is_empty() {
+        app.files.due.notify_one();
+    }
     if announces {
         app.relay.wake();
     }

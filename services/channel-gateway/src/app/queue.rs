@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::announce::{self, Note};
 use super::book::{Found, Known};
-use super::{App, cancel};
+use super::{App, cancel, short_links, uploads};
 use crate::domain::credentials::Credentials;
 use crate::domain::delivery::{Outlet, PartState, Unfit, plan};
 use crate::domain::viber::call::Sender;
@@ -258,7 +258,13 @@ pub async fn store_and_commit(
     let outlets = outlets(app, queued).await?;
     let mut tx = app.pool.begin().await?;
     enter(&mut tx, queued, &[]).await?;
-    let events = store(&mut tx, queued, &outlets, now).await?;
+    let commands = queued
+        .iter()
+        .map(|queued| (queued.account.as_str(), &queued.command));
+    uploads::note_used(&mut tx, commands, now).await?;
+    let mut queued = queued.to_vec();
+    short_links::shorten_all(&mut tx, app, &mut queued, now).await?;
+    let events = store(&mut tx, &queued, &outlets, now).await?;
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.relay.wake();

@@ -28,6 +28,7 @@ pub fn channel(row: &ChannelRow) -> Result<Channel, sqlx::Error> {
         create_time: Some(timestamp(row.created_at)),
         last_inbound_time: timestamp_opt(row.last_inbound_at),
         last_outbound_time: timestamp_opt(row.last_outbound_at),
+        shorten_links: row.shorten_links,
         capabilities: Some(capabilities(kind)),
     })
 }

@@ -40,6 +40,8 @@ pub struct ChannelRow {
     pub last_inbound_at: Option<OffsetDateTime>,
     /// Last successful delivery.
     pub last_outbound_at: Option<OffsetDateTime>,
+    /// Links in what goes out are replaced by short ones.
+    pub shorten_links: bool,
 }
 
 impl ChannelRow {
@@ -265,6 +267,22 @@ pub async fn rename(
         "update channel set name = $2, changed_at = now() where id = $1 returning *",
         id,
         name,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Sets whether links are shortened.
+pub async fn set_shorten_links(
+    connection: &mut PgConnection,
+    id: Uuid,
+    shorten_links: bool,
+) -> Result<ChannelRow, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "update channel set shorten_links = $2, changed_at = now() where id = $1 returning *",
+        id,
+        shorten_links,
     )
     .fetch_one(connection)
     .await

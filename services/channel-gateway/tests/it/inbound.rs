@@ -90,7 +90,9 @@ async fn x04_what_is_not_understood_goes_to_the_dead_letters_once_with_its_raw_f
     let alone = inbound.handle(&batch[..1], clock::now()).await;
     assert_eq!(
         alone,
-        Err(HandlerError::Poison("unsupported: hologram".to_owned()))
+        Err(HandlerError::Unsupported(
+            "unsupported: hologram".to_owned()
+        ))
     );
     let stream = world
         .nats

@@ -8,9 +8,12 @@
 mod bot;
 mod channels;
 mod deliveries;
+mod fetches;
 mod inbound;
 mod janitor;
+mod links;
 mod raw;
+mod uploads;
 mod webhooks;
 mod whole;
 mod world;

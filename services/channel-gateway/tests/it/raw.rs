@@ -81,7 +81,9 @@ async fn x04_a_large_update_that_is_not_understood_is_kept_and_referred_to_under
         .await;
     assert_eq!(
         alone,
-        Err(HandlerError::Poison("unsupported: hologram".to_owned()))
+        Err(HandlerError::Unsupported(
+            "unsupported: hologram".to_owned()
+        ))
     );
     let pair = items.iter().map(|item| delivery(&world, item));
     let batch: Vec<Delivery> = pair.collect();

@@ -20,7 +20,12 @@ pub struct Gate {
 impl Gate {
     pub async fn open(world: &World) -> Self {
         let book = world.app.book.clone();
-        let webhooks = Webhooks::new(book, world.intake(), &world.config.http);
+        let webhooks = Webhooks::new(
+            book,
+            world.intake(),
+            &world.config.http,
+            &world.config.instagram,
+        );
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/in/telegram", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router(Arc::new(webhooks))).await });

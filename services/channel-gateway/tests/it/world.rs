@@ -9,13 +9,17 @@ use bytes::Bytes;
 use channel_gateway::app::accept::Intake;
 use channel_gateway::app::book::Book;
 use channel_gateway::app::claim::Terms;
+use channel_gateway::app::noted::Noted;
 use channel_gateway::app::{App, connection, dispatch};
 use channel_gateway::config::Config;
 use channel_gateway::events::{Events, Inbound};
+use channel_gateway::files::Files;
+use channel_gateway::files::links::Links;
 use channel_gateway::files::store::Store;
 use channel_gateway::grpc::Api;
 use channel_gateway::peers::CommandSource;
 use channel_gateway::provider::telegram::BotApi;
+use channel_gateway::provider::viber::ViberApi;
 use channel_gateway::store::MIGRATOR;
 use chassis::access::AccessCopy;
 use chassis::auth::Caller;
@@ -150,11 +154,18 @@ pub async fn world() -> World {
         .await
         .unwrap();
     let sealer = Sealer::from_key(&[7; 32]);
+    let links = Links::new(sealer.clone(), "https://gw.example");
+    let store = Store::open(&config.files).unwrap();
     let app = App {
         pool: database.pool.clone(),
+        files: Files::new(store, links, &config.files),
         sealer: sealer.clone(),
         book: Arc::new(Book::new(database.pool.clone(), sealer)),
         bots: BotApi::new(&config.telegram).unwrap(),
+        viber: ViberApi::new(&config.viber).unwrap(),
+        plain_mail: true,
+        heard: Noted::default(),
+        spoke: Noted::default(),
         public_url: "https://gw.example".into(),
         relay: Waker::new(),
     };

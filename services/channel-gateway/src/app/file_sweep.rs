@@ -1,0 +1,43 @@
+//! What is removed when its time has come: uploads that nobody sent, links that have expired, raw items that nothing can
+//! name any more. In small batches, so that nobody waits for it.
+
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::App;
+use crate::error::Error;
+use crate::store::{provider_links, raw_items, uploads};
+
+/// How long an upload may go unsent (architecture §10).
+const UNUSED_FOR: Duration = Duration::hours(24);
+
+/// How long a raw item stays: a week in its stream, a month among the dead letters, and some days more.
+const RAW_FOR: Duration = Duration::days(45);
+
+/// What one step removes of a kind.
+const BATCH: i64 = 100;
+
+/// Makes one step; returns whether there may be more to do.
+pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
+    let mut connection = app.pool.acquire().await?;
+    let withdrawn = uploads::withdraw_unused(&mut connection, now - UNUSED_FOR, BATCH).await?;
+    let links = provider_links::remove_expired(&mut connection, now, BATCH).await?;
+    let raw = raw_items::older(&mut connection, now - RAW_FOR, BATCH).await?;
+    // Not held while the store works.
+    drop(connection);
+    let mut gone: Vec<Uuid> = Vec::new();
+    for (id, key) in &withdrawn {
+        app.files.store.delete(key).await?;
+        gone.push(*id);
+    }
+    for key in &raw {
+        app.files.store.delete(key).await?;
+    }
+    let mut connection = app.pool.acquire().await?;
+    uploads::remove(&mut connection, &gone).await?;
+    raw_items::remove(&mut connection, &raw, now - RAW_FOR).await?;
+    let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
+    Ok(withdrawn.len() >= full
+        || raw.len() >= full
+        || links >= u64::try_from(BATCH).unwrap_or(u64::MAX))
+}

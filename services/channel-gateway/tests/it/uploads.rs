@@ -1,0 +1,277 @@
+//! Agents' uploads and the links to files, over HTTP as callers see them.
+
+use std::sync::Arc;
+
+use channel_gateway::app::file_sweep;
+use channel_gateway::files::links::Links;
+use channel_gateway::http::files::{Door, router};
+use chassis::access::ChannelGrant;
+use chassis::auth::Caller;
+use chassis::clock;
+use chassis::id::AgentId;
+use chassis::seal::Sealer;
+use chassis::testing;
+use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
+use switchboard_proto::channel_gateway::v1::{
+    CreateAttachmentLinkRequest, CreateUploadRequest, GetAttachmentRequest,
+};
+use switchboard_proto::common::v1::{Attachment, ContentPart, attachment, content_part::Content};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::fetches::PNG;
+use crate::world::{World, world};
+
+/// The gateway's port for files.
+struct Port {
+    http: reqwest::Client,
+}
+
+impl Port {
+    /// Opens it; links lead to it from now on.
+    async fn open(world: &mut World) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        world.app.files.links = Links::new(Sealer::from_key(&[7; 32]), &base);
+        let door = Arc::new(Door::new(world.app.clone(), 8));
+        tokio::spawn(async move { axum::serve(listener, router(door)).await });
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { http }
+    }
+
+    async fn put(&self, url: &str, bytes: &[u8]) -> u16 {
+        let request = self.http.put(url).body(bytes.to_vec());
+        request.send().await.unwrap().status().as_u16()
+    }
+
+    async fn get(&self, url: &str) -> reqwest::Response {
+        self.http.get(url).send().await.unwrap()
+    }
+}
+
+/// An agent who is granted these channels.
+fn agent(world: &World, channels: &[Uuid]) -> Caller {
+    let id = AgentId::from(Uuid::from_u128(rand_id()));
+    let mut access = testing::full_access(id);
+    access.channels = ChannelGrant::Some(channels.iter().copied().collect());
+    testing::caller(&world.account, id, &["chats:read", "chats:write"], access)
+}
+
+fn rand_id() -> u128 {
+    chassis::id::v7(clock::now()).as_u128()
+}
+
+async fn announce(world: &World, caller: &Caller, size: usize) -> (String, String) {
+    let request = CreateUploadRequest {
+        file_name: "../чек №1.jpg".to_owned(),
+        size: i64::try_from(size).unwrap(),
+        media_type: "image/jpeg".to_owned(),
+    };
+    let request = testing::request(caller, request);
+    let answer = world.api().create_upload(request).await.unwrap();
+    let answer = answer.into_inner();
+    (answer.attachment_id, answer.put_url)
+}
+
+async fn state(world: &World, caller: &Caller, id: &str) -> Result<Attachment, Code> {
+    let request = GetAttachmentRequest {
+        attachment_id: id.to_owned(),
+    };
+    let request = testing::request(caller, request);
+    let answer = world.api().get_attachment(request).await;
+    let answer = answer.map_err(|status: Status| status.code())?;
+    Ok(answer.into_inner().attachment.unwrap())
+}
+
+async fn link(world: &World, caller: &Caller, id: &str) -> Result<String, Code> {
+    let request = CreateAttachmentLinkRequest {
+        attachment_id: id.to_owned(),
+    };
+    let request = testing::request(caller, request);
+    let answer = world.api().create_attachment_link(request).await;
+    let answer = answer.map_err(|status: Status| status.code())?;
+    Ok(answer.into_inner().url)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f130_an_upload_is_put_once_as_announced_and_belongs_to_its_agent_until_it_is_sent() {
+    let mut world = world().await;
+    let port = Port::open(&mut world).await;
+    let (owner, colleague, stranger) = (
+        agent(&world, &[world.channel]),
+        agent(&world, &[world.channel]),
+        agent(&world, &[]),
+    );
+    let (id, url) = announce(&world, &owner, PNG.len()).await;
+    assert_eq!(
+        link(&world, &owner, &id).await,
+        Err(Code::FailedPrecondition)
+    );
+    for (name, url, bytes, expected) in [
+        ("another size", url.as_str(), &PNG[1..], 413),
+        ("unsigned", url.split('?').next().unwrap(), PNG, 403),
+        (
+            "signed for another file",
+            &url.replace(&id, &Uuid::nil().to_string()),
+            PNG,
+            403,
+        ),
+        ("as announced", &url, PNG, 201),
+        ("once more", &url, PNG, 409),
+    ] {
+        assert_eq!(port.put(url, bytes).await, expected, "{name}");
+    }
+    let known = state(&world, &owner, &id).await.unwrap();
+    assert_eq!(
+        (
+            known.state(),
+            known.media_type.as_str(),
+            known.file_name.as_str()
+        ),
+        (attachment::State::Stored, "image/png", "чек №1.jpg")
+    );
+    for other in [&colleague, &stranger] {
+        assert_eq!(state(&world, other, &id).await, Err(Code::NotFound));
+        assert_eq!(link(&world, other, &id).await, Err(Code::NotFound));
+    }
+    let mut command = world.command(1, 1, "x");
+    command.parts.push(ContentPart {
+        content: Some(Content::Attachment(Attachment {
+            attachment_id: id.clone(),
+            ..Attachment::default()
+        })),
+    });
+    world.queue([command]).await;
+    assert!(
+        state(&world, &colleague, &id).await.is_ok(),
+        "now it is the chat's"
+    );
+    assert_eq!(state(&world, &stranger, &id).await, Err(Code::NotFound));
+    let elsewhere = testing::service_caller(
+        Some(&testing::fresh_account()),
+        "tests",
+        &["chats:read"],
+        None,
+    );
+    assert_eq!(state(&world, &elsewhere, &id).await, Err(Code::NotFound));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signed_link_gives_the_file_and_no_more() {
+    let mut world = world().await;
+    let port = Port::open(&mut world).await;
+    let owner = agent(&world, &[]);
+    let (id, url) = announce(&world, &owner, PNG.len()).await;
+    assert_eq!(port.put(&url, PNG).await, 201);
+    let url = link(&world, &owner, &id).await.unwrap();
+    let answer = port.get(&url).await;
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(answer.status().as_u16(), 200);
+    assert_eq!(header("content-type"), "image/png");
+    assert_eq!(header("content-length"), "16");
+    assert_eq!(header("x-content-type-options"), "nosniff");
+    assert!(header("content-security-policy").contains("sandbox"));
+    assert!(header("content-disposition").starts_with("attachment; filename*=UTF-8''"));
+    assert!(header("content-disposition").ends_with(".png"));
+    assert_eq!(answer.bytes().await.unwrap(), PNG);
+
+    let part = port
+        .http
+        .get(&url)
+        .header("range", "bytes=1-3")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(part.status().as_u16(), 206);
+    assert_eq!(part.headers()["content-range"], "bytes 1-3/16");
+    assert_eq!(part.bytes().await.unwrap(), &PNG[1..4]);
+    let beyond = port
+        .http
+        .get(&url)
+        .header("range", "bytes=16-")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(beyond.status().as_u16(), 416);
+    let head = port.http.head(&url).send().await.unwrap();
+    assert_eq!(head.headers()["content-length"], "16");
+    for wrong in [
+        url.replace("e=", "e=1"),
+        url.replace("s=", "s=A"),
+        url.split('?').next().unwrap().to_owned(),
+        url.replace(&id, &Uuid::nil().to_string()),
+    ] {
+        assert_eq!(port.get(&wrong).await.status().as_u16(), 403, "{wrong}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_providers_link_needs_nothing_but_itself_and_ends_after_a_month() {
+    let mut world = world().await;
+    let port = Port::open(&mut world).await;
+    let owner = agent(&world, &[]);
+    let (id, url) = announce(&world, &owner, PNG.len()).await;
+    let (account, pool) = (world.account.to_string(), world.app.pool.clone());
+    let file = id.parse().unwrap();
+    let made = |now| world.app.files.provider_link(&pool, &account, file, now);
+    let now = clock::now();
+    assert!(made(now).await.is_err(), "it is not stored yet");
+    assert_eq!(port.put(&url, PNG).await, 201);
+    let url = made(now).await.unwrap();
+    assert!(url.ends_with(".png"), "{url}");
+    assert_eq!(made(now).await.unwrap(), url, "one link serves all who ask");
+    let later = made(now + time::Duration::days(20)).await.unwrap();
+    assert_ne!(later, url, "unless too little of its time is left");
+    let answer = port.get(&url).await;
+    assert_eq!(answer.headers()["content-length"], "16");
+    assert_eq!(answer.headers()["content-type"], "image/png");
+    assert_eq!(answer.bytes().await.unwrap(), PNG);
+    let guessed = url.replace("/f/", "/f/x");
+    assert_eq!(port.get(&guessed).await.status().as_u16(), 404);
+
+    sqlx::query(
+        "update provider_link set expires_at = now() where expires_at < now() + interval '31 days'",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    assert_eq!(port.get(&url).await.status().as_u16(), 404);
+    file_sweep::step(&world.app, clock::now()).await.unwrap();
+    let left: i64 = sqlx::query_scalar("select count(*) from provider_link")
+        .fetch_one(&pool)
+        .await
+        .unwrap();
+    assert_eq!(left, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_nobody_sent_is_dropped_after_a_day_and_one_that_was_sent_stays() {
+    let mut world = world().await;
+    let port = Port::open(&mut world).await;
+    let owner = agent(&world, &[world.channel]);
+    let (unsent, url) = announce(&world, &owner, PNG.len()).await;
+    assert_eq!(port.put(&url, PNG).await, 201);
+    let (sent, url) = announce(&world, &owner, PNG.len()).await;
+    assert_eq!(port.put(&url, PNG).await, 201);
+    let mut command = world.command(1, 1, "x");
+    command.parts = vec![ContentPart {
+        content: Some(Content::Attachment(Attachment {
+            attachment_id: sent.clone(),
+            ..Attachment::default()
+        })),
+    }];
+    world.queue([command]).await;
+    let now = clock::now();
+    file_sweep::step(&world.app, now).await.unwrap();
+    assert!(state(&world, &owner, &unsent).await.is_ok());
+    let tomorrow = now + time::Duration::hours(25);
+    file_sweep::step(&world.app, tomorrow).await.unwrap();
+    assert_eq!(state(&world, &owner, &unsent).await, Err(Code::NotFound));
+    assert!(state(&world, &owner, &sent).await.is_ok());
+    let account = world.account.as_str();
+    let open = world
+        .app
+        .files
+        .open(&world.app.pool, account, sent.parse().unwrap());
+    assert!(open.await.is_ok());
+}
