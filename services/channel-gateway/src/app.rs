@@ -2,6 +2,7 @@
 
 pub mod accept;
 pub mod announce;
+pub mod around;
 pub mod attachments;
 mod attempt;
 pub mod book;
@@ -15,8 +16,8 @@ pub mod fetch;
 pub mod file_sweep;
 pub mod inbound;
 pub mod line;
-pub mod noted;
 pub mod mailbox;
+pub mod noted;
 pub mod queue;
 pub mod restart;
 pub mod settle;
@@ -31,6 +32,7 @@ use chassis::seal::Sealer;
 use sqlx::PgPool;
 
 use crate::files::Files;
+use crate::provider::instagram::GraphApi;
 use crate::provider::telegram::BotApi;
 use crate::provider::viber::ViberApi;
 use book::Book;
@@ -51,6 +53,8 @@ pub struct App {
     pub files: Files,
     /// Viber's REST Bot API.
     pub viber: ViberApi,
+    /// The Graph API.
+    pub graph: GraphApi,
     /// Mail servers may be connected to without TLS: for tests on one machine.
     pub plain_mail: bool,
     /// How providers reach us.

@@ -112,10 +112,12 @@ pub struct Viber {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Instagram {
-    /// The host of accounts by Instagram Login, with the version.
+    /// The host of accounts by Instagram Login.
     pub instagram_url: String,
-    /// The host of accounts by Facebook Login, with the version.
+    /// The host of accounts by Facebook Login.
     pub facebook_url: String,
+    /// Version of the Graph API.
+    pub version: String,
     /// What Meta signs webhooks with: the app's secret and, where it has one, the secret of its Instagram product.
     pub app_secrets: Vec<SecretString>,
     /// What was entered as token where the webhook's address was entered.

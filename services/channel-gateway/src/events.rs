@@ -18,9 +18,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::app::accept::{Intake, NotAccepted};
+use crate::app::around;
 use crate::app::attachments::{self, Item};
 use crate::app::book::Found;
-use crate::app::inbound::{self, Told};
+use crate::app::inbound::{self, Notes, Told};
 use crate::app::queue::{self, Queued};
 use crate::app::{App, accept, cancel, dispatch, short_links, told, uploads};
 use crate::error::{DOMAIN, Error};
@@ -187,6 +188,7 @@ impl Handler for Inbound {
     async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
         let (mut told, mut spoken, mut letters) = (Vec::new(), Vec::new(), Vec::new());
         let mut heard = BTreeSet::new();
+        let mut notes = Notes::default();
         let items = batch
             .iter()
             .map(Delivery::decode_as)
@@ -227,6 +229,14 @@ impl Handler for Inbound {
                 Some(Kind::Receipt(_) | Kind::OwnAppMessage(_)) => {
                     spoken.push(spoken_of(delivery, channel, item.clone(), now)?);
                 }
+                Some(Kind::Message(_)) if around::is_asked(item.channel_kind()) => {
+                    let time = PARSE
+                        .time("provider_time", item.provider_time.as_ref())
+                        .map_err(|status| HandlerError::Poison(status.message().to_owned()))?;
+                    let (client, message) = around::noted(channel, item, time);
+                    notes.clients.extend(client);
+                    notes.messages.extend(message);
+                }
                 Some(Kind::Unsupported(unsupported)) => {
                     letters.push(letter(&self.streams, delivery, &unsupported.kind, now));
                 }
@@ -260,7 +270,7 @@ impl Handler for Inbound {
         }
         let heard: Vec<Uuid> = heard.into_iter().collect();
         let files = attachments::collect(&self.app, &named)?;
-        inbound::keep(&self.app, &told, &spoken, &heard, &files, now).await?;
+        inbound::keep(&self.app, &told, &spoken, &heard, &files, &notes, now).await?;
         Ok(())
     }
 }

@@ -36,6 +36,7 @@ use crate::files::store::Store;
 use crate::grpc::Api;
 use crate::http::Webhooks;
 use crate::peers::Conversation;
+use crate::provider::instagram::GraphApi;
 use crate::provider::telegram::BotApi;
 use crate::provider::viber::ViberApi;
 
@@ -58,6 +59,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         book: Arc::clone(&book),
         bots,
         viber: ViberApi::new(&config.viber)?,
+        graph: GraphApi::new(&config.instagram)?,
         plain_mail: false,
         heard: Noted::default(),
         spoke: Noted::default(),

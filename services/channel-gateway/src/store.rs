@@ -8,11 +8,12 @@ pub mod commands;
 pub mod deliveries;
 pub mod fetches;
 pub mod lanes;
+pub mod mailboxes;
+pub mod notes;
 pub mod provider_links;
 pub mod raw_items;
 pub mod short_links;
 pub mod told;
-pub mod mailboxes;
 pub mod uploads;
 
 /// The tables of this service.

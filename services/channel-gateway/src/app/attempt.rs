@@ -5,6 +5,8 @@ use std::time::Duration;
 use chassis::clock;
 use rand::Rng as _;
 use secrecy::SecretString;
+use serde_json::Value;
+use uuid::Uuid;
 
 use super::App;
 use super::book::{Found, Known};
@@ -12,15 +14,32 @@ use super::claim::Work;
 use super::line;
 use super::settle::Outcome;
 use crate::domain::backoff;
-use crate::domain::call::{Amendment, Call};
+use crate::domain::call::{self, Amendment, Call};
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::{self, Credentials};
 use crate::domain::refusal::{Class, Refusal};
+use crate::domain::telegram::upload::Wanted;
 use crate::domain::{instagram, telegram, viber};
+use crate::error::Error;
 use crate::provider::CallError;
+use crate::provider::telegram::Upload;
 
 /// Attempts of a command after which a chat that moved once more is taken for going round in circles.
 const MOVED_MAX: i32 = 5;
+
+/// A file of the message is not in the store.
+const FILE_MISSING: Refusal = Refusal {
+    reason: "FILE_MISSING",
+    detail: "A file of the message does not exist here, or was never uploaded.",
+    retryable: false,
+};
+
+/// A file needs longer than a chat is held for one attempt.
+const FILE_TOO_SLOW: Refusal = Refusal {
+    reason: "FILE_TOO_LARGE",
+    detail: "The files of the message are too large to be sent in the time that one attempt may take.",
+    retryable: false,
+};
 
 /// What a provider said to a call.
 enum Answered {
@@ -80,13 +99,12 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
     let answered = match &known.access {
         Credentials::Telegram(token) => by_telegram(app, token, work, &call).await,
         Credentials::Viber(bot) => by_viber(app, &known, bot, work, &call).await,
-        Credentials::Instagram(_) | Credentials::Email(_) => {
-            Answered::Refused(Class::Refused(Refusal {
-                reason: "UNSUPPORTED_CHANNEL",
-                detail: "Nothing can be sent through this kind of channel yet.",
-                retryable: false,
-            }))
-        }
+        Credentials::Instagram(profile) => by_instagram(app, profile, work, &call).await,
+        Credentials::Email(_) => Answered::Refused(Class::Refused(Refusal {
+            reason: "UNSUPPORTED_CHANNEL",
+            detail: "Nothing can be sent through this kind of channel yet.",
+            retryable: false,
+        })),
     };
     match answered {
         Answered::Sent(provider_keys) => Outcome::Sent { provider_keys },
@@ -108,15 +126,33 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
 fn call_timeout(app: &App, kind: ChannelKind) -> Duration {
     match kind {
         ChannelKind::ViberBot => app.viber.call_timeout(),
-        ChannelKind::TelegramBot | ChannelKind::Instagram | ChannelKind::Email => {
-            app.bots.call_timeout()
-        }
+        ChannelKind::Instagram => app.graph.call_timeout(),
+        ChannelKind::TelegramBot | ChannelKind::Email => app.bots.call_timeout(),
     }
 }
 
 async fn by_telegram(app: &App, token: &SecretString, work: &Work, call: &Call) -> Answered {
-    let body = telegram::call::body(call, &work.chat_key);
-    match app.bots.call(token, &call.method, &body).await {
+    let mut body = telegram::call::body(call, &work.chat_key);
+    let wanted = telegram::upload::attach(&mut body);
+    let called = if wanted.is_empty() {
+        app.bots.call(token, &call.method, &body).await
+    } else {
+        let mut uploads = Vec::with_capacity(wanted.len());
+        for file in wanted {
+            match upload(app, work, file).await {
+                Ok(upload) => uploads.push(upload),
+                Err(answered) => return answered,
+            }
+        }
+        let length = uploads.iter().map(|upload| upload.length).sum();
+        if clock::now() + app.bots.upload_timeout(length) >= work.lease_until {
+            return Answered::Refused(Class::Refused(FILE_TOO_SLOW));
+        }
+        app.bots
+            .call_with_files(token, &call.method, &body, uploads)
+            .await
+    };
+    match called {
         Ok(result) => Answered::Sent(telegram::call::provider_keys(&result, &work.chat_key)),
         Err(error) => refused(error, |error| {
             tracing::info!(code = error.code, description = error.description, channel.id = %work.channel_id, "call refused");
@@ -132,7 +168,10 @@ async fn by_viber(
     work: &Work,
     call: &Call,
 ) -> Answered {
-    let body = viber::call::body(call, &work.chat_key);
+    let mut body = viber::call::body(call, &work.chat_key);
+    if let Err(answered) = link_files(app, work, &mut body).await {
+        return answered;
+    }
     match app.viber.call(&bot.token, &call.method, &body).await {
         Ok(answer) => Answered::Sent(viber::call::provider_key(&answer).into_iter().collect()),
         Err(CallError::Refused(error)) if error.webhook_lost() => {
@@ -146,6 +185,72 @@ async fn by_viber(
             tracing::info!(status = error.status, message = error.message, channel.id = %work.channel_id, "call refused");
             viber::errors::classify(&error)
         }),
+    }
+}
+
+async fn by_instagram(
+    app: &App,
+    profile: &credentials::Instagram,
+    work: &Work,
+    call: &Call,
+) -> Answered {
+    let mut body = instagram::call::body(call, &work.chat_key);
+    if let Err(answered) = link_files(app, work, &mut body).await {
+        return answered;
+    }
+    let (login, token) = (line::login(profile), &profile.access_token);
+    match app.graph.call(login, token, call, &body).await {
+        Ok(answer) => Answered::Sent(
+            instagram::call::provider_key(call, &answer)
+                .into_iter()
+                .collect(),
+        ),
+        Err(error) => refused(error, |error| {
+            tracing::info!(status = error.status, code = error.code, subcode = error.subcode, message = error.message, channel.id = %work.channel_id, "call refused");
+            instagram::errors::classify(&error)
+        }),
+    }
+}
+
+/// Puts links in the place of files, for providers that fetch them.
+async fn link_files(app: &App, work: &Work, body: &mut Value) -> Result<(), Answered> {
+    for id in call::files(body) {
+        let Ok(file) = id.parse::<Uuid>() else {
+            return Err(Answered::Refused(Class::Refused(FILE_MISSING)));
+        };
+        let link = app
+            .files
+            .provider_link(&app.pool, &work.account, file, clock::now())
+            .await;
+        call::put_link(body, &id, &link.map_err(no_file)?);
+    }
+    Ok(())
+}
+
+/// Opens a file that goes along with a call.
+async fn upload(app: &App, work: &Work, wanted: Wanted) -> Result<Upload, Answered> {
+    let Ok(id) = wanted.attachment_id.parse::<Uuid>() else {
+        return Err(Answered::Refused(Class::Refused(FILE_MISSING)));
+    };
+    let opened = app.files.open(&app.pool, &work.account, id).await;
+    let (row, bytes) = opened.map_err(no_file)?;
+    Ok(Upload {
+        field: wanted.field,
+        name: telegram::upload::safe_name(&row.file_name),
+        media_type: row.media_type,
+        body: reqwest::Body::wrap_stream(bytes),
+        length: u64::try_from(row.size).unwrap_or(0),
+    })
+}
+
+/// What a file that cannot be opened means: gone for good, or the store does not answer now.
+fn no_file(error: Error) -> Answered {
+    match error {
+        Error::NotFound(_) => Answered::Refused(Class::Refused(FILE_MISSING)),
+        error => {
+            tracing::warn!(%error, "a file could not be opened for sending");
+            Answered::NotReached
+        }
     }
 }
 

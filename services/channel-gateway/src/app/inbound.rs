@@ -13,6 +13,7 @@ use crate::error::{DOMAIN, Error};
 use crate::store::attachments::Named;
 use crate::store::channels;
 use crate::store::clients::{self, Block};
+use crate::store::notes::{self as notes, ClientNote, MessageNote};
 
 /// A client's block or unblock, with what its event needs.
 #[derive(Debug, Clone)]
@@ -25,6 +26,43 @@ pub struct Told {
     pub trace: chassis::trace::TraceContext,
 }
 
+/// What of a batch is noted for later answers.
+#[derive(Debug, Default)]
+pub struct Notes {
+    /// When clients wrote.
+    pub clients: Vec<ClientNote>,
+    /// What answers to messages need to know.
+    pub messages: Vec<MessageNote>,
+}
+
+impl Notes {
+    fn is_empty(&self) -> bool {
+        self.clients.is_empty() && self.messages.is_empty()
+    }
+
+    fn newest_clients(&self) -> Vec<ClientNote> {
+        let mut newest: BTreeMap<(Uuid, &str), &ClientNote> = BTreeMap::new();
+        for note in &self.clients {
+            let kept = newest
+                .entry((note.channel_id, &note.chat_key))
+                .or_insert(note);
+            if kept.last_client_at < note.last_client_at {
+                *kept = note;
+            }
+        }
+        newest.into_values().cloned().collect()
+    }
+
+    fn distinct_messages(&self) -> Vec<MessageNote> {
+        let notes: BTreeMap<(Uuid, &str), &MessageNote> = self
+            .messages
+            .iter()
+            .map(|note| ((note.channel_id, note.provider_key.as_str()), note))
+            .collect();
+        notes.into_values().cloned().collect()
+    }
+}
+
 /// Keeps the newest blocks, announces those that changed something, judges receipts and echoes, keeps the files that were
 /// named, and notes which channels were heard.
 pub async fn keep(
@@ -33,10 +71,16 @@ pub async fn keep(
     spoken: &[told::Told],
     heard: &[Uuid],
     files: &[Named],
+    notes: &Notes,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let heard = app.heard.due(heard.iter().copied(), now);
-    if told.is_empty() && spoken.is_empty() && heard.is_empty() && files.is_empty() {
+    if told.is_empty()
+        && spoken.is_empty()
+        && heard.is_empty()
+        && files.is_empty()
+        && notes.is_empty()
+    {
         return Ok(());
     }
     let mut newest: BTreeMap<(Uuid, &str), &Told> = BTreeMap::new();
@@ -58,6 +102,8 @@ pub async fn keep(
     }
     events.extend(told::judge(&mut tx, spoken, now).await?);
     channels::heard(&mut tx, &heard, now).await?;
+    notes::keep_clients(&mut tx, &notes.newest_clients()).await?;
+    notes::keep_messages(&mut tx, &notes.distinct_messages(), now).await?;
     events.extend(attachments::keep(&mut tx, files, now).await?);
     let announces = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;

@@ -5,11 +5,12 @@ use uuid::Uuid;
 
 use super::App;
 use crate::domain::channel::ChannelKind;
-use crate::domain::credentials::Credentials;
+use crate::domain::credentials::{self, Credentials};
 use crate::domain::refusal::Class;
-use crate::domain::{telegram, viber};
+use crate::domain::{instagram, telegram, viber};
 use crate::error::Error;
 use crate::provider::CallError;
+use crate::provider::instagram::Login;
 
 /// What a provider tells of a line whose credentials it accepts.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +39,21 @@ pub async fn prove(app: &App, credentials: &Credentials) -> Result<Proven, Error
                 provider_account: (!info.id.is_empty()).then_some(info.id),
             })
         }
-        other => Err(not_yet(other.kind())),
+        Credentials::Instagram(profile) => {
+            let me = app.graph.me(login(profile), &profile.access_token).await;
+            let me = me.map_err(refused_by_instagram)?;
+            if me.account != profile.account_id {
+                return Err(Error::Invalid {
+                    field: "instagram.account_id",
+                    rule: "is not the account of the token",
+                });
+            }
+            Ok(Proven {
+                name: me.username,
+                provider_account: None,
+            })
+        }
+        Credentials::Email(_) => Err(not_yet(credentials.kind())),
     }
 }
 
@@ -62,7 +77,13 @@ pub async fn listen(
             let set = app.viber.set_webhook(&bot.token, &url).await;
             set.map_err(refused_by_viber)
         }
-        other => Err(not_yet(other.kind())),
+        // The webhook's address stands in the app; here the account is subscribed to.
+        Credentials::Instagram(profile) => app
+            .graph
+            .subscribe(login(profile), &profile.access_token, node(profile))
+            .await
+            .map_err(refused_by_instagram),
+        Credentials::Email(_) => Err(not_yet(credentials.kind())),
     }
 }
 
@@ -79,7 +100,12 @@ pub async fn part(app: &App, credentials: &Credentials) -> Result<(), Error> {
             .remove_webhook(&bot.token)
             .await
             .map_err(refused_by_viber),
-        other => Err(not_yet(other.kind())),
+        Credentials::Instagram(profile) => app
+            .graph
+            .unsubscribe(login(profile), &profile.access_token, node(profile))
+            .await
+            .map_err(refused_by_instagram),
+        Credentials::Email(_) => Err(not_yet(credentials.kind())),
     }
 }
 
@@ -110,6 +136,34 @@ fn refused_by_viber(error: CallError<viber::errors::ApiError>) -> Error {
             refused(viber::errors::classify(&error), ChannelKind::ViberBot)
         }
         CallError::NotReached | CallError::Unknown(_) => Error::ProviderAway(ChannelKind::ViberBot),
+    }
+}
+
+/// Returns how a profile is connected.
+pub(super) fn login(profile: &credentials::Instagram) -> Login {
+    if profile.by_page {
+        Login::Page
+    } else {
+        Login::Instagram
+    }
+}
+
+fn node(profile: &credentials::Instagram) -> &str {
+    if profile.by_page {
+        &profile.page_id
+    } else {
+        &profile.account_id
+    }
+}
+
+fn refused_by_instagram(error: CallError<instagram::errors::ApiError>) -> Error {
+    match error {
+        CallError::Refused(error) => {
+            refused(instagram::errors::classify(&error), ChannelKind::Instagram)
+        }
+        CallError::NotReached | CallError::Unknown(_) => {
+            Error::ProviderAway(ChannelKind::Instagram)
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::announce::{self, Note};
+use super::around::Around;
 use super::book::{Found, Known};
 use super::{App, cancel, short_links, uploads};
 use crate::domain::credentials::Credentials;
@@ -45,9 +46,9 @@ struct Ids {
 }
 
 /// Through what the commands of each channel go.
-pub type Outlets = BTreeMap<Uuid, Outlet<'static>>;
+pub type Outlets = BTreeMap<Uuid, Outlet>;
 
-const CHANNEL_UNKNOWN: Outlet<'static> = Outlet::Nowhere(Unfit {
+const CHANNEL_UNKNOWN: Outlet = Outlet::Nowhere(Unfit {
     reason: "CHANNEL_UNKNOWN",
     detail: "The channel does not exist any more.",
 });
@@ -74,7 +75,7 @@ pub async fn outlets(app: &App, queued: &[Queued]) -> Result<Outlets, Error> {
     Ok(outlets)
 }
 
-fn outlet(known: &Known) -> Outlet<'static> {
+fn outlet(known: &Known) -> Outlet {
     match &known.access {
         Credentials::Telegram(_) => Outlet::Telegram,
         Credentials::Viber(bot) => Outlet::Viber(Sender {
@@ -85,7 +86,10 @@ fn outlet(known: &Known) -> Outlet<'static> {
             },
             avatar: bot.sender_avatar.clone(),
         }),
-        Credentials::Instagram(_) | Credentials::Email(_) => Outlet::Nowhere(Unfit {
+        Credentials::Instagram(profile) => Outlet::Instagram {
+            human_agent: profile.human_agent,
+        },
+        Credentials::Email(_) => Outlet::Nowhere(Unfit {
             reason: "UNSUPPORTED_CHANNEL",
             detail: "Nothing can be sent through this kind of channel yet.",
         }),
@@ -127,10 +131,20 @@ pub async fn store(
         return Ok(Vec::new());
     }
     lanes::touch(connection, &touched(&sorted), now).await?;
+    let commands: Vec<(Uuid, &OutboundCommand)> = sorted
+        .values()
+        .map(|(entry, ids)| (ids.channel, &entry.command))
+        .filter(|(channel, _)| outlets.get(channel).is_some_and(Outlet::asks_around))
+        .collect();
+    let around = Around::load(connection, &commands).await?;
     let (mut rows, mut parts, mut failed) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (&(chat_id, out_seq), (entry, ids)) in &sorted {
         let outlet = outlets.get(&ids.channel).unwrap_or(&CHANNEL_UNKNOWN);
-        let planned = plan(&entry.command, outlet);
+        let planned = plan(
+            &entry.command,
+            outlet,
+            &around.of(ids.channel, &entry.command, now),
+        );
         rows.push(NewCommand {
             chat_id,
             out_seq,

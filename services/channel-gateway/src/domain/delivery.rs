@@ -3,6 +3,7 @@
 use serde_json::Value;
 use switchboard_proto::channel_gateway::v1::delivery::State;
 use switchboard_proto::conversation::v1::OutboundCommand;
+use time::OffsetDateTime;
 
 use super::call::Call;
 use super::{instagram, telegram, viber};
@@ -107,23 +108,67 @@ pub const MESSAGE_EMPTY: Unfit = Unfit {
 
 /// Through what a command goes, with what the provider must be told beside it.
 #[derive(Debug, Clone)]
-pub enum Outlet<'a> {
+pub enum Outlet {
     /// A Telegram bot.
     Telegram,
     /// A Viber bot, under this name.
     Viber(viber::call::Sender),
-    /// An Instagram profile, in these circumstances.
-    Instagram(instagram::call::How<'a>),
+    /// An Instagram profile.
+    Instagram {
+        /// The app may answer for 7 days as a human agent.
+        human_agent: bool,
+    },
     /// Nothing can be sent.
     Nowhere(Unfit),
 }
 
+impl Outlet {
+    /// Tells whether what is planned depends on what the client did before.
+    pub const fn asks_around(&self) -> bool {
+        matches!(self, Self::Instagram { .. })
+    }
+}
+
+/// What is known around a command when it is planned.
+#[derive(Debug, Clone)]
+pub struct Circumstances {
+    /// When the client last wrote, where that matters.
+    pub last_client_at: Option<OffsetDateTime>,
+    /// The comment that is answered, where it is one.
+    pub comment: Option<instagram::comments::Comment>,
+    /// When it is planned.
+    pub now: OffsetDateTime,
+}
+
 /// Turns a command into calls to the provider, in order; each is one part. What cannot be sent whole is split.
-pub fn plan(command: &OutboundCommand, outlet: &Outlet<'_>) -> Result<Vec<Call>, Unfit> {
+pub fn plan(
+    command: &OutboundCommand,
+    outlet: &Outlet,
+    around: &Circumstances,
+) -> Result<Vec<Call>, Unfit> {
     let calls = match outlet {
         Outlet::Telegram => telegram::plan(command),
         Outlet::Viber(sender) => viber::plan(command, sender),
-        Outlet::Instagram(how) => instagram::plan(command, *how),
+        Outlet::Instagram { human_agent } => {
+            let targets: Vec<&str> = command.target_keys.iter().map(String::as_str).collect();
+            let how = instagram::call::How {
+                window: instagram::window::standing(
+                    around.last_client_at,
+                    *human_agent,
+                    around.now,
+                ),
+                comment: around.comment.as_ref().map_or_else(
+                    instagram::call::Target::default,
+                    |comment| instagram::call::Target {
+                        parent: comment.parent.as_deref(),
+                        username: Some(comment.username.as_str()).filter(|name| !name.is_empty()),
+                    },
+                ),
+                targets: &targets,
+                ..instagram::call::How::default()
+            };
+            instagram::plan(command, how)
+        }
         Outlet::Nowhere(unfit) => Err(*unfit),
     }?;
     // The database cannot store them: a command that is never stored would block its chat for good.
@@ -198,6 +243,11 @@ mod tests {
             action: 99,
             ..send(vec![text("a")])
         };
+        let around = Circumstances {
+            last_client_at: None,
+            comment: None,
+            now: OffsetDateTime::UNIX_EPOCH,
+        };
         for (command, reason) in [
             (send(vec![]), "MESSAGE_EMPTY"),
             (send(vec![text("  ")]), "MESSAGE_EMPTY"),
@@ -209,7 +259,9 @@ mod tests {
             (future, "UNSUPPORTED_COMMAND"),
         ] {
             assert_eq!(
-                plan(&command, &Outlet::Telegram).unwrap_err().reason,
+                plan(&command, &Outlet::Telegram, &around)
+                    .unwrap_err()
+                    .reason,
                 reason
             );
         }

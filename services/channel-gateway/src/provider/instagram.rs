@@ -7,37 +7,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::Value;
 
 use super::{Answer, CallError, answer, client};
+use crate::config;
 use crate::domain::call::Call;
 use crate::domain::instagram::errors::ApiError;
 use crate::domain::instagram::wire::is_id;
 use crate::domain::value::{id, int, list, object, text};
-
-/// Where the Graph API is, and how long it may take.
-#[derive(Debug, Clone)]
-pub struct InstagramConfig {
-    /// Host of accounts that are connected by Instagram's own log-in.
-    pub instagram_url: String,
-    /// Host of accounts that are connected by their Facebook page.
-    pub facebook_url: String,
-    /// Version of the Graph API.
-    pub version: String,
-    /// How long connecting may take.
-    pub connect_timeout: Duration,
-    /// How long a call may take.
-    pub call_timeout: Duration,
-}
-
-impl Default for InstagramConfig {
-    fn default() -> Self {
-        Self {
-            instagram_url: "https://graph.instagram.com".to_owned(),
-            facebook_url: "https://graph.facebook.com".to_owned(),
-            version: "v25.0".to_owned(),
-            connect_timeout: Duration::from_secs(5),
-            call_timeout: Duration::from_secs(30),
-        }
-    }
-}
 
 /// How an account is connected (channels.md §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,7 +103,7 @@ pub struct GraphApi {
 
 impl GraphApi {
     /// Makes a client for the configured servers.
-    pub fn new(config: &InstagramConfig) -> anyhow::Result<Self> {
+    pub fn new(config: &config::Instagram) -> anyhow::Result<Self> {
         let base = |name: &str, url: &str| {
             let url = url.trim_end_matches('/').to_owned();
             anyhow::ensure!(

@@ -172,9 +172,10 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let api_url = format!("http://{}/pa/", listener.local_addr().unwrap());
         tokio::spawn(async { axum::serve(listener, router).await });
-        let config = ViberConfig {
+        let config = config::Viber {
             api_url,
-            ..ViberConfig::default()
+            connect_timeout: Duration::from_secs(5),
+            call_timeout: Duration::from_secs(30),
         };
         (ViberApi::new(&config).unwrap(), seen)
     }
