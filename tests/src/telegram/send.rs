@@ -254,10 +254,10 @@ fn content_of(kind: &str, named: &Named, given: &Map<String, Value>) -> Value {
         }
         _ => {}
     }
-    if matches!(kind, "document" | "video" | "audio" | "animation") {
-        if let Some(name) = &named.name {
-            object["file_name"] = json!(name);
-        }
+    if let Some(name) = &named.name
+        && matches!(kind, "document" | "video" | "audio" | "animation")
+    {
+        object["file_name"] = json!(name);
     }
     if let Some(mime) = named
         .mime

@@ -46,17 +46,14 @@ pub fn safe_name(name: &str) -> String {
 
 fn walk(value: &mut Value, wanted: &mut Vec<Wanted>, depth: usize) {
     if let Some(attachment_id) = value.get(FILE).and_then(Value::as_str) {
-        let field = match wanted.iter().find(|one| one.attachment_id == attachment_id) {
-            Some(known) => known.field.clone(),
-            None => {
-                let field = format!("file{}", wanted.len());
-                wanted.push(Wanted {
-                    field: field.clone(),
-                    attachment_id: attachment_id.to_owned(),
-                });
-                field
-            }
-        };
+        let known = wanted.iter().find(|one| one.attachment_id == attachment_id);
+        let field = known.map_or_else(|| format!("file{}", wanted.len()), |one| one.field.clone());
+        if known.is_none() {
+            wanted.push(Wanted {
+                field: field.clone(),
+                attachment_id: attachment_id.to_owned(),
+            });
+        }
         *value = json!(format!("attach://{field}"));
         return;
     }
