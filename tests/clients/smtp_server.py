@@ -26,7 +26,8 @@ class Handler:
 
     def authenticate(self, server, session, envelope, mechanism, data):
         wanted = self.behaviour.get("users", {}).get(data.login.decode())
-        return AuthResult(success=wanted is not None and wanted.encode() == data.password)
+        good = wanted is not None and wanted.encode() == data.password
+        return AuthResult(success=good, handled=False)
 
     async def auth_XOAUTH2(self, server, args):
         said = base64.b64decode(args[1]).decode() if len(args) > 1 else ""
@@ -41,7 +42,7 @@ class Handler:
     async def handle_MAIL(self, server, session, envelope, address, options):
         if "mail" in self.behaviour:
             return self.behaviour["mail"]
-        envelope.mail_from = address
+        envelope.mail_from = "" if address == "<>" else address
         envelope.mail_options.extend(options)
         return "250 OK"
 
