@@ -42,7 +42,7 @@ class Handler:
     async def handle_MAIL(self, server, session, envelope, address, options):
         if "mail" in self.behaviour:
             return self.behaviour["mail"]
-        envelope.mail_from = "" if address == "<>" else address
+        envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
 
@@ -60,7 +60,8 @@ class Handler:
         # The record comes last: whoever sees it may read both.
         (self.folder / f"{number}.eml").write_bytes(envelope.original_content)
         secured = server.transport.get_extra_info("sslcontext") is not None
-        record = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "tls": secured}
+        sender = "" if envelope.mail_from == "<>" else envelope.mail_from
+        record = {"from": sender, "to": envelope.rcpt_tos, "tls": secured}
         (self.folder / f"{number}.json").write_text(json.dumps(record))
         if self.behaviour.get("drop"):
             server.transport.abort()
