@@ -26,7 +26,8 @@ class Handler:
 
     def authenticate(self, server, session, envelope, mechanism, data):
         wanted = self.behaviour.get("users", {}).get(data.login.decode())
-        return AuthResult(success=wanted is not None and wanted.encode() == data.password)
+        good = wanted is not None and wanted.encode() == data.password
+        return AuthResult(success=good, handled=False)
 
     async def auth_XOAUTH2(self, server, args):
         said = base64.b64decode(args[1]).decode() if len(args) > 1 else ""
@@ -59,7 +60,8 @@ class Handler:
         # The record comes last: whoever sees it may read both.
         (self.folder / f"{number}.eml").write_bytes(envelope.original_content)
         secured = server.transport.get_extra_info("sslcontext") is not None
-        record = {"from": envelope.mail_from, "to": envelope.rcpt_tos, "tls": secured}
+        sender = "" if envelope.mail_from == "<>" else envelope.mail_from
+        record = {"from": sender, "to": envelope.rcpt_tos, "tls": secured}
         (self.folder / f"{number}.json").write_text(json.dumps(record))
         if self.behaviour.get("drop"):
             server.transport.abort()

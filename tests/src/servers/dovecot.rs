@@ -247,10 +247,18 @@ impl Dovecot {
         for file in std::fs::read_dir(&mails)? {
             let file = file?;
             let name = file.file_name().to_string_lossy().into_owned();
-            if name.starts_with("dovecot.index") || name.starts_with("dovecot-uid") {
+            if name.starts_with("dovecot.index") || name.starts_with("dovecot-uidvalidity") {
                 std::fs::remove_file(file.path())?;
             }
         }
+        // By itself it would take the present second for the new life, which may be that of the former one.
+        let list = mails.join("dovecot-uidlist");
+        let former = std::fs::read_to_string(&list)?;
+        let life = former
+            .split_whitespace()
+            .find_map(|word| word.strip_prefix('V'));
+        let life: u32 = life.context("a UIDVALIDITY")?.parse()?;
+        std::fs::write(&list, format!("3 V{} N1\n", life + 1))?;
         self.run()
     }
 

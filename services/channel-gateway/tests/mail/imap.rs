@@ -113,6 +113,8 @@ async fn a_large_mail_is_cut_to_its_header_and_first_text() {
         last_uid: opened.uidnext - 1,
         since: None,
     };
+    // A session sees what came since it opened the folder only when it looks again.
+    session.examine("INBOX").await.unwrap();
     let all = session.new_since(cursor, 10).await.unwrap();
     let mut fetched = Vec::new();
     for envelope in &all {
