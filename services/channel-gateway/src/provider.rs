@@ -6,8 +6,13 @@ use anyhow::Context as _;
 use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 
+pub mod imap;
+pub mod instagram;
+pub mod oauth;
+pub mod smtp;
 pub mod telegram;
 pub mod viber;
+pub mod wire;
 
 /// An answer is read up to this size.
 const ANSWER_MAX: usize = 256 * 1024;

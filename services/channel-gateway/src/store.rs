@@ -8,6 +8,7 @@ pub mod commands;
 pub mod deliveries;
 pub mod fetches;
 pub mod lanes;
+pub mod mailboxes;
 pub mod provider_links;
 pub mod raw_items;
 pub mod short_links;

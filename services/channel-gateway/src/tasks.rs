@@ -49,6 +49,7 @@ const EVENTS_DURABLES: &[&str] = &[
     "assignment-events",
     "channel-gateway-events",
     "conversation-events",
+    "conversation-own-app",
     "crm-cards-events",
 ];
 

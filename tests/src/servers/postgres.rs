@@ -218,7 +218,7 @@ fn answers(psql: &Path, port: &str) -> bool {
     asked.is_ok_and(|answer| answer.status.success())
 }
 
-fn is_root() -> anyhow::Result<bool> {
+pub(super) fn is_root() -> anyhow::Result<bool> {
     use std::os::unix::fs::MetadataExt;
     Ok(std::fs::metadata("/proc/self")
         .context("reading /proc")?

@@ -54,8 +54,11 @@ pub(super) fn edit(state: &State, bot: &Bot, method: &str, params: Params) -> An
     };
     let id = params.integer("message_id").unwrap_or_default();
     let history = bot.history(chat, id);
-    let Some(first) = history.first().filter(|_| !is_deleted(&history)) else {
-        let description = if history.is_empty() && bot.knows_message(id) {
+    let own = history
+        .first()
+        .filter(|first| first.method.starts_with("send"));
+    let Some(first) = own.filter(|_| !is_deleted(&history)) else {
+        let description = if own.is_none() && bot.knows_message(id) {
             "message can't be edited"
         } else {
             "message to edit not found"

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::extract::{Path, State as Extract};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 
 use super::answer::{Answer, Refusal, respond};
@@ -191,10 +192,12 @@ pub(super) async fn download(
 
 /// Half a file, though the whole was promised.
 fn cut_off(half: bytes::Bytes, whole: usize) -> Response {
-    let chunks = futures::stream::iter([
-        Ok(half),
-        Err(std::io::Error::other("connection cut on purpose")),
-    ]);
+    let cut = async {
+        // What came before is sent once there is nothing more for the moment.
+        tokio::task::yield_now().await;
+        Err(std::io::Error::other("connection cut on purpose"))
+    };
+    let chunks = futures::stream::once(async { Ok(half) }).chain(futures::stream::once(cut));
     (
         [(header::CONTENT_LENGTH, whole.to_string())],
         Body::from_stream(chunks),

@@ -1,6 +1,7 @@
 //! Reads a method's parameters the way the Bot API does: query, form, JSON or multipart, in any mixture of
 //! strings and typed values.
 
+use axum::body::Body;
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
@@ -40,16 +41,19 @@ impl Params {
             .and_then(|v| v.to_str().ok())
             .unwrap_or_default()
             .to_owned();
+        // Read to its end, whatever is in it: else the connection could not serve the next request.
+        let (head, body) = request.into_parts();
+        let body = axum::body::to_bytes(body, BODY_LIMIT)
+            .await
+            .map_err(|_| Refusal::new(413, "Request Entity Too Large"))?;
         if kind.starts_with("multipart/form-data") {
+            let request = Request::from_parts(head, Body::from(body));
             let form = Multipart::from_request(request, &())
                 .await
                 .map_err(|e| Refusal::bad(&e.to_string()))?;
             params.add_multipart(form).await?;
             return Ok(params);
         }
-        let body = axum::body::to_bytes(request.into_body(), BODY_LIMIT)
-            .await
-            .map_err(|_| Refusal::new(413, "Request Entity Too Large"))?;
         if kind.starts_with("application/json") && !body.is_empty() {
             match serde_json::from_slice(&body) {
                 Ok(Value::Object(values)) => params.values.extend(values),

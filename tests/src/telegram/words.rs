@@ -121,13 +121,16 @@ impl Bot {
         };
         let customer = self.private_message(customer_id, json!({}));
         let (from, chat) = (&customer["message"]["from"], &customer["message"]["chat"]);
-        let mut now = json!({ "user": self.user(), "status": new });
-        if blocked {
-            now["until_date"] = json!(0);
-        }
+        let member = |status: &str| {
+            let mut member = json!({ "user": self.user(), "status": status });
+            if status == "kicked" {
+                member["until_date"] = json!(0);
+            }
+            member
+        };
         json!({ "update_id": self.next_update_id(), "my_chat_member": {
             "chat": chat, "from": from, "date": OffsetDateTime::now_utc().unix_timestamp(),
-            "old_chat_member": { "user": self.user(), "status": old }, "new_chat_member": now,
+            "old_chat_member": member(old), "new_chat_member": member(new),
         }})
     }
 }

@@ -84,9 +84,10 @@ fn check(stand_in: &StandIn, report: &Value) {
         assert!(said.contains(&expected), "{expected}: {said}");
     }
     assert_eq!(words.len(), 10);
-    let uploaded = stand_in.sent(TOKEN);
-    let uploaded = uploaded.iter().flat_map(|sent| &sent.files);
-    assert!(uploaded.filter(|file| file.name == "рахунок.pdf").count() == 1);
+    let albums = stand_in.sent(TOKEN);
+    let albums = albums.iter().filter(|sent| sent.method == "sendMediaGroup");
+    let ids: Vec<usize> = albums.map(|sent| sent.message_ids.len()).collect();
+    assert_eq!(ids, [2, 2]);
 }
 
 #[tokio::test]

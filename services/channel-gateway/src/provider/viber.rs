@@ -143,3 +143,130 @@ impl ViberApi {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::http::{HeaderMap, StatusCode};
+    use axum::routing::post;
+
+    const SECRET: &str = "4453b6ac12345678-e02c5f12174805f9-daf9cbb5448c51f3";
+
+    type Seen = Arc<Mutex<Vec<(String, Value)>>>;
+
+    /// A client of a server that answers every call so, and what that server was asked.
+    async fn answering(status: u16, body: &'static str) -> (ViberApi, Seen) {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let seen = Seen::default();
+        let kept = Arc::clone(&seen);
+        let answer = async move |headers: HeaderMap, raw: String| {
+            let token = headers[TOKEN].to_str().unwrap().to_owned();
+            let asked = serde_json::from_str(&raw).unwrap();
+            kept.lock().unwrap().push((token, asked));
+            (StatusCode::from_u16(status).unwrap(), body)
+        };
+        let router = Router::new().route("/pa/{method}", post(answer));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api_url = format!("http://{}/pa/", listener.local_addr().unwrap());
+        tokio::spawn(async { axum::serve(listener, router).await });
+        let config = ViberConfig {
+            api_url,
+            ..ViberConfig::default()
+        };
+        (ViberApi::new(&config).unwrap(), seen)
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_what_its_status_says_whatever_http_says() {
+        let refused = |status| format!("Refused(ApiError {{ status: {status}");
+        for (http, body, expected) in [
+            (
+                200,
+                r#"{"status":0,"message_token":18446744073709551615}"#,
+                "18446744073709551615".to_owned(),
+            ),
+            (
+                200,
+                r#"{"status":12,"status_message":"tooManyRequests"}"#,
+                refused("Some(12)"),
+            ),
+            (
+                500,
+                r#"{"status":3,"status_message":"badData"}"#,
+                refused("Some(3)"),
+            ),
+            (502, "<html>", refused("None")),
+            (401, "{}", refused("None")),
+            (429, "", refused("Some(12)")),
+            (200, "<html>", "Unknown(".to_owned()),
+            (200, r#"{"ok":true}"#, "Unknown(".to_owned()),
+        ] {
+            let (api, seen) = answering(http, body).await;
+            let token = SecretString::from(SECRET);
+            let answer = api
+                .call(&token, "send_message", &json!({"type": "text"}))
+                .await;
+            let read = match answer {
+                Ok(answer) => answer["message_token"].to_string(),
+                Err(error) => format!("{error:?}"),
+            };
+            assert!(read.starts_with(&expected), "{http} {body}: {read}");
+            assert!(!read.contains(SECRET), "the token stays within");
+            let asked = seen.lock().unwrap().pop().unwrap();
+            assert_eq!(asked, (SECRET.to_owned(), json!({"type": "text"})));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_webhook_is_asked_for_with_all_that_it_needs() {
+        let (api, seen) = answering(200, r#"{"status":0,"event_types":[]}"#).await;
+        let token = SecretString::from(SECRET);
+        api.set_webhook(&token, "https://gw.example.ua/in/viber/6b1f90")
+            .await
+            .unwrap();
+        api.remove_webhook(&token).await.unwrap();
+        let asked: Vec<Value> = seen
+            .lock()
+            .unwrap()
+            .iter()
+            .map(|(_, body)| body.clone())
+            .collect();
+        let set = json!({
+            "url": "https://gw.example.ua/in/viber/6b1f90", "event_types": EVENT_TYPES, "send_name": true, "send_photo": true,
+        });
+        assert_eq!(asked, [set, json!({"url": ""})]);
+    }
+
+    #[tokio::test]
+    async fn an_account_tells_who_it_is_and_where_it_calls() {
+        let (api, _) = answering(
+            200,
+            r#"{"status":0,"id":"pa:1","name":"Крамниця","uri":"shop","webhook":"https://a.example","event_types":["seen"]}"#,
+        )
+        .await;
+        let info = api.account_info(&SecretString::from(SECRET)).await.unwrap();
+        let expected = AccountInfo {
+            id: "pa:1".to_owned(),
+            name: "Крамниця".to_owned(),
+            uri: "shop".to_owned(),
+            webhook: "https://a.example".to_owned(),
+            event_types: vec!["seen".to_owned()],
+        };
+        assert_eq!(info, expected);
+    }
+
+    #[tokio::test]
+    async fn what_no_header_can_carry_is_no_token() {
+        let (api, seen) = answering(200, r#"{"status":0}"#).await;
+        let token = SecretString::from(format!("{SECRET}\n"));
+        let error = api
+            .call(&token, "send_message", &json!({}))
+            .await
+            .unwrap_err();
+        assert!(matches!(&error, CallError::Refused(error) if error.status == Some(INVALID_TOKEN)));
+        assert!(!format!("{error:?} {error}").contains(SECRET) && seen.lock().unwrap().is_empty());
+    }
+}

@@ -37,15 +37,14 @@ async fn real_answers_of_the_bot_api_are_told_apart() {
         }
         answers += 1;
         let body = json_of(&folder.join(name));
-        // The status equals `error_code`; where the record has none, 400 is what such a refusal comes with.
-        let code = body["error_code"].as_u64().unwrap_or(400);
-        let status =
-            StatusCode::from_u16(u16::try_from(code).unwrap()).unwrap_or(StatusCode::BAD_REQUEST);
-        let status = if body["ok"] == json!(false) {
-            status
+        // The status equals `error_code`; where the record has none that a refusal can have, 400 is what it comes with.
+        let code = body["error_code"].as_u64().filter(|code| *code >= 400);
+        let code = if body["ok"] == json!(false) {
+            u16::try_from(code.unwrap_or(400)).unwrap()
         } else {
-            StatusCode::OK
+            200
         };
+        let status = StatusCode::from_u16(code).unwrap();
         let shown = body.clone();
         let (bots, _) =
             speaking_to(move || (status, axum::Json(shown.clone())).into_response()).await;

@@ -168,8 +168,12 @@ pub fn amended(call: &Call, amendment: Amendment) -> Option<Call> {
     let mut amended = call.clone();
     let params = amended.params.as_object_mut()?;
     match amendment {
+        // First without the words that are quoted, which may have been edited away; then without the message.
         Amendment::WithoutReply => {
-            params.remove("reply_parameters")?;
+            let reply = params.get_mut("reply_parameters")?.as_object_mut()?;
+            if reply.remove("quote").is_none() {
+                params.remove("reply_parameters");
+            }
         }
         Amendment::Plain => {
             let mut found = unformatted(params);
@@ -300,6 +304,15 @@ mod tests {
         assert_eq!(
             (&business["chat_id"], &business["business_connection_id"]),
             (&json!(55), &json!("bc_7Yh2"))
+        );
+        let quoting = ReplyReference {
+            quote: "42".into(),
+            ..reply
+        };
+        let quoting = in_reply_to(call.clone(), &quoting);
+        assert_eq!(
+            amended(&quoting, Amendment::WithoutReply),
+            Some(call.clone())
         );
         let plain = amended(&call, Amendment::Plain).unwrap();
         assert!(plain.params.get("entities").is_none());

@@ -111,128 +111,131 @@ mod tests {
         }
     }
 
+    /// Code, words, and the reason or class.
+    const REFUSALS: &[(u16, &str, &str)] = &[
+        (
+            403,
+            "Forbidden: bot was blocked by the user",
+            "CLIENT_BLOCKED_CHANNEL",
+        ),
+        (403, "Forbidden: user is deactivated", "CLIENT_DELETED"),
+        (
+            403,
+            "Forbidden: bot can't initiate conversation with a user",
+            "CLIENT_NEVER_STARTED",
+        ),
+        (
+            403,
+            "Forbidden: bot was kicked from the supergroup chat",
+            "CHAT_LEFT",
+        ),
+        (403, "Forbidden: the group chat was deleted", "CHAT_GONE"),
+        (403, "Forbidden: something new", "CHAT_FORBIDDEN"),
+        // Older servers word kicks as 401: the words decide, the token is fine.
+        (401, "Unauthorized: bot was kicked from a chat", "CHAT_LEFT"),
+        (401, "Unauthorized", "CREDENTIALS_REFUSED"),
+        (404, "Not Found", "CREDENTIALS_REFUSED"),
+        (400, "Bad Request: chat not found", "CHAT_NOT_FOUND"),
+        (
+            400,
+            "Bad Request: message to be replied not found",
+            "WithoutReply",
+        ),
+        (
+            400,
+            "Bad Request: can't parse entities: unexpected end tag",
+            "Plain",
+        ),
+        (
+            400,
+            "Bad Request: message is not modified: same content",
+            "AlreadySo",
+        ),
+        (400, "Bad Request: message text is empty", "MESSAGE_EMPTY"),
+        (400, "Bad Request: text must be non-empty", "MESSAGE_EMPTY"),
+        (
+            400,
+            "Bad Request: message caption is too long",
+            "MESSAGE_TOO_LONG",
+        ),
+        (400, "Bad Request: ENTITY_BOUNDS_INVALID", "Plain"),
+        (400, "Bad Request: QUOTE_TEXT_INVALID", "WithoutReply"),
+        (400, "Bad Request: PHOTO_INVALID_DIMENSIONS", "AsDocument"),
+        (400, "Bad Request: IMAGE_PROCESS_FAILED", "AsDocument"),
+        (400, "Bad Request: message to delete not found", "AlreadySo"),
+        (
+            400,
+            "Bad Request: message to edit not found",
+            "MESSAGE_NOT_FOUND",
+        ),
+        (
+            400,
+            "Bad Request: message to react not found",
+            "MESSAGE_NOT_FOUND",
+        ),
+        (
+            400,
+            "Bad Request: message can't be edited",
+            "MESSAGE_NOT_EDITABLE",
+        ),
+        (
+            400,
+            "Bad Request: message can't be deleted for everyone",
+            "MESSAGE_NOT_DELETABLE",
+        ),
+        (400, "Bad Request: REACTION_INVALID", "REACTION_REFUSED"),
+        (400, "Bad Request: file is too big", "FILE_TOO_LARGE"),
+        (400, "Bad Request: file must be non-empty", "FILE_EMPTY"),
+        (
+            400,
+            "Bad Request: wrong file identifier/HTTP URL specified",
+            "FILE_UNAVAILABLE",
+        ),
+        (
+            400,
+            "Bad Request: failed to get HTTP URL content",
+            "FILE_UNREACHABLE",
+        ),
+        (
+            400,
+            "Bad Request: BUSINESS_PEER_USAGE_MISSING",
+            "WINDOW_CLOSED",
+        ),
+        (
+            400,
+            "Bad Request: business connection not found",
+            "BUSINESS_CONNECTION_ENDED",
+        ),
+        (
+            400,
+            "Bad Request: VOICE_MESSAGES_FORBIDDEN",
+            "VOICE_FORBIDDEN",
+        ),
+        (
+            400,
+            "Bad Request: query is too old and response timeout expired or query ID is invalid",
+            "PRESS_EXPIRED",
+        ),
+        (400, "Bad Request: MESSAGE_TOO_LONG", "MESSAGE_TOO_LONG"),
+        (400, "Bad Request: something new", "MESSAGE_REFUSED"),
+        (
+            409,
+            "Conflict: terminated by other getUpdates request",
+            "CHANNEL_IN_USE",
+        ),
+        (413, "Request Entity Too Large", "FILE_TOO_LARGE"),
+        (502, "Bad Gateway", "Outage"),
+    ];
+
     #[test]
     fn refusals_are_told_apart_by_code_and_words() {
-        for (code, description, expected) in [
-            (
-                403,
-                "Forbidden: bot was blocked by the user",
-                "CLIENT_BLOCKED_CHANNEL",
-            ),
-            (403, "Forbidden: user is deactivated", "CLIENT_DELETED"),
-            (
-                403,
-                "Forbidden: bot can't initiate conversation with a user",
-                "CLIENT_NEVER_STARTED",
-            ),
-            (
-                403,
-                "Forbidden: bot was kicked from the supergroup chat",
-                "CHAT_LEFT",
-            ),
-            (403, "Forbidden: the group chat was deleted", "CHAT_GONE"),
-            (403, "Forbidden: something new", "CHAT_FORBIDDEN"),
-            // Older servers word kicks as 401: the words decide, the token is fine.
-            (401, "Unauthorized: bot was kicked from a chat", "CHAT_LEFT"),
-            (401, "Unauthorized", "CREDENTIALS_REFUSED"),
-            (404, "Not Found", "CREDENTIALS_REFUSED"),
-            (400, "Bad Request: chat not found", "CHAT_NOT_FOUND"),
-            (
-                400,
-                "Bad Request: message to be replied not found",
-                "WithoutReply",
-            ),
-            (
-                400,
-                "Bad Request: can't parse entities: unexpected end tag",
-                "Plain",
-            ),
-            (
-                400,
-                "Bad Request: message is not modified: same content",
-                "AlreadySo",
-            ),
-            (400, "Bad Request: message text is empty", "MESSAGE_EMPTY"),
-            (400, "Bad Request: text must be non-empty", "MESSAGE_EMPTY"),
-            (
-                400,
-                "Bad Request: message caption is too long",
-                "MESSAGE_TOO_LONG",
-            ),
-            (400, "Bad Request: ENTITY_BOUNDS_INVALID", "Plain"),
-            (400, "Bad Request: QUOTE_TEXT_INVALID", "WithoutReply"),
-            (400, "Bad Request: PHOTO_INVALID_DIMENSIONS", "AsDocument"),
-            (400, "Bad Request: IMAGE_PROCESS_FAILED", "AsDocument"),
-            (400, "Bad Request: message to delete not found", "AlreadySo"),
-            (
-                400,
-                "Bad Request: message to edit not found",
-                "MESSAGE_NOT_FOUND",
-            ),
-            (
-                400,
-                "Bad Request: message to react not found",
-                "MESSAGE_NOT_FOUND",
-            ),
-            (
-                400,
-                "Bad Request: message can't be edited",
-                "MESSAGE_NOT_EDITABLE",
-            ),
-            (
-                400,
-                "Bad Request: message can't be deleted for everyone",
-                "MESSAGE_NOT_DELETABLE",
-            ),
-            (400, "Bad Request: REACTION_INVALID", "REACTION_REFUSED"),
-            (400, "Bad Request: file is too big", "FILE_TOO_LARGE"),
-            (400, "Bad Request: file must be non-empty", "FILE_EMPTY"),
-            (
-                400,
-                "Bad Request: wrong file identifier/HTTP URL specified",
-                "FILE_UNAVAILABLE",
-            ),
-            (
-                400,
-                "Bad Request: failed to get HTTP URL content",
-                "FILE_UNREACHABLE",
-            ),
-            (
-                400,
-                "Bad Request: BUSINESS_PEER_USAGE_MISSING",
-                "WINDOW_CLOSED",
-            ),
-            (
-                400,
-                "Bad Request: business connection not found",
-                "BUSINESS_CONNECTION_ENDED",
-            ),
-            (
-                400,
-                "Bad Request: VOICE_MESSAGES_FORBIDDEN",
-                "VOICE_FORBIDDEN",
-            ),
-            (
-                400,
-                "Bad Request: query is too old and response timeout expired or query ID is invalid",
-                "PRESS_EXPIRED",
-            ),
-            (400, "Bad Request: MESSAGE_TOO_LONG", "MESSAGE_TOO_LONG"),
-            (400, "Bad Request: something new", "MESSAGE_REFUSED"),
-            (
-                409,
-                "Conflict: terminated by other getUpdates request",
-                "CHANNEL_IN_USE",
-            ),
-            (413, "Request Entity Too Large", "FILE_TOO_LARGE"),
-            (502, "Bad Gateway", "Outage"),
-        ] {
+        for (code, description, expected) in REFUSALS {
             let error = ApiError {
-                code,
-                description: description.into(),
+                code: *code,
+                description: (*description).into(),
                 ..ApiError::default()
             };
-            assert_eq!(reason(classify(&error)), expected, "{code} {description}");
+            assert_eq!(reason(classify(&error)), *expected, "{code} {description}");
         }
     }
 

@@ -103,7 +103,7 @@ pub fn classify(error: &ApiError) -> Class {
             "CLIENT_APP_TOO_OLD",
             "The client's Viber is too old for this message.",
         ),
-        16 | 17 | 18 | 19 | 20 | 22 => refusal(
+        16..=20 | 22 => refusal(
             "MESSAGE_REFUSED",
             "Viber does not let this bot send such a message.",
         ),
