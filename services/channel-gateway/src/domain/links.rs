@@ -63,11 +63,36 @@ fn target(link: &str) -> Option<String> {
 fn written(text: &str) -> Vec<Range<usize>> {
     let mut finder = LinkFinder::new();
     finder.kinds(&[LinkKind::Url]).url_must_have_scheme(false);
-    finder
+    let mut found: Vec<Range<usize>> = finder
         .links(text)
-        .filter(|link| target(link.as_str()).is_some())
         .map(|link| link.start()..link.end())
-        .collect()
+        .collect();
+    found.extend(abroad(text, &found));
+    found.retain(|link| {
+        text.get(link.clone())
+            .is_some_and(|link| target(link).is_some())
+    });
+    found.sort_by_key(|link| link.start);
+    found
+}
+
+/// Links that the finder does not take for such: it knows no top domains beyond the Latin letters, as `.укр`.
+fn abroad(text: &str, found: &[Range<usize>]) -> Vec<Range<usize>> {
+    let mut more = Vec::new();
+    for scheme in ["https://", "http://"] {
+        for (start, _) in text.match_indices(scheme) {
+            let rest = text.get(start..).unwrap_or_default();
+            let ends = |c: char| c.is_whitespace() || "<>\"«»“”".contains(c);
+            let link = rest.split(ends).next().unwrap_or_default();
+            let link = link.trim_end_matches(|c| ".,;:!?)]}'…".contains(c));
+            let link = start..start + link.len();
+            let apart = |known: &Range<usize>| link.end <= known.start || known.end <= link.start;
+            if found.iter().all(apart) && more.iter().all(apart) {
+                more.push(link);
+            }
+        }
+    }
+    more
 }
 
 /// A link may be replaced where its characters are neither code nor the text of another link.
@@ -212,8 +237,8 @@ mod tests {
             ),
             ("www.shop.example/p", "s/1", "https://www.shop.example/p"),
             (
-                "https://крамниця.укр/чек",
-                "s/1",
+                "Тут (https://крамниця.укр/чек).",
+                "Тут (s/1).",
                 "https://xn--80aqgq7ashj.xn--j1amh/%D1%87%D0%B5%D0%BA",
             ),
         ] {

@@ -144,6 +144,7 @@ async fn enabling_registers_the_webhook_with_everything_said() {
                 token: "99100:AAE_other-bot".to_owned(),
             },
         )),
+        ..UpdateChannelRequest::default()
     };
     let refused = world
         .api()
@@ -156,6 +157,7 @@ async fn enabling_registers_the_webhook_with_everything_said() {
         channel_id: world.channel.to_string(),
         name: "Shop 2".to_owned(),
         credentials: Some(update_channel_request::Credentials::TelegramBot(bot)),
+        ..UpdateChannelRequest::default()
     };
     world
         .api()
@@ -188,6 +190,7 @@ async fn a_channel_whose_webhook_is_not_taken_is_disabled_again_and_its_token_ma
                 token: token.to_owned(),
             },
         )),
+        ..UpdateChannelRequest::default()
     };
     let api = world.api();
     api.update_channel(testing::request(
