@@ -4,6 +4,7 @@ pub mod backoff;
 pub mod call;
 pub mod channel;
 pub mod delivery;
+pub mod email;
 pub mod inbound;
 pub mod lane;
 pub mod rate;

@@ -168,6 +168,9 @@ pub fn preview_text(parts: &[common::ContentPart]) -> String {
             Some(Content::Sticker(_)) => Piece::Word("[sticker]"),
             Some(Content::Button(press)) if !press.title.is_empty() => Piece::Text(&press.title),
             Some(Content::Button(_)) => Piece::Word("[button]"),
+            Some(Content::Link(link)) if !link.title.is_empty() => Piece::Text(&link.title),
+            Some(Content::Link(link)) if !link.url.is_empty() => Piece::Text(&link.url),
+            Some(Content::Link(_)) => Piece::Word("[link]"),
             Some(Content::Unsupported(_)) | None => Piece::Word("[unsupported]"),
         })
         .collect();

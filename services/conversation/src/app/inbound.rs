@@ -209,7 +209,13 @@ impl Batch {
                 };
                 amend(key, Change::Deletion, &alone)
             }),
-            Kind::Block(_) | Kind::Unsupported(_) => Ok(()),
+            // The gateway's own; what of these concerns chats it tells by events.
+            Kind::Block(_)
+            | Kind::Unsupported(_)
+            | Kind::Receipt(_)
+            | Kind::OwnAppMessage(_)
+            | Kind::Start(_)
+            | Kind::ProviderState(_) => Ok(()),
         }
     }
 

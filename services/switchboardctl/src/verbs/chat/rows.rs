@@ -156,6 +156,11 @@ fn part(part: &ContentPart) -> String {
         Some(Content::Contact(contact)) => format!("[contact {}]", contact.name),
         Some(Content::Sticker(sticker)) => format!("[sticker {}]", sticker.emoji),
         Some(Content::Button(button)) => format!("[button {}]", button.title),
+        Some(Content::Link(link)) => [link.title.as_str(), link.url.as_str()]
+            .into_iter()
+            .filter(|text| !text.is_empty())
+            .collect::<Vec<_>>()
+            .join(" "),
         Some(Content::Unsupported(other)) => format!("[{}]", other.kind),
         None => String::new(),
     }

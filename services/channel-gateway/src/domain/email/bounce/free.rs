@@ -1,0 +1,260 @@
+//! Reports in no standard form: known by who sends them and by what servers are used to say.
+
+use super::super::address::{folded, is_address};
+use super::super::automatic::is_unread;
+use super::super::head::{Head, ids};
+use super::super::read::{Mail, Ours};
+use super::super::report::{Action, Recipient};
+use super::super::typed::Typed;
+use super::{Original, RECIPIENTS_MAX, address_of, reason, status};
+
+/// Subjects of such reports, in lower case.
+const SUBJECTS: &[&str] = &[
+    "undeliver", "delivery status", "delivery failure", "delivery failed", "delivery has failed", "delivery error", "delivery problem", "mail delivery", "failure notice", "failure notification", "returned mail",
+    "returned to sender", "mail system error", "could not be delivered", "not be delivered", "not delivered", "non-deliver", "nondeliver", "delayed mail", "delivery delayed", "delayed", "error sending your mail", "message status", "bounce", "rejected", "недоставлен", "не доставлен", "не может быть доставлен",
+    "unzustellbar", "zustellbar", "nicht zugestellt", "non remis", "no se pudo entregar", "no entregado", "niedostarcz", "loop alert", "are not member", "mail not", "邮件退", "退信", "配信", "送信でき", "エラー",
+];
+
+/// What the text of such reports says, in lower case.
+const PHRASES: &[&str] = &[
+    "could not be delivered", "couldn't be delivered", "could not deliver", "couldn't deliver", "unable to deliver", "wasn't able to deliver", "was not delivered", "not delivered", "not be delivered", "cannot be delivered", "can't be delivered", "delivery failed", "delivery has failed", "delivery to the following",
+    "delivery problems", "delivery errors", "failed permanently", "permanent error", "permanent fatal", "fatal errors", "returned to sender", "undeliver", "did not reach", "user unknown", "unknown user", "has been rejected", "was rejected", "mailbox full", "original message follows", "transcript of session", "unsent message", "still being retried", "not a member", "are not member", "has not been delivered", "не может быть", "не удалось", "не доставлен",
+    "error sending your mail", "reason of rejection", "could not be sent", "failed to deliver", "failed after i sent", "non-delivered", "host unknown", "recipient rejected", "duplicated message-id", "sending the mail failed", "配信", "送信", "メール",
+];
+
+/// Words of a server that still tries, in lower case.
+const STILL_TRIES: &[&str] = &["still being retried", "will retry", "will be retried", "will continue to try", "will keep trying", "do not need to resend", "delivery is delayed", "has been delayed", "warning message only", "temporarily delayed"];
+
+/// Where the mail that is given back begins, in lower case.
+const COPY: &[&str] = &[
+    "below this line is a copy", "this is a copy of", "copy of the message", "original message follows", "header of the original message", "headers of the original message", "original message headers", "original message header", "unsent message below", "message header follows", "the original message was received", "returned message", "original e-mail",
+    "bounced e-mail", "message text follows", "your original message", "original message -----", "text of the original message", "the attached message",
+];
+
+/// What speaks for a report before its text was read.
+struct Outside {
+    /// How much its sender looks like a mail server.
+    machine: u8,
+    /// Its subject is that of a report.
+    named: bool,
+}
+
+fn outside(head: &Head<'_>, typed: &Typed, mail: &Mail) -> Outside {
+    let subject = mail.subject.to_lowercase();
+    let failed = head.raw("x-failed-recipients").is_some();
+    let form = typed.is("multipart", "report");
+    let empty_sender = head.raw("return-path").is_some_and(|path| {
+        let path = path.trim_ascii();
+        path == b"<>" || path.to_ascii_lowercase().starts_with(b"<mailer-daemon")
+    });
+    Outside {
+        machine: 2 * u8::from(is_machine(mail)) + u8::from(empty_sender) + 2 * u8::from(form || failed),
+        named: SUBJECTS.iter().any(|word| subject.contains(word)),
+    }
+}
+
+/// Tells whether the text of a mail must be asked whether it is a report. Of most mails it need not.
+pub fn may_be_report(head: &Head<'_>, typed: &Typed, mail: &Mail) -> bool {
+    let outside = outside(head, typed, mail);
+    outside.machine > 0 || outside.named
+}
+
+/// Tells whether a mail without the parts of a report is one.
+pub fn is_report(head: &Head<'_>, typed: &Typed, mail: &Mail, text: &str, gives_back: bool) -> bool {
+    let Outside { machine, named } = outside(head, typed, mail);
+    let lower = text.to_lowercase();
+    let codes = status::codes(text);
+    let says = PHRASES.iter().any(|phrase| lower.contains(phrase));
+    let coded = codes.reply >= 400 || codes.status.starts_with(['4', '5']);
+    let about = 2 * u8::from(named) + u8::from(says) + u8::from(coded) + u8::from(gives_back);
+    // Nobody's word alone is enough: a person may write about a bounce, and a postmaster about something else.
+    let server = machine >= 2 && about >= 1 && machine + about >= 4;
+    let nameless = machine >= 1 && about >= 3;
+    server || nameless || (about >= 4 && head.raw("in-reply-to").is_none())
+}
+
+fn is_machine(mail: &Mail) -> bool {
+    let address = if mail.from.email.is_empty() { &mail.from.name } else { &mail.from.email };
+    let name = mail.from.name.to_lowercase();
+    let local = address.split('@').next().unwrap_or_default().to_lowercase();
+    let daemon = |text: &str| {
+        let bare: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
+        ["mailerdaemon", "postmaster", "maildeliver", "mailadmin", "ndradministrator", "mailsystem", "deliverysystem"].iter().any(|word| bare.contains(word))
+    };
+    is_unread(address) || daemon(&local) || daemon(&name)
+}
+
+/// Finds of whom a report speaks, and what it says about them. There is always one.
+pub fn recipients(head: &Head<'_>, mail: &Mail, text: &str, inner: Option<&Original>, ours: &Ours<'_>) -> Vec<Recipient> {
+    let formed = status::recipients(text);
+    if !formed.is_empty() {
+        return formed;
+    }
+    let report = before_copy(text);
+    let lower = report.to_lowercase();
+    let delayed = STILL_TRIES.iter().any(|phrase| lower.contains(phrase));
+    let stranger = |address: &str| {
+        let key = folded(address);
+        is_address(address)
+            && !ours.owns(address)
+            && !is_unread(address)
+            && key != mail.from.key()
+            && !mail.to.iter().any(|to| to.key() == key)
+    };
+    let mut found: Vec<String> = Vec::new();
+    let mut add = |address: &str| {
+        let key = folded(address);
+        if stranger(address) && found.len() < RECIPIENTS_MAX && !found.iter().any(|known| folded(known) == key) {
+            found.push(address.to_owned());
+        }
+    };
+    for field in head.all("x-failed-recipients").take(5) {
+        for address in super::super::address::list(field) {
+            add(&address.email);
+        }
+    }
+    if found_none(&mut add, report) {
+        add(&inner.map(|inner| inner.to.clone()).unwrap_or_default());
+    }
+    if found.is_empty() {
+        found.extend(to_in_copy(text).or_else(|| inner.map(|inner| inner.to.clone()).filter(|to| !to.is_empty())));
+    }
+    if found.is_empty() {
+        found.push(String::new());
+    }
+    let found = found.into_iter().map(|address| {
+        let words = words_about(report, &address);
+        let codes = status::codes(&words);
+        let still = delayed && !codes.status.starts_with('5') && codes.reply / 100 != 5;
+        let action = if still { Action::Delayed } else { Action::Failed };
+        let mut recipient = status::recipient(address, Some(action), "", &words);
+        if recipient.reason == "UNDELIVERABLE" {
+            recipient.reason = reason::of(&recipient.status, codes.reply, &format!("{} {lower}", mail.subject));
+        }
+        recipient
+    });
+    found.collect()
+}
+
+/// Adds the addresses of a report's text; true where there is none.
+fn found_none(add: &mut impl FnMut(&str), report: &str) -> bool {
+    let mut none = true;
+    // Lines that begin with an address first: reports set them off.
+    for leading in [true, false] {
+        for line in report.lines().take(400) {
+            let line = line.trim();
+            if leading {
+                let start = line.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
+                let word = start.split(|c: char| c.is_whitespace() || "<>\":;,()".contains(c)).next();
+                if let Some(word) = word.filter(|word| is_address(word)) {
+                    none = false;
+                    add(word);
+                }
+            } else if let Some(address) = line.split(|c: char| c.is_whitespace() || "<>\":;,()[]".contains(c)).map(|word| word.trim_matches(['.', '\''])).find(|word| is_address(word)) {
+                none = false;
+                add(address);
+            }
+        }
+        if !none {
+            break;
+        }
+    }
+    none
+}
+
+/// Takes better words for those recipients of whom the fields say too little.
+pub fn sharpen(recipients: &mut [Recipient], text: &str) {
+    let vague = |found: &Recipient| {
+        matches!(found.action, Action::Failed | Action::Delayed)
+            && (found.detail.trim().is_empty() || found.reason == "UNDELIVERABLE")
+    };
+    if !recipients.iter().any(vague) {
+        return;
+    }
+    let report = before_copy(text);
+    for found in recipients.iter_mut().filter(|found| vague(found)) {
+        let words = words_about(report, &found.address);
+        let better = status::recipient(String::new(), Some(found.action), &found.status, &words);
+        if better.reason != "UNDELIVERABLE" {
+            found.reason = better.reason;
+        }
+        if found.detail.trim().is_empty() {
+            found.detail = better.detail;
+        }
+    }
+}
+
+/// Finds the Message-ID of the mail that a text gives back.
+pub fn id_in(text: &str) -> Option<String> {
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let line = line.trim_start_matches(['>', ' ', '\t', '|']);
+        let named = ["message-id:", "resent-message-id:"]
+            .iter()
+            .find(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+        let Some(named) = named else { continue };
+        let value = line.get(named.len()..).unwrap_or_default().trim();
+        let value = if value.is_empty() { lines.next().unwrap_or_default() } else { value };
+        if let Some(id) = ids(value.as_bytes()).into_iter().next() {
+            return Some(id);
+        }
+    }
+    None
+}
+
+fn to_in_copy(text: &str) -> Option<String> {
+    let mut lines = text.lines().map(|line| line.trim_start_matches(['>', ' ', '\t']));
+    let line = lines.find(|line| line.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("to:")))?;
+    let address = address_of(line.get(3..)?);
+    (!address.is_empty()).then_some(address)
+}
+
+/// Returns what the server wrote, without the mail that it gives back.
+fn before_copy(text: &str) -> &str {
+    let mut at = 0;
+    let mut fields = 0;
+    let mut first_field = 0;
+    let mut written = false;
+    for line in text.split_inclusive('\n') {
+        let lower = line.to_lowercase();
+        let trimmed = lower.trim();
+        // Fields of a mail, three of them in a row, are a mail.
+        let field = ["received:", "return-path:", "message-id:", "from:", "to:", "subject:", "date:", "mime-version:", "content-type:", "x-mailer:", "delivered-to:", "reply-to:"]
+            .iter()
+            .any(|name| lower.starts_with(name));
+        if field {
+            if fields == 0 {
+                first_field = at;
+            }
+            fields += 1;
+            if fields >= 3 {
+                return &text[..first_field];
+            }
+        } else if !line.starts_with([' ', '\t']) && !trimmed.is_empty() {
+            fields = 0;
+        }
+        let copy = written && COPY.iter().any(|phrase| trimmed.contains(phrase)) && !trimmed.starts_with("the original message was received");
+        if copy && at > 0 {
+            return &text[..at];
+        }
+        written |= !trimmed.is_empty();
+        at += line.len();
+    }
+    text
+}
+
+/// Returns what a report says about an address: from its line on, or everything.
+fn words_about(report: &str, address: &str) -> String {
+    let lower = report.to_lowercase();
+    let at = if address.is_empty() { None } else { lower.find(&folded(address)) };
+    let from = at.and_then(|at| report.get(at..)).unwrap_or(report);
+    let joined: Vec<&str> = from.split_whitespace().take(120).collect();
+    let about = joined.join(" ");
+    let codes = status::codes(&about);
+    let told = codes.reply >= 400 || !codes.status.is_empty() || reason::by_words(&about.to_lowercase()).is_some();
+    if told || at.is_none() {
+        return about;
+    }
+    let all: Vec<&str> = report.split_whitespace().take(400).collect();
+    all.join(" ")
+}
