@@ -10,6 +10,7 @@ pub mod connection;
 pub mod deliveries;
 pub mod dispatch;
 pub mod inbound;
+pub mod line;
 pub mod queue;
 pub mod restart;
 pub mod settle;
@@ -34,6 +35,8 @@ pub struct App {
     pub book: Arc<Book>,
     /// The Bot API.
     pub bots: BotApi,
+    /// Mail servers may be connected to without TLS: for tests on one machine.
+    pub plain_mail: bool,
     /// How providers reach us.
     pub public_url: Arc<str>,
     /// Wakes the relay after a commit.

@@ -2,7 +2,9 @@
 
 pub mod backoff;
 pub mod call;
+pub mod capabilities;
 pub mod channel;
+pub mod credentials;
 pub mod delivery;
 pub mod email;
 pub mod inbound;

@@ -4,7 +4,8 @@ use chassis::grpc;
 use chassis::seal::SealError;
 use tonic::{Code, Status};
 
-use crate::domain::telegram::errors::Refusal;
+use crate::domain::channel::ChannelKind;
+use crate::domain::refusal::Refusal;
 
 /// This service's name: the domain of its errors.
 pub const DOMAIN: &str = "channel-gateway";
@@ -40,8 +41,8 @@ pub enum Error {
     #[error("the provider refused: {}", .0.reason)]
     Refused(Refusal),
     /// The provider does not answer.
-    #[error("the provider is away")]
-    ProviderAway,
+    #[error("{} does not answer", .0.provider())]
+    ProviderAway(ChannelKind),
     /// A field is wrong.
     #[error("{field} {rule}")]
     Invalid {
@@ -74,7 +75,7 @@ impl From<Error> for Status {
                 refusal.detail,
                 &[],
             ),
-            Error::ProviderAway => grpc::unavailable(DOMAIN, "telegram"),
+            Error::ProviderAway(kind) => grpc::unavailable(DOMAIN, kind.as_str()),
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
             }

@@ -205,7 +205,7 @@ impl Handler for Inbound {
             if self.understood(delivery, &delivery.decode_as()?).await? {
                 return Ok(());
             }
-            return Err(HandlerError::Poison(letter.0.error.clone()));
+            return Err(HandlerError::Unsupported(letter.0.error.clone()));
         }
         // In company, under its own message id each: a repeat of the batch stores none twice.
         let subject = self.streams.dead_subject(DOMAIN);

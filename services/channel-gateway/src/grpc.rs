@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use crate::app::channels::Create;
 use crate::app::{App, channels, connection, deliveries};
+use crate::domain::credentials::{self, Wrong};
 use crate::error::{DOMAIN, Error};
 use crate::store::channels::ChannelRow;
 
@@ -49,15 +50,26 @@ impl ChannelGatewayService for Api {
     ) -> Result<Response<CreateChannelResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let token = match &request.credentials {
-            Some(create_channel_request::Credentials::TelegramBot(bot)) => bot.token.trim(),
+        let plain_allowed = self.0.plain_mail;
+        let credentials = match &request.credentials {
+            Some(create_channel_request::Credentials::TelegramBot(bot)) => {
+                credentials::telegram(bot)
+            }
+            Some(create_channel_request::Credentials::ViberBot(bot)) => credentials::viber(bot),
+            Some(create_channel_request::Credentials::Instagram(profile)) => {
+                credentials::instagram(profile)
+            }
+            Some(create_channel_request::Credentials::Email(mailbox)) => {
+                credentials::email(mailbox, plain_allowed)
+            }
             None => return Err(PARSE.refuse("credentials", "are required")),
-        };
+        }
+        .map_err(refuse)?;
         let create = Create {
             id: PARSE.id_opt("channel_id", &request.channel_id)?,
             request_id: PARSE.request_id(&request.request_id)?,
             name: PARSE.text("name", &request.name, NAME_MAX)?,
-            token,
+            credentials,
             request: &request,
         };
         Ok(Response::new(
@@ -113,13 +125,31 @@ impl ChannelGatewayService for Api {
         let request = request.into_inner();
         let id = PARSE.id("channel_id", &request.channel_id)?;
         let name = PARSE.text_opt("name", &request.name, NAME_MAX)?;
-        let token = request
+        let plain_allowed = self.0.plain_mail;
+        let credentials = request
             .credentials
             .as_ref()
             .map(|credentials| match credentials {
-                update_channel_request::Credentials::TelegramBot(bot) => bot.token.trim(),
-            });
-        let row = channels::update(&self.0, &caller, id, name, token, clock::now()).await?;
+                update_channel_request::Credentials::TelegramBot(bot) => credentials::telegram(bot),
+                update_channel_request::Credentials::ViberBot(bot) => credentials::viber(bot),
+                update_channel_request::Credentials::Instagram(profile) => {
+                    credentials::instagram(profile)
+                }
+                update_channel_request::Credentials::Email(mailbox) => {
+                    credentials::email(mailbox, plain_allowed)
+                }
+            })
+            .transpose()
+            .map_err(refuse)?;
+        let row = channels::update(
+            &self.0,
+            &caller,
+            id,
+            name,
+            credentials.as_ref(),
+            clock::now(),
+        )
+        .await?;
         Ok(Response::new(UpdateChannelResponse {
             channel: answer(&row)?,
         }))
@@ -178,6 +208,10 @@ impl ChannelGatewayService for Api {
             next_page_token,
         }))
     }
+}
+
+fn refuse(wrong: Wrong) -> Status {
+    PARSE.refuse(wrong.field, wrong.rule)
 }
 
 fn answer(

@@ -365,6 +365,7 @@ fn short(content: &Content) -> Value {
             "type": sticker.attachment.as_ref().unwrap().media_type,
         }),
         Content::Button(button) => json!({ "button": button.title, "data": button.data }),
+        Content::Link(link) => json!({ "link": link.url }),
         Content::Unsupported(unsupported) => json!({ "unsupported": unsupported.kind }),
     }
 }

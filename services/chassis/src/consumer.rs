@@ -96,6 +96,9 @@ pub enum HandlerError {
     /// Something in the batch can never be handled: halve it, then a dead letter at once.
     #[error("{0}")]
     Poison(String),
+    /// It is well-formed and nobody here understands it yet: a dead letter at once, as nobody's fault.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl From<sqlx::Error> for HandlerError {

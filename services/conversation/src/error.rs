@@ -82,7 +82,7 @@ impl From<Error> for Status {
             Error::MessageNotFound => refuse(Code::NotFound, "MESSAGE_NOT_FOUND", &[]),
             Error::ConversationNotFound => refuse(Code::NotFound, "CONVERSATION_NOT_FOUND", &[]),
             Error::ChatAccessMissing => refuse(Code::PermissionDenied, "CHAT_ACCESS_MISSING", &[]),
-            Error::AgentRequired => refuse(Code::FailedPrecondition, "AGENT_REQUIRED", &[]),
+            Error::AgentRequired => refuse(Code::PermissionDenied, "AGENT_REQUIRED", &[]),
             Error::ConversationClosed { number } => refuse(
                 Code::FailedPrecondition,
                 "CONVERSATION_CLOSED",

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use chassis::id::AccountSlug;
 use chassis::seal::Sealer;
 use moka::future::Cache;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use sqlx::PgPool;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
+use crate::domain::credentials::Credentials;
 use crate::error::Error;
 use crate::store::channels::{self, ChannelRow};
 
@@ -38,12 +39,16 @@ pub struct Known {
     pub id: Uuid,
     /// The account.
     pub account: AccountSlug,
+    /// Kind.
+    pub kind: ChannelKind,
+    /// Name inside the account.
+    pub name: String,
     /// The provider's own id of the line.
     pub provider_account: String,
     /// State.
     pub state: ChannelState,
-    /// The token.
-    pub token: SecretString,
+    /// What signs it in.
+    pub access: Credentials,
     /// The secret of its webhook.
     pub secret: SecretString,
     /// Counts changes of credentials.
@@ -179,12 +184,17 @@ impl Book {
             let opened = self.sealer.open(sealed, &aad(row.id, what))?;
             Ok(String::from_utf8_lossy(&opened).into_owned().into())
         };
+        let kind = row.kind()?;
+        let sealed = secret(&row.token_sealed, "token")?;
         Ok(Known {
+            kind,
+            name: row.name.clone(),
             id: row.id,
             account: row.account()?,
             provider_account: row.provider_account.clone(),
             state: row.state()?,
-            token: secret(&row.token_sealed, "token")?,
+            access: Credentials::from_text(kind, sealed.expose_secret())
+                .map_err(crate::store::unreadable)?,
             secret: secret(&row.secret_sealed, "secret")?,
             credentials: row.credentials,
         })

@@ -11,14 +11,14 @@ use sqlx::PgConnection;
 use switchboard_proto::channel_gateway::v1::{
     ChannelConnected, ChannelUpdated, CreateChannelRequest, CreateChannelResponse,
 };
-use switchboard_proto::common::v1::ChannelKind;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
 use super::book::aad;
 use super::connection;
-use crate::domain::channel::{ChannelState, bot_id};
+use crate::domain::channel::{ChannelKind, ChannelState};
+use crate::domain::credentials::Credentials;
 use crate::error::{DOMAIN, Error};
 use crate::grpc::convert;
 use crate::store::channels::{self, ChannelRow, NewChannel};
@@ -34,8 +34,8 @@ pub struct Create<'a> {
     pub request_id: Option<&'a str>,
     /// Name.
     pub name: &'a str,
-    /// The bot's token.
-    pub token: &'a str,
+    /// What signs it in.
+    pub credentials: Credentials,
     /// The request as it came, for telling a repeat.
     pub request: &'a CreateChannelRequest,
 }
@@ -48,7 +48,7 @@ pub async fn create(
     now: OffsetDateTime,
 ) -> Result<CreateChannelResponse, Error> {
     may_change(caller)?;
-    let provider_account = token_of(create.token)?;
+    let kind = create.credentials.kind();
     let account = caller.account();
     let mut tx = app.pool.begin().await?;
     if let Some(request_id) = create.request_id {
@@ -66,11 +66,13 @@ pub async fn create(
     let new = NewChannel {
         id: channel,
         account,
+        kind,
         name: create.name,
-        provider_account,
-        token_sealed: &app
-            .sealer
-            .seal(create.token.as_bytes(), &aad(channel, "token"))?,
+        provider_account: &create.credentials.provider_account(),
+        token_sealed: &app.sealer.seal(
+            create.credentials.to_text().as_bytes(),
+            &aad(channel, "token"),
+        )?,
         secret_sealed: &app
             .sealer
             .seal(webhook_secret().as_bytes(), &aad(channel, "secret"))?,
@@ -91,7 +93,7 @@ pub async fn create(
     }
     let event = ChannelConnected {
         channel_id: channel.to_string(),
-        kind: ChannelKind::TelegramBot.into(),
+        kind: kind.contract().into(),
         name: row.name.clone(),
     };
     let event = Outgoing::new(account, channel, &event).actor(caller.actor());
@@ -133,34 +135,42 @@ pub async fn list(
     .await?)
 }
 
-/// Changes name or token. A new token of an enabled channel is proven and registered before it is stored.
+/// Changes name or credentials. New ones of an enabled channel are proven and registered before they are stored.
 pub async fn update(
     app: &App,
     caller: &Caller,
     id: Uuid,
     name: Option<&str>,
-    token: Option<&str>,
+    credentials: Option<&Credentials>,
     now: OffsetDateTime,
 ) -> Result<ChannelRow, Error> {
     may_change(caller)?;
     let before = get(app, caller, id).await?;
-    let provider_account = token.map(token_of).transpose()?;
-    same_bot(&before, provider_account)?;
-    if let Some(token) = token
+    same_line(&before, credentials)?;
+    if let Some(credentials) = credentials
         && before.state()? == ChannelState::Enabled
     {
-        connection::register(app, &before, &token.to_owned().into()).await?;
+        connection::register(app, &before, credentials).await?;
     }
     let mut tx = app.pool.begin().await?;
     let mut row = locked(&mut tx, caller, id).await?;
     // Once more under the lock: it may have been enabled meanwhile.
-    same_bot(&row, provider_account)?;
+    same_line(&row, credentials)?;
     if let Some(name) = name {
         row = channels::rename(&mut tx, id, name).await?;
     }
-    if let (Some(token), Some(provider_account)) = (token, provider_account) {
-        let sealed = app.sealer.seal(token.as_bytes(), &aad(id, "token"))?;
-        row = channels::set_credentials(&mut tx, id, provider_account, &sealed)
+    if let Some(credentials) = credentials {
+        let sealed = app
+            .sealer
+            .seal(credentials.to_text().as_bytes(), &aad(id, "token"))?;
+        // Viber's id of a bot that was enabled once is known already, and its token does not tell it.
+        let told = !(credentials.kind() == ChannelKind::ViberBot && !row.provider_name.is_empty());
+        let provider_account = if told {
+            credentials.provider_account()
+        } else {
+            row.provider_account.clone()
+        };
+        row = channels::set_credentials(&mut tx, id, &provider_account, &sealed)
             .await
             .map_err(taken)?;
     }
@@ -217,28 +227,42 @@ pub(super) fn may_read_chats(caller: &Caller) -> Result<(), Error> {
     }
 }
 
-/// Refuses the token of another bot: keys of messages count per bot, and the other one's webhook may stand on another
-/// channel. A channel that was never enabled has no messages yet, and no webhook; there the database sees to it that
-/// no two channels have the same bot.
-fn same_bot(row: &ChannelRow, provider_account: Option<&str>) -> Result<(), Error> {
+/// Refuses credentials of another kind or of another line: keys of messages count per line, and the other one's
+/// webhook may stand on another channel. A channel that was never enabled has no messages yet, and no webhook; there
+/// the database sees to it that no two channels have the same line.
+fn same_line(row: &ChannelRow, credentials: Option<&Credentials>) -> Result<(), Error> {
+    let Some(credentials) = credentials else {
+        return Ok(());
+    };
+    let kind = row.kind()?;
+    if credentials.kind() != kind {
+        return Err(Error::Invalid {
+            field: "credentials",
+            rule: "are of another kind than the channel",
+        });
+    }
     let never_enabled = row.provider_name.is_empty() && row.state()? == ChannelState::Disabled;
-    match provider_account {
-        Some(account) if account != row.provider_account && !never_enabled => Err(Error::Invalid {
+    let same = credentials.provider_account() == row.provider_account;
+    match kind {
+        // Which bot a token is of, Viber tells when it is proven.
+        ChannelKind::ViberBot => Ok(()),
+        _ if same || never_enabled => Ok(()),
+        ChannelKind::TelegramBot => Err(Error::Invalid {
             field: "telegram_bot.token",
             rule: "is another bot's: create a channel for it",
         }),
-        _ => Ok(()),
+        ChannelKind::Instagram => Err(Error::Invalid {
+            field: "instagram.account_id",
+            rule: "is another profile's: create a channel for it",
+        }),
+        ChannelKind::Email => Err(Error::Invalid {
+            field: "email.address",
+            rule: "is another mailbox's: create a channel for it",
+        }),
     }
 }
 
-fn token_of(token: &str) -> Result<&str, Error> {
-    bot_id(token).ok_or(Error::Invalid {
-        field: "telegram_bot.token",
-        rule: "must be a bot's token as BotFather gives it",
-    })
-}
-
-fn taken(error: sqlx::Error) -> Error {
+pub(super) fn taken(error: sqlx::Error) -> Error {
     match error
         .as_database_error()
         .and_then(|error| error.constraint())

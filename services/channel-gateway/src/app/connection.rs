@@ -2,20 +2,16 @@
 
 use chassis::auth::Caller;
 use chassis::outbox::{self, Outgoing};
-use secrecy::{ExposeSecret as _, SecretString};
 use switchboard_proto::channel_gateway::v1::ChannelEnabled;
-use switchboard_proto::common::v1::ChannelKind;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
-use super::channels::{get, locked, may_change, updated};
+use super::channels::{get, locked, may_change, taken, updated};
+use super::line;
 use crate::domain::channel::ChannelState;
-use crate::domain::refusal::Class;
-use crate::domain::telegram::errors::ApiError;
-use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, classify};
+use crate::domain::credentials::Credentials;
 use crate::error::{DOMAIN, Error};
-use crate::provider::CallError;
 use crate::store::channels::{self, ChannelRow};
 
 /// Checks the credentials and registers the webhook. Safe to repeat.
@@ -31,17 +27,22 @@ pub async fn enable(
         .book
         .keep(&before)
         .ok_or(Error::Seal(chassis::seal::SealError::Refused))?;
-    let name = prove(app, &known.token).await?;
-    // Telegram calls as soon as the webhook stands: by then the channel must be enabled for everybody.
+    let proven = line::prove(app, &known.access).await?;
+    // Providers call as soon as the webhook stands: by then the channel must be enabled for everybody.
     let mut tx = app.pool.begin().await?;
     if locked(&mut tx, caller, id).await?.credentials != before.credentials {
         // The token that was proven is not the channel's any more, and may become another channel's.
         return Err(Error::Changed);
     }
-    let row = channels::set_state(&mut tx, id, ChannelState::Enabled, &name, "").await?;
+    if let Some(told) = &proven.provider_account {
+        channels::set_provider_account(&mut tx, id, told)
+            .await
+            .map_err(taken)?;
+    }
+    let row = channels::set_state(&mut tx, id, ChannelState::Enabled, &proven.name, "").await?;
     let event = ChannelEnabled {
         channel_id: id.to_string(),
-        kind: ChannelKind::TelegramBot.into(),
+        kind: row.kind()?.contract().into(),
         name: row.name.clone(),
     };
     let event = Outgoing::new(caller.account(), id, &event).actor(caller.actor());
@@ -49,7 +50,7 @@ pub async fn enable(
     tx.commit().await?;
     app.relay.wake();
     app.book.keep(&row);
-    if let Err(error) = set_webhook(app, id, &known.token, &known.secret).await {
+    if let Err(error) = line::listen(app, id, &known.access, &known.secret).await {
         // One that was enabled before has its webhook still.
         if before.state()? != ChannelState::Enabled {
             take_back(app, caller, id, before.credentials, now).await?;
@@ -88,7 +89,7 @@ pub async fn disable(
     may_change(caller)?;
     let before = get(app, caller, id).await?;
     if let Some(known) = app.book.keep(&before)
-        && let Err(error) = app.bots.delete_webhook(&known.token).await
+        && let Err(error) = line::part(app, &known.access).await
     {
         // Whatever the provider says, from here on nobody is heard.
         tracing::warn!(%error, channel.id = %id, "webhook could not be taken back");
@@ -110,48 +111,25 @@ pub async fn disable(
     Ok(row)
 }
 
-/// Proves a new token and registers the webhook with it.
+/// Proves new credentials and registers the webhook with them.
 pub(super) async fn register(
     app: &App,
     row: &ChannelRow,
-    token: &SecretString,
+    credentials: &Credentials,
 ) -> Result<(), Error> {
     let known = app
         .book
         .keep(row)
         .ok_or(Error::Seal(chassis::seal::SealError::Refused))?;
-    prove(app, token).await?;
-    set_webhook(app, row.id, token, &known.secret).await
-}
-
-async fn prove(app: &App, token: &SecretString) -> Result<String, Error> {
-    app.bots.get_me(token).await.map_err(refused)
-}
-
-async fn set_webhook(
-    app: &App,
-    id: Uuid,
-    token: &SecretString,
-    secret: &SecretString,
-) -> Result<(), Error> {
-    let url = format!("{}/in/telegram/{id}", app.public_url);
-    app.bots
-        .set_webhook(token, &url, secret.expose_secret())
-        .await
-        .map_err(refused)
-}
-
-fn refused(error: CallError<ApiError>) -> Error {
-    match error {
-        CallError::Refused(error)
-            if error.code == 400 && error.description.to_lowercase().contains("token") =>
-        {
-            Error::Refused(CREDENTIALS_REFUSED)
-        }
-        CallError::Refused(error) => match classify(&error) {
-            Class::Refused(refusal) | Class::Disconnected(refusal) => Error::Refused(refusal),
-            _ => Error::ProviderAway,
-        },
-        CallError::NotReached | CallError::Unknown(_) => Error::ProviderAway,
+    let proven = line::prove(app, credentials).await?;
+    if proven
+        .provider_account
+        .is_some_and(|told| !row.provider_name.is_empty() && told != row.provider_account)
+    {
+        return Err(Error::Invalid {
+            field: "viber_bot.token",
+            rule: "is another bot's: create a channel for it",
+        });
     }
+    line::listen(app, row.id, credentials, &known.secret).await
 }

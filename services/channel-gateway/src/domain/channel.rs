@@ -1,4 +1,69 @@
-//! Channels: their states, and what a bot's token tells.
+//! Channels: their kinds and states, and what a bot's token tells.
+
+use switchboard_proto::common::v1::ChannelKind as Contract;
+
+/// Kind of a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ChannelKind {
+    /// A Telegram bot.
+    TelegramBot,
+    /// A Viber bot.
+    ViberBot,
+    /// An Instagram professional profile.
+    Instagram,
+    /// A mailbox.
+    Email,
+}
+
+impl ChannelKind {
+    /// Returns the word that is stored and that metrics are labelled with.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TelegramBot => "telegram-bot",
+            Self::ViberBot => "viber-bot",
+            Self::Instagram => "instagram",
+            Self::Email => "email",
+        }
+    }
+
+    /// Returns the provider's name for people.
+    pub const fn provider(self) -> &'static str {
+        match self {
+            Self::TelegramBot => "Telegram",
+            Self::ViberBot => "Viber",
+            Self::Instagram => "Instagram",
+            Self::Email => "the mail server",
+        }
+    }
+
+    /// Returns the kind as contracts name it.
+    pub const fn contract(self) -> Contract {
+        match self {
+            Self::TelegramBot => Contract::TelegramBot,
+            Self::ViberBot => Contract::ViberBot,
+            Self::Instagram => Contract::Instagram,
+            Self::Email => Contract::Email,
+        }
+    }
+}
+
+/// A stored word that names no kind.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is no kind of a channel")]
+pub struct UnknownKind(String);
+
+impl TryFrom<&str> for ChannelKind {
+    type Error = UnknownKind;
+    fn try_from(text: &str) -> Result<Self, UnknownKind> {
+        match text {
+            "telegram-bot" => Ok(Self::TelegramBot),
+            "viber-bot" => Ok(Self::ViberBot),
+            "instagram" => Ok(Self::Instagram),
+            "email" => Ok(Self::Email),
+            other => Err(UnknownKind(other.to_owned())),
+        }
+    }
+}
 
 /// State of a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use chassis::grpc::{timestamp, timestamp_opt};
 use switchboard_proto::channel_gateway::v1::{Channel, Delivery, channel};
-use switchboard_proto::common::v1::ChannelKind;
 
+use crate::domain::capabilities::capabilities;
 use crate::domain::channel::ChannelState;
 use crate::domain::delivery::PartState;
 use crate::store::channels::ChannelRow;
@@ -17,9 +17,10 @@ pub fn channel(row: &ChannelRow) -> Result<Channel, sqlx::Error> {
         ChannelState::Enabled => channel::State::Enabled,
         ChannelState::Disconnected => channel::State::Disconnected,
     };
+    let kind = row.kind()?;
     Ok(Channel {
         channel_id: row.id.to_string(),
-        kind: ChannelKind::TelegramBot.into(),
+        kind: kind.contract().into(),
         name: row.name.clone(),
         state: state.into(),
         provider_name: row.provider_name.clone(),
@@ -27,6 +28,7 @@ pub fn channel(row: &ChannelRow) -> Result<Channel, sqlx::Error> {
         create_time: Some(timestamp(row.created_at)),
         last_inbound_time: timestamp_opt(row.last_inbound_at),
         last_outbound_time: timestamp_opt(row.last_outbound_at),
+        capabilities: Some(capabilities(kind)),
     })
 }
 

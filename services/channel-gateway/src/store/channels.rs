@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
 
 /// A row of `channel`.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct ChannelRow {
     pub provider_name: String,
     /// Why it is disconnected.
     pub problem: String,
-    /// The sealed token.
+    /// The sealed credentials.
     pub token_sealed: Vec<u8>,
     /// The sealed secret of its webhook.
     pub secret_sealed: Vec<u8>,
@@ -48,6 +48,11 @@ impl ChannelRow {
         ChannelState::try_from(self.state.as_str()).map_err(super::unreadable)
     }
 
+    /// Returns the kind.
+    pub fn kind(&self) -> Result<ChannelKind, sqlx::Error> {
+        ChannelKind::try_from(self.kind.as_str()).map_err(super::unreadable)
+    }
+
     /// Returns the account.
     pub fn account(&self) -> Result<AccountSlug, sqlx::Error> {
         AccountSlug::parse(&self.account).map_err(super::unreadable)
@@ -60,17 +65,19 @@ pub struct NewChannel<'a> {
     pub id: Uuid,
     /// The account.
     pub account: &'a AccountSlug,
+    /// Kind.
+    pub kind: ChannelKind,
     /// Name.
     pub name: &'a str,
     /// The provider's own id of the line.
     pub provider_account: &'a str,
-    /// The sealed token.
+    /// The sealed credentials.
     pub token_sealed: &'a [u8],
     /// The sealed secret of its webhook.
     pub secret_sealed: &'a [u8],
 }
 
-/// Inserts a channel, disabled. A taken id or bot is a violated constraint.
+/// Inserts a channel, disabled. A taken id or line is a violated constraint.
 pub async fn insert(
     connection: &mut PgConnection,
     new: &NewChannel<'_>,
@@ -79,10 +86,11 @@ pub async fn insert(
     sqlx::query_as!(
         ChannelRow,
         "insert into channel (id, account, kind, name, state, provider_account, token_sealed, secret_sealed, created_at)
-         values ($1, $2, 'telegram-bot', $3, 'disabled', $4, $5, $6, $7)
+         values ($1, $2, $3, $4, 'disabled', $5, $6, $7, $8)
          returning *",
         new.id,
         new.account.as_str(),
+        new.kind.as_str(),
         new.name,
         new.provider_account,
         new.token_sealed,
@@ -173,6 +181,23 @@ pub async fn page(
     )
     .fetch_all(connection)
     .await
+}
+
+/// Sets the provider's own id of the line, once the provider has told it. A line that stands on another channel is a
+/// violated constraint.
+pub async fn set_provider_account(
+    connection: &mut PgConnection,
+    id: Uuid,
+    provider_account: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update channel set provider_account = $2, changed_at = now() where id = $1",
+        id,
+        provider_account,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }
 
 /// Sets state, provider's name and problem.

@@ -103,7 +103,7 @@ pub(super) async fn work(pull: &Pull, batch: Vec<Taken>, prefetched: &mut Prefet
                     taken.message.headers.as_ref(),
                 )
             };
-            work.bury(message, letter).await?;
+            work.bury(message, false, letter).await?;
         }
         work.handle_all(&deliveries, &parts).await
     }
@@ -153,12 +153,17 @@ impl Work<'_> {
                 let (Some(delivery), Some(part)) = (deliveries.get(index), parts.get(index)) else {
                     continue;
                 };
-                if attempts >= ATTEMPTS || matches!(error, HandlerError::Poison(_)) {
+                let hopeless = matches!(
+                    error,
+                    HandlerError::Poison(_) | HandlerError::Unsupported(_)
+                );
+                if attempts >= ATTEMPTS || hopeless {
                     let pull = self.pull;
                     let letter = |taken: &Taken| {
                         Letter::of_delivery(place(pull, taken), delivery, &error, attempts)
                     };
-                    self.bury(part.message, letter).await?;
+                    let expected = matches!(error, HandlerError::Unsupported(_));
+                    self.bury(part.message, expected, letter).await?;
                 } else {
                     failing.push(index);
                 }
@@ -302,6 +307,7 @@ impl Work<'_> {
     async fn bury(
         &mut self,
         message: usize,
+        expected: bool,
         letter: impl FnOnce(&Taken) -> Letter,
     ) -> Result<(), Stop> {
         let Some(Some(taken)) = self.messages.get(message) else {
@@ -323,15 +329,7 @@ impl Work<'_> {
                 }
             }
         }
-        tracing::error!(
-            consumer = self.pull.handler.durable(),
-            stream = letter.0.origin_stream,
-            sequence = letter.0.origin_sequence,
-            index = letter.0.origin_index,
-            event = letter.0.event_type,
-            error = letter.0.error,
-            "moved to the dead letters"
-        );
+        log_buried(self.pull.handler.durable(), &letter, expected);
         metrics::counter!("dead_letters_total", "consumer" => self.pull.handler.durable())
             .increment(1);
         self.done(&[Part { message }], true).await;
@@ -371,6 +369,31 @@ impl Work<'_> {
                 acknowledge(&taken.message, AckKind::Ack).await;
             }
         }
+    }
+}
+
+/// Tells of a dead letter: as an error, but for what was expected to end there.
+fn log_buried(consumer: &str, letter: &Letter, expected: bool) {
+    let letter = &letter.0;
+    if expected {
+        tracing::info!(
+            consumer,
+            stream = letter.origin_stream,
+            sequence = letter.origin_sequence,
+            index = letter.origin_index,
+            reason = letter.error,
+            "kept among the dead letters"
+        );
+    } else {
+        tracing::error!(
+            consumer,
+            stream = letter.origin_stream,
+            sequence = letter.origin_sequence,
+            index = letter.origin_index,
+            event = letter.event_type,
+            error = letter.error,
+            "moved to the dead letters"
+        );
     }
 }
 

@@ -24,6 +24,9 @@ use crate::operator::Operator;
 use crate::{client, config, inbox, request};
 use switchboard_proto::operator::v1::operator_service_server::OperatorServiceServer;
 
+/// How long a connection may have been idle to be used without a question.
+const IDLE_UNTESTED: Duration = Duration::from_secs(1);
+
 /// How long work in flight may take after the service was asked to stop; Kubernetes grants 30 s.
 const GRACE: Duration = Duration::from_secs(20);
 
@@ -140,6 +143,17 @@ impl Service {
             .max_connections(section.max_connections)
             .acquire_timeout(Duration::from_secs(5))
             .max_lifetime(Duration::from_mins(30))
+            // Asking a connection whether it lives before each use is a round trip for each transaction. One that was
+            // in use a moment ago is not asked: if it died since, that use fails as it would have a moment later.
+            .test_before_acquire(false)
+            .before_acquire(|connection, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > IDLE_UNTESTED {
+                        connection.ping().await?;
+                    }
+                    Ok(true)
+                })
+            })
             .connect_lazy_with(bounded);
         self.reach("database", &latch, || reached(pool.clone()))
             .await?;

@@ -93,12 +93,14 @@ pub async fn ingest(
     let mut continued = BTreeSet::new();
     for arrival in &new {
         let chat = arrival.chat();
+        let time = work.time_of(arrival);
         match planned.get(&chat) {
-            Some(Plan::Open(number)) if opened.insert(chat) => work.open(arrival, *number)?,
-            Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival)?,
+            Some(Plan::Open(number)) if opened.insert(chat) => work.open(arrival, time, *number)?,
+            Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival, time)?,
             _ => {}
         }
-        work.store(arrival, &known, tombstones.get(&arrival.key()).copied())?;
+        let deleted_at = tombstones.get(&arrival.key()).copied();
+        work.store(arrival, time, &known, deleted_at)?;
     }
     let touched: BTreeSet<ChatId> = new.iter().map(|arrival| arrival.chat()).collect();
     save(connection, &work, &opened, &continued).await?;

@@ -9,6 +9,11 @@ use super::preview::Preview;
 use super::words::{ChannelKind, ChatState};
 use super::{AgentId, ChannelId, ChatId, ClientId, ConversationId};
 
+const SECOND: time::Duration = time::Duration::SECOND;
+
+/// What the database tells times apart by.
+const MICROSECOND: time::Duration = time::Duration::MICROSECOND;
+
 /// One opened-to-closed episode of a chat.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Episode {
@@ -106,6 +111,28 @@ impl Chat {
             }
             _ => Opening::Opens,
         }
+    }
+
+    /// Returns the time under which a client's message of `sent_at` stands in history (§5).
+    ///
+    /// Some providers tell whole seconds only, and ours are not: what was answered or ended within that second and
+    /// stored before stays before.
+    pub fn history_time(&self, sent_at: OffsetDateTime) -> OffsetDateTime {
+        if sent_at.nanosecond() != 0 {
+            return sent_at;
+        }
+        let before = [
+            self.preview.as_ref().map(|preview| preview.time),
+            self.episode.as_ref().and_then(|episode| episode.closed_at),
+        ];
+        let last = before
+            .into_iter()
+            .flatten()
+            .filter(|time| (MICROSECOND..SECOND).contains(&(*time - sent_at)))
+            .max();
+        last.map_or(sent_at, |last| {
+            (last + MICROSECOND).min(sent_at + (SECOND - MICROSECOND))
+        })
     }
 
     /// Begins a conversation. It has no responsible until assignment names one for it (§8).

@@ -201,3 +201,71 @@ fn a_batch_is_ordered_by_time_then_number_then_arrival() {
     let order: Vec<_> = batch.iter().map(|m| m.2).collect();
     assert_eq!(order, ["first", "second", "third", "fourth"]);
 }
+
+#[test]
+fn a_second_told_whole_does_not_put_a_message_before_what_was_answered_in_it() {
+    let at = |millis: i64| NOON + time::Duration::milliseconds(millis);
+    let just_after = |millis: i64| at(millis) + time::Duration::microseconds(1);
+    let last_before_the_next = NOON + time::Duration::microseconds(999_999);
+    for (name, preview_at, closed_at, sent_at, expected) in [
+        ("an empty chat", None, None, at(0), at(0)),
+        (
+            "answered in that second",
+            Some(at(400)),
+            None,
+            at(0),
+            just_after(400),
+        ),
+        (
+            "answered in the second before",
+            Some(at(-600)),
+            None,
+            at(0),
+            at(0),
+        ),
+        ("answered later", Some(at(1_200)), None, at(0), at(0)),
+        (
+            "another of the same second",
+            Some(at(0)),
+            None,
+            at(0),
+            at(0),
+        ),
+        (
+            "ended after the answer",
+            Some(at(400)),
+            Some(at(600)),
+            at(0),
+            just_after(600),
+        ),
+        (
+            "ended before the answer",
+            Some(at(700)),
+            Some(at(600)),
+            at(0),
+            just_after(700),
+        ),
+        (
+            "a provider with finer times",
+            Some(at(400)),
+            None,
+            at(300),
+            at(300),
+        ),
+        (
+            "never in the next second",
+            Some(last_before_the_next),
+            None,
+            at(0),
+            last_before_the_next,
+        ),
+    ] {
+        let mut chat = chat();
+        chat.preview = preview_at.map(|time| preview(time, "yes"));
+        chat.episode = Some(Episode {
+            closed_at,
+            ..episode(1)
+        });
+        assert_eq!(chat.history_time(sent_at), expected, "{name}");
+    }
+}

@@ -231,7 +231,7 @@ async fn bad_requests_are_refused_by_name() {
         .unwrap_err();
     assert_eq!(
         (service.code(), reason(&service).as_str()),
-        (Code::FailedPrecondition, "AGENT_REQUIRED")
+        (Code::PermissionDenied, "AGENT_REQUIRED")
     );
     let reply = pb::SendMessageRequest {
         request_id: "r".into(),

@@ -116,6 +116,7 @@ fn read_edit(channel: Uuid, message: &Value, event_key: &str) -> Result<Reading,
         provider_key: written.provider_key.clone(),
         message: Some(written),
         sent_at: sent_at.map(timestamp),
+        own_app: false,
     };
     Ok(Reading {
         chat_key,
@@ -149,6 +150,7 @@ fn written(
         start_payload: start_payload(message),
         album_key: id(message, "media_group_id").unwrap_or_default(),
         parts,
+        ..InboundMessage::default()
     };
     Ok((chat_key, client, written))
 }
@@ -175,8 +177,7 @@ fn read_press(query: &Value, event_key: &str) -> Result<Reading, Unknown> {
             quote: String::new(),
         }),
         origin: Some(origin(message)),
-        start_payload: String::new(),
-        album_key: String::new(),
+        ..InboundMessage::default()
     };
     // `from` of the message is the bot itself; and Telegram does not tell when the button was pressed.
     Ok(Reading {

@@ -35,8 +35,19 @@ pub(super) struct Work {
 }
 
 impl Work {
+    /// Returns the time under which a message stands in its chat's history; to be asked for before it changes the chat.
+    pub fn time_of(&self, arrival: &Arrival) -> OffsetDateTime {
+        let chat = self.chats.get(&arrival.chat());
+        chat.map_or(arrival.time, |chat| chat.history_time(arrival.time))
+    }
+
     /// Opens a conversation for a chat's first message of the batch.
-    pub fn open(&mut self, arrival: &Arrival, number: i64) -> Result<(), Error> {
+    pub fn open(
+        &mut self,
+        arrival: &Arrival,
+        time: OffsetDateTime,
+        number: i64,
+    ) -> Result<(), Error> {
         let id = arrival.chat();
         let is_new = self.fresh.contains(&id);
         let client = self
@@ -64,11 +75,11 @@ impl Work {
         let reason = OpenReason::ClientMessage;
         let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
         self.events.push(event);
-        self.note("conversation.opened", arrival)
+        self.note("conversation.opened", arrival, time)
     }
 
     /// Takes the last conversation of a chat up again.
-    pub fn resume(&mut self, arrival: &Arrival) -> Result<(), Error> {
+    pub fn resume(&mut self, arrival: &Arrival, time: OffsetDateTime) -> Result<(), Error> {
         let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
             return Ok(());
         };
@@ -77,11 +88,16 @@ impl Work {
             let event = announce::continued(chat, &episode, self.now, &arrival.cause);
             self.events.push(event);
         }
-        self.note("conversation.continued", arrival)
+        self.note("conversation.continued", arrival, time)
     }
 
     /// Leaves a system message about the conversation, where history shows it: right before what caused it.
-    fn note(&mut self, kind: &'static str, arrival: &Arrival) -> Result<(), Error> {
+    fn note(
+        &mut self,
+        kind: &'static str,
+        arrival: &Arrival,
+        time: OffsetDateTime,
+    ) -> Result<(), Error> {
         let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
             return Ok(());
         };
@@ -92,7 +108,7 @@ impl Work {
             of: announce::of_revision(episode.id, episode.revision),
             kind,
             parameters: &[("number", episode.number.to_string())],
-            time: arrival.time,
+            time,
         };
         let (row, event) = announce::system(chat, &notice, &arrival.cause)?;
         self.rows.push(row);
@@ -104,6 +120,7 @@ impl Work {
     pub fn store(
         &mut self,
         arrival: &Arrival,
+        time: OffsetDateTime,
         known: &BTreeMap<Key, Known>,
         deleted_at: Option<OffsetDateTime>,
     ) -> Result<(), Error> {
@@ -128,7 +145,7 @@ impl Work {
             content.parts = Vec::new();
         }
         let (id, kind) = (arrival.id(), MessageKind::Client);
-        let mut row = announce::new_message(chat, id, kind, None, arrival.time, &content);
+        let mut row = announce::new_message(chat, id, kind, None, time, &content);
         row.provider_key.clone_from(&message.provider_key);
         row.provider_number = message.provider_number;
         row.deleted_at = deleted_at;
@@ -136,7 +153,7 @@ impl Work {
             message: id,
             kind,
             text: wire::preview_text(&content.parts),
-            time: arrival.time,
+            time,
         });
         let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
         self.events.push(event);
