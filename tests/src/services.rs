@@ -367,6 +367,11 @@ impl System {
                 "SEAL__KEY_FILE".to_owned(),
                 path(&self.folder.path().join("sealing.key")),
             ));
+            settings.push((
+                "FILES__FOLDER".to_owned(),
+                path(&self.folder.path().join("files")),
+            ));
+            settings.push(("FILES__ALLOW_PRIVATE".to_owned(), "true".to_owned()));
         }
         let own = settings
             .into_iter()

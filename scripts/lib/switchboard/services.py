@@ -66,6 +66,8 @@ def configuration(name, ports, nats, database, keys):
         settings["HTTP__PUBLIC_URL"] = f"http://127.0.0.1:{ports['webhooks and files']}"
         settings["TELEGRAM__API_URL"] = f"http://127.0.0.1:{ports['the Bot API stand-in']}"
         settings["SEAL__KEY_FILE"] = keys / "seal.key"
+        settings["FILES__FOLDER"] = keys.parent / "files"
+        settings["FILES__ALLOW_PRIVATE"] = "true"
     return {f"SWITCHBOARD_{name}": str(value) for name, value in settings.items()}
 
 

@@ -41,6 +41,8 @@ pub struct Config {
     pub delivery: Delivery,
     /// `[peers]`
     pub peers: Peers,
+    /// `[files]`
+    pub files: Files,
 }
 
 /// `[http]`: where providers call us.
@@ -133,6 +135,54 @@ pub struct Peers {
     pub conversation: String,
 }
 
+/// `[files]`: files in and out, and raw items too large to travel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// Where they are kept.
+    pub store: ObjectStore,
+    /// The folder, for `local`.
+    pub folder: PathBuf,
+    /// The bucket, for `s3`.
+    pub bucket: String,
+    /// The region, for `s3`.
+    pub region: String,
+    /// The address of a server that speaks S3; empty is Amazon's own.
+    pub endpoint: String,
+    /// Bytes of one file at most, whichever way it goes.
+    #[serde(with = "config::bytes")]
+    pub max_size: u64,
+    /// How long a file may bring nothing.
+    #[serde(with = "config::duration")]
+    pub idle: Duration,
+    /// How long a file may take.
+    #[serde(with = "config::duration")]
+    pub total: Duration,
+    /// Files that are fetched at once.
+    pub concurrency: u32,
+    /// Files of one channel that are fetched at once.
+    pub per_channel: u32,
+    /// How often a file is tried to be fetched before it counts as failed.
+    pub tries: u32,
+    /// How often due files are looked for when nobody says so.
+    #[serde(with = "config::duration")]
+    pub poll: Duration,
+    /// Agents' uploads, and readers of files, that are served at once.
+    pub transfers: u32,
+    /// Fetch from private addresses and without TLS too.
+    pub allow_private: bool,
+}
+
+/// The kind of an object store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ObjectStore {
+    /// A folder, shared by all replicas.
+    Local,
+    /// S3, or a server that speaks it.
+    S3,
+}
+
 impl Config {
     /// The defaults.
     pub const EMBEDDED: &'static str = include_str!("../config.toml");
@@ -185,6 +235,22 @@ impl ServiceConfig for Config {
         }
         if self.packs.max_events == 0 {
             return rule("packs.max_events", "must not be 0");
+        }
+        if self.files.store == ObjectStore::S3 && self.files.bucket.is_empty() {
+            return rule("files.bucket", "must be set for files.store = \"s3\"");
+        }
+        for (key, number) in [
+            ("files.concurrency", self.files.concurrency),
+            ("files.per_channel", self.files.per_channel),
+            ("files.tries", self.files.tries),
+            ("files.transfers", self.files.transfers),
+        ] {
+            if !(1..=1_000).contains(&number) {
+                return rule(key, "must be 1 to 1000");
+            }
+        }
+        if self.files.idle.is_zero() || self.files.total < self.files.idle {
+            return rule("files.total", "must not be less than files.idle");
         }
         for (key, rate) in [
             (

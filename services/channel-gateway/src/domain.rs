@@ -1,5 +1,7 @@
 //! Pure decisions: no I/O, no clock, no randomness.
 
+pub mod address;
+pub mod attachments;
 pub mod backoff;
 pub mod call;
 pub mod capabilities;
@@ -7,10 +9,13 @@ pub mod channel;
 pub mod credentials;
 pub mod delivery;
 pub mod email;
+pub mod file;
 pub mod inbound;
+pub mod instagram;
 pub mod lane;
 pub mod rate;
 pub mod refusal;
 pub mod split;
 pub mod telegram;
 pub mod value;
+pub mod viber;

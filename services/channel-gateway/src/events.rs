@@ -9,7 +9,6 @@ use chassis::grpc::{Parse, timestamp};
 use chassis::id::{AccountSlug, AgentId};
 use chassis::nats::{Nats, Streams};
 use chassis::outbox;
-use chassis::packs::Packer;
 use futures::future::try_join_all;
 use switchboard_proto::assignment::v1::AgentAccessChanged;
 use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
@@ -18,11 +17,13 @@ use switchboard_proto::operator::v1::DeadLetter;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::app::accept::{Intake, NotAccepted};
 use crate::app::book::Found;
 use crate::app::inbound::{self, Told};
 use crate::app::queue::{self, Queued};
 use crate::app::{App, accept, cancel, dispatch};
 use crate::error::{DOMAIN, Error};
+use crate::files::store::StoreError;
 use crate::store::clients::Block;
 
 /// What is consumed from `EVENTS`.
@@ -131,7 +132,7 @@ pub struct Inbound {
     /// Names of its streams.
     pub streams: Streams,
     /// Where an item goes that is understood the second time.
-    pub packer: Packer,
+    pub intake: Intake,
 }
 
 impl Inbound {
@@ -153,15 +154,19 @@ impl Inbound {
         let received_at = PARSE
             .time("received_at", item.received_at.as_ref())
             .unwrap_or(delivery.envelope.time);
-        accept::again(
-            &self.packer,
+        let again = accept::again(
+            &self.intake,
             &known,
             item,
             &delivery.envelope.trace,
             received_at,
         )
-        .await
-        .map_err(|error| HandlerError::Away(error.to_string()))
+        .await;
+        match again {
+            // What is gone, or never was, will not come back.
+            Err(NotAccepted::Store(StoreError::Missing | StoreError::Key)) => Ok(false),
+            other => other.map_err(|error| HandlerError::Away(error.to_string())),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::{Bytes, BytesMut};
 use chassis::id::AccountSlug;
-use chassis::packs::{PackError, Packer};
+use chassis::packs::PackError;
 use chassis::trace::TraceContext;
 use futures::StreamExt as _;
 use governor::clock::{Clock as _, DefaultClock};
@@ -23,7 +23,7 @@ use subtle::ConstantTimeEq as _;
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use crate::app::accept;
+use crate::app::accept::{self, Intake, NotAccepted};
 use crate::app::book::{Book, Found, Known};
 use crate::config;
 use crate::domain::channel::ChannelState;
@@ -40,7 +40,7 @@ const DRAINED: usize = 8;
 /// What webhooks work with.
 pub struct Webhooks {
     book: Arc<Book>,
-    packer: Packer,
+    intake: Intake,
     limiter: DefaultKeyedRateLimiter<AccountSlug>,
     body_limit: usize,
     deadline: Duration,
@@ -65,12 +65,12 @@ enum Refused {
 
 impl Webhooks {
     /// Makes the handlers' state.
-    pub fn new(book: Arc<Book>, packer: Packer, config: &config::Http) -> Self {
+    pub fn new(book: Arc<Book>, intake: Intake, config: &config::Http) -> Self {
         let quota =
             |rate: NonZeroU32, burst: NonZeroU32| Quota::per_second(rate).allow_burst(burst);
         Self {
             book,
-            packer,
+            intake,
             limiter: RateLimiter::keyed(quota(
                 config.requests_per_second_per_account,
                 config.burst,
@@ -148,9 +148,9 @@ impl Webhooks {
         let trace = Some(TraceContext::current()).filter(|trace| !trace.is_none());
         let trace = trace.unwrap_or_else(|| TraceContext::from_headers(&parts.headers));
         let accepted =
-            accept::telegram(&self.packer, &known, &raw, &trace, chassis::clock::now()).await;
+            accept::telegram(&self.intake, &known, &raw, &trace, chassis::clock::now()).await;
         accepted.map_err(|error| match error {
-            PackError::TooLarge { .. } => Refused::TooLarge,
+            NotAccepted::Inbound(PackError::TooLarge { .. }) => Refused::TooLarge,
             error => {
                 tracing::warn!(%error, account = %known.account, "webhook not accepted");
                 Refused::Away

@@ -5,6 +5,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod files;
 pub mod grpc;
 pub mod http;
 pub mod peers;
@@ -23,10 +24,12 @@ use chassis::run::{Service, ServiceConfig as _};
 use chassis::seal::Sealer;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayServiceServer;
 
+use crate::app::accept::Intake;
 use crate::app::book::Book;
 use crate::app::{App, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
+use crate::files::store::Store;
 use crate::grpc::Api;
 use crate::http::Webhooks;
 use crate::peers::Conversation;
@@ -36,6 +39,7 @@ use crate::provider::telegram::BotApi;
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let sealer = Sealer::from_key_file(&config.seal.key_file).context("seal.key_file")?;
     let bots = BotApi::new(&config.telegram)?;
+    let store = Store::open(&config.files)?;
     let pool = service.database(&store::MIGRATOR).await?;
     let nats = service.nats().await?;
     service
@@ -56,8 +60,11 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         max_events: config.packs.max_events,
         ..PackerConfig::default()
     };
-    let packer = Packer::new(nats.clone(), service.streams.clone(), packs);
-    let webhooks = Arc::new(Webhooks::new(book, packer.clone(), &config.http));
+    let intake = Intake {
+        packer: Packer::new(nats.clone(), service.streams.clone(), packs),
+        store,
+    };
+    let webhooks = Arc::new(Webhooks::new(book, intake.clone(), &config.http));
     tasks::serve_webhooks(&service, webhooks, &config.http).await?;
 
     let waker = dispatch::Waker::default();
@@ -102,7 +109,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         app: app.clone(),
         nats,
         streams: service.streams.clone(),
-        packer,
+        intake,
     };
     service.consume_inbound(Arc::new(inbound))?;
     service

@@ -7,6 +7,7 @@ use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
 
 pub mod telegram;
+pub mod viber;
 
 /// An answer is read up to this size.
 const ANSWER_MAX: usize = 256 * 1024;

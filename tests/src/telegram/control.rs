@@ -24,7 +24,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
             post(add_fault).delete(clear_faults),
         )
         .route("/control/bots/{token}/sent", get(sent))
-        .route("/control/bots/{token}/webhook", get(webhook))
+        .route("/control/bots/{token}/webhook", get(webhook).put(pretend))
         .route("/control/bots/{token}/updates", post(updates))
         .route("/control/bots/{token}/files/{file_id}", put(put_file))
         .route("/control/bots/{token}/customers/{id}", put(name_customer))
@@ -37,14 +37,14 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .with_state(state)
 }
 
-type Shared = Extract<Arc<State>>;
+pub(super) type Shared = Extract<Arc<State>>;
 
-fn refuse(status: StatusCode, message: &str) -> Response {
+pub(super) fn refuse(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "error": message }))).into_response()
 }
 
 /// The token in the path cannot be a bot's.
-struct BadToken;
+pub(super) struct BadToken;
 
 impl IntoResponse for BadToken {
     fn into_response(self) -> Response {
@@ -52,9 +52,9 @@ impl IntoResponse for BadToken {
     }
 }
 
-type Answer = Result<Response, BadToken>;
+pub(super) type Answer = Result<Response, BadToken>;
 
-fn bot_of(state: &State, token: &str) -> Result<Arc<Bot>, BadToken> {
+pub(super) fn bot_of(state: &State, token: &str) -> Result<Arc<Bot>, BadToken> {
     state.bot(token).ok_or(BadToken)
 }
 
@@ -104,6 +104,16 @@ async fn webhook(Extract(state): Shared, Path(token): Path<String>) -> Answer {
     Ok(Json(bot.webhook_info()).into_response())
 }
 
+async fn pretend(
+    Extract(state): Shared,
+    Path(token): Path<String>,
+    Json(fields): Json<serde_json::Map<String, Value>>,
+) -> Answer {
+    let bot = bot_of(&state, &token)?;
+    bot.pretend(fields);
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
 #[derive(Deserialize)]
 struct Updates {
     /// One update, as Telegram words it; `update_id` is filled in when missing.
@@ -125,7 +135,7 @@ async fn updates(
     Ok(hand_over(&state, &bot, asked.update, asked.repeats, asked.no_wait).await)
 }
 
-async fn hand_over(
+pub(super) async fn hand_over(
     state: &Arc<State>,
     bot: &Arc<Bot>,
     update: Value,
@@ -220,6 +230,8 @@ async fn change_membership(
 #[derive(Deserialize)]
 struct FilePath {
     path: Option<String>,
+    /// Bytes as Telegram shall tell them, for a file that is larger than what is put there.
+    size: Option<usize>,
 }
 
 async fn put_file(
@@ -232,6 +244,6 @@ async fn put_file(
     let path = wanted
         .path
         .unwrap_or_else(|| format!("documents/{file_id}"));
-    bot.put_file(&file_id, &path, content);
+    bot.put_file(&file_id, &path, content, wanted.size);
     Ok(StatusCode::NO_CONTENT.into_response())
 }

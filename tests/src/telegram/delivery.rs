@@ -43,6 +43,9 @@ pub enum DeliveryError {
     /// Too many updates wait already.
     #[error("too many updates are waiting for the webhook")]
     Full,
+    /// The bot has no such business connection.
+    #[error("the bot has no such business connection")]
+    NotConnected,
     /// It was refused until it expired, or the stand-in stopped.
     #[error("the update expired before the webhook accepted it")]
     Expired,
@@ -135,6 +138,11 @@ pub(super) fn enqueue(
         }
         if let Some(message_id) = content.get("message_id").and_then(Value::as_i64) {
             bot.raise_message_id(message_id);
+        }
+        if kind == "callback_query"
+            && let Some(query) = content.get("id").and_then(Value::as_str)
+        {
+            bot.note_press(query);
         }
     }
     let lane = lane_of(&update);

@@ -87,7 +87,8 @@ impl Fault {
         self.chat_id.is_none_or(|wanted| chat_id == Some(wanted))
             && match &self.method {
                 Some(wanted) => wanted.eq_ignore_ascii_case(method),
-                None => everywhere || chat_id.is_some(),
+                // A download is no call: only who names it spoils it.
+                None => (everywhere && method != "download") || chat_id.is_some(),
             }
             && (self.kind != FaultKind::ReplyNotFound || strict_reply)
     }

@@ -5,11 +5,18 @@
 
 mod answer;
 mod api;
+mod business;
+mod change;
 mod control;
 mod delivery;
 mod faults;
+mod files;
+mod kept;
 mod params;
+mod send;
+mod stage;
 mod state;
+mod words;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,9 +27,10 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use business::Connection;
 pub use delivery::{Delivered, DeliveryError};
 pub use faults::{Fault, FaultKind};
-pub use state::{Customer, Sent, SentFile};
+pub use kept::{Customer, Sent, SentFile};
 
 /// How a stand-in behaves.
 #[derive(Clone, Debug)]
@@ -83,7 +91,9 @@ impl StandIn {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
         let state = Arc::new(state::State::new(options, stop.clone())?);
-        let router = api::router(Arc::clone(&state)).merge(control::router(Arc::clone(&state)));
+        let router = api::router(Arc::clone(&state))
+            .merge(control::router(Arc::clone(&state)))
+            .merge(stage::router(Arc::clone(&state)));
         let stopped = stop.clone();
         tokio::spawn(async move {
             // Connections that hang on purpose must not keep a stopped stand-in alive: no graceful drain.
@@ -206,8 +216,42 @@ impl StandIn {
         self.state
             .bot(token)
             .context("the token has not Telegram's form")?
-            .put_file(file_id, path, content);
+            .put_file(file_id, path, content, None);
         Ok(())
+    }
+
+    /// Connects a business account to a bot, or changes the connection, and waits until the webhook accepted it.
+    pub async fn connect(
+        &self,
+        token: &str,
+        id: &str,
+        connection: Connection,
+    ) -> Result<Delivered, DeliveryError> {
+        let bot = self.state.bot(token).ok_or(DeliveryError::BadToken)?;
+        let update = business::connect(&bot, id, connection);
+        delivery::deliver(&self.state, &bot, update, 0).await
+    }
+
+    /// Writes into a chat of a business account, as its client or as its owner, and waits until the webhook accepted it.
+    pub async fn say_to_business(
+        &self,
+        token: &str,
+        id: &str,
+        customer: i64,
+        by_owner: bool,
+        content: Value,
+    ) -> Result<Delivered, DeliveryError> {
+        let bot = self.state.bot(token).ok_or(DeliveryError::BadToken)?;
+        let update = business::message(&bot, id, customer, by_owner, content)
+            .ok_or(DeliveryError::NotConnected)?;
+        delivery::deliver(&self.state, &bot, update, 0).await
+    }
+
+    /// Makes `getWebhookInfo` answer these fields, whatever is true; an empty map ends it.
+    pub fn pretend_webhook(&self, token: &str, fields: serde_json::Map<String, Value>) {
+        if let Some(bot) = self.state.bot(token) {
+            bot.pretend(fields);
+        }
     }
 
     /// Runs until stopped by [`StandIn::stop`] or dropped elsewhere.

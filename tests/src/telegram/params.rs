@@ -3,20 +3,28 @@
 
 use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::answer::Refusal;
-use super::state::SentFile;
+use super::kept::SentFile;
 
 /// Largest request taken: 50 MiB of file beside its form.
 const BODY_LIMIT: usize = 52 * 1024 * 1024;
+
+/// An uploaded file with its content.
+#[derive(Debug)]
+pub struct Uploaded {
+    pub file: SentFile,
+    pub content: Bytes,
+}
 
 /// A method's parameters and uploaded files.
 #[derive(Debug, Default)]
 pub struct Params {
     pub values: Map<String, Value>,
-    pub files: Vec<SentFile>,
+    pub files: Vec<Uploaded>,
 }
 
 impl Params {
@@ -75,13 +83,16 @@ impl Params {
             let mime = part.content_type().map(ToOwned::to_owned);
             let content = part.bytes().await.map_err(unreadable)?;
             match name {
-                Some(name) => self.files.push(SentFile {
-                    field,
-                    name,
-                    mime,
-                    size: content.len(),
-                    sha256: hex::encode(Sha256::digest(&content)),
-                }),
+                Some(name) => {
+                    let file = SentFile {
+                        field,
+                        name,
+                        mime,
+                        size: content.len(),
+                        sha256: hex::encode(Sha256::digest(&content)),
+                    };
+                    self.files.push(Uploaded { file, content });
+                }
                 None => {
                     self.values.insert(
                         field,
@@ -102,6 +113,17 @@ impl Params {
         }
     }
 
+    /// A list of numbers.
+    pub fn integers(&self, key: &str) -> Vec<i64> {
+        let list = self.structured(key);
+        let numbers = list.as_ref().and_then(Value::as_array);
+        numbers
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_i64)
+            .collect()
+    }
+
     /// A text.
     pub fn text(&self, key: &str) -> Option<&str> {
         self.values.get(key)?.as_str()
@@ -115,13 +137,11 @@ impl Params {
         }
     }
 
-    /// The uploaded file in a field, or the one an `attach://name` in it refers to.
-    pub fn file(&self, field: &str) -> Option<&SentFile> {
-        let attached = self
-            .text(field)
-            .and_then(|text| text.strip_prefix("attach://"));
+    /// The uploaded file in a field, or the one that an `attach://name` as its value refers to.
+    pub fn file(&self, field: &str, value: Option<&str>) -> Option<&Uploaded> {
+        let attached = value.and_then(|text| text.strip_prefix("attach://"));
         self.files
             .iter()
-            .find(|file| file.field == attached.unwrap_or(field))
+            .find(|file| file.file.field == attached.unwrap_or(field))
     }
 }

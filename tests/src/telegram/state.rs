@@ -4,15 +4,16 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::Options;
+use super::business::Connection;
 use super::delivery::Queue;
 use super::faults::{Fault, FaultKind};
+use super::kept::{Customer, Sent};
 
 /// Customers remembered per bot; others are made anew when they speak.
 const KEEP_CUSTOMERS: usize = 100_000;
@@ -20,60 +21,13 @@ const KEEP_CUSTOMERS: usize = 100_000;
 const KEEP_FAULTS: usize = 1_000;
 /// Bytes of files kept per bot.
 const KEEP_FILES: usize = 128 * 1024 * 1024;
+/// Callback queries and connections kept per bot.
+const KEEP_PRESSES: usize = 10_000;
+const KEEP_CONNECTIONS: usize = 1_000;
 
 /// Locks without caring that another holder panicked: the state is plain data.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A file that came with a call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SentFile {
-    /// Form field.
-    pub field: String,
-    /// File name as sent.
-    pub name: String,
-    /// Content type as sent.
-    pub mime: Option<String>,
-    /// Bytes.
-    pub size: usize,
-    /// SHA-256 of the content, hexadecimal.
-    pub sha256: String,
-}
-
-/// An outgoing call that was accepted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Sent {
-    /// 1 for the first call accepted, counting up without gaps per bot.
-    pub ordinal: u64,
-    /// When, Unix milliseconds.
-    pub at_ms: i64,
-    /// Method, for example `sendMessage`.
-    pub method: String,
-    /// The chat it went to.
-    pub chat_id: i64,
-    /// The message ids that the answer gave (several for an album).
-    pub message_ids: Vec<i64>,
-    /// All parameters as they came.
-    pub params: Map<String, Value>,
-    /// Uploaded files.
-    pub files: Vec<SentFile>,
-}
-
-/// A person who writes to the bot.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Customer {
-    /// First name; "Customer n" unless told.
-    pub first_name: Option<String>,
-    /// Last name.
-    pub last_name: Option<String>,
-    /// Name with `@` in Telegram, here without.
-    pub username: Option<String>,
-    /// Language of the app.
-    pub language_code: Option<String>,
-    /// Whether the bot is blocked by this person: sends answer 403.
-    #[serde(default)]
-    pub blocked: bool,
 }
 
 /// Where a bot's numbers begin: milliseconds since 2026, so that a stand-in started again never repeats a number that
@@ -93,6 +47,15 @@ pub(super) struct Webhook {
     pub max_connections: i64,
 }
 
+/// A file that can be had.
+#[derive(Clone)]
+pub(super) struct StoredFile {
+    pub path: String,
+    pub content: Bytes,
+    /// As Telegram tells it; may be more than is there.
+    pub size: usize,
+}
+
 #[derive(Default)]
 struct BotData {
     last_update: i64,
@@ -103,9 +66,15 @@ struct BotData {
     sent: VecDeque<Sent>,
     faults: Vec<Fault>,
     customers: HashMap<i64, Customer>,
-    /// By file id: path and content.
-    files: HashMap<String, (String, Bytes)>,
+    /// By file id.
+    files: HashMap<String, StoredFile>,
     file_bytes: usize,
+    last_file: u64,
+    connections: HashMap<String, Connection>,
+    /// Callback queries that wait for their answer.
+    presses: VecDeque<String>,
+    /// What `getWebhookInfo` answers instead of the truth.
+    pretended: Map<String, Value>,
     last_error: Option<(i64, String)>,
 }
 
@@ -179,11 +148,6 @@ impl State {
 }
 
 impl Bot {
-    pub fn user(&self) -> Value {
-        json!({ "id": self.id, "is_bot": true, "first_name": "Stand-in shop", "username": format!("shop_{}_bot", self.id),
-                "can_join_groups": true, "can_read_all_group_messages": false, "supports_inline_queries": false })
-    }
-
     pub fn next_message_id(&self) -> i64 {
         let mut data = lock(&self.data);
         data.last_message += 1;
@@ -234,6 +198,13 @@ impl Bot {
         let data = lock(&self.data);
         let mine = |sent: &&Sent| sent.chat_id == chat && sent.message_ids.contains(&message_id);
         data.sent.iter().filter(mine).cloned().collect()
+    }
+
+    /// The chat into which a message was sent.
+    pub fn chat_of_message(&self, message_id: i64) -> Option<i64> {
+        let data = lock(&self.data);
+        let mine = |sent: &&Sent| sent.message_ids.contains(&message_id);
+        data.sent.iter().find(mine).map(|sent| sent.chat_id)
     }
 
     /// How many calls were accepted in all.
@@ -292,19 +263,29 @@ impl Bot {
         change(lock(&self.data).customers.entry(id).or_default());
     }
 
-    pub fn put_file(&self, file_id: &str, path: &str, content: Bytes) {
+    pub fn put_file(&self, file_id: &str, path: &str, content: Bytes, size: Option<usize>) {
         let mut data = lock(&self.data);
         if data.file_bytes + content.len() > KEEP_FILES {
             data.files.clear();
             data.file_bytes = 0;
         }
         data.file_bytes += content.len();
-        data.files
-            .insert(file_id.to_owned(), (path.to_owned(), content));
+        let file = StoredFile {
+            path: path.to_owned(),
+            size: size.unwrap_or(content.len()),
+            content,
+        };
+        data.files.insert(file_id.to_owned(), file);
     }
 
-    /// Path and content of a file by its id.
-    pub fn file(&self, file_id: &str) -> Option<(String, Bytes)> {
+    pub fn next_file_number(&self) -> u64 {
+        let mut data = lock(&self.data);
+        data.last_file += 1;
+        data.last_file
+    }
+
+    /// A file by its id.
+    pub fn file(&self, file_id: &str) -> Option<StoredFile> {
         lock(&self.data).files.get(file_id).cloned()
     }
 
@@ -312,84 +293,64 @@ impl Bot {
         lock(&self.data)
             .files
             .values()
-            .find(|(at, _)| at == path)
-            .map(|(_, content)| content.clone())
+            .find(|file| file.path == path)
+            .map(|file| file.content.clone())
+    }
+
+    pub fn connection(&self, id: &str) -> Option<Connection> {
+        lock(&self.data).connections.get(id).cloned()
+    }
+
+    /// Keeps a connection; who wrote to its account before is remembered.
+    pub fn keep_connection(&self, id: &str, mut connection: Connection) {
+        let mut data = lock(&self.data);
+        if let Some(before) = data.connections.remove(id) {
+            connection.heard = before.heard;
+        }
+        if data.connections.len() < KEEP_CONNECTIONS {
+            data.connections.insert(id.to_owned(), connection);
+        }
+    }
+
+    /// Notes that a client wrote to a business account just now.
+    pub fn hear(&self, connection: &str, customer: i64) {
+        let now = OffsetDateTime::now_utc().unix_timestamp();
+        if let Some(connection) = lock(&self.data).connections.get_mut(connection) {
+            connection.heard.insert(customer, now);
+        }
+    }
+
+    /// Notes a press that wants an answer.
+    pub fn note_press(&self, query: &str) {
+        let mut data = lock(&self.data);
+        data.presses.push_back(query.to_owned());
+        if data.presses.len() > KEEP_PRESSES {
+            data.presses.pop_front();
+        }
+    }
+
+    /// Tells whether a press waited for its answer; from then on it does not.
+    pub fn forget_press(&self, query: &str) -> bool {
+        let mut data = lock(&self.data);
+        let before = data.presses.len();
+        data.presses.retain(|waiting| waiting != query);
+        data.presses.len() < before
+    }
+
+    /// Makes `getWebhookInfo` answer these fields, whatever is true; an empty map ends it.
+    pub fn pretend(&self, fields: Map<String, Value>) {
+        lock(&self.data).pretended = fields;
+    }
+
+    pub fn pretended(&self) -> Map<String, Value> {
+        lock(&self.data).pretended.clone()
+    }
+
+    pub fn last_error(&self) -> Option<(i64, String)> {
+        lock(&self.data).last_error.clone()
     }
 
     pub fn note_webhook_error(&self, message: String) {
         lock(&self.data).last_error = Some((OffsetDateTime::now_utc().unix_timestamp(), message));
-    }
-
-    pub fn webhook_info(&self) -> Value {
-        let webhook = self.webhook.borrow().clone();
-        let pending = lock(&self.queue).pending();
-        let mut info = json!({
-            "url": webhook.as_ref().map_or("", |w| &w.url), "has_custom_certificate": false, "pending_update_count": pending,
-        });
-        if let (Some(info), Some(webhook)) = (info.as_object_mut(), webhook) {
-            info.insert("max_connections".into(), webhook.max_connections.into());
-            info.insert("ip_address".into(), "127.0.0.1".into());
-            if !webhook.allowed_updates.is_empty() {
-                info.insert("allowed_updates".into(), webhook.allowed_updates.into());
-            }
-            if let Some((at, message)) = lock(&self.data).last_error.clone() {
-                info.insert("last_error_date".into(), at.into());
-                info.insert("last_error_message".into(), message.into());
-            }
-        }
-        info
-    }
-
-    /// A customer's message in a private chat as Telegram words it; `content` is `text`, `photo` and so on, and
-    /// may replace any other field.
-    pub fn private_message(&self, customer_id: i64, content: Value) -> Value {
-        let customer = self.customer(customer_id);
-        let first_name = customer
-            .first_name
-            .unwrap_or_else(|| format!("Customer {customer_id}"));
-        let mut from = json!({ "id": customer_id, "is_bot": false, "first_name": first_name });
-        let mut chat = json!({ "id": customer_id, "type": "private", "first_name": first_name });
-        let names = [
-            ("last_name", customer.last_name),
-            ("username", customer.username),
-        ];
-        for (key, value) in names
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)))
-        {
-            from[key] = json!(value);
-            chat[key] = json!(value);
-        }
-        if let Some(language) = customer.language_code {
-            from["language_code"] = json!(language);
-        }
-        let mut message = json!({
-            "message_id": self.next_message_id(), "from": from, "chat": chat,
-            "date": OffsetDateTime::now_utc().unix_timestamp(),
-        });
-        if let (Some(message), Value::Object(content)) = (message.as_object_mut(), content) {
-            message.extend(content);
-        }
-        json!({ "update_id": self.next_update_id(), "message": message })
-    }
-
-    /// The update that tells the bot it was blocked or unblocked by a customer.
-    pub fn membership_change(&self, customer_id: i64, blocked: bool) -> Value {
-        self.change_customer(customer_id, |customer| customer.blocked = blocked);
-        let (old, new) = if blocked {
-            ("member", "kicked")
-        } else {
-            ("kicked", "member")
-        };
-        let customer = self.private_message(customer_id, json!({}));
-        let (from, chat) = (&customer["message"]["from"], &customer["message"]["chat"]);
-        let mut now = json!({ "user": self.user(), "status": new });
-        if blocked {
-            now["until_date"] = json!(0);
-        }
-        json!({ "update_id": self.next_update_id(), "my_chat_member": {
-            "chat": chat, "from": from, "date": OffsetDateTime::now_utc().unix_timestamp(),
-            "old_chat_member": { "user": self.user(), "status": old }, "new_chat_member": now,
-        }})
     }
 }

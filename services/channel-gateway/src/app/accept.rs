@@ -10,19 +10,41 @@ use time::OffsetDateTime;
 
 use super::book::Known;
 use crate::domain::channel::ChannelState;
+use crate::domain::file::{RAW_MAX, is_own_key, object_key};
 use crate::domain::inbound::Line;
 use crate::domain::telegram::{kept_raw, normalise};
+use crate::files::store::{Store, StoreError};
+
+/// Where accepted items go.
+#[derive(Clone)]
+pub struct Intake {
+    /// INBOUND.
+    pub packer: Packer,
+    /// Holds raw items that are too large to travel.
+    pub store: Store,
+}
+
+/// Why an item was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAccepted {
+    /// INBOUND did not take it.
+    #[error(transparent)]
+    Inbound(#[from] PackError),
+    /// The object store did not take, or give, its raw form.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
 
 /// Accepts an authentic call of Telegram; resolves when INBOUND has it.
 ///
 /// A channel that is not enabled keeps its calls raw, as unsupported.
 pub async fn telegram(
-    packer: &Packer,
+    intake: &Intake,
     channel: &Known,
     raw: &Bytes,
     trace: &TraceContext,
     now: OffsetDateTime,
-) -> Result<(), PackError> {
+) -> Result<(), NotAccepted> {
     let line = Line {
         account: channel.account.as_str(),
         channel: channel.id,
@@ -33,18 +55,18 @@ pub async fn telegram(
         ChannelState::Enabled | ChannelState::Disconnected => normalise(line, raw, now),
         ChannelState::Disabled => vec![kept_raw(line, raw, now, "channel-disabled")],
     };
-    send(packer, channel, &events, trace).await
+    send(intake, channel, events, trace, now).await
 }
 
 /// Reads an item that was kept raw once more, as the channel and this code are now, and accepts what it is understood
 /// to be. Returns false when it is still not understood.
 pub async fn again(
-    packer: &Packer,
+    intake: &Intake,
     channel: &Known,
     item: &InboundEvent,
     trace: &TraceContext,
     received_at: OffsetDateTime,
-) -> Result<bool, PackError> {
+) -> Result<bool, NotAccepted> {
     let line = Line {
         account: channel.account.as_str(),
         channel: channel.id,
@@ -53,23 +75,71 @@ pub async fn again(
     if channel.state == ChannelState::Disabled {
         return Ok(false);
     }
-    let events = normalise(line, &item.raw, received_at);
+    let raw = raw_of(&intake.store, channel, item).await?;
+    let events = normalise(line, &raw, received_at);
     if events
         .iter()
         .any(|event| matches!(event.kind, None | Some(Kind::Unsupported(_))))
     {
         return Ok(false);
     }
-    send(packer, channel, &events, trace).await?;
+    send(intake, channel, events, trace, received_at).await?;
     Ok(true)
 }
 
-async fn send(
-    packer: &Packer,
+/// Returns an item as the provider sent it, wherever that is kept.
+pub async fn raw_of(
+    store: &Store,
     channel: &Known,
-    events: &[InboundEvent],
+    item: &InboundEvent,
+) -> Result<Bytes, StoreError> {
+    if item.raw_ref.is_empty() {
+        return Ok(item.raw.clone());
+    }
+    if !is_own_key(channel.account.as_str(), &item.raw_ref) {
+        return Err(StoreError::Key);
+    }
+    store.get(&item.raw_ref).await
+}
+
+/// Puts raw items that are too large to travel into the store and refers to them (architecture §3).
+///
+/// The key comes of the event's key: a repeat is put where its predecessor stands. Events of one call share their raw
+/// item, and what stands for it.
+async fn lighten(
+    store: &Store,
+    channel: &Known,
+    events: &mut [InboundEvent],
+    received_at: OffsetDateTime,
+) -> Result<(), StoreError> {
+    let channel_id = channel.id.to_string();
+    let mut put: Vec<(Bytes, String)> = Vec::new();
+    for event in events.iter_mut().filter(|event| event.raw.len() > RAW_MAX) {
+        let known = put.iter().find(|(raw, _)| *raw == event.raw);
+        let key = if let Some((_, key)) = known {
+            key.clone()
+        } else {
+            let id = id::v5("raw", &[&channel_id, &event.event_key]);
+            let key = object_key(channel.account.as_str(), received_at, id);
+            store.put(&key, event.raw.clone()).await?;
+            put.push((event.raw.clone(), key.clone()));
+            key
+        };
+        event.raw = Bytes::new();
+        event.raw_ref = key;
+    }
+    Ok(())
+}
+
+/// Sends events of one call into INBOUND; resolves when it has them.
+async fn send(
+    intake: &Intake,
+    channel: &Known,
+    mut events: Vec<InboundEvent>,
     trace: &TraceContext,
-) -> Result<(), PackError> {
+    received_at: OffsetDateTime,
+) -> Result<(), NotAccepted> {
+    lighten(&intake.store, channel, &mut events, received_at).await?;
     let channel_id = channel.id.to_string();
     // Events of one update go together, on the shard of the first one's client.
     let key = events
@@ -82,7 +152,7 @@ async fn send(
         trace: trace.clone(),
         id: Some(id::v5("inbound", &[&channel_id, &event.event_key])),
     });
-    packer.send(&key, items.collect()).await
+    Ok(intake.packer.send(&key, items.collect()).await?)
 }
 
 /// The ordering key: channel and client.

@@ -20,8 +20,8 @@ use crate::domain::backoff;
 use crate::domain::call::{Amendment, Call};
 use crate::domain::channel::ChannelState;
 use crate::domain::refusal::{Class, Refusal};
-use crate::domain::telegram::call::provider_key;
-use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, classify};
+use crate::domain::telegram::call::{amended, body, provider_keys};
+use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, PHOTO_REFUSED, classify};
 use crate::peers::CommandSource;
 use crate::provider::CallError;
 
@@ -291,12 +291,14 @@ async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
     }
     match app
         .bots
-        .call(&known.token, &call.method, &call.body(&work.chat_key))
+        .call(&known.token, &call.method, &body(&call, &work.chat_key))
         .await
     {
         Ok(result) => {
-            let provider_key = provider_key(&result, &work.chat_key).unwrap_or_default();
-            Outcome::Sent { provider_key }
+            let mut keys = provider_keys(&result, &work.chat_key).into_iter();
+            Outcome::Sent {
+                provider_key: keys.next().unwrap_or_default(),
+            }
         }
         Err(CallError::NotReached) => again(work, wait(work)),
         Err(CallError::Unknown(detail)) => Outcome::Uncertain { detail },
@@ -317,9 +319,9 @@ async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
 
 /// Turns a refusal into an outcome.
 fn judge(work: &Work, call: &Call, class: Class, credentials: i64) -> Outcome {
-    let amended = |amendment, chat_key: Option<String>| {
+    let again_with = |amendment, chat_key: Option<String>| {
         let params = match amendment {
-            Some(amendment) => call.amended(amendment)?.params,
+            Some(amendment) => amended(call, amendment)?.params,
             None => call.params.clone(),
         };
         Some(Outcome::Again {
@@ -349,11 +351,15 @@ fn judge(work: &Work, call: &Call, class: Class, credentials: i64) -> Outcome {
         Class::Outage => again(work, wait(work)),
         // A chat that moved to where it is, or to and fro, would go round in circles.
         Class::Moved(chat) if chat != work.chat_key && work.part.tries < MOVED_MAX => {
-            amended(None, Some(chat)).unwrap_or_else(refused)
+            again_with(None, Some(chat)).unwrap_or_else(refused)
         }
         Class::Moved(_) => refused(),
-        Class::WithoutReply => amended(Some(Amendment::WithoutReply), None).unwrap_or_else(refused),
-        Class::Plain => amended(Some(Amendment::Plain), None).unwrap_or_else(refused),
+        Class::WithoutReply => {
+            again_with(Some(Amendment::WithoutReply), None).unwrap_or_else(refused)
+        }
+        Class::Plain => again_with(Some(Amendment::Plain), None).unwrap_or_else(refused),
+        // Another method is needed, and an outcome changes parameters only.
+        Class::AsDocument => failed(PHOTO_REFUSED),
         Class::Refused(refusal) => failed(refusal),
         Class::Disconnected(refusal) => Outcome::Failed {
             reason: refusal.reason.to_owned(),

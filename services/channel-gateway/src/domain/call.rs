@@ -22,4 +22,6 @@ pub enum Amendment {
     WithoutReply,
     /// Without formatting.
     Plain,
+    /// With the picture as a document.
+    AsDocument,
 }

@@ -2,12 +2,10 @@
 
 use serde_json::Value;
 use switchboard_proto::channel_gateway::v1::delivery::State;
-use switchboard_proto::common::v1::{ContentPart, content_part::Content};
-use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
+use switchboard_proto::conversation::v1::OutboundCommand;
 
 use super::call::Call;
-use super::split::split;
-use super::telegram::call::TEXT_MAX;
+use super::telegram;
 
 /// State of a part. It only moves forward (B03), but for an attempt that is known not to have reached the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,36 +79,25 @@ pub struct Unfit {
     pub detail: &'static str,
 }
 
-const UNSUPPORTED_COMMAND: Unfit = Unfit {
+/// A command that the channel has no call for.
+pub const UNSUPPORTED_COMMAND: Unfit = Unfit {
     reason: "UNSUPPORTED_COMMAND",
     detail: "This channel cannot do that to a message yet.",
 };
-const UNSUPPORTED_CONTENT: Unfit = Unfit {
+/// A part that the channel has no call for.
+pub const UNSUPPORTED_CONTENT: Unfit = Unfit {
     reason: "UNSUPPORTED_CONTENT",
     detail: "This kind of content cannot be sent through this channel yet.",
 };
-const MESSAGE_EMPTY: Unfit = Unfit {
+/// A message without parts, or of blank ones.
+pub const MESSAGE_EMPTY: Unfit = Unfit {
     reason: "MESSAGE_EMPTY",
     detail: "The message has nothing to send.",
 };
 
 /// Turns a command into calls to the provider, in order; each is one part. What cannot be sent whole is split.
 pub fn plan(command: &OutboundCommand) -> Result<Vec<Call>, Unfit> {
-    if command.action() != Action::Send {
-        return Err(UNSUPPORTED_COMMAND);
-    }
-    let mut calls = Vec::new();
-    for part in &command.parts {
-        calls.extend(calls_of(part)?);
-    }
-    if calls.is_empty() {
-        return Err(MESSAGE_EMPTY);
-    }
-    // Only the first part answers: the others follow it.
-    if let Some(reply) = &command.reply {
-        let first = calls.remove(0).in_reply_to(reply);
-        calls.insert(0, first);
-    }
+    let calls = telegram::plan(command)?;
     // The database cannot store them: a command that is never stored would block its chat for good.
     if command.chat_key.contains('\0') || calls.iter().any(|call| holds_nul(&call.params)) {
         return Err(UNSUPPORTED_CONTENT);
@@ -130,21 +117,13 @@ fn holds_nul(value: &Value) -> bool {
     }
 }
 
-fn calls_of(part: &ContentPart) -> Result<Vec<Call>, Unfit> {
-    match &part.content {
-        Some(Content::Text(text)) => Ok(split(text, TEXT_MAX).iter().map(Call::text).collect()),
-        Some(Content::Location(place)) => Ok(vec![Call::location(place)]),
-        Some(Content::Contact(contact)) => Ok(vec![Call::contact(contact)]),
-        _ => Err(UNSUPPORTED_CONTENT),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use switchboard_proto::common::v1::{
-        Attachment, ReplyReference, Text, TextEntity, text_entity,
+        Attachment, ContentPart, Text, TextEntity, content_part::Content, text_entity,
     };
+    use switchboard_proto::conversation::v1::outbound_command::Action;
 
     fn text(text: &str) -> ContentPart {
         ContentPart {
@@ -156,27 +135,11 @@ mod tests {
     }
 
     fn send(parts: Vec<ContentPart>) -> OutboundCommand {
-        let reply = ReplyReference {
-            provider_key: "5:77".into(),
-            ..ReplyReference::default()
-        };
         OutboundCommand {
             action: Action::Send.into(),
             parts,
-            reply: Some(reply),
             ..OutboundCommand::default()
         }
-    }
-
-    #[test]
-    fn a_long_text_becomes_several_calls_and_only_the_first_is_a_reply() {
-        let calls = plan(&send(vec![text(&"word ".repeat(2_000))])).unwrap();
-        assert_eq!(calls.len(), 3);
-        let replies: Vec<bool> = calls
-            .iter()
-            .map(|call| call.params.get("reply_parameters").is_some())
-            .collect();
-        assert_eq!(replies, [true, false, false]);
     }
 
     #[test]
@@ -214,7 +177,7 @@ mod tests {
             (send(vec![text("a\0b")]), "UNSUPPORTED_CONTENT"),
             (send(vec![text("a"), linked]), "UNSUPPORTED_CONTENT"),
             (odd_chat, "UNSUPPORTED_CONTENT"),
-            (edit, "UNSUPPORTED_COMMAND"),
+            (edit, "MESSAGE_NOT_SENT"),
             (future, "UNSUPPORTED_COMMAND"),
         ] {
             assert_eq!(plan(&command).unwrap_err().reason, reason);

@@ -13,6 +13,8 @@ pub enum Class {
     WithoutReply,
     /// The formatting is not understood: the same again as plain text.
     Plain,
+    /// The picture is not taken as one: the same again with it as a document.
+    AsDocument,
     /// It was so already: that is success.
     AlreadySo,
     /// The provider is out of order: again later.

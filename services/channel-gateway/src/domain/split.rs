@@ -7,7 +7,11 @@ use switchboard_proto::common::v1::{Text, TextEntity};
 /// Cuts at the last paragraph, else line, else space, of the second half of what fits; else anywhere between two
 /// characters. White space at a cut is dropped. A text of white space alone gives none.
 pub fn split(text: &Text, max: u32) -> Vec<Text> {
-    let max = max.max(2);
+    split_by(text, max, char::len_utf16)
+}
+
+/// Splits as [`split`] does, where the provider counts otherwise: `measure` tells how much a character takes of `max`.
+pub fn split_by(text: &Text, max: u32, measure: fn(char) -> usize) -> Vec<Text> {
     let mut pieces = Vec::new();
     let mut rest = text.text.as_str();
     let mut offset = 0;
@@ -18,7 +22,7 @@ pub fn split(text: &Text, max: u32) -> Vec<Text> {
         if rest.is_empty() {
             return pieces;
         }
-        let (piece, after) = rest.split_at(cut(rest, max));
+        let (piece, after) = rest.split_at(cut(rest, max, measure));
         let kept = piece.trim_end();
         pieces.push(Text {
             text: kept.to_owned(),
@@ -34,16 +38,17 @@ pub fn units(text: &str) -> u32 {
     u32::try_from(text.encode_utf16().count()).unwrap_or(u32::MAX)
 }
 
-/// Returns the byte index at which to cut.
-fn cut(text: &str, max: u32) -> usize {
+/// Returns the byte index at which to cut; never the start of a text that is not empty.
+fn cut(text: &str, max: u32, measure: fn(char) -> usize) -> usize {
     let (mut count, mut fits, mut half) = (0, text.len(), 0);
     for (index, character) in text.char_indices() {
         if count * 2 <= max {
             half = index;
         }
-        count += u32::try_from(character.len_utf16()).unwrap_or(2);
+        count = u32::try_from(measure(character)).map_or(max, |size| count.saturating_add(size));
         if count > max {
-            fits = index;
+            // A character that fits nowhere goes alone.
+            fits = index.max(text.chars().next().map_or(0, char::len_utf8));
             break;
         }
     }
@@ -124,6 +129,24 @@ mod tests {
                 .collect();
             assert_eq!(pieces, expected, "{name}");
         }
+    }
+
+    #[test]
+    fn texts_are_cut_by_the_measure_of_the_provider() {
+        let bytes = |text: &str, max| {
+            let pieces = split_by(&plain(text), max, char::len_utf8);
+            pieces
+                .into_iter()
+                .map(|piece| piece.text)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(bytes("Є 42 і 43", 12), ["Є 42 і 43"]);
+        assert_eq!(bytes("Добрий день", 13), ["Добрий", "день"]);
+        assert_eq!(
+            bytes("😀😀", 0),
+            ["😀", "😀"],
+            "what is measured never stands still"
+        );
     }
 
     #[test]

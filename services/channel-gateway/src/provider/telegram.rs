@@ -9,6 +9,11 @@ use super::{Answer, CallError, answer, client};
 use crate::config;
 use crate::domain::telegram::call::ALLOWED_UPDATES;
 use crate::domain::telegram::errors::ApiError;
+use crate::domain::telegram::health::WebhookInfo;
+
+mod files;
+
+pub use files::{Download, DownloadError, FilePath, Upload};
 
 /// The Bot API. Clones share connections.
 #[derive(Clone)]
@@ -78,6 +83,31 @@ impl BotApi {
         .map(drop)
     }
 
+    /// Asks what Telegram knows of the webhook (B10).
+    pub async fn get_webhook_info(
+        &self,
+        token: &SecretString,
+    ) -> Result<WebhookInfo, CallError<ApiError>> {
+        let info = self.call(token, "getWebhookInfo", &json!({})).await?;
+        Ok(WebhookInfo::read(&info))
+    }
+
+    /// Answers a press of a button, or its client waits in vain; a text is shown for a moment.
+    pub async fn answer_callback_query(
+        &self,
+        token: &SecretString,
+        query: &str,
+        text: Option<&str>,
+    ) -> Result<(), CallError<ApiError>> {
+        let mut body = json!({ "callback_query_id": query });
+        if let Some(text) = text {
+            body["text"] = json!(text);
+        }
+        self.call(token, "answerCallbackQuery", &body)
+            .await
+            .map(drop)
+    }
+
     /// Calls a method and returns its result.
     pub async fn call(
         &self,
@@ -85,23 +115,26 @@ impl BotApi {
         method: &str,
         body: &Value,
     ) -> Result<Value, CallError<ApiError>> {
-        let url = format!("{}/bot{}/{method}", self.base, token.expose_secret());
-        let Answer {
-            status,
-            retry_after,
-            body,
-        } = answer("Telegram", self.http.post(url).json(body)).await?;
-        match body {
-            Some(mut body) if body.get("ok") == Some(&Value::Bool(true)) => {
-                Ok(body["result"].take())
-            }
-            Some(body) if body.get("ok") == Some(&Value::Bool(false)) => Err(CallError::Refused(
-                ApiError::read(status, &body, retry_after),
-            )),
-            _ if (200..300).contains(&status) => Err(CallError::Unknown(
-                "Telegram's answer could not be read.".into(),
-            )),
-            _ => Err(CallError::Refused(ApiError::between(status, retry_after))),
-        }
+        let request = self.http.post(self.method_url(token, method));
+        judged(answer("Telegram", request.json(body)).await?)
+    }
+
+    fn method_url(&self, token: &SecretString, method: &str) -> String {
+        format!("{}/bot{}/{method}", self.base, token.expose_secret())
+    }
+}
+
+/// Tells a result from a refusal, and both from what is no answer of the Bot API.
+fn judged(answer: Answer) -> Result<Value, CallError<ApiError>> {
+    let (status, retry_after) = (answer.status, answer.retry_after);
+    match answer.body {
+        Some(mut body) if body.get("ok") == Some(&Value::Bool(true)) => Ok(body["result"].take()),
+        Some(body) if body.get("ok") == Some(&Value::Bool(false)) => Err(CallError::Refused(
+            ApiError::read(status, &body, retry_after),
+        )),
+        _ if (200..300).contains(&status) => Err(CallError::Unknown(
+            "Telegram's answer could not be read.".into(),
+        )),
+        _ => Err(CallError::Refused(ApiError::between(status, retry_after))),
     }
 }

@@ -269,7 +269,7 @@ async fn refusals_that_stay_fail_with_a_reason_and_the_next_has_its_turn() {
         [
             "CLIENT_BLOCKED_CHANNEL",
             "CHAT_NOT_FOUND",
-            "UNSUPPORTED_COMMAND",
+            "MESSAGE_NOT_SENT",
             ""
         ]
     );

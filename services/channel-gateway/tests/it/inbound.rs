@@ -1,10 +1,9 @@
 //! The gateway's share of INBOUND.
 
-use channel_gateway::domain::telegram::{Line, normalise};
-use channel_gateway::events::Inbound;
+use channel_gateway::domain::inbound::Line;
+use channel_gateway::domain::telegram::normalise;
 use chassis::clock;
 use chassis::consumer::{Delivery, Handler as _, HandlerError, Origin};
-use chassis::packs::{Packer, PackerConfig};
 use prost::Message as _;
 use serde_json::{Value, json};
 use switchboard_proto::channel_gateway::v1::ClientBlocked;
@@ -17,6 +16,7 @@ fn item(world: &World, sequence: u64, update: &Value) -> Delivery {
     let line = Line {
         account: world.account.as_str(),
         channel: world.channel,
+        provider_account: "7001",
     };
     let raw = update.to_string().into_bytes().into();
     let event = normalise(line, &raw, clock::now()).remove(0);
@@ -40,16 +40,7 @@ fn member(time: i64, status: &str) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn blocks_are_announced_once_and_the_newest_wins_in_any_order() {
     let world = world().await;
-    let inbound = Inbound {
-        app: world.app.clone(),
-        nats: world.nats.clone(),
-        streams: world.streams.clone(),
-        packer: Packer::new(
-            world.nats.clone(),
-            world.streams.clone(),
-            PackerConfig::default(),
-        ),
-    };
+    let inbound = world.inbound();
     let at = |time, status| item(&world, 1, &member(time, status));
     for batch in [
         vec![at(100, "member")],
@@ -84,16 +75,7 @@ async fn blocks_are_announced_once_and_the_newest_wins_in_any_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn x04_what_is_not_understood_goes_to_the_dead_letters_once_with_its_raw_form() {
     let world = world().await;
-    let inbound = Inbound {
-        app: world.app.clone(),
-        nats: world.nats.clone(),
-        streams: world.streams.clone(),
-        packer: Packer::new(
-            world.nats.clone(),
-            world.streams.clone(),
-            PackerConfig::default(),
-        ),
-    };
+    let inbound = world.inbound();
     let batch = [
         item(
             &world,

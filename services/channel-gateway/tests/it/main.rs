@@ -10,6 +10,7 @@ mod channels;
 mod deliveries;
 mod inbound;
 mod janitor;
+mod raw;
 mod webhooks;
 mod whole;
 mod world;

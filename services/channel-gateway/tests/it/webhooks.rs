@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use channel_gateway::http::{Webhooks, router};
-use chassis::packs::{Packer, PackerConfig};
 use prost::Message as _;
 use serde_json::json;
 use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
@@ -13,19 +12,15 @@ use switchboard_proto::common::v1::{Pack, PackItem};
 
 use crate::world::{World, world};
 
-struct Gate {
+pub struct Gate {
     url: String,
     http: reqwest::Client,
 }
 
 impl Gate {
-    async fn open(world: &World) -> Self {
-        let packer = Packer::new(
-            world.nats.clone(),
-            world.streams.clone(),
-            PackerConfig::default(),
-        );
-        let webhooks = Webhooks::new(world.app.book.clone(), packer, &world.config.http);
+    pub async fn open(world: &World) -> Self {
+        let book = world.app.book.clone();
+        let webhooks = Webhooks::new(book, world.intake(), &world.config.http);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/in/telegram", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router(Arc::new(webhooks))).await });
@@ -35,7 +30,7 @@ impl Gate {
         }
     }
 
-    async fn post(
+    pub async fn post(
         &self,
         channel: &str,
         secret: &str,
@@ -59,7 +54,7 @@ impl Gate {
         )
     }
 
-    async fn status(&self, channel: &str, secret: &str, body: Vec<u8>) -> u16 {
+    pub async fn status(&self, channel: &str, secret: &str, body: Vec<u8>) -> u16 {
         self.post(channel, secret, body).await.0
     }
 }
@@ -73,7 +68,7 @@ fn update(number: u64) -> Vec<u8> {
 }
 
 /// Everything that stands in INBOUND.
-async fn items(world: &World) -> Vec<PackItem> {
+pub async fn items(world: &World) -> Vec<PackItem> {
     let mut items = Vec::new();
     for shard in 0..world.streams.shards() {
         let stream = world

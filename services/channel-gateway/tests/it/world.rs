@@ -6,11 +6,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use channel_gateway::app::accept::Intake;
 use channel_gateway::app::book::Book;
 use channel_gateway::app::claim::Terms;
 use channel_gateway::app::{App, connection, dispatch};
 use channel_gateway::config::Config;
-use channel_gateway::events::Events;
+use channel_gateway::events::{Events, Inbound};
+use channel_gateway::files::store::Store;
 use channel_gateway::grpc::Api;
 use channel_gateway::peers::CommandSource;
 use channel_gateway::provider::telegram::BotApi;
@@ -23,6 +25,7 @@ use chassis::envelope::Envelope;
 use chassis::id::{self, AccountSlug};
 use chassis::nats::{self, Declared, Nats, Streams};
 use chassis::outbox::Waker;
+use chassis::packs::{Packer, PackerConfig};
 use chassis::seal::Sealer;
 use chassis::testing::{self, TestDatabase};
 use chassis::trace::TraceContext;
@@ -56,6 +59,8 @@ pub struct World {
     pub channel: Uuid,
     pub token: String,
     pub source: Arc<Commands>,
+    /// Gone with the world.
+    pub _folder: tempfile::TempDir,
 }
 
 /// An outbox row, as far as these tests look into it.
@@ -129,6 +134,8 @@ pub async fn world() -> World {
         chassis::config::load_from(Config::EMBEDDED, None, HashMap::new()).unwrap();
     config.telegram.api_url = api_url;
     config.telegram.call_timeout = Duration::from_secs(2);
+    let folder = tempfile::tempdir().unwrap();
+    config.files.folder = folder.path().join("files");
     // It installs the TLS provider that the HTTP client asks for.
     drop(testing::service("channel-gateway", &config));
     let broker = testing::nats().await;
@@ -173,6 +180,7 @@ pub async fn world() -> World {
         channel: Uuid::nil(),
         token,
         source,
+        _folder: folder,
     };
     world.channel = world.create(&world.token.clone(), "").await.unwrap();
     connection::enable(&world.app, &world.caller, world.channel, clock::now())
@@ -208,6 +216,30 @@ impl World {
 
     pub fn api(&self) -> Api {
         Api(self.app.clone())
+    }
+
+    /// The object store.
+    pub fn store(&self) -> Store {
+        Store::open(&self.config.files).unwrap()
+    }
+
+    /// Where accepted items go.
+    pub fn intake(&self) -> Intake {
+        let (nats, streams) = (self.nats.clone(), self.streams.clone());
+        Intake {
+            packer: Packer::new(nats, streams, PackerConfig::default()),
+            store: self.store(),
+        }
+    }
+
+    /// The gateway's handler of INBOUND.
+    pub fn inbound(&self) -> Inbound {
+        Inbound {
+            app: self.app.clone(),
+            nats: self.nats.clone(),
+            streams: self.streams.clone(),
+            intake: self.intake(),
+        }
     }
 
     /// The secret that Telegram was given.

@@ -352,6 +352,8 @@ pub(super) async fn queue(
             .conversation
             .map(|id| id.to_string())
             .unwrap_or_default(),
+        target_keys: Vec::new(),
+        emojis: Vec::new(),
     };
     let encoded = command.encode_to_vec();
     store::delivery::keep_command(tx, &chat.account, chat.id, row.out_seq, &encoded, now).await?;

@@ -1,13 +1,13 @@
 //! The content of a Telegram message as parts, in the order in which a reader sees them.
 
-use bytes::Bytes;
 use serde_json::Value;
 use switchboard_proto::common::v1::{
-    Attachment, ContentPart, Location, SharedContact, Sticker, Text, TextEntity, Unsupported,
-    attachment, content_part::Content, text_entity,
+    ContentPart, Location, SharedContact, Sticker, Text, TextEntity, Unsupported, attachment,
+    content_part::Content, text_entity,
 };
 use uuid::Uuid;
 
+use super::file;
 use crate::domain::value::{filled, flag, id, int, list, object, size, text};
 
 /// Content that a client can send and Switchboard shows by its kind only.
@@ -166,32 +166,12 @@ fn media(channel: Uuid, message: &Value) -> Option<Content> {
     object(message, "contact").map(|contact| shared_contact(message, contact))
 }
 
-fn file_part(channel: Uuid, file: &Value, kind: attachment::Kind) -> Option<Content> {
-    attachment(channel, file, kind).map(Content::Attachment)
-}
-
-fn attachment(channel: Uuid, file: &Value, kind: attachment::Kind) -> Option<Attachment> {
-    let file_id = id(file, "file_id")?;
-    let unique = id(file, "file_unique_id").unwrap_or_else(|| file_id.clone());
-    // A round video has one measure.
-    let round = size(file, "length");
-    Some(Attachment {
-        attachment_id: chassis::id::v5("attachment", &[&channel.to_string(), &unique]).to_string(),
-        kind: kind.into(),
-        state: attachment::State::Pending.into(),
-        reason: String::new(),
-        file_name: text(file, "file_name").unwrap_or_default(),
-        media_type: text(file, "mime_type").unwrap_or_default(),
-        size: int(file, "file_size").unwrap_or(0).max(0),
-        width: size(file, "width").max(round),
-        height: size(file, "height").max(round),
-        duration_ms: i64::from(size(file, "duration")) * 1_000,
-        extension: Bytes::from(file_id),
-    })
+fn file_part(channel: Uuid, holder: &Value, kind: attachment::Kind) -> Option<Content> {
+    file::read(channel, holder, kind).map(Content::Attachment)
 }
 
 fn sticker_part(channel: Uuid, sticker: &Value) -> Option<Content> {
-    let mut picture = attachment(channel, sticker, attachment::Kind::Photo)?;
+    let mut picture = file::read(channel, sticker, attachment::Kind::Photo)?;
     let media_type = if flag(sticker, "is_video") {
         "video/webm"
     } else if flag(sticker, "is_animated") {

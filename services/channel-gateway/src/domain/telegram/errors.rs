@@ -1,10 +1,12 @@
-//! What a refusal of the Bot API means (channels.md §2.3): one table, in order of precedence.
+//! What a refusal of the Bot API means (channels.md §2.3): parameters first, then words, then the code.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::refusal::{BLOCKED, Class, Refusal, passing, refusal};
+use super::refusals::TABLE;
+pub use super::refusals::{CREDENTIALS_REFUSED, PHOTO_REFUSED};
+use crate::domain::refusal::{Class, refusal};
 use crate::domain::value;
 
 /// A refusal as the Bot API words it.
@@ -47,156 +49,6 @@ impl ApiError {
     }
 }
 
-/// The provider no longer believes the token.
-pub const CREDENTIALS_REFUSED: Refusal = Refusal {
-    reason: "CREDENTIALS_REFUSED",
-    detail: "Telegram refused the bot's token: an administrator must connect the channel anew.",
-    retryable: true,
-};
-
-/// Words of the description, in lower case, and what they mean; the first that occurs decides.
-static TABLE: [(&str, Class); 34] = [
-    ("message to be replied not found", Class::WithoutReply),
-    ("replied message not found", Class::WithoutReply),
-    ("can't parse entities", Class::Plain),
-    ("can't find end of", Class::Plain),
-    ("is not modified", Class::AlreadySo),
-    (
-        "bot was blocked by the user",
-        passing(BLOCKED, "The client has blocked the bot."),
-    ),
-    (
-        "user is deactivated",
-        refusal(
-            "CLIENT_DELETED",
-            "The client has deleted the Telegram account.",
-        ),
-    ),
-    (
-        "can't initiate conversation",
-        refusal(
-            "CLIENT_NEVER_STARTED",
-            "The client has not started the bot yet: bots cannot write first.",
-        ),
-    ),
-    (
-        "messages to bots",
-        refusal("CLIENT_IS_BOT", "Bots cannot write to bots."),
-    ),
-    (
-        "bot was kicked",
-        refusal("CHAT_LEFT", "The bot was removed from the chat."),
-    ),
-    (
-        "bot is not a member",
-        refusal("CHAT_LEFT", "The bot was removed from the chat."),
-    ),
-    (
-        "group chat was deleted",
-        refusal("CHAT_GONE", "The chat was deleted."),
-    ),
-    (
-        "group is deactivated",
-        refusal("CHAT_GONE", "The chat was deleted."),
-    ),
-    (
-        "chat not found",
-        refusal("CHAT_NOT_FOUND", "Telegram does not know this chat."),
-    ),
-    (
-        "user not found",
-        refusal("CHAT_NOT_FOUND", "Telegram does not know this client."),
-    ),
-    (
-        "peer_id_invalid",
-        refusal("CHAT_NOT_FOUND", "Telegram does not know this chat."),
-    ),
-    (
-        "message is too long",
-        refusal("MESSAGE_TOO_LONG", "The message is too long for Telegram."),
-    ),
-    (
-        "message_too_long",
-        refusal("MESSAGE_TOO_LONG", "The message is too long for Telegram."),
-    ),
-    (
-        "text is empty",
-        refusal("MESSAGE_EMPTY", "The message has no text."),
-    ),
-    (
-        "message text is empty",
-        refusal("MESSAGE_EMPTY", "The message has no text."),
-    ),
-    (
-        "message can't be edited",
-        refusal(
-            "MESSAGE_NOT_EDITABLE",
-            "Telegram does not let this message be edited any more.",
-        ),
-    ),
-    (
-        "message can't be deleted",
-        refusal(
-            "MESSAGE_NOT_DELETABLE",
-            "Telegram lets bots delete messages within 48 hours only.",
-        ),
-    ),
-    (
-        "message to edit not found",
-        refusal("MESSAGE_NOT_FOUND", "The message is gone in Telegram."),
-    ),
-    (
-        "message to delete not found",
-        refusal("MESSAGE_NOT_FOUND", "The message is gone in Telegram."),
-    ),
-    (
-        "message_id_invalid",
-        refusal("MESSAGE_NOT_FOUND", "The message is gone in Telegram."),
-    ),
-    (
-        "not enough rights",
-        refusal("RIGHTS_MISSING", "The bot may not do this in the chat."),
-    ),
-    (
-        "need administrator rights",
-        refusal("RIGHTS_MISSING", "The bot may not do this in the chat."),
-    ),
-    (
-        "file is too big",
-        refusal("FILE_TOO_LARGE", "The file is too large for Telegram."),
-    ),
-    (
-        "request entity too large",
-        refusal("FILE_TOO_LARGE", "The file is too large for Telegram."),
-    ),
-    (
-        "photo_invalid_dimensions",
-        refusal(
-            "PHOTO_REFUSED",
-            "Telegram does not take a picture of these dimensions.",
-        ),
-    ),
-    (
-        "image_process_failed",
-        refusal("PHOTO_REFUSED", "Telegram could not read the picture."),
-    ),
-    (
-        "bad webhook",
-        refusal(
-            "WEBHOOK_REFUSED",
-            "Telegram does not take the webhook's address.",
-        ),
-    ),
-    (
-        "invalid bot token",
-        Class::Disconnected(CREDENTIALS_REFUSED),
-    ),
-    (
-        "terminated by other getupdates",
-        refusal("CHANNEL_IN_USE", "Another program uses this bot's token."),
-    ),
-];
-
 /// Tells what a refusal means.
 pub fn classify(error: &ApiError) -> Class {
     if let Some(chat) = &error.migrate_to {
@@ -209,7 +61,8 @@ pub fn classify(error: &ApiError) -> Class {
         ));
     }
     let description = error.description.to_lowercase();
-    let known = TABLE.iter().find(|(words, _)| description.contains(words));
+    let said = |words: &&str| description.contains(words);
+    let known = TABLE.iter().find(|(words, _)| words.iter().any(said));
     if let Some((_, class)) = known {
         return class.clone();
     }
@@ -300,6 +153,70 @@ mod tests {
                 "AlreadySo",
             ),
             (400, "Bad Request: message text is empty", "MESSAGE_EMPTY"),
+            (400, "Bad Request: text must be non-empty", "MESSAGE_EMPTY"),
+            (
+                400,
+                "Bad Request: message caption is too long",
+                "MESSAGE_TOO_LONG",
+            ),
+            (400, "Bad Request: ENTITY_BOUNDS_INVALID", "Plain"),
+            (400, "Bad Request: QUOTE_TEXT_INVALID", "WithoutReply"),
+            (400, "Bad Request: PHOTO_INVALID_DIMENSIONS", "AsDocument"),
+            (400, "Bad Request: IMAGE_PROCESS_FAILED", "AsDocument"),
+            (400, "Bad Request: message to delete not found", "AlreadySo"),
+            (
+                400,
+                "Bad Request: message to edit not found",
+                "MESSAGE_NOT_FOUND",
+            ),
+            (
+                400,
+                "Bad Request: message to react not found",
+                "MESSAGE_NOT_FOUND",
+            ),
+            (
+                400,
+                "Bad Request: message can't be edited",
+                "MESSAGE_NOT_EDITABLE",
+            ),
+            (
+                400,
+                "Bad Request: message can't be deleted for everyone",
+                "MESSAGE_NOT_DELETABLE",
+            ),
+            (400, "Bad Request: REACTION_INVALID", "REACTION_REFUSED"),
+            (400, "Bad Request: file is too big", "FILE_TOO_LARGE"),
+            (400, "Bad Request: file must be non-empty", "FILE_EMPTY"),
+            (
+                400,
+                "Bad Request: wrong file identifier/HTTP URL specified",
+                "FILE_UNAVAILABLE",
+            ),
+            (
+                400,
+                "Bad Request: failed to get HTTP URL content",
+                "FILE_UNREACHABLE",
+            ),
+            (
+                400,
+                "Bad Request: BUSINESS_PEER_USAGE_MISSING",
+                "WINDOW_CLOSED",
+            ),
+            (
+                400,
+                "Bad Request: business connection not found",
+                "BUSINESS_CONNECTION_ENDED",
+            ),
+            (
+                400,
+                "Bad Request: VOICE_MESSAGES_FORBIDDEN",
+                "VOICE_FORBIDDEN",
+            ),
+            (
+                400,
+                "Bad Request: query is too old and response timeout expired or query ID is invalid",
+                "PRESS_EXPIRED",
+            ),
             (400, "Bad Request: MESSAGE_TOO_LONG", "MESSAGE_TOO_LONG"),
             (400, "Bad Request: something new", "MESSAGE_REFUSED"),
             (

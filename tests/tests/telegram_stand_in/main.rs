@@ -2,6 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod changes;
+mod clients;
+mod uploads;
+
 use std::sync::{Arc, Mutex};
 
 use axum::Router;

@@ -1,0 +1,16 @@
+//! What Meta's webhooks and the Graph API mean for Instagram, Direct and comments: batches in, calls out, refusals, and
+//! the time in which a customer may be answered (channels.md §4).
+
+pub mod call;
+pub mod comments;
+pub mod content;
+pub mod direct;
+pub mod errors;
+pub mod items;
+pub mod normalise;
+pub mod signature;
+pub mod window;
+pub mod wire;
+
+pub use items::{Item, Items, items};
+pub use normalise::{kept_raw, normalise, normalise_as};

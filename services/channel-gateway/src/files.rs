@@ -1,0 +1,3 @@
+//! Files: the object store, the links by which they are reached, and where providers' files come from.
+
+pub mod store;

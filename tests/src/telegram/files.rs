@@ -1,0 +1,203 @@
+//! Files of the stand-in: what was uploaded or put there, given back by id and path.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, State as Extract};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::answer::{Answer, Refusal, respond};
+use super::faults::FaultKind;
+use super::params::Params;
+use super::state::{Bot, State};
+
+/// Largest file that `getFile` gives: 20 MiB.
+const DOWNLOAD_LIMIT: usize = 20 * 1024 * 1024;
+/// Largest picture that is taken as such.
+const PHOTO_LIMIT: usize = 10 * 1024 * 1024;
+/// Largest file of any other kind.
+const UPLOAD_LIMIT: usize = 50 * 1024 * 1024;
+
+/// A file that a call names.
+pub(super) struct Named {
+    pub file_id: String,
+    pub size: Option<usize>,
+    pub name: Option<String>,
+    pub mime: Option<String>,
+    /// Width and height, where they were seen in the content.
+    pub measures: Option<(u32, u32)>,
+}
+
+impl Named {
+    /// The fields that every kind of file has.
+    pub fn object(&self) -> Value {
+        let mut object =
+            json!({ "file_id": self.file_id, "file_unique_id": unique_of(&self.file_id) });
+        if let Some(size) = self.size {
+            object["file_size"] = json!(size);
+        }
+        object
+    }
+}
+
+/// The file that a call wants to send: uploaded, known by its id, or at an address (which nobody asks here).
+pub(super) fn named(
+    bot: &Bot,
+    params: &Params,
+    kind: &str,
+    field: &str,
+    value: Option<&str>,
+) -> Result<Named, Refusal> {
+    let value = value.filter(|value| !value.is_empty());
+    if let Some(uploaded) = params.file(field, value) {
+        let (name, size) = (&uploaded.file.name, uploaded.content.len());
+        if size == 0 {
+            return Err(Refusal::bad("file must be non-empty"));
+        }
+        if kind == "photo" && size > PHOTO_LIMIT {
+            return Err(Refusal::bad(&format!(
+                "file \"{name}\" of size {size} bytes is too big for a photo"
+            )));
+        }
+        if size > UPLOAD_LIMIT {
+            return Err(Refusal::new(413, "Request Entity Too Large"));
+        }
+        let measures = png_measures(&uploaded.content);
+        if kind == "photo" && measures.is_some_and(|measures| !fits_as_photo(measures)) {
+            return Err(Refusal::bad("PHOTO_INVALID_DIMENSIONS"));
+        }
+        let file_id = new_id(bot, prefix_of(kind));
+        let ending = name.rsplit_once('.').map_or("bin", |(_, ending)| ending);
+        let ending: String = ending.chars().filter(char::is_ascii_alphanumeric).collect();
+        let path = format!("{kind}s/file_{}.{ending}", bot.next_file_number());
+        bot.put_file(&file_id, &path, uploaded.content.clone(), None);
+        return Ok(Named {
+            file_id,
+            size: Some(size),
+            name: Some(name.clone()),
+            mime: uploaded.file.mime.clone(),
+            measures,
+        });
+    }
+    let value = value.ok_or_else(|| Refusal::bad(&format!("there is no {kind} in the request")))?;
+    let known = bot.file(value);
+    let fetched = value.starts_with("http://") || value.starts_with("https://");
+    match known {
+        Some(file) => Ok(Named {
+            file_id: value.to_owned(),
+            size: Some(file.size),
+            name: None,
+            mime: None,
+            measures: None,
+        }),
+        None if fetched => Ok(Named {
+            file_id: new_id(bot, prefix_of(kind)),
+            size: None,
+            name: None,
+            mime: None,
+            measures: None,
+        }),
+        None => Err(Refusal::bad("wrong file identifier/HTTP URL specified")),
+    }
+}
+
+fn prefix_of(kind: &str) -> &'static str {
+    match kind {
+        "photo" => "AgAC",
+        "video" => "BAAC",
+        "voice" => "AwAC",
+        "audio" => "CQAC",
+        "video_note" => "DQAC",
+        "animation" => "CgAC",
+        "sticker" => "CAAC",
+        _ => "BQAC",
+    }
+}
+
+fn new_id(bot: &Bot, prefix: &str) -> String {
+    format!("{prefix}{}-{}", bot.id, uuid::Uuid::new_v4().simple())
+}
+
+pub(super) fn unique_of(file_id: &str) -> String {
+    file_id.chars().rev().take(12).collect()
+}
+
+/// Width and height of a PNG, whose header begins with them.
+fn png_measures(content: &[u8]) -> Option<(u32, u32)> {
+    let header = content.strip_prefix(b"\x89PNG\r\n\x1a\n")?;
+    let number = |from: usize| {
+        let bytes = header.get(from..from + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    Some((number(8)?, number(12)?))
+}
+
+fn fits_as_photo((width, height): (u32, u32)) -> bool {
+    let (short, long) = (width.min(height), width.max(height));
+    width.saturating_add(height) <= 10_000 && short > 0 && long / short <= 20
+}
+
+pub(super) fn get_file(bot: &Bot, params: &Params) -> Answer {
+    let file_id = params.text("file_id").unwrap_or_default();
+    let file = bot
+        .file(file_id)
+        .ok_or_else(|| Refusal::bad("invalid file_id"))?;
+    if file.size > DOWNLOAD_LIMIT {
+        return Err(Refusal::bad("file is too big"));
+    }
+    Ok(json!({
+        "file_id": file_id, "file_unique_id": unique_of(file_id), "file_size": file.size, "file_path": file.path,
+    }))
+}
+
+/// Gives a file's content. Faults of the method `download` spoil it.
+pub(super) async fn download(
+    Extract(state): Extract<Arc<State>>,
+    Path((bot, path)): Path<(String, String)>,
+) -> Response {
+    let bot = bot
+        .strip_prefix("bot")
+        .and_then(|token| state.known_bot(token));
+    let Some((bot, content)) = bot.and_then(|bot| {
+        let content = bot.file_at(&path)?;
+        Some((bot, content))
+    }) else {
+        return respond(Err(Refusal::new(404, "Not Found")));
+    };
+    let whole = content.len();
+    match bot.meet_fault("download", None, false) {
+        Some(FaultKind::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
+        Some(FaultKind::AnswerHangs { ms }) => {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+            return cut_off(content.slice(..whole / 2), whole);
+        }
+        Some(FaultKind::AnswerLost) => return cut_off(content.slice(..whole / 2), whole),
+        Some(fault) => {
+            if let Some(refusal) = fault.refusal() {
+                return respond(Err(refusal));
+            }
+        }
+        None => {}
+    }
+    (
+        [(header::CONTENT_TYPE, "application/octet-stream")],
+        content,
+    )
+        .into_response()
+}
+
+/// Half a file, though the whole was promised.
+fn cut_off(half: bytes::Bytes, whole: usize) -> Response {
+    let chunks = futures::stream::iter([
+        Ok(half),
+        Err(std::io::Error::other("connection cut on purpose")),
+    ]);
+    (
+        [(header::CONTENT_LENGTH, whole.to_string())],
+        Body::from_stream(chunks),
+    )
+        .into_response()
+}
