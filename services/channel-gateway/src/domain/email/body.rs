@@ -130,7 +130,7 @@ pub fn base64_lenient(bytes: &[u8], max: usize) -> Vec<u8> {
             }
             continue;
         }
-        held = held << 6 | u32::from(value);
+        held = (held << 6) | u32::from(value);
         bits += 6;
         if bits >= 8 {
             bits -= 8;
@@ -149,12 +149,10 @@ const SKIP: u8 = 0xff;
 const BASE64: [u8; 256] = {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut table = [SKIP; 256];
-    let mut value = 0;
-    while value < 64 {
-        #[expect(clippy::cast_possible_truncation, reason = "less than 64")]
-        {
-            table[letters[value as usize] as usize] = value as u8;
-        }
+    let (mut index, mut value) = (0, 0);
+    while index < letters.len() {
+        table[letters[index] as usize] = value;
+        index += 1;
         value += 1;
     }
     table[b'-' as usize] = 62;

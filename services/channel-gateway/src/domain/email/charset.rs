@@ -57,8 +57,9 @@ fn declared(bytes: &[u8], label: &str) -> Option<String> {
 
 /// Detects: UTF-8 where the bytes are valid as such, else by how often letters follow each other.
 fn detected(bytes: &[u8]) -> String {
+    // Only the escapes of ISO-2022-JP make ASCII something else.
     if let Ok(text) = std::str::from_utf8(bytes)
-        && !bytes.contains(&0x1b)
+        && !(bytes.is_ascii() && bytes.contains(&0x1b))
     {
         return text.to_owned();
     }

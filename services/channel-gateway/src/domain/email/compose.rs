@@ -107,8 +107,10 @@ pub fn compose(mail: &Outgoing<'_>) -> Result<Vec<u8>, Unfit> {
     }
     let answers = !mail.in_reply_to.is_empty();
     builder = builder.subject(subject(mail.subject, answers));
-    if answers {
-        let answered = self::id(mail.in_reply_to)?;
+    // A customer's id that would break the fields, or that we made ourselves, is left out: the answer goes without it.
+    if let Ok(answered) = self::id(mail.in_reply_to)
+        && !answered.contains("@missing.")
+    {
         builder = builder
             .references(references(mail.references, &answered).join(" "))
             .in_reply_to(answered);
@@ -177,7 +179,7 @@ fn body(mail: &Outgoing<'_>, id: &str) -> Result<MultiPart, Unfit> {
     // Of the Message-ID, so that every attempt writes the same bytes.
     let boundary = |level: &str| {
         let hash = Sha256::digest(format!("{level} {id}"));
-        format!("={level}_{}", hex::encode(&hash[..15])).replace('=', "sb")
+        format!("part_{level}_{}", hex::encode(&hash[..15]))
     };
     let texts = MultiPart::builder()
         .kind(MultiPartKind::Alternative)

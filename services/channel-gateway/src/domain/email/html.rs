@@ -4,7 +4,7 @@
 //! after it, the sanitiser too, meets no page that could cost more than its length.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
@@ -130,7 +130,7 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .attribute_filter(|_, attribute, value| match attribute {
             "style" if loads(value) => None,
             // A picture inside the mail is shown; one from elsewhere would tell its sender who reads.
-            "src" if !value.trim_start().to_ascii_lowercase().starts_with("cid:") => None,
+            "src" if !is_inside(value) => None,
             _ => Some(Cow::Borrowed(value)),
         });
     builder
@@ -153,11 +153,8 @@ fn balanced(page: &str) -> String {
             }
             Event::Open { name, attributes, .. } => {
                 let _ = write!(out, "<{name}");
-                let read: HashMap<String, String> = tokens::attributes(attributes).collect();
                 let remote = name == "img"
-                    && read
-                        .get("src")
-                        .is_some_and(|src| !src.trim_start().to_ascii_lowercase().starts_with("cid:"));
+                    && tokens::attributes(attributes).any(|(key, value)| key == "src" && !is_inside(&value));
                 for (key, value) in tokens::attributes(attributes) {
                     let key = if remote && key == "src" { "data-src" } else { key.as_str() };
                     if key == "data-src" && !(remote && is_web(&value)) {
@@ -172,6 +169,12 @@ fn balanced(page: &str) -> String {
         }
     }
     out
+}
+
+/// Tells whether an address names a part of the mail itself.
+fn is_inside(address: &str) -> bool {
+    let start = address.trim_start().get(..4);
+    start.is_some_and(|start| start.eq_ignore_ascii_case("cid:"))
 }
 
 fn is_web(address: &str) -> bool {

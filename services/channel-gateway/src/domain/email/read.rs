@@ -234,9 +234,8 @@ fn who(mail: &mut Mail, head: &Head<'_>, ours: &Ours<'_>) {
     let from = &mail.from;
     mail.outgoing = !from.email.is_empty() && ours.owns(&from.email);
     if mail.outgoing {
-        let others = mail.to.iter().chain(&mail.cc);
+        let mut others = mail.to.iter().chain(&mail.cc);
         let other = others
-            .into_iter()
             .find(|address| !address.email.is_empty() && !ours.owns(&address.email));
         // A form on our own site writes from our own address, for a person whom `Reply-To` names.
         let person = mail

@@ -103,8 +103,8 @@ impl<'m> Walk<'m> {
     /// Returns which open multipart this line divides or ends: the innermost that fits.
     fn boundary_of(&self, line: &[u8]) -> Option<(usize, bool)> {
         let line = line.trim_ascii_end();
-        let levels = self.open.iter().enumerate().rev();
-        levels.into_iter().find_map(|(level, open)| {
+        let mut levels = self.open.iter().enumerate().rev();
+        levels.find_map(|(level, open)| {
             match line.strip_prefix(open.boundary.as_slice())? {
                 b"" => Some((level, false)),
                 b"--" => Some((level, true)),
@@ -193,6 +193,8 @@ impl<'m> Walk<'m> {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn shape(raw: &str) -> Vec<(String, String, Option<usize>)> {
@@ -276,9 +278,7 @@ mod tests {
 
         let mut deep = String::new();
         for level in 0..100 {
-            deep.push_str(&format!(
-                "Content-Type: multipart/mixed; boundary=L{level}\n\n--L{level}\n"
-            ));
+            let _ = write!(deep, "Content-Type: multipart/mixed; boundary=L{level}\n\n--L{level}\n");
         }
         deep.push_str("\ninnermost\n");
         let found = parts(deep.as_bytes());

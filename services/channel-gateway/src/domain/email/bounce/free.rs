@@ -33,8 +33,10 @@ const COPY: &[&str] = &[
 
 /// What speaks for a report before its text was read.
 struct Outside {
-    /// How much its sender looks like a mail server.
-    machine: u8,
+    /// Its sender is a mail server, or it has the form of a report.
+    server: bool,
+    /// It has no sender who could be answered.
+    nobody: bool,
     /// Its subject is that of a report.
     named: bool,
 }
@@ -48,7 +50,8 @@ fn outside(head: &Head<'_>, typed: &Typed, mail: &Mail) -> Outside {
         path == b"<>" || path.to_ascii_lowercase().starts_with(b"<mailer-daemon")
     });
     Outside {
-        machine: 2 * u8::from(is_machine(mail)) + u8::from(empty_sender) + 2 * u8::from(form || failed),
+        server: is_server(mail) || form || failed,
+        nobody: empty_sender || is_unread(&mail.from.email),
         named: SUBJECTS.iter().any(|word| subject.contains(word)),
     }
 }
@@ -56,24 +59,26 @@ fn outside(head: &Head<'_>, typed: &Typed, mail: &Mail) -> Outside {
 /// Tells whether the text of a mail must be asked whether it is a report. Of most mails it need not.
 pub fn may_be_report(head: &Head<'_>, typed: &Typed, mail: &Mail) -> bool {
     let outside = outside(head, typed, mail);
-    outside.machine > 0 || outside.named
+    outside.server || outside.nobody
 }
 
 /// Tells whether a mail without the parts of a report is one.
 pub fn is_report(head: &Head<'_>, typed: &Typed, mail: &Mail, text: &str, gives_back: bool) -> bool {
-    let Outside { machine, named } = outside(head, typed, mail);
+    let Outside { server, nobody, named } = outside(head, typed, mail);
     let lower = text.to_lowercase();
     let codes = status::codes(text);
     let says = PHRASES.iter().any(|phrase| lower.contains(phrase));
     let coded = codes.reply >= 400 || codes.status.starts_with(['4', '5']);
-    let about = 2 * u8::from(named) + u8::from(says) + u8::from(coded) + u8::from(gives_back);
-    // Nobody's word alone is enough: a person may write about a bounce, and a postmaster about something else.
-    let server = machine >= 2 && about >= 1 && machine + about >= 4;
-    let nameless = machine >= 1 && about >= 3;
-    server || nameless || (about >= 4 && head.raw("in-reply-to").is_none())
+    if server {
+        // A postmaster may also be a person who writes about something else.
+        let about = 2 * u8::from(named) + u8::from(says) + u8::from(coded) + u8::from(gives_back) + u8::from(nobody);
+        return about >= 2;
+    }
+    // A shop that nobody can answer writes about deliveries too: there must be a mail that came back, or a server's code.
+    nobody && ((gives_back && (named || says)) || (named && says && coded))
 }
 
-fn is_machine(mail: &Mail) -> bool {
+fn is_server(mail: &Mail) -> bool {
     let address = if mail.from.email.is_empty() { &mail.from.name } else { &mail.from.email };
     let name = mail.from.name.to_lowercase();
     let local = address.split('@').next().unwrap_or_default().to_lowercase();
@@ -81,7 +86,7 @@ fn is_machine(mail: &Mail) -> bool {
         let bare: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
         ["mailerdaemon", "postmaster", "maildeliver", "mailadmin", "ndradministrator", "mailsystem", "deliverysystem"].iter().any(|word| bare.contains(word))
     };
-    is_unread(address) || daemon(&local) || daemon(&name)
+    daemon(&local) || daemon(&name)
 }
 
 /// Finds of whom a report speaks, and what it says about them. There is always one.
@@ -93,31 +98,29 @@ pub fn recipients(head: &Head<'_>, mail: &Mail, text: &str, inner: Option<&Origi
     let report = before_copy(text);
     let lower = report.to_lowercase();
     let delayed = STILL_TRIES.iter().any(|phrase| lower.contains(phrase));
+    let own_ids = format!("@{}", folded(ours.domain));
     let stranger = |address: &str| {
         let key = folded(address);
         is_address(address)
             && !ours.owns(address)
             && !is_unread(address)
+            && !key.ends_with(&own_ids)
             && key != mail.from.key()
             && !mail.to.iter().any(|to| to.key() == key)
     };
-    let mut found: Vec<String> = Vec::new();
-    let mut add = |address: &str| {
-        let key = folded(address);
-        if stranger(address) && found.len() < RECIPIENTS_MAX && !found.iter().any(|known| folded(known) == key) {
-            found.push(address.to_owned());
+    let failed = head.all("x-failed-recipients").take(5);
+    let failed = failed.flat_map(super::super::address::list);
+    let mut found = distinct(failed.map(|address| address.email).filter(|address| stranger(address)));
+    // Reports set off the addresses they speak of: lines that begin with one are asked first.
+    for leading in [true, false] {
+        if found.is_empty() {
+            let named = report.lines().take(400).flat_map(|line| addresses_in(line, leading));
+            found = distinct(named.filter(|address| stranger(address)).map(str::to_owned));
         }
-    };
-    for field in head.all("x-failed-recipients").take(5) {
-        for address in super::super::address::list(field) {
-            add(&address.email);
-        }
-    }
-    if found_none(&mut add, report) {
-        add(&inner.map(|inner| inner.to.clone()).unwrap_or_default());
     }
     if found.is_empty() {
-        found.extend(to_in_copy(text).or_else(|| inner.map(|inner| inner.to.clone()).filter(|to| !to.is_empty())));
+        let to = inner.map(|inner| inner.to.clone()).filter(|to| !to.is_empty());
+        found.extend(to.or_else(|| to_in_copy(text)));
     }
     if found.is_empty() {
         found.push(String::new());
@@ -136,30 +139,29 @@ pub fn recipients(head: &Head<'_>, mail: &Mail, text: &str, inner: Option<&Origi
     found.collect()
 }
 
-/// Adds the addresses of a report's text; true where there is none.
-fn found_none(add: &mut impl FnMut(&str), report: &str) -> bool {
-    let mut none = true;
-    // Lines that begin with an address first: reports set them off.
-    for leading in [true, false] {
-        for line in report.lines().take(400) {
-            let line = line.trim();
-            if leading {
-                let start = line.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_');
-                let word = start.split(|c: char| c.is_whitespace() || "<>\":;,()".contains(c)).next();
-                if let Some(word) = word.filter(|word| is_address(word)) {
-                    none = false;
-                    add(word);
-                }
-            } else if let Some(address) = line.split(|c: char| c.is_whitespace() || "<>\":;,()[]".contains(c)).map(|word| word.trim_matches(['.', '\''])).find(|word| is_address(word)) {
-                none = false;
-                add(address);
-            }
-        }
-        if !none {
-            break;
+fn distinct(addresses: impl Iterator<Item = String>) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for address in addresses {
+        let key = folded(&address);
+        if found.len() < RECIPIENTS_MAX && !found.iter().any(|known| folded(known) == key) {
+            found.push(address);
         }
     }
-    none
+    found
+}
+
+/// Returns the addresses of a line; of those only the one at its start, where that is asked for.
+fn addresses_in(line: &str, leading: bool) -> impl Iterator<Item = &str> {
+    let line = if leading {
+        line.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_')
+    } else {
+        line
+    };
+    let words = line.split(|c: char| c.is_whitespace() || "<>\":;,()[]".contains(c));
+    let words = words.map(|word| word.trim_matches(['.', '\'']));
+    words
+        .take(if leading { 1 } else { 100 })
+        .filter(|word| is_address(word))
 }
 
 /// Takes better words for those recipients of whom the fields say too little.

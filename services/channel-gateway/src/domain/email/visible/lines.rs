@@ -23,7 +23,7 @@ pub fn trimmed(text: &str) -> Option<String> {
     let mut cutter = Cutter {
         lines: &lines,
         kept: Vec::with_capacity(lines.len()),
-        protected: None,
+        forwarded: false,
     };
     cutter.run();
     cutter.trim_end();
@@ -35,8 +35,8 @@ pub fn trimmed(text: &str) -> Option<String> {
 struct Cutter<'l, 't> {
     lines: &'l [&'t str],
     kept: Vec<&'t str>,
-    /// From this kept line on nothing is cut: a forwarded mail.
-    protected: Option<usize>,
+    /// A forwarded mail follows what is kept: nothing more is cut.
+    forwarded: bool,
 }
 
 impl Cutter<'_, '_> {
@@ -52,7 +52,7 @@ impl Cutter<'_, '_> {
                 continue;
             }
             if phrases::is_forward(line) {
-                self.protected = Some(self.kept.len());
+                self.forwarded = true;
                 self.kept.extend_from_slice(&self.lines[at..]);
                 return;
             }
@@ -108,8 +108,7 @@ impl Cutter<'_, '_> {
     }
 
     fn trim_end(&mut self) {
-        let least = self.protected.map_or(0, |_| self.kept.len());
-        if least > 0 {
+        if self.forwarded {
             return;
         }
         self.cut_signature();
@@ -272,7 +271,7 @@ fn is_attribution(text: &str, starts: bool) -> bool {
         return true;
     }
     // `schrieb Name <a@b>:`
-    starts && date && behind.chars().count() < 160
+    starts && date && behind.chars().count() < 160 && !behind.contains(". ")
 }
 
 /// Returns where in a line the line before a quotation begins, where something else stands before it.
