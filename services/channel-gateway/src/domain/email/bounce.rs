@@ -49,9 +49,8 @@ pub fn classify(raw: &Bytes, parts: &Parts<'_>, mail: &Mail, ours: &Ours<'_>) ->
             return None;
         }
         recipients = free::recipients(&root.head, mail, &text, inner.as_ref(), ours);
-    } else {
-        free::sharpen(&mut recipients, &text);
     }
+    free::sharpen(&mut recipients, &text);
     let kind = if recipients.iter().any(|found| found.action == Action::Failed) {
         ReportKind::Bounce
     } else if recipients.iter().any(|found| found.action == Action::Delayed) {

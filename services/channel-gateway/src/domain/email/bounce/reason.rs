@@ -22,7 +22,7 @@ const PHRASES: &[(&str, &[&str])] = &[
     ]),
     ("RELAYING_DENIED", &["relay", "not a local", "relaying", "no such domain at this location", "not permitted to relay"]),
     ("HOST_UNKNOWN", &[
-        "host unknown", "unknown host", "host not found", "name service error", "domain not found", "nxdomain", "no such domain", "host or domain name not found", "unrouteable", "unroutable", "unrouteable mail domain", "couldn't find any host named", "bad destination system",
+        "host unknown", "unknown host", "host name lookup", "hostname lookup", "host not found", "name service error", "domain not found", "nxdomain", "no such domain", "host or domain name not found", "unrouteable", "unroutable", "unrouteable mail domain", "couldn't find any host named", "bad destination system",
         "domain does not exist", "name or service not known", "no mx", "unable to resolve", "can't find any host", "couldn't find any host", "invalid mailbox path", "no dns", "dns error", "cannot resolve", "non-existent domain", "domain is not valid", "no route to domain", "illegal host/domain",
     ]),
     ("MAILBOX_UNKNOWN", &[

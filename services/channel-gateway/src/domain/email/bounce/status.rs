@@ -64,15 +64,19 @@ pub fn recipients(text: &str) -> Vec<Recipient> {
         if address.is_none() && (action.is_empty() || head.raw("final-recipient").is_none()) {
             continue;
         }
-        let detail = head.text("diagnostic-code");
-        let detail = detail.split_once(';').map_or(detail.as_str(), |(kind, words)| {
-            if kind.len() < 20 { words.trim() } else { detail.as_str() }
-        });
+        let diagnostic = head.text("diagnostic-code");
+        let detail = match diagnostic.split_once(';') {
+            Some((kind, words)) if kind.len() < 20 => words.trim(),
+            _ => diagnostic.as_str(),
+        };
+        let status = head.text("status");
+        // Some write the words behind the code.
+        let comment = status.split_once('(').map(|(_, words)| words.trim_end_matches(')'));
         found.push(recipient(
             address.unwrap_or_default(),
             action_of(&action),
-            &status_of(&head.text("status")),
-            detail,
+            &status_of(&status),
+            if detail.trim().is_empty() { comment.unwrap_or_default() } else { detail },
         ));
     }
     found

@@ -8,6 +8,9 @@ const ATTRIBUTION_LINES: usize = 6;
 /// Bytes of the line before a quotation at most.
 const ATTRIBUTION_MAX: usize = 600;
 
+/// Characters at the start of such a line within which its date begins.
+const DATE_WITHIN: usize = 60;
+
 /// Lines under a `--` that may be a signature; more are taken for text.
 const SIGNATURE_LINES: usize = 15;
 
@@ -136,9 +139,11 @@ impl Cutter<'_, '_> {
 
     fn cut_signature(&mut self) {
         let total = self.kept.len();
+        let mut fenced = false;
         let found = self.kept.iter().enumerate().position(|(index, line)| {
+            fenced ^= line.trim_start().starts_with("```");
             let exact = *line == "-- ";
-            (exact || line.trim_end() == "--") && (exact || total - index <= SIGNATURE_LINES)
+            !fenced && (exact || line.trim_end() == "--") && (exact || total - index <= SIGNATURE_LINES)
         });
         if let Some(at) = found
             && self.kept[..at].iter().any(|line| !line.trim().is_empty())
@@ -215,11 +220,7 @@ fn is_head(lines: &[&str]) -> bool {
 
 /// Returns of how many lines the line before a quotation is made that begins here; none where none does.
 fn attribution(lines: &[&str]) -> Option<usize> {
-    let first = lines.first()?.trim();
-    let starts = {
-        let start: String = first.chars().take(24).collect();
-        phrases::starts_like_attribution(&start.trim_start_matches(['*', '_', '>']).trim_start().to_lowercase())
-    };
+    let starts = starts_attribution(lines.first()?.trim());
     let mut joined = String::new();
     let mut blanks = 0;
     for (index, line) in lines.iter().take(ATTRIBUTION_LINES).enumerate() {
@@ -249,6 +250,19 @@ fn attribution(lines: &[&str]) -> Option<usize> {
     None
 }
 
+/// Tells whether a line may be the first of several before a quotation: it begins with a word for "on" and soon a date,
+/// or names its writer, and says that he wrote.
+fn starts_attribution(line: &str) -> bool {
+    let line = line.trim_start_matches(['*', '_', '>', '-']).trim_start();
+    let start: String = line.chars().take(DATE_WITHIN).collect();
+    let lower = start.to_lowercase();
+    if phrases::starts_like_attribution(&lower) && phrases::has_date(&start) {
+        return true;
+    }
+    // `Name <a@b> schrieb am Fr., 28.`
+    line.len() < ATTRIBUTION_MAX && line.contains('@') && phrases::behind_wrote(&line.to_lowercase()).is_some()
+}
+
 fn is_attribution(text: &str, starts: bool) -> bool {
     let text = text.trim_matches(|c: char| c.is_whitespace() || c == '*' || c == '_');
     let set_off = text.starts_with("--") && text.ends_with("--");
@@ -271,7 +285,7 @@ fn is_attribution(text: &str, starts: bool) -> bool {
         return true;
     }
     // `schrieb Name <a@b>:`
-    starts && date && behind.chars().count() < 160 && !behind.contains(". ")
+    starts && date && behind.chars().count() < 160 && (address || !behind.contains(". "))
 }
 
 /// Returns where in a line the line before a quotation begins, where something else stands before it.

@@ -16,8 +16,7 @@ const WROTE: &[&str] = &[
 /// Words with which the line of a quoted mail begins, in lower case.
 const ON: &[&str] = &[
     "on ", "at ", "am ", "den ", "le ", "el ", "il ", "em ", "no dia ", "op ", "dnia ", "w dniu ", "vào ", "på ", "dne ", "dňa ",
-    "ke ", "ti ", "to ", "pe ", "la data de ", "în data ", "στις ", "το ", "tarihinde", "a(z) ", "ma ", "man ", "в ", "від ",
-    "от ", "у ", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "понедельник", "вторник", "сред", "четверг", "пятниц",
+    "la data de ", "în data ", "στις ", "το ", "tarihinde", "a(z) ", "в ", "від ", "от ", "у ", "mon", "tue", "wed", "thu", "fri", "sat", "sun", "понедельник", "вторник", "сред", "четверг", "пятниц",
     "суббот", "воскресенье", "понеділок", "вівторок", "середа", "п'ятниц", "п’ятниц", "субота", "неділя", "пн", "вт", "ср", "чт", "пт",
     "сб", "вс", "нд", "在", "于", "於", "von:", "---",
 ];
@@ -52,7 +51,7 @@ const FORWARD_SUBJECTS: &[&str] = &[
 
 /// Beginnings of a line that a telephone or program puts under what its owner writes, in lower case.
 const SENT_FROM: &[&str] = &[
-    "sent from", "sent via", "sent with", "sent by", "sent using", "sent on", "get outlook for", "download outlook", "written on my", "envoyé de", "envoyé depuis",
+    "sent from", "sent via", "sent with", "sent by", "sent using", "sent on", "get outlook for", "get [outlook for", "download outlook", "written on my", "from my iphone", "from my ipad", "from my android", "envoyé de", "envoyé depuis",
     "envoyé avec", "envoyé à partir", "télécharger outlook", "obtenir outlook", "von meinem", "von meiner", "gesendet von", "gesendet mit", "gesendet über", "diese nachricht wurde von mein", "holen sie sich outlook",
     "enviado desde", "enviado con", "enviado de", "enviado do", "enviado a partir", "enviada do", "obtener outlook", "obter o outlook", "inviato da", "inviato con", "inviata da", "ottieni outlook",
     "verzonden vanaf", "verstuurd vanaf", "verzonden met", "verstuurd met", "outlook voor", "sendt fra", "sendt med", "skickat från", "skickades från", "skickat med", "lähetetty", "wysłane z", "wysłano z",
@@ -149,7 +148,7 @@ pub fn is_forward_subject(subject: &str) -> bool {
 
 /// Tells whether a line is what a telephone or program puts under a mail.
 pub fn is_sent_from(line: &str) -> bool {
-    let line = line.trim().trim_start_matches(|c: char| "*_-–—>( ".contains(c));
+    let line = line.trim().trim_start_matches(|c: char| "*_-–—<>([ ".contains(c));
     if line.len() > 160 {
         return false;
     }
