@@ -34,10 +34,22 @@ const OURS: Ours<'static> = Ours {
 
 /// Quoted-reply cases in which we show something else on purpose.
 const SHOWN_OTHERWISE: &[(&str, &str)] = &[
-    ("email_reply_trimmer/forwarded_apple.json", "a forward is never cut"),
-    ("email_reply_trimmer/forwarded_gmail.json", "a forward is never cut"),
-    ("email_reply_trimmer/forwarded_message.json", "a forward is never cut"),
-    ("email_reply_trimmer/spam_1.json", "where nothing remains, the whole is shown"),
+    (
+        "email_reply_trimmer/forwarded_apple.json",
+        "a forward is never cut",
+    ),
+    (
+        "email_reply_trimmer/forwarded_gmail.json",
+        "a forward is never cut",
+    ),
+    (
+        "email_reply_trimmer/forwarded_message.json",
+        "a forward is never cut",
+    ),
+    (
+        "email_reply_trimmer/spam_1.json",
+        "where nothing remains, the whole is shown",
+    ),
 ];
 
 /// Reports whose file name says otherwise than what they are.
@@ -114,7 +126,10 @@ fn whole(raw: &Bytes) -> Mail {
             let text = format!("{message:?}");
             assert!(!text.contains("\\0"), "NUL");
         }
-        let mut ids: Vec<&str> = files.iter().map(|file| file.attachment.attachment_id.as_str()).collect();
+        let mut ids: Vec<&str> = files
+            .iter()
+            .map(|file| file.attachment.attachment_id.as_str())
+            .collect();
         ids.sort_unstable();
         ids.dedup();
         assert_eq!(ids.len(), files.len(), "each file has its own id");
@@ -159,21 +174,35 @@ fn real_mails_say_what_their_sources_assert() {
                 "contact_email" => assert_eq!(mail.customer.key(), text, "{name}"),
                 "subject" => assert_eq!(mail.subject, text, "{name}"),
                 "content" => {
-                    let visible = visible_text(mail.plain.as_deref(), mail.html.as_deref(), &mail.subject);
+                    let visible =
+                        visible_text(mail.plain.as_deref(), mail.html.as_deref(), &mail.subject);
                     assert_eq!(visible.text.trim(), text, "{name}");
                 }
-                "text_full" => assert_eq!(mail.plain.as_deref().map(str::trim), Some(text.trim()), "{name}"),
+                "text_full" => assert_eq!(
+                    mail.plain.as_deref().map(str::trim),
+                    Some(text.trim()),
+                    "{name}"
+                ),
                 "attachments" => {
                     let count = u64::try_from(mail.attachments.len()).unwrap();
                     assert_eq!(Some(count), expected.as_u64(), "{name}");
                 }
                 "conversation_uuid" => {
                     let address = format!("reply+{text}@");
-                    assert!(mail.to.iter().any(|to| to.email.starts_with(&address)), "{name}");
+                    assert!(
+                        mail.to.iter().any(|to| to.email.starts_with(&address)),
+                        "{name}"
+                    );
                 }
                 "date" => {
-                    let date = OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339).unwrap();
-                    assert_eq!(mail.date.map(OffsetDateTime::unix_timestamp), Some(date.unix_timestamp()), "{name}");
+                    let date =
+                        OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339)
+                            .unwrap();
+                    assert_eq!(
+                        mail.date.map(OffsetDateTime::unix_timestamp),
+                        Some(date.unix_timestamp()),
+                        "{name}"
+                    );
                 }
                 "multipart" | "why" => {}
                 other => panic!("{name}: {other} is not compared"),
@@ -195,7 +224,9 @@ fn fields_of_real_mails_read_as_another_reader_reads_them() {
         let (name, raw) = bytes_of(&folder, &record);
         let mail = read(&raw, &OURS);
         let mut compare = |what: &str, ours: &str, theirs: &Value| {
-            let Some(theirs) = theirs.as_str() else { return };
+            let Some(theirs) = theirs.as_str() else {
+                return;
+            };
             compared += 1;
             if squeezed(ours) == squeezed(theirs) {
                 same += 1;
@@ -209,8 +240,14 @@ fn fields_of_real_mails_read_as_another_reader_reads_them() {
             compare("id", &mail.message_id, &reading["message_id"]);
         }
         if let (Some(date), Some(theirs)) = (mail.date, reading["date_utc"].as_str()) {
-            let theirs = OffsetDateTime::parse(theirs, &time::format_description::well_known::Rfc3339).unwrap();
-            compare("date", &date.unix_timestamp().to_string(), &Value::from(theirs.unix_timestamp().to_string()));
+            let theirs =
+                OffsetDateTime::parse(theirs, &time::format_description::well_known::Rfc3339)
+                    .unwrap();
+            compare(
+                "date",
+                &date.unix_timestamp().to_string(),
+                &Value::from(theirs.unix_timestamp().to_string()),
+            );
         }
     }
     println!("{same} of {compared} fields alike\n{}", differ.join("\n"));
@@ -229,18 +266,33 @@ fn quoted_history_is_cut_as_the_sources_say() {
         let case = json_of(&folder.join(name));
         let input = case["input"].as_str().unwrap();
         let html = case["kind"] == "html";
-        let (plain, page) = if html { (None, Some(input)) } else { (Some(input), None) };
-        let shown = visible_text(plain.map(|text| text.replace("\r\n", "\n")).as_deref(), page, "").text;
+        let (plain, page) = if html {
+            (None, Some(input))
+        } else {
+            (Some(input), None)
+        };
+        let shown = visible_text(
+            plain.map(|text| text.replace("\r\n", "\n")).as_deref(),
+            page,
+            "",
+        )
+        .text;
         let expected = if let Some(text) = case["reply_only"].as_str() {
             text.replace("\r\n", "\n").trim().to_owned()
         } else if let Some(text) = case["reply_visible_text_ignoring_white_space"].as_str() {
             text.to_owned()
         } else {
-            let page = case["html_after_trimming_ignoring_white_space"].as_str().unwrap();
+            let page = case["html_after_trimming_ignoring_white_space"]
+                .as_str()
+                .unwrap();
             channel_gateway::domain::email::html::to_text(page)
         };
         cases += 1;
-        let fits = if html { squeezed(&shown) == squeezed(&expected) } else { shown.trim() == expected };
+        let fits = if html {
+            squeezed(&shown) == squeezed(&expected)
+        } else {
+            shown.trim() == expected
+        };
         if fits {
             alike += 1;
         } else if let Some((_, why)) = SHOWN_OTHERWISE.iter().find(|(file, _)| *file == name) {
@@ -251,7 +303,10 @@ fn quoted_history_is_cut_as_the_sources_say() {
         }
     }
     println!("{alike} of {cases} alike\n{}", failed.join("\n"));
-    assert!(cases >= 131 && alike * 100 >= cases * 95, "{alike} of {cases}");
+    assert!(
+        cases >= 131 && alike * 100 >= cases * 95,
+        "{alike} of {cases}"
+    );
 }
 
 #[test]
@@ -290,7 +345,10 @@ fn reports_are_told_apart_from_mails() {
         let expected = record["expected"]["kind"].as_str().unwrap();
         let fits = match expected {
             // Among the bounces there are notices of success and of delay.
-            "bounce" => matches!(kind, Some(ReportKind::Bounce | ReportKind::Delay | ReportKind::Delivered)),
+            "bounce" => matches!(
+                kind,
+                Some(ReportKind::Bounce | ReportKind::Delay | ReportKind::Delivered)
+            ),
             "feedback report (ARF)" => kind == Some(ReportKind::Complaint),
             "auto-reply" => kind.is_none() && mail.automatic.is_some(),
             "not a bounce" => kind.is_none(),
@@ -300,7 +358,10 @@ fn reports_are_told_apart_from_mails() {
         if fits || REPORTED_OTHERWISE.iter().any(|(file, _)| *file == name) {
             right += 1;
         } else {
-            failed.push(format!("{name}: {expected}, not {kind:?} ({:?})", mail.automatic));
+            failed.push(format!(
+                "{name}: {expected}, not {kind:?} ({:?})",
+                mail.automatic
+            ));
         }
     }
     println!("{right} of {all} right\n{}", failed.join("\n"));
@@ -344,7 +405,10 @@ fn reports_say_what_their_source_found_in_them() {
             original_id: None,
             word: String::new(),
         };
-        if verdicts.iter().any(|verdict| verdict["reason"] == "vacation" || verdict["reason"] == "suspend") {
+        if verdicts
+            .iter()
+            .any(|verdict| verdict["reason"] == "vacation" || verdict["reason"] == "suspend")
+        {
             // An answering machine: no report, and known to be automatic.
             let fits = mail.report.is_none() && mail.automatic.is_some();
             class += u32::from(fits);
@@ -353,13 +417,16 @@ fn reports_say_what_their_source_found_in_them() {
         }
         let report = mail.report.unwrap_or(empty);
         let class_of = |status: &str| status.chars().next();
-        let ours: Vec<_> = report.recipients.iter().map(|found| {
-            (class_of(&found.status), found.reason, found.action)
-        }).collect();
+        let ours: Vec<_> = report
+            .recipients
+            .iter()
+            .map(|found| (class_of(&found.status), found.reason, found.action))
+            .collect();
         let classes = verdicts.iter().all(|verdict| {
             let status = verdict["status"].as_str().unwrap();
             ours.iter().any(|(class, _, action)| {
-                *class == class_of(status) && (*action == Action::Delivered) == status.starts_with('2')
+                *class == class_of(status)
+                    && (*action == Action::Delivered) == status.starts_with('2')
             })
         });
         let told = verdicts.iter().all(|verdict| {
@@ -369,12 +436,24 @@ fn reports_say_what_their_source_found_in_them() {
         class += u32::from(classes);
         reason += u32::from(told);
         if !classes || !told {
-            let details: Vec<_> = report.recipients.iter().map(|found| (&found.status, &found.detail)).collect();
-            failed.push(format!("{name}: {verdicts:?}\n    not {ours:?} {details:?}"));
+            let details: Vec<_> = report
+                .recipients
+                .iter()
+                .map(|found| (&found.status, &found.detail))
+                .collect();
+            failed.push(format!(
+                "{name}: {verdicts:?}\n    not {ours:?} {details:?}"
+            ));
         }
     }
-    println!("class of {class}, reason of {reason}, of {all}\n{}", failed.join("\n"));
-    assert!(all >= 38 && class * 100 >= all * 95, "class of {class} of {all}");
+    println!(
+        "class of {class}, reason of {reason}, of {all}\n{}",
+        failed.join("\n")
+    );
+    assert!(
+        all >= 38 && class * 100 >= all * 95,
+        "class of {class} of {all}"
+    );
     assert!(reason * 100 >= all * 85, "reason of {reason} of {all}");
 }
 
@@ -387,19 +466,36 @@ fn a_report_that_names_a_recipient_is_read_so() {
             continue;
         }
         let (name, raw) = bytes_of(&folder, &record);
-        let text = String::from_utf8_lossy(&raw).replace('\r', "\n").to_lowercase();
+        let text = String::from_utf8_lossy(&raw)
+            .replace('\r', "\n")
+            .to_lowercase();
         let report = read(&raw, &OURS).report;
-        ids += u32::from(report.as_ref().is_some_and(|report| report.original_id.is_some()));
-        let Some(written) = text.lines().find_map(|line| line.strip_prefix("final-recipient:")) else {
+        ids += u32::from(
+            report
+                .as_ref()
+                .is_some_and(|report| report.original_id.is_some()),
+        );
+        let Some(written) = text
+            .lines()
+            .find_map(|line| line.strip_prefix("final-recipient:"))
+        else {
             continue;
         };
-        let written = written.rsplit(';').next().unwrap().trim().trim_matches(['<', '>']);
+        let written = written
+            .rsplit(';')
+            .next()
+            .unwrap()
+            .trim()
+            .trim_matches(['<', '>']);
         if !written.contains('@') {
             continue;
         }
         named += 1;
         let fits = report.as_ref().is_some_and(|report| {
-            report.recipients.iter().any(|recipient| recipient.address.to_lowercase() == written)
+            report
+                .recipients
+                .iter()
+                .any(|recipient| recipient.address.to_lowercase() == written)
         });
         found += u32::from(fits);
         if !fits {
@@ -407,6 +503,9 @@ fn a_report_that_names_a_recipient_is_read_so() {
             failed.push(format!("{name}: {written} not in {ours:?}"));
         }
     }
-    println!("{found} of {named} recipients, {ids} ids\n{}", failed.join("\n"));
+    println!(
+        "{found} of {named} recipients, {ids} ids\n{}",
+        failed.join("\n")
+    );
     assert!(named > 60 && found == named, "{found} of {named}");
 }

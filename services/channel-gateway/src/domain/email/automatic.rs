@@ -71,7 +71,13 @@ pub fn sign(head: &Head<'_>, mail: &Mail, ours: &Ours<'_>) -> Option<Sign> {
     if returned == Some(b"<>") {
         return Some(Sign::EmptySender);
     }
-    let auto = ["x-autoreply", "x-autorespond", "x-autoresponder", "x-loop", "x-auto-reply-from"];
+    let auto = [
+        "x-autoreply",
+        "x-autorespond",
+        "x-autoresponder",
+        "x-loop",
+        "x-auto-reply-from",
+    ];
     let auto = auto.into_iter().any(|field| {
         let value = head.word(field);
         !value.is_empty() && value != "no" && value != "false"
@@ -103,12 +109,14 @@ pub fn is_unread(address: &str) -> bool {
     let key = address.trim().to_lowercase();
     let local = key.split('@').next().unwrap_or_default();
     UNREAD.iter().any(|word| {
-        local.strip_prefix(word).is_some_and(|rest| {
-            rest.is_empty() || rest.starts_with(['-', '+', '.', '_', '='])
-        })
-    }) || ["noreply", "no-reply", "donotreply"]
-        .iter()
-        .any(|word| local.strip_suffix(word).is_some_and(|rest| rest.ends_with(['-', '.', '_'])))
+        local
+            .strip_prefix(word)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['-', '+', '.', '_', '=']))
+    }) || ["noreply", "no-reply", "donotreply"].iter().any(|word| {
+        local
+            .strip_suffix(word)
+            .is_some_and(|rest| rest.ends_with(['-', '.', '_']))
+    })
 }
 
 #[cfg(test)]
@@ -130,7 +138,10 @@ mod tests {
             ("Auto-Submitted: no", None),
             ("Precedence: Bulk", Some(Sign::Precedence)),
             ("Precedence: first-class", None),
-            ("X-Auto-Response-Suppress: OOF, AutoReply", Some(Sign::Suppress)),
+            (
+                "X-Auto-Response-Suppress: OOF, AutoReply",
+                Some(Sign::Suppress),
+            ),
             ("X-Auto-Response-Suppress: DR", None),
             ("X-Autoreply: yes", Some(Sign::AutoField)),
             ("X-Loop: list@x", Some(Sign::AutoField)),
@@ -142,7 +153,10 @@ mod tests {
             ("From: no-reply+12@x.example", Some(Sign::NoReply)),
             ("From: shop-noreply@x.example", Some(Sign::NoReply)),
             ("From: noreplyanna@x.example", None),
-            ("Content-Type: multipart/report; boundary=x", Some(Sign::Report)),
+            (
+                "Content-Type: multipart/report; boundary=x",
+                Some(Sign::Report),
+            ),
             ("X-Gateway-Id: gw-1", Some(Sign::OwnGateway)),
             ("X-Gateway-Id: somebody else's", None),
         ] {

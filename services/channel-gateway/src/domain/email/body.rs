@@ -182,7 +182,9 @@ pub fn quoted_printable(bytes: &[u8], max: usize) -> Vec<u8> {
         }
         // A soft line break, also where white space was put behind it on the way.
         let rest = &bytes[at + 1..];
-        let white = rest.iter().take_while(|b| matches!(**b, b' ' | b'\t' | b'\r'));
+        let white = rest
+            .iter()
+            .take_while(|b| matches!(**b, b' ' | b'\t' | b'\r'));
         let white = white.take(80).count();
         match rest.get(white) {
             Some(b'\n') => at += white + 2,
@@ -210,7 +212,11 @@ mod tests {
             ("YQ==\r\nYg==", "ab"),
             ("====", ""),
         ] {
-            assert_eq!(base64_lenient(raw.as_bytes(), 100), expected.as_bytes(), "{raw}");
+            assert_eq!(
+                base64_lenient(raw.as_bytes(), 100),
+                expected.as_bytes(),
+                "{raw}"
+            );
         }
         for (raw, expected) in [
             ("a=3Db", "a=b"),
@@ -220,7 +226,11 @@ mod tests {
             ("a=zz =4", "a=zz =4"),
             ("1=2", "1=2"),
         ] {
-            assert_eq!(quoted_printable(raw.as_bytes(), 100), expected.as_bytes(), "{raw}");
+            assert_eq!(
+                quoted_printable(raw.as_bytes(), 100),
+                expected.as_bytes(),
+                "{raw}"
+            );
         }
     }
 

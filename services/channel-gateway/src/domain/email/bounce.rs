@@ -12,7 +12,9 @@ use super::{body, html, shortened};
 
 pub mod free;
 pub mod reason;
+mod said;
 pub mod status;
+mod vocabulary;
 
 /// Bytes of a report's part that are read.
 pub const REPORT_MAX: usize = 128 * 1024;
@@ -26,15 +28,21 @@ pub const DETAIL_MAX: usize = 500;
 /// Reads what a mail reports; none where it is a mail of its own.
 pub fn classify(raw: &Bytes, parts: &Parts<'_>, mail: &Mail, ours: &Ours<'_>) -> Option<Report> {
     let leaves = || parts.list.iter().filter(|part| !part.holds);
-    let is = |part: &&Part<'_>, subtype: &str| part.typed.kind == "message" && part.typed.subtype == subtype;
+    let is = |part: &&Part<'_>, subtype: &str| {
+        part.typed.kind == "message" && part.typed.subtype == subtype
+    };
     let inner = original(raw, parts);
     if let Some(part) = leaves().find(|part| is(part, "feedback-report")) {
-        return Some(complaint(&body::text(raw, part, REPORT_MAX), inner.as_ref()));
+        return Some(complaint(
+            &body::text(raw, part, REPORT_MAX),
+            inner.as_ref(),
+        ));
     }
     if let Some(part) = leaves().find(|part| is(part, "disposition-notification")) {
         return Some(receipt(&body::text(raw, part, REPORT_MAX), mail));
     }
-    let status = leaves().filter(|part| is(part, "delivery-status") || is(part, "global-delivery-status"));
+    let status =
+        leaves().filter(|part| is(part, "delivery-status") || is(part, "global-delivery-status"));
     let mut recipients: Vec<Recipient> = status
         .flat_map(|part| status::recipients(&body::text(raw, part, REPORT_MAX)))
         .take(RECIPIENTS_MAX)
@@ -51,9 +59,15 @@ pub fn classify(raw: &Bytes, parts: &Parts<'_>, mail: &Mail, ours: &Ours<'_>) ->
         recipients = free::recipients(&root.head, mail, &text, inner.as_ref(), ours);
     }
     free::sharpen(&mut recipients, &text);
-    let kind = if recipients.iter().any(|found| found.action == Action::Failed) {
+    let kind = if recipients
+        .iter()
+        .any(|found| found.action == Action::Failed)
+    {
         ReportKind::Bounce
-    } else if recipients.iter().any(|found| found.action == Action::Delayed) {
+    } else if recipients
+        .iter()
+        .any(|found| found.action == Action::Delayed)
+    {
         ReportKind::Delay
     } else {
         ReportKind::Delivered
@@ -84,16 +98,25 @@ fn original(raw: &Bytes, parts: &Parts<'_>) -> Option<Original> {
         !part.holds
             && matches!(
                 (part.typed.kind.as_str(), part.typed.subtype.as_str()),
-                ("message", "rfc822" | "global" | "rfc822-headers" | "global-headers") | ("text", "rfc822-headers" | "rfc822")
+                (
+                    "message",
+                    "rfc822" | "global" | "rfc822-headers" | "global-headers"
+                ) | ("text", "rfc822-headers" | "rfc822")
             )
     });
     let part = found.next()?;
     let bytes = body::content(raw, part, REPORT_MAX);
     let (head, _) = Head::find(&bytes[..bytes.len().min(REPORT_MAX)]);
-    let to = head.addresses("to").into_iter().map(|address| address.email);
+    let to = head
+        .addresses("to")
+        .into_iter()
+        .map(|address| address.email);
     Some(Original {
         id: head.ids("message-id").into_iter().next(),
-        to: to.into_iter().find(|email| !email.is_empty()).unwrap_or_default(),
+        to: to
+            .into_iter()
+            .find(|email| !email.is_empty())
+            .unwrap_or_default(),
     })
 }
 
@@ -106,12 +129,14 @@ fn words(mail: &Mail) -> String {
     };
     // Some reports hold the server's words in a file of text beside an empty body.
     if text.trim().is_empty() {
-        let file = mail
-            .attachments
-            .iter()
-            .find(|file| file.media_type.starts_with("text/") || file.media_type == "message/delivery-status");
+        let file = mail.attachments.iter().find(|file| {
+            file.media_type.starts_with("text/") || file.media_type == "message/delivery-status"
+        });
         return file
-            .map(|file| String::from_utf8_lossy(&file.bytes[..file.bytes.len().min(REPORT_MAX)]).into_owned())
+            .map(|file| {
+                String::from_utf8_lossy(&file.bytes[..file.bytes.len().min(REPORT_MAX)])
+                    .into_owned()
+            })
             .unwrap_or_default();
     }
     text
@@ -195,7 +220,9 @@ fn receipt(text: &str, mail: &Mail) -> Report {
 /// Returns the address of `rfc822; a@b`, `<a@b>` or `a@b`; empty where there is none.
 pub fn address_of(text: &str) -> String {
     let text = text.rsplit_once(';').map_or(text, |(_, address)| address);
-    let inside = text.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
+    let inside = text
+        .split_once('<')
+        .and_then(|(_, rest)| rest.split_once('>'));
     let text = inside.map_or(text, |(address, _)| address);
     let address = text.trim().trim_matches(|c| "<>\"'".contains(c)).trim();
     if is_address(address) {

@@ -210,11 +210,21 @@ mod tests {
                 "a",
                 "body",
             ),
-            ("no empty line", "Subject: a\nthe body\nis this", "a", "the body\nis this"),
+            (
+                "no empty line",
+                "Subject: a\nthe body\nis this",
+                "a",
+                "the body\nis this",
+            ),
             ("leading empty lines", "\n\nSubject: a\n\nbody", "a", "body"),
             ("nothing but fields", "Subject: a", "a", ""),
             ("space before the colon", "Subject : a\n\nbody", "a", "body"),
-            ("a boundary at once", "Subject: a\n--x\nY: z", "a", "--x\nY: z"),
+            (
+                "a boundary at once",
+                "Subject: a\n--x\nY: z",
+                "a",
+                "--x\nY: z",
+            ),
         ] {
             let (head, at) = Head::find(raw.as_bytes());
             assert_eq!(head.text("subject"), subject, "{name}");

@@ -91,8 +91,8 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
         .add_tag_attributes("blockquote", ["type"])
         .url_schemes(HashSet::from(["http", "https", "mailto", "tel", "cid"]))
         .clean_content_tags(HashSet::from([
-            "script", "style", "title", "head", "object", "applet", "noscript", "template", "svg", "math", "iframe",
-            "select", "textarea",
+            "script", "style", "title", "head", "object", "applet", "noscript", "template", "svg",
+            "math", "iframe", "select", "textarea",
         ]))
         .filter_style_properties(HashSet::from([
             "color",
@@ -139,7 +139,10 @@ static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
 /// Tells whether a style could load something.
 fn loads(style: &str) -> bool {
     let style = style.to_ascii_lowercase();
-    style.contains("url") || style.contains('\\') || style.contains("expression") || style.contains("image")
+    style.contains("url")
+        || style.contains('\\')
+        || style.contains("expression")
+        || style.contains("image")
 }
 
 /// Writes a page so that every tag is closed in order.
@@ -151,12 +154,19 @@ fn balanced(page: &str) -> String {
             Event::Close(name) => {
                 let _ = write!(out, "</{name}>");
             }
-            Event::Open { name, attributes, .. } => {
+            Event::Open {
+                name, attributes, ..
+            } => {
                 let _ = write!(out, "<{name}");
                 let remote = name == "img"
-                    && tokens::attributes(attributes).any(|(key, value)| key == "src" && !is_inside(&value));
+                    && tokens::attributes(attributes)
+                        .any(|(key, value)| key == "src" && !is_inside(&value));
                 for (key, value) in tokens::attributes(attributes) {
-                    let key = if remote && key == "src" { "data-src" } else { key.as_str() };
+                    let key = if remote && key == "src" {
+                        "data-src"
+                    } else {
+                        key.as_str()
+                    };
                     if key == "data-src" && !(remote && is_web(&value)) {
                         continue;
                     }
@@ -178,7 +188,11 @@ fn is_inside(address: &str) -> bool {
 }
 
 fn is_web(address: &str) -> bool {
-    let start = address.trim_start().get(..8).unwrap_or_default().to_ascii_lowercase();
+    let start = address
+        .trim_start()
+        .get(..8)
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     start.starts_with("https://") || start.starts_with("http://")
 }
 
@@ -197,9 +211,21 @@ mod tests {
                 "<img src=\"https://x.example/a.png\" alt=a>",
                 "<img data-src=\"https://x.example/a.png\" alt=\"a\">",
             ),
-            ("own image", "<img src=\"cid:logo@x\">", "<img src=\"cid:logo@x\">"),
-            ("data image", "<img src=\"data:image/png;base64,AA\">", "<img>"),
-            ("script link", "<a href=\"javascript:x\">a</a>", "<a rel=\"noopener noreferrer nofollow\">a</a>"),
+            (
+                "own image",
+                "<img src=\"cid:logo@x\">",
+                "<img src=\"cid:logo@x\">",
+            ),
+            (
+                "data image",
+                "<img src=\"data:image/png;base64,AA\">",
+                "<img>",
+            ),
+            (
+                "script link",
+                "<a href=\"javascript:x\">a</a>",
+                "<a rel=\"noopener noreferrer nofollow\">a</a>",
+            ),
             (
                 "a style that loads",
                 "<p style=\"background:url(https://x)\">a</p><p style=\"color:red\">b</p>",

@@ -52,7 +52,11 @@ pub enum Hold {
 
 /// Decides whether a mail may be answered by a machine, and why not.
 pub fn may_answer_automatically(mail: &Mail, history: History, own: Own<'_>) -> Result<(), Hold> {
-    if mail.outgoing || mail.own_gateway || is_own(&mail.customer.email, own) || is_own(&mail.from.email, own) {
+    if mail.outgoing
+        || mail.own_gateway
+        || is_own(&mail.customer.email, own)
+        || is_own(&mail.from.email, own)
+    {
         return Err(Hold::Own);
     }
     if mail.received > RECEIVED_MAX {
@@ -90,7 +94,9 @@ fn is_own(address: &str, own: Own<'_>) -> bool {
         return false;
     };
     let plain = format!("{}@{domain}", local.split('+').next().unwrap_or_default());
-    own.addresses.iter().any(|address| *address == key || *address == plain)
+    own.addresses
+        .iter()
+        .any(|address| *address == key || *address == plain)
         || own.domains.iter().any(|own| own == domain)
 }
 
@@ -129,19 +135,87 @@ mod tests {
         let quiet = History::default();
         for (name, mail, history, expected) in [
             ("a person", person.clone(), quiet, Ok(())),
-            ("automatic", with(&|m| m.automatic = Some(Sign::List)), quiet, Err(Hold::Automatic(Sign::List))),
-            ("asks for none", with(&|m| m.automatic = Some(Sign::Suppress)), quiet, Err(Hold::Automatic(Sign::Suppress))),
-            ("a report", with(&|m| m.report = Some(report.clone())), quiet, Err(Hold::Report)),
-            ("circles", with(&|m| m.received = 51), quiet, Err(Hold::Loop)),
-            ("fifty are allowed", with(&|m| m.received = 50), quiet, Ok(())),
-            ("our mailbox", with(&|m| m.customer.email = "Sales+1@Shop.example".into()), quiet, Err(Hold::Own)),
-            ("our domain", with(&|m| m.customer.email = "x@gw.shop.example".into()), quiet, Err(Hold::Own)),
-            ("nobody", with(&|m| m.customer.email.clear()), quiet, Err(Hold::NoAddress)),
-            ("answered", person.clone(), History { answered_in_day: 1, ..quiet }, Err(Hold::Answered)),
-            ("ten mails", person.clone(), History { came_in_ten_minutes: 10, ..quiet }, Ok(())),
-            ("eleven mails", person.clone(), History { came_in_ten_minutes: 11, ..quiet }, Err(Hold::Flood)),
+            (
+                "automatic",
+                with(&|m| m.automatic = Some(Sign::List)),
+                quiet,
+                Err(Hold::Automatic(Sign::List)),
+            ),
+            (
+                "asks for none",
+                with(&|m| m.automatic = Some(Sign::Suppress)),
+                quiet,
+                Err(Hold::Automatic(Sign::Suppress)),
+            ),
+            (
+                "a report",
+                with(&|m| m.report = Some(report.clone())),
+                quiet,
+                Err(Hold::Report),
+            ),
+            (
+                "circles",
+                with(&|m| m.received = 51),
+                quiet,
+                Err(Hold::Loop),
+            ),
+            (
+                "fifty are allowed",
+                with(&|m| m.received = 50),
+                quiet,
+                Ok(()),
+            ),
+            (
+                "our mailbox",
+                with(&|m| m.customer.email = "Sales+1@Shop.example".into()),
+                quiet,
+                Err(Hold::Own),
+            ),
+            (
+                "our domain",
+                with(&|m| m.customer.email = "x@gw.shop.example".into()),
+                quiet,
+                Err(Hold::Own),
+            ),
+            (
+                "nobody",
+                with(&|m| m.customer.email.clear()),
+                quiet,
+                Err(Hold::NoAddress),
+            ),
+            (
+                "answered",
+                person.clone(),
+                History {
+                    answered_in_day: 1,
+                    ..quiet
+                },
+                Err(Hold::Answered),
+            ),
+            (
+                "ten mails",
+                person.clone(),
+                History {
+                    came_in_ten_minutes: 10,
+                    ..quiet
+                },
+                Ok(()),
+            ),
+            (
+                "eleven mails",
+                person.clone(),
+                History {
+                    came_in_ten_minutes: 11,
+                    ..quiet
+                },
+                Err(Hold::Flood),
+            ),
         ] {
-            assert_eq!(may_answer_automatically(&mail, history, own), expected, "{name}");
+            assert_eq!(
+                may_answer_automatically(&mail, history, own),
+                expected,
+                "{name}"
+            );
         }
     }
 }

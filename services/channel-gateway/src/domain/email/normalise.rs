@@ -4,12 +4,11 @@ use bytes::Bytes;
 use chassis::grpc::timestamp;
 use serde::{Deserialize, Serialize};
 use switchboard_proto::channel_gateway::v1::{
-    InboundBlock, InboundEvent, InboundMessage, InboundOwnAppMessage, InboundProviderState, InboundReceipt,
-    inbound_event::Kind, inbound_receipt,
+    InboundEvent, InboundMessage, InboundOwnAppMessage, InboundProviderState, inbound_event::Kind,
 };
 use switchboard_proto::common::v1::{
-    Attachment, ChannelKind, ClientIdentity, ContentPart, Origin, Text, Unsupported, attachment, content_part::Content,
-    origin,
+    Attachment, ChannelKind, ClientIdentity, ContentPart, Origin, Text, Unsupported, attachment,
+    content_part::Content, origin,
 };
 use time::{Duration, OffsetDateTime};
 
@@ -17,10 +16,13 @@ use super::address::Address;
 use super::automatic::Sign;
 use super::loops::RECEIVED_MAX;
 use super::read::{Mail, Ours, read};
-use super::report::{Action, Recipient, Report, ReportKind};
 use super::visible::visible_text;
 use super::{EVENT_TEXT_MAX, html, shortened};
 use crate::domain::inbound::{Line, frame, unsupported};
+
+mod reported;
+
+use reported::{reported, word};
 
 const KIND: ChannelKind = ChannelKind::Email;
 
@@ -104,13 +106,25 @@ pub fn normalise(
     received_at: OffsetDateTime,
 ) -> (Vec<InboundEvent>, Vec<File>) {
     let mail = read(raw, ours);
-    let mut event = frame(line, KIND, &Bytes::new(), received_at, meta.uid_key.to_owned());
+    let mut event = frame(
+        line,
+        KIND,
+        &Bytes::new(),
+        received_at,
+        meta.uid_key.to_owned(),
+    );
     meta.raw_ref.clone_into(&mut event.raw_ref);
     event.provider_time = Some(timestamp(sane(meta.internal_date, received_at)));
     let sent = meta.folder == Folder::Sent;
     let kept = |kind: &str| {
         let kind = Some(unsupported(kind));
-        (vec![InboundEvent { kind, ..event.clone() }], Vec::new())
+        (
+            vec![InboundEvent {
+                kind,
+                ..event.clone()
+            }],
+            Vec::new(),
+        )
     };
     if mail.malformed {
         return kept("malformed");
@@ -128,10 +142,18 @@ pub fn normalise(
     }
     if let Some(report) = mail.report.as_ref().filter(|_| !sent) {
         let events = reported(&event, report);
-        return if events.is_empty() { kept(word(report)) } else { (events, Vec::new()) };
+        return if events.is_empty() {
+            kept(word(report))
+        } else {
+            (events, Vec::new())
+        };
     }
     let outgoing = mail.outgoing || sent;
-    let other = if sent && !mail.outgoing { got_it(&mail, ours) } else { mail.customer.clone() };
+    let other = if sent && !mail.outgoing {
+        got_it(&mail, ours)
+    } else {
+        mail.customer.clone()
+    };
     if outgoing && other.email.is_empty() {
         return kept("own-copy");
     }
@@ -172,7 +194,11 @@ fn chat_key(person: &Address, mail: &Mail) -> String {
         return person.key();
     }
     let name = person.name.trim().to_lowercase();
-    if name.is_empty() { mail.message_id.clone() } else { name }
+    if name.is_empty() {
+        mail.message_id.clone()
+    } else {
+        name
+    }
 }
 
 fn identity(person: &Address, chat_key: &str) -> ClientIdentity {
@@ -199,7 +225,8 @@ fn message(
     let file = |number: &str, name: &str, media_type: &str, size: usize| {
         let unique = format!("{}:{hash}:{number}", mail.message_id);
         Attachment {
-            attachment_id: chassis::id::v5("attachment", &[&line.channel.to_string(), &unique]).to_string(),
+            attachment_id: chassis::id::v5("attachment", &[&line.channel.to_string(), &unique])
+                .to_string(),
             kind: kind_of(media_type).into(),
             state: attachment::State::Stored.into(),
             file_name: name.to_owned(),
@@ -218,7 +245,12 @@ fn message(
         }));
     }
     for (number, attached) in mail.attachments.iter().enumerate() {
-        let attachment = file(&number.to_string(), &attached.name, &attached.media_type, attached.bytes.len());
+        let attachment = file(
+            &number.to_string(),
+            &attached.name,
+            &attached.media_type,
+            attached.bytes.len(),
+        );
         parts.push(Content::Attachment(attachment.clone()));
         files.push(File {
             attachment,
@@ -226,8 +258,17 @@ fn message(
         });
     }
     if mail.encrypted || parts.is_empty() {
-        let kind = if mail.encrypted { "encrypted" } else { "empty-mail" };
-        parts.insert(0, Content::Unsupported(Unsupported { kind: kind.to_owned() }));
+        let kind = if mail.encrypted {
+            "encrypted"
+        } else {
+            "empty-mail"
+        };
+        parts.insert(
+            0,
+            Content::Unsupported(Unsupported {
+                kind: kind.to_owned(),
+            }),
+        );
     }
     let page = mail.html.as_deref().map(|page| {
         let bytes = Bytes::from(html::sanitised(page));
@@ -253,7 +294,12 @@ fn message(
     let message = InboundMessage {
         provider_key: mail.message_id.clone(),
         provider_number: 0,
-        parts: parts.into_iter().map(|content| ContentPart { content: Some(content) }).collect(),
+        parts: parts
+            .into_iter()
+            .map(|content| ContentPart {
+                content: Some(content),
+            })
+            .collect(),
         reply: None,
         origin: Some(Origin {
             kind: origin::Kind::Direct.into(),
@@ -286,7 +332,13 @@ fn thread(mail: &Mail, ours: &Ours<'_>, person: &Address) -> Thread {
     Thread {
         message_id: mail.message_id.clone(),
         subject: mail.subject.clone(),
-        references: mail.references.iter().take(THREAD_MAX).rev().cloned().collect(),
+        references: mail
+            .references
+            .iter()
+            .take(THREAD_MAX)
+            .rev()
+            .cloned()
+            .collect(),
         to,
         others,
         quiet: mail.automatic.is_some(),
@@ -299,78 +351,5 @@ fn kind_of(media_type: &str) -> attachment::Kind {
         "audio" => attachment::Kind::Audio,
         "video" => attachment::Kind::Video,
         _ => attachment::Kind::Document,
-    }
-}
-
-/// What a report says about a mail of ours, for each address; nothing where it does not tell of which mail.
-fn reported(frame: &InboundEvent, report: &Report) -> Vec<InboundEvent> {
-    if report.kind == ReportKind::Complaint {
-        return complained(frame, report).into_iter().collect();
-    }
-    if report.kind == ReportKind::Other {
-        return Vec::new();
-    }
-    let Some(original) = &report.original_id else {
-        return Vec::new();
-    };
-    let receipts = report.recipients.iter().enumerate().map(|(index, recipient)| {
-        let mut event = frame.clone();
-        if index > 0 {
-            event.event_key = format!("{}:{index}", event.event_key);
-        }
-        event.chat_key = super::address::folded(&recipient.address);
-        event.kind = Some(Kind::Receipt(receipt(recipient, original)));
-        event
-    });
-    receipts.collect()
-}
-
-fn receipt(recipient: &Recipient, original: &str) -> InboundReceipt {
-    use inbound_receipt::Kind;
-    let kind = match recipient.action {
-        Action::Failed => Kind::Failed,
-        Action::Delayed => Kind::Delayed,
-        Action::Delivered => Kind::Delivered,
-        Action::Displayed => Kind::Read,
-    };
-    InboundReceipt {
-        kind: kind.into(),
-        provider_keys: vec![original.to_owned()],
-        up_to: false,
-        reason: recipient.reason.to_owned(),
-        detail: recipient.detail.clone(),
-        // A full mailbox may be emptied.
-        retryable: kind == Kind::Failed && (!recipient.permanent || recipient.reason == "MAILBOX_FULL"),
-        recipient: recipient.address.clone(),
-    }
-}
-
-/// Who complains wants no more mail: that is a block (channels.md §6, "Customer can block").
-fn complained(frame: &InboundEvent, report: &Report) -> Option<InboundEvent> {
-    if !matches!(report.word.as_str(), "abuse" | "opt-out" | "opt-out-list" | "complaint" | "fraud") {
-        return None;
-    }
-    let recipient = report.recipients.first()?;
-    let person = Address {
-        name: String::new(),
-        email: recipient.address.clone(),
-    };
-    let chat_key = person.key();
-    Some(InboundEvent {
-        client: Some(identity(&person, &chat_key)),
-        chat_key,
-        kind: Some(Kind::Block(InboundBlock { blocked: true })),
-        ..frame.clone()
-    })
-}
-
-fn word(report: &Report) -> &'static str {
-    match report.kind {
-        ReportKind::Bounce => "bounce",
-        ReportKind::Delay => "delay",
-        ReportKind::Delivered => "delivery-notice",
-        ReportKind::Read => "read-receipt",
-        ReportKind::Complaint => "feedback-report",
-        ReportKind::Other => "report",
     }
 }

@@ -56,7 +56,9 @@ impl Ours<'_> {
             let Some((own_local, own_domain)) = own.rsplit_once('@') else {
                 continue;
             };
-            let tag = local.strip_prefix(own_local).and_then(|tag| tag.strip_prefix('+'));
+            let tag = local
+                .strip_prefix(own_local)
+                .and_then(|tag| tag.strip_prefix('+'));
             if let Some(tag) = tag.filter(|_| own_domain == domain) {
                 // The tag as it was written: payloads have case.
                 let written = address.trim();
@@ -138,7 +140,8 @@ pub fn read(raw: &Bytes, ours: &Ours<'_>) -> Mail {
         received: head.all("received").count(),
         own_gateway: !ours.gateway_id.is_empty() && head.text(GATEWAY_FIELD) == ours.gateway_id,
         encrypted: root.typed.is("multipart", "encrypted")
-            || (root.typed.subtype.ends_with("pkcs7-mime") && root.typed.parameter("smime-type") != Some("signed-data")),
+            || (root.typed.subtype.ends_with("pkcs7-mime")
+                && root.typed.parameter("smime-type") != Some("signed-data")),
         tag: tag(head, ours),
         ..Mail::default()
     };
@@ -185,7 +188,9 @@ fn with_line_ends(raw: &Bytes) -> Bytes {
 
 fn first(addresses: Vec<Address>) -> Address {
     let mut addresses = addresses;
-    let index = addresses.iter().position(|address| !address.email.is_empty());
+    let index = addresses
+        .iter()
+        .position(|address| !address.email.is_empty());
     if addresses.is_empty() {
         return Address::default();
     }
@@ -235,8 +240,7 @@ fn who(mail: &mut Mail, head: &Head<'_>, ours: &Ours<'_>) {
     mail.outgoing = !from.email.is_empty() && ours.owns(&from.email);
     if mail.outgoing {
         let mut others = mail.to.iter().chain(&mail.cc);
-        let other = others
-            .find(|address| !address.email.is_empty() && !ours.owns(&address.email));
+        let other = others.find(|address| !address.email.is_empty() && !ours.owns(&address.email));
         // A form on our own site writes from our own address, for a person whom `Reply-To` names.
         let person = mail
             .reply_to
@@ -263,7 +267,11 @@ fn who(mail: &mut Mail, head: &Head<'_>, ours: &Ours<'_>) {
         named(answered, name)
     } else if from.email.is_empty() {
         let sender = first(head.addresses("sender"));
-        if sender.email.is_empty() { from.clone() } else { sender }
+        if sender.email.is_empty() {
+            from.clone()
+        } else {
+            sender
+        }
     } else {
         from.clone()
     };

@@ -110,9 +110,7 @@ fn value(text: &str) -> (std::borrow::Cow<'_, str>, &str) {
 
 fn put_together(mut pieces: Vec<Piece<'_>>) -> Vec<(String, String)> {
     // What says its charset goes before what does not; parts go in their order.
-    pieces.sort_by(|a, b| {
-        (&a.name, !a.starred, a.part).cmp(&(&b.name, !b.starred, b.part))
-    });
+    pieces.sort_by(|a, b| (&a.name, !a.starred, a.part).cmp(&(&b.name, !b.starred, b.part)));
     let mut parameters: Vec<(String, String)> = Vec::new();
     for group in pieces.chunk_by(|a, b| a.name == b.name && a.starred == b.starred) {
         let Some(first) = group.first() else { continue };
@@ -201,7 +199,10 @@ mod tests {
                 "attachment; filename*0*=windows-1251''%F0%E0; filename*1*=%F5.pdf",
                 "рах.pdf",
             ),
-            ("attachment; filename*0=\"a\"; filename*1=\"b.pdf\"", "ab.pdf"),
+            (
+                "attachment; filename*0=\"a\"; filename*1=\"b.pdf\"",
+                "ab.pdf",
+            ),
             (
                 "attachment;\r\n filename=\"=?UTF-8?B?0YDQ?=\r\n =?UTF-8?B?sNGFLnBkZg==?=\"",
                 "рах.pdf",

@@ -2,6 +2,7 @@
 
 pub mod lines;
 pub mod phrases;
+mod vocabulary;
 
 use super::html::{quote, text, tree};
 use super::{TEXT_MAX, shortened};
@@ -104,7 +105,11 @@ mod tests {
     #[test]
     fn the_page_helps_where_the_text_is_not_marked() {
         let page = "<div>new</div><div class=\"gmail_quote\">old words without any mark</div>";
-        let visible = visible_text(Some("new\n\nold words without any mark"), Some(page), "Re: a");
+        let visible = visible_text(
+            Some("new\n\nold words without any mark"),
+            Some(page),
+            "Re: a",
+        );
         assert_eq!((visible.text.as_str(), visible.cut), ("new", true));
         assert_eq!(visible.full, "new\n\nold words without any mark");
     }
@@ -113,11 +118,24 @@ mod tests {
     fn what_would_leave_nothing_or_is_forwarded_is_shown_whole() {
         for (name, plain, page, subject) in [
             ("only a quote", Some("> old\n> older"), None, ""),
-            ("a forward", Some("see\n\n-----Original Message-----\nold"), None, "FW: offer"),
-            ("a page that is quoted whole", None, Some("<blockquote type=cite>old</blockquote>"), ""),
+            (
+                "a forward",
+                Some("see\n\n-----Original Message-----\nold"),
+                None,
+                "FW: offer",
+            ),
+            (
+                "a page that is quoted whole",
+                None,
+                Some("<blockquote type=cite>old</blockquote>"),
+                "",
+            ),
         ] {
             let visible = visible_text(plain, page, subject);
-            assert!(!visible.cut && visible.text.contains("old"), "{name}: {visible:?}");
+            assert!(
+                !visible.cut && visible.text.contains("old"),
+                "{name}: {visible:?}"
+            );
         }
         assert_eq!(visible_text(None, None, ""), Visible::default());
     }

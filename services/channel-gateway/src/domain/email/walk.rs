@@ -104,13 +104,13 @@ impl<'m> Walk<'m> {
     fn boundary_of(&self, line: &[u8]) -> Option<(usize, bool)> {
         let line = line.trim_ascii_end();
         let mut levels = self.open.iter().enumerate().rev();
-        levels.find_map(|(level, open)| {
-            match line.strip_prefix(open.boundary.as_slice())? {
+        levels.find_map(
+            |(level, open)| match line.strip_prefix(open.boundary.as_slice())? {
                 b"" => Some((level, false)),
                 b"--" => Some((level, true)),
                 _ => None,
-            }
-        })
+            },
+        )
     }
 
     fn begin(&mut self, head: Head<'m>, start: usize, parent: Option<usize>) {
@@ -119,9 +119,15 @@ impl<'m> Walk<'m> {
             list.get(parent)
                 .is_some_and(|part| part.typed.is("multipart", "digest"))
         });
-        let typed = head.typed("content-type").filter(|typed| !typed.kind.is_empty());
+        let typed = head
+            .typed("content-type")
+            .filter(|typed| !typed.kind.is_empty());
         let typed = typed.unwrap_or_else(|| {
-            Typed::read(if digest { b"message/rfc822" } else { b"text/plain" })
+            Typed::read(if digest {
+                b"message/rfc822"
+            } else {
+                b"text/plain"
+            })
         });
         let boundary = (typed.kind == "multipart")
             .then(|| typed.parameter("boundary"))
@@ -201,13 +207,21 @@ mod tests {
         let parts = parts(raw.as_bytes());
         let shape = parts.list.iter().map(|part| {
             let kind = format!("{}/{}", part.typed.kind, part.typed.subtype);
-            let body = if part.holds { "" } else { &raw[part.body.clone()] };
+            let body = if part.holds {
+                ""
+            } else {
+                &raw[part.body.clone()]
+            };
             (kind, body.to_owned(), part.parent)
         });
         shape.collect()
     }
 
-    fn line(kind: &str, body: &str, parent: impl Into<Option<usize>>) -> (String, String, Option<usize>) {
+    fn line(
+        kind: &str,
+        body: &str,
+        parent: impl Into<Option<usize>>,
+    ) -> (String, String, Option<usize>) {
         (kind.to_owned(), body.to_owned(), parent.into())
     }
 
@@ -278,7 +292,10 @@ mod tests {
 
         let mut deep = String::new();
         for level in 0..100 {
-            let _ = write!(deep, "Content-Type: multipart/mixed; boundary=L{level}\n\n--L{level}\n");
+            let _ = write!(
+                deep,
+                "Content-Type: multipart/mixed; boundary=L{level}\n\n--L{level}\n"
+            );
         }
         deep.push_str("\ninnermost\n");
         let found = parts(deep.as_bytes());

@@ -6,30 +6,8 @@ use super::super::head::{Head, ids};
 use super::super::read::{Mail, Ours};
 use super::super::report::{Action, Recipient};
 use super::super::typed::Typed;
+use super::vocabulary::{COPY, PHRASES, STILL_TRIES, SUBJECTS};
 use super::{Original, RECIPIENTS_MAX, address_of, reason, status};
-
-/// Subjects of such reports, in lower case.
-const SUBJECTS: &[&str] = &[
-    "undeliver", "delivery status", "delivery failure", "delivery failed", "delivery has failed", "delivery error", "delivery problem", "mail delivery", "failure notice", "failure notification", "returned mail",
-    "returned to sender", "mail system error", "could not be delivered", "not be delivered", "not delivered", "non-deliver", "nondeliver", "delayed mail", "delivery delayed", "delayed", "error sending your mail", "message status", "bounce", "rejected", "недоставлен", "не доставлен", "не может быть доставлен",
-    "unzustellbar", "zustellbar", "nicht zugestellt", "non remis", "no se pudo entregar", "no entregado", "niedostarcz", "loop alert", "are not member", "mail not", "邮件退", "退信", "配信", "送信でき", "エラー",
-];
-
-/// What the text of such reports says, in lower case.
-const PHRASES: &[&str] = &[
-    "could not be delivered", "couldn't be delivered", "could not deliver", "couldn't deliver", "unable to deliver", "wasn't able to deliver", "was not delivered", "not delivered", "not be delivered", "cannot be delivered", "can't be delivered", "delivery failed", "delivery has failed", "delivery to the following",
-    "delivery problems", "delivery errors", "failed permanently", "permanent error", "permanent fatal", "fatal errors", "returned to sender", "undeliver", "did not reach", "user unknown", "unknown user", "has been rejected", "was rejected", "mailbox full", "original message follows", "transcript of session", "unsent message", "still being retried", "not a member", "are not member", "has not been delivered", "не может быть", "не удалось", "не доставлен",
-    "error sending your mail", "reason of rejection", "could not be sent", "failed to deliver", "failed after i sent", "non-delivered", "host unknown", "recipient rejected", "duplicated message-id", "sending the mail failed", "配信", "送信", "メール",
-];
-
-/// Words of a server that still tries, in lower case.
-const STILL_TRIES: &[&str] = &["still being retried", "will retry", "will be retried", "will continue to try", "will keep trying", "do not need to resend", "delivery is delayed", "has been delayed", "warning message only", "temporarily delayed"];
-
-/// Where the mail that is given back begins, in lower case.
-const COPY: &[&str] = &[
-    "below this line is a copy", "this is a copy of", "copy of the message", "original message follows", "header of the original message", "headers of the original message", "original message headers", "original message header", "unsent message below", "message header follows", "the original message was received", "returned message", "original e-mail",
-    "bounced e-mail", "message text follows", "your original message", "original message -----", "text of the original message", "the attached message",
-];
 
 /// What speaks for a report before its text was read.
 struct Outside {
@@ -63,15 +41,29 @@ pub fn may_be_report(head: &Head<'_>, typed: &Typed, mail: &Mail) -> bool {
 }
 
 /// Tells whether a mail without the parts of a report is one.
-pub fn is_report(head: &Head<'_>, typed: &Typed, mail: &Mail, text: &str, gives_back: bool) -> bool {
-    let Outside { server, nobody, named } = outside(head, typed, mail);
+pub fn is_report(
+    head: &Head<'_>,
+    typed: &Typed,
+    mail: &Mail,
+    text: &str,
+    gives_back: bool,
+) -> bool {
+    let Outside {
+        server,
+        nobody,
+        named,
+    } = outside(head, typed, mail);
     let lower = text.to_lowercase();
     let codes = status::codes(text);
     let says = PHRASES.iter().any(|phrase| lower.contains(phrase));
     let coded = codes.reply >= 400 || codes.status.starts_with(['4', '5']);
     if server {
         // A postmaster may also be a person who writes about something else.
-        let about = 2 * u8::from(named) + u8::from(says) + u8::from(coded) + u8::from(gives_back) + u8::from(nobody);
+        let about = 2 * u8::from(named)
+            + u8::from(says)
+            + u8::from(coded)
+            + u8::from(gives_back)
+            + u8::from(nobody);
         return about >= 2;
     }
     // A shop that nobody can answer writes about deliveries too: there must be a mail that came back, or a server's code.
@@ -79,18 +71,38 @@ pub fn is_report(head: &Head<'_>, typed: &Typed, mail: &Mail, text: &str, gives_
 }
 
 fn is_server(mail: &Mail) -> bool {
-    let address = if mail.from.email.is_empty() { &mail.from.name } else { &mail.from.email };
+    let address = if mail.from.email.is_empty() {
+        &mail.from.name
+    } else {
+        &mail.from.email
+    };
     let name = mail.from.name.to_lowercase();
     let local = address.split('@').next().unwrap_or_default().to_lowercase();
     let daemon = |text: &str| {
         let bare: String = text.chars().filter(char::is_ascii_alphanumeric).collect();
-        ["mailerdaemon", "postmaster", "maildeliver", "mailadmin", "ndradministrator", "mailsystem", "deliverysystem"].iter().any(|word| bare.contains(word))
+        [
+            "mailerdaemon",
+            "postmaster",
+            "maildeliver",
+            "mailadmin",
+            "ndradministrator",
+            "mailsystem",
+            "deliverysystem",
+        ]
+        .iter()
+        .any(|word| bare.contains(word))
     };
     daemon(&local) || daemon(&name)
 }
 
 /// Finds of whom a report speaks, and what it says about them. There is always one.
-pub fn recipients(head: &Head<'_>, mail: &Mail, text: &str, inner: Option<&Original>, ours: &Ours<'_>) -> Vec<Recipient> {
+pub fn recipients(
+    head: &Head<'_>,
+    mail: &Mail,
+    text: &str,
+    inner: Option<&Original>,
+    ours: &Ours<'_>,
+) -> Vec<Recipient> {
     let formed = status::recipients(text);
     if !formed.is_empty() {
         return formed;
@@ -110,16 +122,25 @@ pub fn recipients(head: &Head<'_>, mail: &Mail, text: &str, inner: Option<&Origi
     };
     let failed = head.all("x-failed-recipients").take(5);
     let failed = failed.flat_map(super::super::address::list);
-    let mut found = distinct(failed.map(|address| address.email).filter(|address| stranger(address)));
+    let mut found = distinct(
+        failed
+            .map(|address| address.email)
+            .filter(|address| stranger(address)),
+    );
     // Reports set off the addresses they speak of: lines that begin with one are asked first.
     for leading in [true, false] {
         if found.is_empty() {
-            let named = report.lines().take(400).flat_map(|line| addresses_in(line, leading));
+            let named = report
+                .lines()
+                .take(400)
+                .flat_map(|line| addresses_in(line, leading));
             found = distinct(named.filter(|address| stranger(address)).map(str::to_owned));
         }
     }
     if found.is_empty() {
-        let to = inner.map(|inner| inner.to.clone()).filter(|to| !to.is_empty());
+        let to = inner
+            .map(|inner| inner.to.clone())
+            .filter(|to| !to.is_empty());
         found.extend(to.or_else(|| to_in_copy(text)));
     }
     if found.is_empty() {
@@ -129,10 +150,18 @@ pub fn recipients(head: &Head<'_>, mail: &Mail, text: &str, inner: Option<&Origi
         let words = words_about(report, &address);
         let codes = status::codes(&words);
         let still = delayed && !codes.status.starts_with('5') && codes.reply / 100 != 5;
-        let action = if still { Action::Delayed } else { Action::Failed };
+        let action = if still {
+            Action::Delayed
+        } else {
+            Action::Failed
+        };
         let mut recipient = status::recipient(address, Some(action), "", &words);
         if recipient.reason == "UNDELIVERABLE" {
-            recipient.reason = reason::of(&recipient.status, codes.reply, &format!("{} {lower}", mail.subject));
+            recipient.reason = reason::of(
+                &recipient.status,
+                codes.reply,
+                &format!("{} {lower}", mail.subject),
+            );
         }
         recipient
     });
@@ -191,12 +220,17 @@ pub fn id_in(text: &str) -> Option<String> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let line = line.trim_start_matches(['>', ' ', '\t', '|']);
-        let named = ["message-id:", "resent-message-id:"]
-            .iter()
-            .find(|name| line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
+        let named = ["message-id:", "resent-message-id:"].iter().find(|name| {
+            line.get(..name.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(name))
+        });
         let Some(named) = named else { continue };
         let value = line.get(named.len()..).unwrap_or_default().trim();
-        let value = if value.is_empty() { lines.next().unwrap_or_default() } else { value };
+        let value = if value.is_empty() {
+            lines.next().unwrap_or_default()
+        } else {
+            value
+        };
         if let Some(id) = ids(value.as_bytes()).into_iter().next() {
             return Some(id);
         }
@@ -205,8 +239,13 @@ pub fn id_in(text: &str) -> Option<String> {
 }
 
 fn to_in_copy(text: &str) -> Option<String> {
-    let mut lines = text.lines().map(|line| line.trim_start_matches(['>', ' ', '\t']));
-    let line = lines.find(|line| line.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("to:")))?;
+    let mut lines = text
+        .lines()
+        .map(|line| line.trim_start_matches(['>', ' ', '\t']));
+    let line = lines.find(|line| {
+        line.get(..3)
+            .is_some_and(|start| start.eq_ignore_ascii_case("to:"))
+    })?;
     let address = address_of(line.get(3..)?);
     (!address.is_empty()).then_some(address)
 }
@@ -221,9 +260,22 @@ fn before_copy(text: &str) -> &str {
         let lower = line.to_lowercase();
         let trimmed = lower.trim();
         // Fields of a mail, three of them in a row, are a mail.
-        let field = ["received:", "return-path:", "message-id:", "from:", "to:", "subject:", "date:", "mime-version:", "content-type:", "x-mailer:", "delivered-to:", "reply-to:"]
-            .iter()
-            .any(|name| lower.starts_with(name));
+        let field = [
+            "received:",
+            "return-path:",
+            "message-id:",
+            "from:",
+            "to:",
+            "subject:",
+            "date:",
+            "mime-version:",
+            "content-type:",
+            "x-mailer:",
+            "delivered-to:",
+            "reply-to:",
+        ]
+        .iter()
+        .any(|name| lower.starts_with(name));
         if field {
             if fields == 0 {
                 first_field = at;
@@ -235,7 +287,9 @@ fn before_copy(text: &str) -> &str {
         } else if !line.starts_with([' ', '\t']) && !trimmed.is_empty() {
             fields = 0;
         }
-        let copy = written && COPY.iter().any(|phrase| trimmed.contains(phrase)) && !trimmed.starts_with("the original message was received");
+        let copy = written
+            && COPY.iter().any(|phrase| trimmed.contains(phrase))
+            && !trimmed.starts_with("the original message was received");
         if copy && at > 0 {
             return &text[..at];
         }
@@ -248,12 +302,18 @@ fn before_copy(text: &str) -> &str {
 /// Returns what a report says about an address: from its line on, or everything.
 fn words_about(report: &str, address: &str) -> String {
     let lower = report.to_lowercase();
-    let at = if address.is_empty() { None } else { lower.find(&folded(address)) };
+    let at = if address.is_empty() {
+        None
+    } else {
+        lower.find(&folded(address))
+    };
     let from = at.and_then(|at| report.get(at..)).unwrap_or(report);
     let joined: Vec<&str> = from.split_whitespace().take(120).collect();
     let about = joined.join(" ");
     let codes = status::codes(&about);
-    let told = codes.reply >= 400 || !codes.status.is_empty() || reason::by_words(&about.to_lowercase()).is_some();
+    let told = codes.reply >= 400
+        || !codes.status.is_empty()
+        || reason::by_words(&about.to_lowercase()).is_some();
     if told || at.is_none() {
         return about;
     }

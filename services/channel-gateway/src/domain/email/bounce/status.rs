@@ -30,8 +30,14 @@ pub fn codes(text: &str) -> Codes {
         return found;
     };
     for captures in pattern.captures_iter(shortened(text, 16 * 1024)).take(200) {
-        let reply = captures.get(1).and_then(|code| code.as_str().parse().ok()).unwrap_or(0);
-        let status = captures.get(2).or_else(|| captures.get(3)).map(|code| code.as_str());
+        let reply = captures
+            .get(1)
+            .and_then(|code| code.as_str().parse().ok())
+            .unwrap_or(0);
+        let status = captures
+            .get(2)
+            .or_else(|| captures.get(3))
+            .map(|code| code.as_str());
         let success = reply / 100 == 2 || status.is_some_and(|status| status.starts_with('2'));
         if success {
             continue;
@@ -57,7 +63,11 @@ pub fn recipients(text: &str) -> Vec<Recipient> {
             break;
         }
         let (head, _) = Head::find(block.as_bytes());
-        let named = ["final-recipient", "original-recipient", "x-actual-recipient"];
+        let named = [
+            "final-recipient",
+            "original-recipient",
+            "x-actual-recipient",
+        ];
         let mut addresses = named.into_iter().map(|field| address_of(&head.text(field)));
         let address = addresses.find(|address| !address.is_empty());
         let action = head.word("action");
@@ -71,12 +81,18 @@ pub fn recipients(text: &str) -> Vec<Recipient> {
         };
         let status = head.text("status");
         // Some write the words behind the code.
-        let comment = status.split_once('(').map(|(_, words)| words.trim_end_matches(')'));
+        let comment = status
+            .split_once('(')
+            .map(|(_, words)| words.trim_end_matches(')'));
         found.push(recipient(
             address.unwrap_or_default(),
             action_of(&action),
             &status_of(&status),
-            if detail.trim().is_empty() { comment.unwrap_or_default() } else { detail },
+            if detail.trim().is_empty() {
+                comment.unwrap_or_default()
+            } else {
+                detail
+            },
         ));
     }
     found
@@ -87,7 +103,11 @@ pub fn recipient(address: String, action: Option<Action>, status: &str, detail: 
     let codes = codes(detail);
     // A status that says nothing gives way to what the server said.
     let vague = status.is_empty() || status.ends_with(".0.0");
-    let status = if vague && !codes.status.is_empty() { codes.status.as_str() } else { status };
+    let status = if vague && !codes.status.is_empty() {
+        codes.status.as_str()
+    } else {
+        status
+    };
     let action = action.unwrap_or(match status.chars().next() {
         Some('2') => Action::Delivered,
         Some('4') => Action::Delayed,
@@ -100,8 +120,14 @@ pub fn recipient(address: String, action: Option<Action>, status: &str, detail: 
         status.to_owned()
     };
     Recipient {
-        reason: if bad { reason::of(&status, codes.reply, detail) } else { "" },
-        permanent: action == Action::Failed && !status.starts_with('4') && (status.starts_with('5') || codes.reply / 100 != 4),
+        reason: if bad {
+            reason::of(&status, codes.reply, detail)
+        } else {
+            ""
+        },
+        permanent: action == Action::Failed
+            && !status.starts_with('4')
+            && (status.starts_with('5') || codes.reply / 100 != 4),
         address,
         action,
         status,
@@ -134,7 +160,12 @@ fn blocks(text: &str) -> Vec<String> {
 }
 
 fn action_of(word: &str) -> Option<Action> {
-    match word.split([' ', ';', '(']).next().unwrap_or_default().trim() {
+    match word
+        .split([' ', ';', '('])
+        .next()
+        .unwrap_or_default()
+        .trim()
+    {
         "failed" | "failure" | "fail" => Some(Action::Failed),
         "delayed" => Some(Action::Delayed),
         "delivered" | "deliverable" | "relayed" | "expanded" => Some(Action::Delivered),
@@ -144,7 +175,10 @@ fn action_of(word: &str) -> Option<Action> {
 
 fn status_of(text: &str) -> String {
     let start = text.trim().trim_start_matches("#");
-    let code: String = start.chars().take_while(|c| c.is_ascii_digit() || *c == '.').collect();
+    let code: String = start
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || *c == '.')
+        .collect();
     let parts: Vec<&str> = code.split('.').collect();
     let fits = parts.len() == 3 && parts.iter().all(|part| (1..=3).contains(&part.len()));
     if fits && matches!(parts.first(), Some(&"2" | &"4" | &"5")) {
@@ -162,14 +196,22 @@ mod tests {
         for (text, reply, status) in [
             ("550 5.1.1 <a@b>... User Unknown", 550, "5.1.1"),
             ("host x[192.0.2.5] said: 550-5.7.1 no", 550, "5.7.1"),
-            ("550 sorry, no mailbox here by that name (#5.1.1 - chkusr)", 550, "5.1.1"),
+            (
+                "550 sorry, no mailbox here by that name (#5.1.1 - chkusr)",
+                550,
+                "5.1.1",
+            ),
             ("5.2.2 <a@b>... Mailbox Full", 0, "5.2.2"),
             ("250 ok then 452 4.2.2 full", 452, "4.2.2"),
             ("from 192.0.2.5 at 10.5.1.1", 0, ""),
             ("5550 things", 0, ""),
         ] {
             let codes = codes(text);
-            assert_eq!((codes.reply, codes.status.as_str()), (reply, status), "{text}");
+            assert_eq!(
+                (codes.reply, codes.status.as_str()),
+                (reply, status),
+                "{text}"
+            );
         }
     }
 
@@ -181,12 +223,26 @@ mod tests {
         let found = recipients(text);
         let found: Vec<_> = found
             .iter()
-            .map(|r| (r.address.as_str(), r.action, r.status.as_str(), r.reason, r.permanent))
+            .map(|r| {
+                (
+                    r.address.as_str(),
+                    r.action,
+                    r.status.as_str(),
+                    r.reason,
+                    r.permanent,
+                )
+            })
             .collect();
         assert_eq!(
             found,
             [
-                ("a@x.example", Action::Failed, "5.1.1", "MAILBOX_UNKNOWN", true),
+                (
+                    "a@x.example",
+                    Action::Failed,
+                    "5.1.1",
+                    "MAILBOX_UNKNOWN",
+                    true
+                ),
                 ("b@x.example", Action::Delayed, "4.4.1", "NETWORK", false),
                 ("c@x.example", Action::Delivered, "2.1.5", "", false),
             ]

@@ -36,7 +36,9 @@ pub fn plain(text: &Text) -> String {
         }
     }
     out.push_str(text.text.get(at..).unwrap_or_default());
-    out.replace("\r\n", "\n").replace(['\r', '\0'], "").replace('\n', "\r\n")
+    out.replace("\r\n", "\n")
+        .replace(['\r', '\0'], "")
+        .replace('\n', "\r\n")
 }
 
 /// Writes the page.
@@ -71,7 +73,13 @@ struct Writer<'t> {
 impl Writer<'_> {
     /// Writes the text up to a place, and ends what ends before it.
     fn up_to(&mut self, place: usize) {
-        while let Some(end) = self.open.iter().map(|(end, ..)| *end).min().filter(|end| *end <= place) {
+        while let Some(end) = self
+            .open
+            .iter()
+            .map(|(end, ..)| *end)
+            .min()
+            .filter(|end| *end <= place)
+        {
             self.words(end);
             // What began later and goes on is closed and opened again: tags end in order.
             let mut again = Vec::new();
@@ -98,13 +106,21 @@ impl Writer<'_> {
         if to <= self.at {
             return;
         }
-        let words = self.text.get(self.at..to).unwrap_or_default().replace("\r\n", "\n");
+        let words = self
+            .text
+            .get(self.at..to)
+            .unwrap_or_default()
+            .replace("\r\n", "\n");
         let verbatim = self.open.iter().any(|(_, _, name)| *name == "pre");
         for (index, line) in words.split('\n').enumerate() {
             if index > 0 {
-                self.out.push_str(if verbatim { "\r\n" } else { "<br>\r\n" });
+                self.out
+                    .push_str(if verbatim { "\r\n" } else { "<br>\r\n" });
             }
-            let line: String = line.chars().filter(|c| !c.is_control() || *c == '\t').collect();
+            let line: String = line
+                .chars()
+                .filter(|c| !c.is_control() || *c == '\t')
+                .collect();
             escape(&line, &mut self.out);
         }
         self.at = to;
@@ -127,9 +143,13 @@ impl Writer<'_> {
             Kind::Code => ("<code>".to_owned(), "code"),
             Kind::Pre => ("<pre>".to_owned(), "pre"),
             Kind::Blockquote => ("<blockquote>".to_owned(), "blockquote"),
-            Kind::TextLink if is_link(&range.entity.url) && !inside_link => (link(range.entity.url.trim()), "a"),
+            Kind::TextLink if is_link(&range.entity.url) && !inside_link => {
+                (link(range.entity.url.trim()), "a")
+            }
             Kind::Url if is_link(words) && !inside_link => (link(words.trim()), "a"),
-            Kind::Email if !inside_link && !words.contains(char::is_whitespace) => (link(&format!("mailto:{words}")), "a"),
+            Kind::Email if !inside_link && !words.contains(char::is_whitespace) => {
+                (link(&format!("mailto:{words}")), "a")
+            }
             _ => return,
         };
         self.out.push_str(&tag);

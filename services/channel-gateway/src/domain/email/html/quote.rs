@@ -25,13 +25,22 @@ pub fn without<'p>(events: &[Event<'p>]) -> Option<Vec<Event<'p>>> {
     let mut cut = false;
     let mut at = 0;
     while let Some(event) = events.get(at) {
-        let Event::Open { name, attributes, holds } = event else {
+        let Event::Open {
+            name,
+            attributes,
+            holds,
+        } = event
+        else {
             kept.push(event.clone());
             at += 1;
             continue;
         };
         let found = mark(name, attributes);
-        let end = if *holds && found.is_some() { end_of(events, at) } else { at };
+        let end = if *holds && found.is_some() {
+            end_of(events, at)
+        } else {
+            at
+        };
         match found {
             Some(_) if forwarded(events, at) => {
                 // The whole element is what the sender wants to show.
@@ -45,9 +54,9 @@ pub fn without<'p>(events: &[Event<'p>]) -> Option<Vec<Event<'p>>> {
             Some(Mark::UpToQuotation) => {
                 cut = true;
                 let inside = events.get(at + 1..end).unwrap_or_default();
-                let first = inside
-                    .iter()
-                    .position(|event| matches!(event, Event::Open { name, .. } if name == "blockquote"));
+                let first = inside.iter().position(
+                    |event| matches!(event, Event::Open { name, .. } if name == "blockquote"),
+                );
                 match first {
                     Some(first) => {
                         kept.push(event.clone());
@@ -77,9 +86,13 @@ fn mark(name: &str, tag: &str) -> Option<Mark> {
     for (key, value) in attributes(tag) {
         let value = value.trim();
         let here = match key.as_str() {
-            "class" => value.split_whitespace().find_map(|class| class_mark(name, class)),
+            "class" => value
+                .split_whitespace()
+                .find_map(|class| class_mark(name, class)),
             "id" => id_mark(value),
-            "type" if name == "blockquote" && value.eq_ignore_ascii_case("cite") => Some(Mark::Element),
+            "type" if name == "blockquote" && value.eq_ignore_ascii_case("cite") => {
+                Some(Mark::Element)
+            }
             "data-signatureblock" => Some(Mark::Element),
             _ => None,
         };
@@ -92,8 +105,15 @@ fn class_mark(name: &str, class: &str) -> Option<Mark> {
     match class {
         // Gmail gives the same class to a quotation that somebody set by hand.
         _ if class.contains("gmail_quote") => (name == "div").then_some(Mark::UpToQuotation),
-        "gmail_signature" | "moz-signature" | "moz-cite-prefix" | "zmail_extra" | "protonmail_quote"
-        | "tutanota_quote" | "gmail_attr" | "yahoo_quoted" | "moz-email-headers-table" => Some(Mark::Element),
+        "gmail_signature"
+        | "moz-signature"
+        | "moz-cite-prefix"
+        | "zmail_extra"
+        | "protonmail_quote"
+        | "tutanota_quote"
+        | "gmail_attr"
+        | "yahoo_quoted"
+        | "moz-email-headers-table" => Some(Mark::Element),
         "OutlookMessageHeader" => Some(Mark::Rest),
         _ if class.ends_with("yahoo_quoted") => Some(Mark::Element),
         _ => None,
@@ -104,7 +124,10 @@ fn id_mark(id: &str) -> Option<Mark> {
     let id = id.trim_start_matches("x_");
     match id {
         "divRplyFwdMsg" | "appendonsend" | "stopSpelling" => Some(Mark::Rest),
-        "OLK_SRC_BODY_SECTION" | "mail-editor-reference-message-container" | "reply-intro" | "zmail_extra"
+        "OLK_SRC_BODY_SECTION"
+        | "mail-editor-reference-message-container"
+        | "reply-intro"
+        | "zmail_extra"
         | "QuotedMsg" => Some(Mark::Element),
         _ if id.starts_with("yahoo_quoted") => Some(Mark::Element),
         _ => None,
@@ -162,8 +185,16 @@ mod tests {
                 "Look<div class=gmail_quote>---------- Forwarded message ---------<br>From: a</div>",
                 None,
             ),
-            ("cite", "<blockquote type=cite>old</blockquote>new", Some("new")),
-            ("a quotation by hand", "<blockquote>wise words</blockquote>new", None),
+            (
+                "cite",
+                "<blockquote type=cite>old</blockquote>new",
+                Some("new"),
+            ),
+            (
+                "a quotation by hand",
+                "<blockquote>wise words</blockquote>new",
+                None,
+            ),
             (
                 "outlook",
                 "new<div id=\"appendonsend\"></div><hr><div id=\"divRplyFwdMsg\">From: a</div><div>old</div>",
@@ -174,7 +205,11 @@ mod tests {
                 "<div class=\"moz-cite-prefix\">On 1 May, Bob wrote:</div><blockquote type=\"cite\">old</blockquote>new",
                 Some("new"),
             ),
-            ("yahoo", "new<div class=\"ydp1ab-yahoo_quoted\">old</div>", Some("new")),
+            (
+                "yahoo",
+                "new<div class=\"ydp1ab-yahoo_quoted\">old</div>",
+                Some("new"),
+            ),
             ("zoho", "new<div class=zmail_extra>old</div>", Some("new")),
         ] {
             let events = events(page);

@@ -9,7 +9,11 @@ pub fn of(events: &[Event<'_>]) -> String {
     let mut hidden = 0_usize;
     for event in events {
         match event {
-            Event::Open { name, attributes, holds } => {
+            Event::Open {
+                name,
+                attributes,
+                holds,
+            } => {
                 if hidden > 0 || (*holds && is_hidden(name, attributes)) {
                     hidden += usize::from(*holds);
                 } else {
@@ -163,8 +167,24 @@ impl Writer {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "div" | "table" | "tr" | "hr" | "form" | "center" | "section" | "article" | "header" | "footer" | "address"
-            | "body" | "html" | "caption" | "fieldset" | "dt" | "dd" | "figure"
+        "div"
+            | "table"
+            | "tr"
+            | "hr"
+            | "form"
+            | "center"
+            | "section"
+            | "article"
+            | "header"
+            | "footer"
+            | "address"
+            | "body"
+            | "html"
+            | "caption"
+            | "fieldset"
+            | "dt"
+            | "dd"
+            | "figure"
     )
 }
 
@@ -180,7 +200,10 @@ mod tests {
             ("<div>a</div><div><br></div><div>b</div>", "a\n\nb"),
             ("a<b>b</b> <i> c</i>", "ab c"),
             ("<ul><li>a<li>b</ul>c", "- a\n- b\n\nc"),
-            ("<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>", "a b\nc"),
+            (
+                "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>",
+                "a b\nc",
+            ),
             ("a<blockquote>b<br>c</blockquote>d", "a\n> b\n> c\nd"),
             ("<pre>a\n  b</pre>c", "a\n  b\nc"),
             ("<head><title>t</title></head>a", "a"),

@@ -144,7 +144,8 @@ impl<'p> Iterator for Tokens<'p> {
             let name_end = inside
                 .find(|c: char| c.is_ascii_whitespace() || c == '/')
                 .unwrap_or(inside.len());
-            let name = crate::domain::email::shortened(&inside[..name_end], 40).to_ascii_lowercase();
+            let name =
+                crate::domain::email::shortened(&inside[..name_end], 40).to_ascii_lowercase();
             if closing {
                 return Some(Token::Close(name));
             }
@@ -195,7 +196,9 @@ fn value_of(text: &str) -> (&str, &str) {
             return inner.split_once(quote).unwrap_or((inner, ""));
         }
     }
-    let end = text.find(|c: char| c.is_ascii_whitespace()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| c.is_ascii_whitespace())
+        .unwrap_or(text.len());
     text.split_at(end)
 }
 
@@ -209,7 +212,10 @@ pub fn decoded(text: &str) -> String {
         let end = rest.as_bytes().iter().take(34).position(|b| *b == b';');
         let entity = end.map(|end| &rest[..=end]).filter(|entity| {
             let inside = &entity.as_bytes()[1..entity.len() - 1];
-            !inside.is_empty() && inside.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'#')
+            !inside.is_empty()
+                && inside
+                    .iter()
+                    .all(|b| b.is_ascii_alphanumeric() || *b == b'#')
         });
         match entity {
             Some(entity) if entity.starts_with("&#") => {
@@ -262,7 +268,9 @@ mod tests {
     use super::*;
 
     fn all(page: &str) -> Vec<Token<'_>> {
-        Tokens::of(page).filter(|token| *token != Token::Text("")).collect()
+        Tokens::of(page)
+            .filter(|token| *token != Token::Text(""))
+            .collect()
     }
 
     #[test]
@@ -271,13 +279,21 @@ mod tests {
         for (page, expected) in [
             (
                 "a<P class=\"x > y\">b</p>",
-                vec![Text("a"), Open("p".into(), " class=\"x > y\""), Text("b"), Close("p".into())],
+                vec![
+                    Text("a"),
+                    Open("p".into(), " class=\"x > y\""),
+                    Text("b"),
+                    Close("p".into()),
+                ],
             ),
             ("1 < 2 <b", vec![Text("1 < 2 ")]),
             ("<!-- <p> -->a<!doctype x>b", vec![Text("a"), Text("b")]),
             ("<style>a<b</style>c", vec![Text("c")]),
             ("<br/>", vec![Open("br".into(), "/")]),
-            ("<p title=\"never closed>a", vec![Open("p".into(), " title=\"never closed"), Text("a")]),
+            (
+                "<p title=\"never closed>a",
+                vec![Open("p".into(), " title=\"never closed"), Text("a")],
+            ),
             ("<!-- never closed>a", vec![Text("a")]),
         ] {
             assert_eq!(all(page), expected, "{page}");
@@ -286,11 +302,15 @@ mod tests {
 
     #[test]
     fn attributes_and_entities_are_read() {
-        let read: Vec<_> = attributes(" A=1 b='2 3' c=\"&lt;&#1044;&#x414;&#150;\" d on\"x=1 /").collect();
+        let read: Vec<_> =
+            attributes(" A=1 b='2 3' c=\"&lt;&#1044;&#x414;&#150;\" d on\"x=1 /").collect();
         let expected = [("a", "1"), ("b", "2 3"), ("c", "<ДД–"), ("d", "")];
         let expected = expected.map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(read, expected);
-        assert_eq!(decoded("a &amp; b & c &nosuch; &#0;"), "a & b & c &nosuch; \u{fffd}");
+        assert_eq!(
+            decoded("a &amp; b & c &nosuch; &#0;"),
+            "a & b & c &nosuch; \u{fffd}"
+        );
         assert_eq!(decoded("&nbsp;&eacute;"), "\u{a0}é");
     }
 }

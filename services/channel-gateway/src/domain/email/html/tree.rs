@@ -7,13 +7,32 @@ pub const LEVELS_MAX: usize = 96;
 
 /// Elements without content.
 const VOID: [&str; 14] = [
-    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr",
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
+    "track", "wbr",
 ];
 
 /// Elements that end a paragraph.
 const BLOCKS: [&str; 20] = [
-    "p", "div", "table", "ul", "ol", "dl", "blockquote", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "pre", "form",
-    "center", "section", "article", "address",
+    "p",
+    "div",
+    "table",
+    "ul",
+    "ol",
+    "dl",
+    "blockquote",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "pre",
+    "form",
+    "center",
+    "section",
+    "article",
+    "address",
 ];
 
 /// An event of a page.
@@ -104,7 +123,10 @@ impl<'p> Tree<'p> {
             return;
         }
         // What is open outside of a cell is not closed from inside of it, unless it is the table's.
-        let table = matches!(name, "table" | "tr" | "td" | "th" | "tbody" | "thead" | "tfoot" | "body" | "html");
+        let table = matches!(
+            name,
+            "table" | "tr" | "td" | "th" | "tbody" | "thead" | "tfoot" | "body" | "html"
+        );
         let mut found = None;
         for (index, open) in self.stack.iter().enumerate().rev() {
             if open == name {
@@ -152,7 +174,10 @@ mod tests {
                 "<table><tr><td>a<td>b<tr><td>c</table>d",
                 "<table><tr><td>a</td><td>b</td></tr><tr><td>c</td></tr></table>d",
             ),
-            ("<div><table><tr><td>a</div>b</td></tr></table></div>", "<div><table><tr><td>ab</td></tr></table></div>"),
+            (
+                "<div><table><tr><td>a</div>b</td></tr></table></div>",
+                "<div><table><tr><td>ab</td></tr></table></div>",
+            ),
             ("a</p>b<br></br>", "ab<br><br>"),
             ("<o:p>a</o:p>", "a"),
         ] {

@@ -62,7 +62,11 @@ pub fn fill(mail: &mut Mail, raw: &Bytes, parts: &Parts<'_>) {
     let body = reader.body(0);
     mail.cut |= reader.cut;
     let files = std::mem::take(&mut reader.files);
-    let shown = body.html.as_deref().map(html::content_ids).unwrap_or_default();
+    let shown = body
+        .html
+        .as_deref()
+        .map(html::content_ids)
+        .unwrap_or_default();
     mail.attachments = files
         .into_iter()
         .filter_map(|index| parts.list.get(index))
@@ -106,7 +110,8 @@ impl Reader<'_, '_> {
             || part.typed.is("text", "plain")
             || part.typed.kind == "multipart"
             || (part.typed.kind == "text" && part.typed.subtype.is_empty())
-            || part.parent.is_none() && !part.typed.kind.contains(|c: char| c.is_ascii_alphabetic());
+            || part.parent.is_none()
+                && !part.typed.kind.contains(|c: char| c.is_ascii_alphabetic());
         let named = file_name(part).is_some();
         let disposition = part.head.typed("content-disposition");
         let disposition = disposition.as_ref().map(|found| found.kind.as_str());
@@ -200,7 +205,11 @@ fn file_name(part: &Part<'_>) -> Option<String> {
     let name = words::again(name);
     // Paths of the sender's disk, in either notation.
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let name: String = name.chars().filter(|c| !hidden(*c)).take(NAME_MAX).collect();
+    let name: String = name
+        .chars()
+        .filter(|c| !hidden(*c))
+        .take(NAME_MAX)
+        .collect();
     let name = name.trim().trim_matches('"').trim_end_matches('.').trim();
     (!name.is_empty()).then(|| name.to_owned())
 }
