@@ -50,6 +50,14 @@ const SHOWN_OTHERWISE: &[(&str, &str)] = &[
         "email_reply_trimmer/spam_1.json",
         "where nothing remains, the whole is shown",
     ),
+    (
+        "talon/html-inline-test_gmail_quote_blockquote-1.json",
+        "what is quoted at the end is cut, whoever marked it",
+    ),
+    (
+        "talon/html-inline-test_too_large_html-1.json",
+        "its source gives up above a size at which we do not",
+    ),
 ];
 
 /// Reports whose file name says otherwise than what they are.

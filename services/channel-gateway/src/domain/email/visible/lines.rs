@@ -30,6 +30,7 @@ pub fn trimmed(text: &str) -> Option<String> {
         lines: &lines,
         kept: Vec::with_capacity(lines.len()),
         forwarded: false,
+        cut: false,
     };
     cutter.run();
     cutter.trim_end();
@@ -43,6 +44,8 @@ struct Cutter<'l, 't> {
     kept: Vec<&'t str>,
     /// A forwarded mail follows what is kept: nothing more is cut.
     forwarded: bool,
+    /// History was cut: what is quoted besides it was quoted by hand.
+    cut: bool,
 }
 
 impl Cutter<'_, '_> {
@@ -65,7 +68,14 @@ impl Cutter<'_, '_> {
             if is_reply_marker(line) {
                 return;
             }
-            if let Some(length) = attribution(&self.lines[at..]) {
+            // A quoted one belongs to the quotation.
+            let announced = if is_quoted(line) {
+                None
+            } else {
+                attribution(&self.lines[at..])
+            };
+            if let Some(length) = announced {
+                self.cut = true;
                 let behind = at + length;
                 let quoted = self.quoted_run(behind);
                 if quoted > behind {
@@ -80,6 +90,7 @@ impl Cutter<'_, '_> {
             }
             let history = phrases::is_original(line) || is_head(&self.lines[at..]);
             if history && self.has_text() {
+                self.cut = true;
                 return;
             }
             self.kept.push(line);
@@ -126,7 +137,7 @@ impl Cutter<'_, '_> {
                 self.kept.pop();
             }
             let Some(last) = self.kept.last() else { return };
-            if !is_quoted(last) {
+            if self.cut || !is_quoted(last) {
                 return;
             }
             let run = self
@@ -196,7 +207,8 @@ fn is_divider(line: &str) -> bool {
 ///
 /// A customer may write `From: Kyiv` and `To: Lviv` about a journey: an address or a subject must be there as well.
 fn is_head(lines: &[&str]) -> bool {
-    let Some((Field::From | Field::Date, _)) = lines.first().and_then(|line| phrases::field(line))
+    let Some((Field::From | Field::Date | Field::Sent, _)) =
+        lines.first().and_then(|line| phrases::field(line))
     else {
         return false;
     };
@@ -224,7 +236,8 @@ fn is_head(lines: &[&str]) -> bool {
     }
     let has = |field: Field| seen.contains(&field);
     let people = has(Field::From) || has(Field::To);
-    people && seen.len() >= 2 && (has(Field::Subject) || address)
+    let mail = has(Field::Subject) || address || (has(Field::From) && has(Field::Sent));
+    people && seen.len() >= 2 && mail
 }
 
 /// Returns of how many lines the line before a quotation is made that begins here; none where none does.
@@ -294,7 +307,9 @@ fn is_attribution(text: &str, starts: bool) -> bool {
     }
     let lower = text.to_lowercase();
     let Some(behind) = phrases::behind_wrote(&lower) else {
-        return phrases::starts_with_date(text) && address && ends;
+        // `26.06.2014, 14:41, Name <a@b>:`
+        let dated = phrases::starts_with_date(text) || (starts && date);
+        return dated && address && text.ends_with([':', '：']) && text.contains('>');
     };
     let behind = behind.trim_matches(|c: char| c.is_whitespace() || ":：-*_>()[].".contains(c));
     if set_off || behind.is_empty() {

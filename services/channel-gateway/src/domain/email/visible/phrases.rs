@@ -116,6 +116,8 @@ pub enum Field {
     From,
     /// When.
     Date,
+    /// When, by a word that only mails have.
+    Sent,
     /// To whom.
     To,
     /// About what.
@@ -142,52 +144,39 @@ pub fn field(line: &str) -> Option<(Field, &str)> {
         | "發件人" | "寄件者" | "寄件人" | "差出人" | "보낸 사람" | "từ" => {
             Field::From
         }
-        "date"
-        | "sent"
+        "date" | "datum" | "fecha" | "data" | "dato" | "päivä" | "päiväys" | "dátum" | "tarih"
+        | "дата" | "час" | "寄件日期" | "日期" | "日時" | "날짜" | "ngày" | "time" => {
+            Field::Date
+        }
+        "sent"
         | "gesendet"
-        | "datum"
         | "envoyé"
         | "enviado"
         | "enviada"
         | "enviado el"
         | "enviada em"
-        | "fecha"
-        | "data"
         | "inviato"
         | "verzonden"
         | "sendt"
-        | "dato"
         | "skickat"
         | "wysłano"
         | "wysłane"
         | "odesláno"
         | "odoslané"
         | "lähetetty"
-        | "päivä"
-        | "päiväys"
         | "elküldve"
-        | "dátum"
-        | "tarih"
         | "gönderilme"
-        | "дата"
         | "отправлено"
         | "надіслано"
         | "відправлено"
-        | "час"
         | "trimis"
         | "发送时间"
         | "发送日期"
         | "傳送時間"
-        | "寄件日期"
-        | "日期"
         | "送信日時"
-        | "日時"
-        | "날짜"
         | "보낸 날짜"
-        | "ngày"
         | "sent at"
-        | "date sent"
-        | "time" => Field::Date,
+        | "date sent" => Field::Sent,
         "to" | "an" | "à" | "a" | "para" | "aan" | "til" | "till" | "do" | "komu" | "кому"
         | "vastaanottaja" | "címzett" | "kime" | "destinataire" | "destinatário"
         | "destinatario" | "empfänger" | "către" | "προς" | "收件人" | "收件者" | "宛先"
