@@ -2,7 +2,6 @@
 //! own tests say, and reports are told apart from mails. Our own cases stand in `tests/cases/email`.
 #![expect(
     clippy::unwrap_used,
-    clippy::expect_used,
     clippy::panic,
     reason = "a test that cannot go on must fail"
 )]

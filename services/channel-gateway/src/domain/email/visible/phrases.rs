@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::vocabulary::{FORWARD_SUBJECTS, FORWARDED, ON, ORIGINAL, SENT_FROM, WROTE};
+use super::vocabulary::{FIELDS, FORWARD_SUBJECTS, FORWARDED, ON, ORIGINAL, SENT_FROM, WROTE};
 
 static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\d{1,2}[:.h]\d{2}|(?:19|20)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2}月").ok()
@@ -136,62 +136,11 @@ pub fn field(line: &str) -> Option<(Field, &str)> {
     let name = line[..end.0].trim_end_matches(|c: char| c.is_whitespace() || c == '*' || c == '_');
     let value =
         line[end.0 + end.1.len_utf8()..].trim_matches(|c: char| c.is_whitespace() || c == '*');
-    let field = match name.to_lowercase().as_str() {
-        "from" | "von" | "de" | "da" | "van" | "fra" | "från" | "od" | "от" | "от кого" | "від"
-        | "від кого" | "lähettäjä" | "feladó" | "kimden" | "gönderen" | "remetente"
-        | "mittente" | "expéditeur" | "remitente" | "absender" | "avsändare" | "afsender"
-        | "avsender" | "nadawca" | "odesílatel" | "odosielateľ" | "de la" | "από" | "发件人"
-        | "發件人" | "寄件者" | "寄件人" | "差出人" | "보낸 사람" | "từ" => {
-            Field::From
-        }
-        "date" | "datum" | "fecha" | "data" | "dato" | "päivä" | "päiväys" | "dátum" | "tarih"
-        | "дата" | "час" | "寄件日期" | "日期" | "日時" | "날짜" | "ngày" | "time" => {
-            Field::Date
-        }
-        "sent"
-        | "gesendet"
-        | "envoyé"
-        | "enviado"
-        | "enviada"
-        | "enviado el"
-        | "enviada em"
-        | "inviato"
-        | "verzonden"
-        | "sendt"
-        | "skickat"
-        | "wysłano"
-        | "wysłane"
-        | "odesláno"
-        | "odoslané"
-        | "lähetetty"
-        | "elküldve"
-        | "gönderilme"
-        | "отправлено"
-        | "надіслано"
-        | "відправлено"
-        | "trimis"
-        | "发送时间"
-        | "发送日期"
-        | "傳送時間"
-        | "送信日時"
-        | "보낸 날짜"
-        | "sent at"
-        | "date sent" => Field::Sent,
-        "to" | "an" | "à" | "a" | "para" | "aan" | "til" | "till" | "do" | "komu" | "кому"
-        | "vastaanottaja" | "címzett" | "kime" | "destinataire" | "destinatário"
-        | "destinatario" | "empfänger" | "către" | "προς" | "收件人" | "收件者" | "宛先"
-        | "받는 사람" | "đến" => Field::To,
-        "subject" | "betreff" | "objet" | "asunto" | "assunto" | "oggetto" | "onderwerp"
-        | "emne" | "ämne" | "temat" | "předmět" | "predmet" | "aihe" | "tárgy" | "konu"
-        | "тема" | "subiect" | "θέμα" | "主题" | "主題" | "主旨" | "件名" | "제목" | "chủ đề" => {
-            Field::Subject
-        }
-        "cc" | "bcc" | "copy" | "kopie" | "copie à" | "kopia" | "kopi" | "копия" | "копія"
-        | "抄送" | "副本" | "reply-to" | "reply to" | "antwort an" | "répondre à" | "risposta"
-        | "responder a" | "responder para" | "importance" | "priority" | "wichtigkeit"
-        | "attachments" | "anlagen" | "mailed-by" | "organization" | "organisation" => Field::Other,
-        _ => return None,
-    };
+    let name = name.to_lowercase();
+    let field = FIELDS
+        .iter()
+        .find(|(_, names)| names.contains(&name.as_str()))?
+        .0;
     Some((field, value))
 }
 
