@@ -106,116 +106,69 @@ mod tests {
     use super::super::report::{Report, ReportKind};
     use super::*;
 
-    #[test]
-    fn b15_machines_do_not_answer_machines() {
-        let person = Mail {
+    const QUIET: History = History {
+        answered_in_day: 0,
+        came_in_ten_minutes: 0,
+    };
+
+    fn decided(change: impl Fn(&mut Mail), history: History) -> Result<(), Hold> {
+        let mut mail = Mail {
             customer: Address {
                 email: "olena@client.example".into(),
                 ..Address::default()
             },
             ..Mail::default()
         };
-        let with = |change: &dyn Fn(&mut Mail)| {
-            let mut mail = person.clone();
-            change(&mut mail);
-            mail
-        };
-        let report = Report {
-            kind: ReportKind::Bounce,
-            recipients: vec![],
-            original_id: None,
-            word: String::new(),
-        };
+        change(&mut mail);
         let addresses = ["sales@shop.example".to_owned()];
         let domains = ["gw.shop.example".to_owned()];
         let own = Own {
             addresses: &addresses,
             domains: &domains,
         };
-        let quiet = History::default();
-        for (name, mail, history, expected) in [
-            ("a person", person.clone(), quiet, Ok(())),
-            (
-                "automatic",
-                with(&|m| m.automatic = Some(Sign::List)),
-                quiet,
-                Err(Hold::Automatic(Sign::List)),
-            ),
-            (
-                "asks for none",
-                with(&|m| m.automatic = Some(Sign::Suppress)),
-                quiet,
-                Err(Hold::Automatic(Sign::Suppress)),
-            ),
-            (
-                "a report",
-                with(&|m| m.report = Some(report.clone())),
-                quiet,
-                Err(Hold::Report),
-            ),
-            (
-                "circles",
-                with(&|m| m.received = 51),
-                quiet,
-                Err(Hold::Loop),
-            ),
-            (
-                "fifty are allowed",
-                with(&|m| m.received = 50),
-                quiet,
-                Ok(()),
-            ),
-            (
-                "our mailbox",
-                with(&|m| m.customer.email = "Sales+1@Shop.example".into()),
-                quiet,
-                Err(Hold::Own),
-            ),
-            (
-                "our domain",
-                with(&|m| m.customer.email = "x@gw.shop.example".into()),
-                quiet,
-                Err(Hold::Own),
-            ),
-            (
-                "nobody",
-                with(&|m| m.customer.email.clear()),
-                quiet,
-                Err(Hold::NoAddress),
-            ),
-            (
-                "answered",
-                person.clone(),
-                History {
-                    answered_in_day: 1,
-                    ..quiet
-                },
-                Err(Hold::Answered),
-            ),
-            (
-                "ten mails",
-                person.clone(),
-                History {
-                    came_in_ten_minutes: 10,
-                    ..quiet
-                },
-                Ok(()),
-            ),
-            (
-                "eleven mails",
-                person.clone(),
-                History {
-                    came_in_ten_minutes: 11,
-                    ..quiet
-                },
-                Err(Hold::Flood),
-            ),
+        may_answer_automatically(&mail, history, own)
+    }
+
+    #[test]
+    fn b15_machines_do_not_answer_machines() {
+        let report = Report {
+            kind: ReportKind::Bounce,
+            recipients: vec![],
+            original_id: None,
+            word: String::new(),
+        };
+        assert_eq!(decided(|_| {}, QUIET), Ok(()));
+        for sign in [Sign::List, Sign::Suppress] {
+            let hold = decided(|mail| mail.automatic = Some(sign), QUIET);
+            assert_eq!(hold, Err(Hold::Automatic(sign)));
+        }
+        let hold = decided(|mail| mail.report = Some(report.clone()), QUIET);
+        assert_eq!(hold, Err(Hold::Report));
+        assert_eq!(decided(|mail| mail.received = 51, QUIET), Err(Hold::Loop));
+        assert_eq!(decided(|mail| mail.received = 50, QUIET), Ok(()));
+        for (address, expected) in [
+            ("Sales+1@Shop.example", Hold::Own),
+            ("x@gw.shop.example", Hold::Own),
+            ("no-reply@x.example", Hold::Automatic(Sign::NoReply)),
+            ("", Hold::NoAddress),
         ] {
-            assert_eq!(
-                may_answer_automatically(&mail, history, own),
-                expected,
-                "{name}"
-            );
+            let hold = decided(|mail| mail.customer.email = address.into(), QUIET);
+            assert_eq!(hold, Err(expected), "{address}");
+        }
+    }
+
+    #[test]
+    fn b15_one_answer_a_day_and_none_to_a_flood() {
+        for (answered_in_day, came_in_ten_minutes, expected) in [
+            (0, 10, Ok(())),
+            (1, 1, Err(Hold::Answered)),
+            (0, 11, Err(Hold::Flood)),
+        ] {
+            let history = History {
+                answered_in_day,
+                came_in_ten_minutes,
+            };
+            assert_eq!(decided(|_| {}, history), expected, "{history:?}");
         }
     }
 }

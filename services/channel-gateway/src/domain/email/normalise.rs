@@ -4,33 +4,23 @@ use bytes::Bytes;
 use chassis::grpc::timestamp;
 use serde::{Deserialize, Serialize};
 use switchboard_proto::channel_gateway::v1::{
-    InboundEvent, InboundMessage, InboundOwnAppMessage, InboundProviderState, inbound_event::Kind,
+    InboundEvent, InboundOwnAppMessage, InboundProviderState, inbound_event::Kind,
 };
-use switchboard_proto::common::v1::{
-    Attachment, ChannelKind, ClientIdentity, ContentPart, Origin, Text, Unsupported, attachment,
-    content_part::Content, origin,
-};
+use switchboard_proto::common::v1::{Attachment, ChannelKind, ClientIdentity};
 use time::{Duration, OffsetDateTime};
 
 use super::address::Address;
-use super::automatic::Sign;
 use super::loops::RECEIVED_MAX;
 use super::read::{Mail, Ours, read};
-use super::visible::visible_text;
-use super::{EVENT_TEXT_MAX, html, shortened};
 use crate::domain::inbound::{Line, frame, unsupported};
 
 mod reported;
+mod written;
 
 use reported::{reported, word};
+use written::message;
 
 const KIND: ChannelKind = ChannelKind::Email;
-
-/// Other recipients that are remembered for an answer to all.
-const OTHERS_MAX: usize = 50;
-
-/// Message-IDs of a thread that are remembered for an answer.
-const THREAD_MAX: usize = 50;
 
 /// The folder that a mail was found in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,7 +147,7 @@ pub fn normalise(
     if outgoing && other.email.is_empty() {
         return kept("own-copy");
     }
-    let (message, files) = message(line, &mail, ours, meta, raw, &other);
+    let (message, files) = message(line, ours, meta, raw, &mail, &other);
     event.chat_key = chat_key(&other, &mail);
     event.client = Some(identity(&other, &event.chat_key));
     event.kind = Some(if outgoing {
@@ -210,146 +200,5 @@ fn identity(person: &Address, chat_key: &str) -> ClientIdentity {
         phone: String::new(),
         email: person.key(),
         language: String::new(),
-    }
-}
-
-fn message(
-    line: Line<'_>,
-    mail: &Mail,
-    ours: &Ours<'_>,
-    meta: &Fetched<'_>,
-    raw: &Bytes,
-    person: &Address,
-) -> (InboundMessage, Vec<File>) {
-    let hash = mail.content_hash();
-    let file = |number: &str, name: &str, media_type: &str, size: usize| {
-        let unique = format!("{}:{hash}:{number}", mail.message_id);
-        Attachment {
-            attachment_id: chassis::id::v5("attachment", &[&line.channel.to_string(), &unique])
-                .to_string(),
-            kind: kind_of(media_type).into(),
-            state: attachment::State::Stored.into(),
-            file_name: name.to_owned(),
-            media_type: media_type.to_owned(),
-            size: i64::try_from(size).unwrap_or(i64::MAX),
-            ..Attachment::default()
-        }
-    };
-    let mut files = Vec::new();
-    let visible = visible_text(mail.plain.as_deref(), mail.html.as_deref(), &mail.subject);
-    let mut parts = Vec::new();
-    if !visible.text.trim().is_empty() {
-        parts.push(Content::Text(Text {
-            text: shortened(&visible.text, EVENT_TEXT_MAX).to_owned(),
-            entities: Vec::new(),
-        }));
-    }
-    for (number, attached) in mail.attachments.iter().enumerate() {
-        let attachment = file(
-            &number.to_string(),
-            &attached.name,
-            &attached.media_type,
-            attached.bytes.len(),
-        );
-        parts.push(Content::Attachment(attachment.clone()));
-        files.push(File {
-            attachment,
-            bytes: attached.bytes.clone(),
-        });
-    }
-    if mail.encrypted || parts.is_empty() {
-        let kind = if mail.encrypted {
-            "encrypted"
-        } else {
-            "empty-mail"
-        };
-        parts.insert(
-            0,
-            Content::Unsupported(Unsupported {
-                kind: kind.to_owned(),
-            }),
-        );
-    }
-    let page = mail.html.as_deref().map(|page| {
-        let bytes = Bytes::from(html::sanitised(page));
-        let attachment = file("html", "message.html", "text/html", bytes.len());
-        files.push(File {
-            attachment: attachment.clone(),
-            bytes,
-        });
-        attachment
-    });
-    let whole = u64::try_from(raw.len()).is_ok_and(|length| length >= meta.size);
-    let mut original = file("original", "message.eml", "message/rfc822", raw.len());
-    if whole {
-        files.push(File {
-            attachment: original.clone(),
-            bytes: raw.clone(),
-        });
-    } else {
-        original.state = attachment::State::Failed.into();
-        original.reason = "FILE_TOO_LARGE".to_owned();
-        original.size = i64::try_from(meta.size).unwrap_or(i64::MAX);
-    }
-    let message = InboundMessage {
-        provider_key: mail.message_id.clone(),
-        provider_number: 0,
-        parts: parts
-            .into_iter()
-            .map(|content| ContentPart {
-                content: Some(content),
-            })
-            .collect(),
-        reply: None,
-        origin: Some(Origin {
-            kind: origin::Kind::Direct.into(),
-            link: String::new(),
-            parent_key: String::new(),
-        }),
-        start_payload: mail.tag.clone().unwrap_or_default(),
-        album_key: String::new(),
-        subject: mail.subject.clone(),
-        full_text: shortened(&visible.full, EVENT_TEXT_MAX).to_owned(),
-        automatic: mail.automatic.is_some_and(Sign::is_machine),
-        html: page,
-        original: Some(original),
-        references: mail.references.clone(),
-        extension: thread(mail, ours, person).write().into(),
-    };
-    (message, files)
-}
-
-fn thread(mail: &Mail, ours: &Ours<'_>, person: &Address) -> Thread {
-    let to = person.key();
-    let mut others: Vec<String> = Vec::new();
-    for address in mail.to.iter().chain(&mail.cc) {
-        let key = address.key();
-        let known = key.is_empty() || key == to || ours.owns(&key) || others.contains(&key);
-        if !known && others.len() < OTHERS_MAX {
-            others.push(key);
-        }
-    }
-    Thread {
-        message_id: mail.message_id.clone(),
-        subject: mail.subject.clone(),
-        references: mail
-            .references
-            .iter()
-            .take(THREAD_MAX)
-            .rev()
-            .cloned()
-            .collect(),
-        to,
-        others,
-        quiet: mail.automatic.is_some(),
-    }
-}
-
-fn kind_of(media_type: &str) -> attachment::Kind {
-    match media_type.split('/').next().unwrap_or_default() {
-        "image" if !media_type.starts_with("image/svg") => attachment::Kind::Photo,
-        "audio" => attachment::Kind::Audio,
-        "video" => attachment::Kind::Video,
-        _ => attachment::Kind::Document,
     }
 }

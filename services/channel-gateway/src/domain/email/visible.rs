@@ -1,5 +1,6 @@
 //! What a reader must see of a mail: without quoted history and signature (channels.md §5.2, "Quoted text").
 
+mod heads;
 pub mod lines;
 pub mod phrases;
 mod vocabulary;

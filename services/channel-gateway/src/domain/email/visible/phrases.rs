@@ -4,7 +4,8 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::vocabulary::{FIELDS, FORWARD_SUBJECTS, FORWARDED, ON, ORIGINAL, SENT_FROM, WROTE};
+use super::heads::FIELDS;
+use super::vocabulary::{FORWARD_SUBJECTS, FORWARDED, ON, ORIGINAL, SENT_FROM, WROTE};
 
 static DATE: LazyLock<Option<Regex>> = LazyLock::new(|| {
     Regex::new(r"\d{1,2}[:.h]\d{2}|(?:19|20)\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2}月").ok()
