@@ -218,7 +218,7 @@ fn real_mails_say_what_their_sources_assert() {
     }
 }
 
-/// The second opinion on the fields of mails: CPython's. Where both can be right, nothing is asserted.
+/// The second opinion on the fields of mails. Where both can be right, nothing is asserted.
 #[test]
 fn fields_of_real_mails_read_as_another_reader_reads_them() {
     let Some(folder) = fixtures() else { return };

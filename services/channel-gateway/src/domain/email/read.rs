@@ -73,6 +73,10 @@ impl Ours<'_> {
 
 /// A mail.
 #[derive(Debug, Clone, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "what a mail is, are many independent answers"
+)]
 pub struct Mail {
     /// `<…>`, made of the mail's content where it has none.
     pub message_id: String,

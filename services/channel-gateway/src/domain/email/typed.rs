@@ -35,7 +35,7 @@ impl Typed {
         Self {
             kind: word(kind),
             subtype: word(subtype),
-            parameters: put_together(pieces(rest)),
+            parameters: put_together(&mut pieces(rest)),
         }
     }
 
@@ -108,7 +108,7 @@ fn value(text: &str) -> (std::borrow::Cow<'_, str>, &str) {
     (value, after)
 }
 
-fn put_together(mut pieces: Vec<Piece<'_>>) -> Vec<(String, String)> {
+fn put_together(pieces: &mut [Piece<'_>]) -> Vec<(String, String)> {
     // What says its charset goes before what does not; parts go in their order.
     pieces.sort_by(|a, b| (&a.name, !a.starred, a.part).cmp(&(&b.name, !b.starred, b.part)));
     let mut parameters: Vec<(String, String)> = Vec::new();

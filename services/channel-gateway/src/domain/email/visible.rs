@@ -31,7 +31,7 @@ pub fn visible_text(plain: Option<&str>, html: Option<&str>, subject: &str) -> V
                 return whole(full);
             }
             if let Some(text) = lines::trimmed(full) {
-                return cut(text, full);
+                return cut(&text, full);
             }
             // The page may be marked where the text is not.
             let text = page.and_then(|page| {
@@ -40,7 +40,7 @@ pub fn visible_text(plain: Option<&str>, html: Option<&str>, subject: &str) -> V
                 let text = lines::trimmed(&text).unwrap_or(text);
                 (!text.trim().is_empty() && text.len() < full.len()).then_some(text)
             });
-            text.map_or_else(|| whole(full), |text| cut(text, full))
+            text.map_or_else(|| whole(full), |text| cut(&text, full))
         }
         (None, Some(page)) => {
             let events = tree::events(page);
@@ -52,7 +52,7 @@ pub fn visible_text(plain: Option<&str>, html: Option<&str>, subject: &str) -> V
             let kept = kept.filter(|kept| !kept.trim().is_empty());
             let trimmed = lines::trimmed(kept.as_deref().unwrap_or(&full));
             match trimmed.or(kept) {
-                Some(text) => cut(text, &full),
+                Some(text) => cut(&text, &full),
                 None => whole(&full),
             }
         }
@@ -68,12 +68,12 @@ fn whole(full: &str) -> Visible {
     }
 }
 
-fn cut(text: String, full: &str) -> Visible {
-    if outer(&text) == outer(full) {
+fn cut(text: &str, full: &str) -> Visible {
+    if outer(text) == outer(full) {
         return whole(full);
     }
     Visible {
-        text: outer(&text).to_owned(),
+        text: outer(text).to_owned(),
         cut: true,
         full: outer(full).to_owned(),
     }

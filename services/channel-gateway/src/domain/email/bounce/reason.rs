@@ -56,9 +56,8 @@ fn by_status(status: &str) -> Option<&'static str> {
 fn by_loose_status(status: &str) -> Option<&'static str> {
     let (_, detail) = status.split_once('.')?;
     Some(match detail.split('.').next()? {
-        "1" => "MAILBOX_UNKNOWN",
         "2" if detail == "2.1" => "SUSPENDED",
-        "2" => "MAILBOX_UNKNOWN",
+        "1" | "2" => "MAILBOX_UNKNOWN",
         "3" => "SYSTEM",
         "4" => "NETWORK",
         "5" => "PROTOCOL",
