@@ -1,0 +1,204 @@
+//! From a mail to inbound events: pure and total. What is not understood is kept raw, never refused.
+
+use bytes::Bytes;
+use chassis::grpc::timestamp;
+use serde::{Deserialize, Serialize};
+use switchboard_proto::channel_gateway::v1::{
+    InboundEvent, InboundOwnAppMessage, InboundProviderState, inbound_event::Kind,
+};
+use switchboard_proto::common::v1::{Attachment, ChannelKind, ClientIdentity};
+use time::{Duration, OffsetDateTime};
+
+use super::address::Address;
+use super::loops::RECEIVED_MAX;
+use super::read::{Mail, Ours, read};
+use crate::domain::inbound::{Line, frame, unsupported};
+
+mod reported;
+mod written;
+
+use reported::{reported, word};
+use written::message;
+
+const KIND: ChannelKind = ChannelKind::Email;
+
+/// The folder that a mail was found in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    /// Where mail comes in.
+    Inbox,
+    /// Where copies of what went out are kept.
+    Sent,
+}
+
+/// What the mail server tells about a mail.
+#[derive(Debug, Clone, Copy)]
+pub struct Fetched<'a> {
+    /// Key of the mail in the object store.
+    pub raw_ref: &'a str,
+    /// Its size by the server; more than was fetched, where it was too large.
+    pub size: u64,
+    /// When the server got it.
+    pub internal_date: OffsetDateTime,
+    /// Where it was found.
+    pub folder: Folder,
+    /// `{mailbox}:{UIDVALIDITY}:{UID}`: the key of the event.
+    pub uid_key: &'a str,
+}
+
+/// A file of a mail that belongs into our store.
+#[derive(Debug, Clone)]
+pub struct File {
+    /// Under which id, and what it is.
+    pub attachment: Attachment,
+    /// What it holds.
+    pub bytes: Bytes,
+}
+
+/// What must be known again when a mail is answered: the extension of its message.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Thread {
+    /// Message-ID of the mail.
+    pub message_id: String,
+    /// Its subject.
+    pub subject: String,
+    /// Message-IDs before it, oldest first.
+    pub references: Vec<String>,
+    /// To whom an answer goes.
+    pub to: String,
+    /// Whom an answer to all reaches as well.
+    pub others: Vec<String>,
+    /// It must get no automatic answer.
+    pub quiet: bool,
+}
+
+impl Thread {
+    /// Reads the extension of a message; an empty thread where it is none.
+    pub fn read(extension: &[u8]) -> Self {
+        serde_json::from_slice(extension).unwrap_or_default()
+    }
+
+    fn write(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+/// Reads a mail. There is always at least one event; the files beside it must be stored before it is published.
+///
+/// A report becomes a receipt for each address it names, and opens nothing; a copy of what went out becomes a message
+/// of our own; what our gateway wrote itself is told apart by its private field (channels.md §5.2, §5.4).
+pub fn normalise(
+    line: Line<'_>,
+    ours: &Ours<'_>,
+    meta: &Fetched<'_>,
+    raw: &Bytes,
+    received_at: OffsetDateTime,
+) -> (Vec<InboundEvent>, Vec<File>) {
+    let mail = read(raw, ours);
+    let mut event = frame(
+        line,
+        KIND,
+        &Bytes::new(),
+        received_at,
+        meta.uid_key.to_owned(),
+    );
+    meta.raw_ref.clone_into(&mut event.raw_ref);
+    event.provider_time = Some(timestamp(sane(meta.internal_date, received_at)));
+    let sent = meta.folder == Folder::Sent;
+    let kept = |kind: &str| {
+        let kind = Some(unsupported(kind));
+        (
+            vec![InboundEvent {
+                kind,
+                ..event.clone()
+            }],
+            Vec::new(),
+        )
+    };
+    if mail.malformed {
+        return kept("malformed");
+    }
+    if mail.own_gateway && (mail.outgoing || sent) {
+        let state = InboundProviderState {
+            kind: "own-mail".to_owned(),
+            extension: mail.message_id.into_bytes().into(),
+        };
+        event.kind = Some(Kind::ProviderState(state));
+        return (vec![event], Vec::new());
+    }
+    if mail.received > RECEIVED_MAX {
+        return kept("mail-loop");
+    }
+    if let Some(report) = mail.report.as_ref().filter(|_| !sent) {
+        let events = reported(&event, report);
+        return if events.is_empty() {
+            kept(word(report))
+        } else {
+            (events, Vec::new())
+        };
+    }
+    let outgoing = mail.outgoing || sent;
+    let other = if sent && !mail.outgoing {
+        got_it(&mail, ours)
+    } else {
+        mail.customer.clone()
+    };
+    if outgoing && other.email.is_empty() {
+        return kept("own-copy");
+    }
+    let (message, files) = message(line, ours, meta, raw, &mail, &other);
+    event.chat_key = chat_key(&other, &mail);
+    event.client = Some(identity(&other, &event.chat_key));
+    event.kind = Some(if outgoing {
+        Kind::OwnAppMessage(InboundOwnAppMessage {
+            automatic: message.automatic,
+            message: Some(message),
+        })
+    } else {
+        Kind::Message(message)
+    });
+    (vec![event], files)
+}
+
+/// A server's clock that is far off is not believed.
+fn sane(time: OffsetDateTime, received_at: OffsetDateTime) -> OffsetDateTime {
+    if time.year() < 1990 || time > received_at + Duration::days(1) {
+        return received_at;
+    }
+    time
+}
+
+/// Returns who got a copy that lies among the sent ones, where its sender is not the mailbox's own address.
+fn got_it(mail: &Mail, ours: &Ours<'_>) -> Address {
+    let mut got = mail.to.iter().chain(&mail.cc);
+    got.find(|address| !address.email.is_empty() && !ours.owns(&address.email))
+        .cloned()
+        .unwrap_or_default()
+}
+
+/// A sender without an address is known by what stands there, and one without anything by this mail alone
+/// (channels.md §7.28).
+fn chat_key(person: &Address, mail: &Mail) -> String {
+    if !person.email.is_empty() {
+        return person.key();
+    }
+    let name = person.name.trim().to_lowercase();
+    if name.is_empty() {
+        mail.message_id.clone()
+    } else {
+        name
+    }
+}
+
+fn identity(person: &Address, chat_key: &str) -> ClientIdentity {
+    ClientIdentity {
+        scope: "email".to_owned(),
+        user_id: chat_key.to_owned(),
+        name: person.name.clone(),
+        username: String::new(),
+        phone: String::new(),
+        email: person.key(),
+        language: String::new(),
+    }
+}
