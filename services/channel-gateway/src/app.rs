@@ -16,6 +16,7 @@ pub mod fetch;
 pub mod file_sweep;
 pub mod inbound;
 pub mod line;
+pub mod mail;
 pub mod mailbox;
 pub mod noted;
 pub mod queue;
@@ -36,6 +37,7 @@ use crate::provider::instagram::GraphApi;
 use crate::provider::telegram::BotApi;
 use crate::provider::viber::ViberApi;
 use book::Book;
+use mail::Post;
 use noted::Noted;
 
 /// What use cases work with. Clones share it.
@@ -55,6 +57,8 @@ pub struct App {
     pub viber: ViberApi,
     /// The Graph API.
     pub graph: GraphApi,
+    /// What mail goes over.
+    pub post: Post,
     /// Mail servers may be connected to without TLS: for tests on one machine.
     pub plain_mail: bool,
     /// How providers reach us.

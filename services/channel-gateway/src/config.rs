@@ -40,6 +40,8 @@ pub struct Config {
     pub viber: Viber,
     /// `[instagram]`
     pub instagram: Instagram,
+    /// `[mail]`
+    pub mail: Mail,
     /// `[seal]`
     pub seal: Seal,
     /// `[delivery]`
@@ -133,6 +135,41 @@ pub struct Instagram {
     pub call_timeout: Duration,
 }
 
+/// `[mail]`: mailboxes.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mail {
+    /// The name by which mail servers are greeted.
+    pub hello: String,
+    /// Connections without TLS are allowed: for tests on one machine.
+    pub allow_plain: bool,
+    /// Servers at private addresses are allowed.
+    pub allow_private: bool,
+    /// How long a connection may take.
+    #[serde(with = "config::duration")]
+    pub connect_timeout: Duration,
+    /// How long a connection may stand still.
+    #[serde(with = "config::duration")]
+    pub idle_timeout: Duration,
+    /// How long one step of handing a mail over may take; there are two.
+    #[serde(with = "config::duration")]
+    pub submit_timeout: Duration,
+    /// Mailboxes that one replica follows at most.
+    pub capacity: usize,
+    /// How long a mailbox is held without a sign of life: another replica takes it over after that.
+    #[serde(with = "config::duration")]
+    pub lease: Duration,
+    /// How often mailboxes are looked through for new ones, and their leases renewed.
+    #[serde(with = "config::duration")]
+    pub renew: Duration,
+    /// How often a mailbox is looked into even when its server announces nothing.
+    #[serde(with = "config::duration")]
+    pub poll: Duration,
+    /// A larger mail is cut: its header, its first text and the list of its files are kept.
+    #[serde(with = "config::bytes")]
+    pub size_limit: u64,
+}
+
 /// `[seal]`: secrets at rest.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -150,6 +187,9 @@ pub struct Delivery {
     /// How long a claimed chat is held; must exceed the provider's call.
     #[serde(with = "config::duration")]
     pub lease: Duration,
+    /// The same for mails and for what carries files.
+    #[serde(with = "config::duration")]
+    pub long_lease: Duration,
     /// After how long a command that never reached the provider fails.
     #[serde(with = "config::duration")]
     pub max_age: Duration,
@@ -276,6 +316,15 @@ impl ServiceConfig for Config {
         }
         if self.delivery.concurrency == 0 {
             return rule("delivery.concurrency", "must not be 0");
+        }
+        if self.delivery.long_lease < self.mail.submit_timeout * 2 + Duration::from_secs(5) {
+            return rule(
+                "delivery.long_lease",
+                "must exceed twice mail.submit_timeout by 5s at least",
+            );
+        }
+        if self.mail.lease < self.mail.renew * 3 {
+            return rule("mail.lease", "must be three times mail.renew at least");
         }
         if self.packs.max_events == 0 {
             return rule("packs.max_events", "must not be 0");

@@ -26,6 +26,7 @@ use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::Chan
 
 use crate::app::accept::Intake;
 use crate::app::book::Book;
+use crate::app::mail::Post;
 use crate::app::noted::Noted;
 use crate::app::{App, dispatch};
 use crate::config::Config;
@@ -60,7 +61,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         bots,
         viber: ViberApi::new(&config.viber)?,
         graph: GraphApi::new(&config.instagram)?,
-        plain_mail: false,
+        post: Post::new(&config.mail)?,
+        plain_mail: config.mail.allow_plain,
         heard: Noted::default(),
         spoke: Noted::default(),
         public_url: config.http.public_url.trim_end_matches('/').into(),
@@ -83,6 +85,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         &config.instagram,
     ));
     tasks::serve_webhooks(&service, webhooks, &app, &config).await?;
+    tasks::follow_mailboxes(&service, &app, &intake, &config.mail);
     tasks::fetch_files(&service, &app, &config)?;
     tasks::sweep_files(&service, &app);
 

@@ -12,11 +12,15 @@ use chassis::run::Service;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
+use crate::app::accept::Intake;
 use crate::app::book::{Book, REFRESH};
 use crate::app::fetch::Fetcher;
+use crate::app::mail::Mailroom;
+use crate::app::mailbox::{Directory, Mailboxes, Terms};
 use crate::app::restart::ByOutbox;
 use crate::app::{App, file_sweep, told};
-use crate::config::Config;
+use crate::config::{self, Config};
+use crate::domain::mailbox::Rhythm;
 use crate::files::source::Sources;
 use crate::files::telegram::FromTelegram;
 use crate::files::web::Web;
@@ -141,6 +145,39 @@ pub fn sweep_files(service: &Service, app: &App) {
                 }
             }
         }
+        Ok(())
+    });
+}
+
+/// Follows the mailboxes of enabled channels.
+pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &config::Mail) {
+    let room = Arc::new(Mailroom {
+        app: app.clone(),
+        intake: intake.clone(),
+    });
+    let defaults = Terms::default();
+    let terms = Terms {
+        lease: config.lease,
+        renew: config.renew,
+        capacity: config.capacity,
+        rhythm: Rhythm {
+            poll: config.poll,
+            poll_without_idle: config.poll.min(defaults.rhythm.poll_without_idle),
+            ..defaults.rhythm
+        },
+        size_limit: app.post.size_limit,
+        ..defaults
+    };
+    let mailboxes = Mailboxes::new(
+        app.pool.clone(),
+        app.post.wires.clone(),
+        Arc::clone(&room) as Arc<dyn Directory>,
+        room,
+        terms,
+    );
+    let stop = service.lifecycle.stop_token();
+    service.lifecycle.spawn("mailboxes", async move {
+        mailboxes.run(stop).await;
         Ok(())
     });
 }

@@ -160,7 +160,7 @@ async fn lighten(
 }
 
 /// Sends events of one call into INBOUND; resolves when it has them.
-async fn send(
+pub(super) async fn send(
     intake: &Intake,
     channel: &Known,
     mut events: Vec<InboundEvent>,

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::domain::delivery::Circumstances;
+use crate::domain::email::normalise::Thread;
 use crate::domain::instagram::comments::Comment;
 use crate::error::Error;
 use crate::store::notes::{self, ClientNote, MessageNote};
@@ -18,7 +19,10 @@ use crate::store::notes::{self, ClientNote, MessageNote};
 #[derive(Debug, Default)]
 pub struct Around {
     last_client_at: BTreeMap<(Uuid, String), OffsetDateTime>,
+    /// By the key of the message.
     notes: BTreeMap<(Uuid, String), Vec<u8>>,
+    /// By the key of the chat.
+    newest: BTreeMap<(Uuid, String), Vec<u8>>,
 }
 
 impl Around {
@@ -43,6 +47,7 @@ impl Around {
             .collect();
         let clients = notes::clients(connection, &channels, &chats).await?;
         let messages = notes::messages(connection, &channels, &answered).await?;
+        let newest = notes::newest(connection, &channels, &chats).await?;
         Ok(Self {
             last_client_at: clients
                 .into_iter()
@@ -51,6 +56,10 @@ impl Around {
             notes: messages
                 .into_iter()
                 .map(|note| ((note.channel_id, note.provider_key), note.note))
+                .collect(),
+            newest: newest
+                .into_iter()
+                .map(|note| ((note.channel_id, note.chat_key), note.note))
                 .collect(),
         })
     }
@@ -70,6 +79,10 @@ impl Around {
         Circumstances {
             last_client_at: self.last_client_at.get(&chat).copied(),
             comment: answered.and_then(|note| Comment::of(note)),
+            thread: answered
+                .or_else(|| self.newest.get(&chat))
+                .map(|note| Thread::read(note))
+                .filter(|thread| !thread.message_id.is_empty()),
             now,
         }
     }

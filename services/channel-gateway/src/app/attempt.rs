@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use chassis::clock;
+use futures::TryStreamExt as _;
 use rand::Rng as _;
 use secrecy::SecretString;
 use serde_json::Value;
@@ -11,21 +13,28 @@ use uuid::Uuid;
 use super::App;
 use super::book::{Found, Known};
 use super::claim::Work;
-use super::line;
+use super::mailbox::NoAccount;
 use super::settle::Outcome;
+use super::{line, mail};
 use crate::domain::backoff;
 use crate::domain::call::{self, Amendment, Call};
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::{self, Credentials};
+use crate::domain::email::compose::{Outgoing, OutgoingFile, compose};
+use crate::domain::email::plan::Draft;
 use crate::domain::refusal::{Class, Refusal};
 use crate::domain::telegram::upload::Wanted;
-use crate::domain::{instagram, telegram, viber};
+use crate::domain::{instagram, smtp, telegram, viber};
 use crate::error::Error;
 use crate::provider::CallError;
+use crate::provider::smtp::{Envelope, Server};
 use crate::provider::telegram::Upload;
 
 /// Attempts of a command after which a chat that moved once more is taken for going round in circles.
 const MOVED_MAX: i32 = 5;
+
+/// Bytes of one file of a mail at most.
+const MAIL_FILE_MAX: i64 = 36 * 1024 * 1024;
 
 /// A file of the message is not in the store.
 const FILE_MISSING: Refusal = Refusal {
@@ -100,11 +109,7 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
         Credentials::Telegram(token) => by_telegram(app, token, work, &call).await,
         Credentials::Viber(bot) => by_viber(app, &known, bot, work, &call).await,
         Credentials::Instagram(profile) => by_instagram(app, profile, work, &call).await,
-        Credentials::Email(_) => Answered::Refused(Class::Refused(Refusal {
-            reason: "UNSUPPORTED_CHANNEL",
-            detail: "Nothing can be sent through this kind of channel yet.",
-            retryable: false,
-        })),
+        Credentials::Email(mailbox) => by_mail(app, &known, mailbox, work, &call).await,
     };
     match answered {
         Answered::Sent(provider_keys) => Outcome::Sent { provider_keys },
@@ -127,7 +132,8 @@ fn call_timeout(app: &App, kind: ChannelKind) -> Duration {
     match kind {
         ChannelKind::ViberBot => app.viber.call_timeout(),
         ChannelKind::Instagram => app.graph.call_timeout(),
-        ChannelKind::TelegramBot | ChannelKind::Email => app.bots.call_timeout(),
+        ChannelKind::Email => app.post.limit,
+        ChannelKind::TelegramBot => app.bots.call_timeout(),
     }
 }
 
@@ -212,6 +218,110 @@ async fn by_instagram(
     }
 }
 
+/// Hands a mail over. Mail is the exception to *uncertain*: the very same bytes may go again (channels.md §1).
+async fn by_mail(
+    app: &App,
+    known: &Known,
+    mailbox: &credentials::Email,
+    work: &Work,
+    call: &Call,
+) -> Answered {
+    let refuse = |reason, detail| {
+        Answered::Refused(Class::Refused(Refusal {
+            reason,
+            detail,
+            retryable: false,
+        }))
+    };
+    let Ok(draft) = serde_json::from_value::<Draft>(call.params.clone()) else {
+        return refuse("MESSAGE_REFUSED", "The mail cannot be read any more.");
+    };
+    let mut files = Vec::new();
+    for id in call::files(&call.params) {
+        match mail_file(app, work, &id).await {
+            Ok(file) => files.push(file),
+            Err(answered) => return answered,
+        }
+    }
+    let login = match mail::login(app, known.id, known.credentials, mailbox, false).await {
+        Ok(login) => login,
+        Err(NoAccount::Away) => return Answered::NotReached,
+        Err(NoAccount::Refused(_)) => {
+            return Answered::Refused(Class::Disconnected(disconnected(ChannelKind::Email)));
+        }
+    };
+    let to = [draft.to.clone()];
+    let composed = compose(&Outgoing {
+        from: &mailbox.address,
+        from_name: if mailbox.display_name.is_empty() {
+            &known.name
+        } else {
+            &mailbox.display_name
+        },
+        to: &to,
+        subject: &draft.subject,
+        in_reply_to: &draft.in_reply_to,
+        references: &draft.references,
+        message_id: &draft.message_id,
+        text: draft.text(),
+        files: &files,
+        // The same for every try: they are one mail.
+        date: Some(work.part.queued_at),
+        gateway_id: &mail::gateway_id(known.id),
+        ..Outgoing::default()
+    });
+    let raw = match composed {
+        Ok(raw) => raw,
+        Err(unfit) => {
+            tracing::info!(%unfit, channel.id = %known.id, "a mail cannot be written");
+            return refuse(
+                "ADDRESS_UNFIT",
+                "The client's address is none that a mail can go to.",
+            );
+        }
+    };
+    let server = Server {
+        endpoint: mail::endpoint(&mailbox.smtp),
+        login: Some(login),
+    };
+    let envelope = Envelope {
+        from: Some(mailbox.address.clone()),
+        to: to.to_vec(),
+    };
+    match app.post.submission.send(&server, &envelope, &raw).await {
+        Ok(_) => Answered::Sent(vec![draft.message_id]),
+        Err(error) => {
+            tracing::info!(%error, channel.id = %known.id, "a mail was not taken");
+            Answered::Refused(error.class())
+        }
+    }
+}
+
+async fn mail_file(app: &App, work: &Work, id: &str) -> Result<OutgoingFile, Answered> {
+    let Ok(id) = id.parse::<Uuid>() else {
+        return Err(Answered::Refused(Class::Refused(FILE_MISSING)));
+    };
+    let opened = app.files.open(&app.pool, &work.account, id).await;
+    let (row, bytes) = opened.map_err(no_file)?;
+    // A mail is put together in memory: what is larger than any server takes is not read.
+    if row.size > MAIL_FILE_MAX {
+        return Err(Answered::Refused(Class::Refused(Refusal {
+            reason: "FILE_TOO_LARGE",
+            detail: "The file is larger than mail servers take.",
+            retryable: false,
+        })));
+    }
+    let pieces: Vec<Bytes> = bytes
+        .try_collect()
+        .await
+        .map_err(|_| Answered::NotReached)?;
+    Ok(OutgoingFile {
+        name: row.file_name,
+        media_type: row.media_type,
+        bytes: pieces.concat().into(),
+    })
+}
+
 /// Puts links in the place of files, for providers that fetch them.
 async fn link_files(app: &App, work: &Work, body: &mut Value) -> Result<(), Answered> {
     for id in call::files(body) {
@@ -290,6 +400,11 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
             call: call.clone(),
             chat_key: None,
         },
+        // Mail servers are tried for hours, not for seconds (channels.md §5.3).
+        Class::Outage if known.kind == ChannelKind::Email => again(
+            work,
+            smtp::wait(u32::try_from(work.part.tries).unwrap_or(0)),
+        ),
         Class::Outage => again(work, wait(work)),
         // A chat that moved to where it is, or to and fro, would go round in circles.
         Class::Moved(chat) if chat != work.chat_key && work.part.tries < MOVED_MAX => {

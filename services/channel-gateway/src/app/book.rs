@@ -122,6 +122,17 @@ impl Book {
             .cloned()
     }
 
+    /// Returns the channels in memory that a caller wants.
+    pub fn all(&self, wanted: impl Fn(&Known) -> bool) -> Vec<Arc<Known>> {
+        self.channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .filter(|known| wanted(known))
+            .cloned()
+            .collect()
+    }
+
     /// Returns a channel from memory, else from the database.
     pub async fn find(&self, id: Uuid) -> Found {
         if let Some(known) = self.get(id) {

@@ -13,6 +13,7 @@ use super::announce::{self, Note};
 use crate::config;
 use crate::domain::lane::{Command, Turn, turn};
 use crate::domain::rate::Rate;
+use crate::domain::{call, email};
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::{self, NextPart};
 use crate::store::commands;
@@ -26,6 +27,8 @@ const LOOK_AHEAD: i64 = 20;
 pub struct Terms {
     /// How long a claimed chat is held.
     pub lease: Duration,
+    /// The same for mails and for what carries files.
+    pub long_lease: Duration,
     /// How long a missing command is waited for.
     pub gap: Duration,
     /// After how long a command fails that never reached the provider.
@@ -40,6 +43,7 @@ impl From<&config::Delivery> for Terms {
     fn from(config: &config::Delivery) -> Self {
         Self {
             lease: config.lease,
+            long_lease: config.long_lease,
             gap: config.gap,
             max_age: config.max_age,
             channel: Rate::per_second(config.channel_per_second, config.channel_burst),
@@ -313,7 +317,14 @@ impl<'t> Plan<'t> {
         }
         bucket.full = channel.full_at;
         let fence = lane.fence + 1;
-        let lease_until = now + self.terms.lease;
+        // How long a call takes shows in what it is.
+        let long = part.method == email::plan::SEND || !call::files(&part.params).is_empty();
+        let lease = if long {
+            self.terms.long_lease
+        } else {
+            self.terms.lease
+        };
+        let lease_until = now + lease;
         self.updates.push(LaneUpdate {
             chat_id: lane.chat_id,
             next_seq: number,

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
-use super::App;
+use super::{App, mail};
 use crate::domain::channel::ChannelKind;
 use crate::domain::credentials::{self, Credentials};
 use crate::domain::refusal::Class;
@@ -53,7 +53,13 @@ pub async fn prove(app: &App, credentials: &Credentials) -> Result<Proven, Error
                 provider_account: None,
             })
         }
-        Credentials::Email(_) => Err(not_yet(credentials.kind())),
+        Credentials::Email(mailbox) => {
+            mail::prove(app, mailbox).await?;
+            Ok(Proven {
+                name: mailbox.address.clone(),
+                provider_account: None,
+            })
+        }
     }
 }
 
@@ -83,7 +89,8 @@ pub async fn listen(
             .subscribe(login(profile), &profile.access_token, node(profile))
             .await
             .map_err(refused_by_instagram),
-        Credentials::Email(_) => Err(not_yet(credentials.kind())),
+        // A mailbox calls nobody: it is followed while its channel is enabled.
+        Credentials::Email(_) => Ok(()),
     }
 }
 
@@ -105,12 +112,9 @@ pub async fn part(app: &App, credentials: &Credentials) -> Result<(), Error> {
             .unsubscribe(login(profile), &profile.access_token, node(profile))
             .await
             .map_err(refused_by_instagram),
-        Credentials::Email(_) => Err(not_yet(credentials.kind())),
+        // A mailbox calls nobody: it is followed while its channel is enabled.
+        Credentials::Email(_) => Ok(()),
     }
-}
-
-fn not_yet(kind: ChannelKind) -> Error {
-    Error::ProviderAway(kind)
 }
 
 fn refused_by_telegram(error: CallError<telegram::errors::ApiError>) -> Error {

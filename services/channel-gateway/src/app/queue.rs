@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::announce::{self, Note};
 use super::around::Around;
 use super::book::{Found, Known};
+use super::mail::domain_of;
 use super::{App, cancel, short_links, uploads};
 use crate::domain::credentials::Credentials;
 use crate::domain::delivery::{Outlet, PartState, Unfit, plan};
@@ -89,10 +90,14 @@ fn outlet(known: &Known) -> Outlet {
         Credentials::Instagram(profile) => Outlet::Instagram {
             human_agent: profile.human_agent,
         },
-        Credentials::Email(_) => Outlet::Nowhere(Unfit {
-            reason: "UNSUPPORTED_CHANNEL",
-            detail: "Nothing can be sent through this kind of channel yet.",
-        }),
+        Credentials::Email(mailbox) => Outlet::Email {
+            domain: domain_of(&mailbox.address).to_owned(),
+            subject: if mailbox.display_name.is_empty() {
+                known.name.clone()
+            } else {
+                mailbox.display_name.clone()
+            },
+        },
     }
 }
 

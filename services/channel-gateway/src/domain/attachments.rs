@@ -22,6 +22,28 @@ pub fn named(event: &InboundEvent) -> Vec<(&Attachment, &str)> {
     }
 }
 
+/// Does something to each file that an item names.
+pub fn for_each_mut(event: &mut InboundEvent, mut change: impl FnMut(&mut Attachment)) {
+    let message = match &mut event.kind {
+        Some(Kind::Message(message)) => Some(message),
+        Some(Kind::OwnAppMessage(own)) => own.message.as_mut(),
+        Some(Kind::Edit(edit)) => edit.message.as_mut(),
+        _ => None,
+    };
+    let Some(message) = message else {
+        return;
+    };
+    for part in &mut message.parts {
+        match &mut part.content {
+            Some(Content::Attachment(file)) => change(file),
+            Some(Content::Sticker(sticker)) => sticker.attachment.iter_mut().for_each(&mut change),
+            _ => {}
+        }
+    }
+    message.html.iter_mut().for_each(&mut change);
+    message.original.iter_mut().for_each(&mut change);
+}
+
 /// Returns the ids of the files that content names: a command's are uploads, or files of other messages.
 pub fn ids(parts: &[ContentPart]) -> Vec<Uuid> {
     let files = parts.iter().filter_map(of_part).take(FILES_MAX);

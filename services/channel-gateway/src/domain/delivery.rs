@@ -6,7 +6,7 @@ use switchboard_proto::conversation::v1::OutboundCommand;
 use time::OffsetDateTime;
 
 use super::call::Call;
-use super::{instagram, telegram, viber};
+use super::{email, instagram, telegram, viber};
 
 /// State of a part. It only moves forward (B03), but for an attempt that is known not to have reached the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +118,13 @@ pub enum Outlet {
         /// The app may answer for 7 days as a human agent.
         human_agent: bool,
     },
+    /// A mailbox.
+    Email {
+        /// The domain of its Message-IDs.
+        domain: String,
+        /// Subject of a mail that answers none.
+        subject: String,
+    },
     /// Nothing can be sent.
     Nowhere(Unfit),
 }
@@ -125,7 +132,7 @@ pub enum Outlet {
 impl Outlet {
     /// Tells whether what is planned depends on what the client did before.
     pub const fn asks_around(&self) -> bool {
-        matches!(self, Self::Instagram { .. })
+        matches!(self, Self::Instagram { .. } | Self::Email { .. })
     }
 }
 
@@ -136,6 +143,8 @@ pub struct Circumstances {
     pub last_client_at: Option<OffsetDateTime>,
     /// The comment that is answered, where it is one.
     pub comment: Option<instagram::comments::Comment>,
+    /// The mail that is answered, or the newest of the chat.
+    pub thread: Option<email::normalise::Thread>,
     /// When it is planned.
     pub now: OffsetDateTime,
 }
@@ -168,6 +177,9 @@ pub fn plan(
                 ..instagram::call::How::default()
             };
             instagram::plan(command, how)
+        }
+        Outlet::Email { domain, subject } => {
+            email::plan::plan(command, domain, around.thread.as_ref(), subject)
         }
         Outlet::Nowhere(unfit) => Err(*unfit),
     }?;
@@ -246,6 +258,7 @@ mod tests {
         let around = Circumstances {
             last_client_at: None,
             comment: None,
+            thread: None,
             now: OffsetDateTime::UNIX_EPOCH,
         };
         for (command, reason) in [

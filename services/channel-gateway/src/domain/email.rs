@@ -13,6 +13,7 @@ pub mod head;
 pub mod html;
 pub mod loops;
 pub mod normalise;
+pub mod plan;
 pub mod read;
 pub mod report;
 pub mod typed;

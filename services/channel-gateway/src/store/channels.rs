@@ -308,6 +308,25 @@ pub async fn set_credentials(
     .await
 }
 
+/// Replaces what is sealed of credentials that stay the same ones, as when a refresh token is rotated; returns the
+/// channel unless it has others by now.
+pub async fn reseal(
+    connection: &mut PgConnection,
+    id: Uuid,
+    credentials: i64,
+    token_sealed: &[u8],
+) -> Result<Option<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "update channel set token_sealed = $3, changed_at = now() where id = $1 and credentials = $2 returning *",
+        id,
+        credentials,
+        token_sealed,
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// Marks enabled channels as disconnected whose very credentials were refused; returns those that changed.
 pub async fn disconnect(
     connection: &mut PgConnection,
