@@ -64,7 +64,7 @@ impl<'m> Head<'m> {
                         head.close(open.take(), bytes, at);
                         open = Some((name, at + name_end(line)));
                     }
-                    None if line.starts_with(b"--") && !head.fields.is_empty() => {
+                    None if line.starts_with(b"--") && (open.is_some() || !head.is_empty()) => {
                         // A boundary without the empty line before it.
                         head.close(open.take(), bytes, at);
                         return (head, at);

@@ -107,6 +107,9 @@ pub fn recipients(
     if !formed.is_empty() {
         return formed;
     }
+    if let Some(inner) = inner.filter(|inner| !inner.passed_on.is_empty()) {
+        return inner.passed_on.clone();
+    }
     let report = before_copy(text);
     let lower = report.to_lowercase();
     let delayed = STILL_TRIES.iter().any(|phrase| lower.contains(phrase));
