@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chassis::config::{self, ConfigError};
 use chassis::run::ServiceConfig;
+use secrecy::SecretString;
 use serde::Deserialize;
 
 /// The whole configuration.
@@ -35,6 +36,10 @@ pub struct Config {
     pub packs: Packs,
     /// `[telegram]`
     pub telegram: Telegram,
+    /// `[viber]`
+    pub viber: Viber,
+    /// `[instagram]`
+    pub instagram: Instagram,
     /// `[seal]`
     pub seal: Seal,
     /// `[delivery]`
@@ -81,6 +86,43 @@ pub struct Telegram {
     pub api_url: String,
     /// Simultaneous webhook calls of one bot, 1 to 100.
     pub max_connections: u8,
+    /// How long a connection may take.
+    #[serde(with = "config::duration")]
+    pub connect_timeout: Duration,
+    /// How long a call may take.
+    #[serde(with = "config::duration")]
+    pub call_timeout: Duration,
+}
+
+/// `[viber]`: the REST Bot API.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Viber {
+    /// Where it is. The only address that is called.
+    pub api_url: String,
+    /// How long a connection may take.
+    #[serde(with = "config::duration")]
+    pub connect_timeout: Duration,
+    /// How long a call may take.
+    #[serde(with = "config::duration")]
+    pub call_timeout: Duration,
+}
+
+/// `[instagram]`: the Graph API and the Meta app.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Instagram {
+    /// The host of accounts by Instagram Login, with the version.
+    pub instagram_url: String,
+    /// The host of accounts by Facebook Login, with the version.
+    pub facebook_url: String,
+    /// What Meta signs webhooks with: the app's secret and, where it has one, the secret of its Instagram product.
+    pub app_secrets: Vec<SecretString>,
+    /// What was entered as token where the webhook's address was entered.
+    pub verify_token: SecretString,
+    /// Bytes of a webhook's body at most.
+    #[serde(with = "config::bytes")]
+    pub body_limit: u64,
     /// How long a connection may take.
     #[serde(with = "config::duration")]
     pub connect_timeout: Duration,

@@ -9,6 +9,7 @@ pub mod channel;
 pub mod credentials;
 pub mod delivery;
 pub mod email;
+pub mod echo;
 pub mod file;
 pub mod inbound;
 pub mod instagram;

@@ -21,7 +21,7 @@ use crate::app::accept::{Intake, NotAccepted};
 use crate::app::book::Found;
 use crate::app::inbound::{self, Told};
 use crate::app::queue::{self, Queued};
-use crate::app::{App, accept, cancel, dispatch};
+use crate::app::{App, accept, cancel, dispatch, told};
 use crate::error::{DOMAIN, Error};
 use crate::files::store::StoreError;
 use crate::store::clients::Block;
@@ -71,10 +71,11 @@ impl Handler for Events {
                 access.push(record(delivery)?);
             }
         }
+        let outlets = queue::outlets(&self.app, &queued).await?;
         let mut tx = self.app.pool.begin().await?;
         queue::enter(&mut tx, &queued, &cancelled).await?;
         let mut events = cancel::note(&mut tx, &cancelled, now).await?;
-        events.extend(queue::store(&mut tx, &queued, now).await?);
+        events.extend(queue::store(&mut tx, &queued, &outlets, now).await?);
         AccessCopy::apply(&mut tx, &access).await?;
         outbox::write(&mut tx, DOMAIN, events, now).await?;
         tx.commit().await?;
@@ -177,7 +178,8 @@ impl Handler for Inbound {
     }
 
     async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
-        let (mut told, mut letters, mut heard) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let (mut told, mut spoken, mut letters) = (Vec::new(), Vec::new(), Vec::new());
+        let mut heard = BTreeSet::new();
         for delivery in batch {
             let item: InboundEvent = delivery.decode_as()?;
             let channel: Uuid = item
@@ -198,6 +200,9 @@ impl Handler for Inbound {
                     cause: delivery.envelope.id,
                     trace: delivery.envelope.trace.clone(),
                 }),
+                Some(Kind::Receipt(_) | Kind::OwnAppMessage(_)) => {
+                    spoken.push(spoken_of(delivery, channel, item.clone(), now)?);
+                }
                 Some(Kind::Unsupported(unsupported)) => {
                     letters.push(letter(&self.streams, delivery, &unsupported.kind, now));
                 }
@@ -224,9 +229,34 @@ impl Handler for Inbound {
             metrics::counter!("inbound_unsupported_total").increment(letters.len() as u64);
         }
         let heard: Vec<Uuid> = heard.into_iter().collect();
-        inbound::keep(&self.app, &told, &heard, now).await?;
+        inbound::keep(&self.app, &told, &spoken, &heard, now).await?;
         Ok(())
     }
+}
+
+/// An item about messages that went out.
+fn spoken_of(
+    delivery: &Delivery,
+    channel: Uuid,
+    item: InboundEvent,
+    now: OffsetDateTime,
+) -> Result<told::Told, HandlerError> {
+    let time = PARSE
+        .time("provider_time", item.provider_time.as_ref())
+        .map_err(|status| HandlerError::Poison(status.message().to_owned()))?;
+    Ok(told::Told {
+        account: delivery.envelope.account.clone(),
+        channel,
+        // The raw item stays in its stream: what is held is small.
+        item: InboundEvent {
+            raw: bytes::Bytes::new(),
+            ..item
+        },
+        id: delivery.envelope.id,
+        trace: delivery.envelope.trace.clone(),
+        since: now,
+        time,
+    })
 }
 
 /// The letter of an item that is authentic and not understood; it holds the item with its raw form.

@@ -1,12 +1,13 @@
 //! Webhooks: the handler checks, accepts, answers; all else happens in consumers.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{CONTENT_LENGTH, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -26,10 +27,21 @@ use uuid::Uuid;
 use crate::app::accept::{self, Intake, NotAccepted};
 use crate::app::book::{Book, Found, Known};
 use crate::config;
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
+use crate::domain::credentials::{self, Credentials};
+use crate::domain::{instagram, viber};
 
 /// The header that carries the secret a webhook was registered with.
 const SECRET: &str = "x-telegram-bot-api-secret-token";
+
+/// The header with Viber's signature of the body.
+const VIBER_SIGNATURE: &str = "x-viber-content-signature";
+
+/// The header with Meta's signature of the body.
+const META_SIGNATURE: &str = "x-hub-signature-256";
+
+/// Accounts of one batch of Meta's that are looked up at most.
+const ACCOUNTS_MAX: usize = 1_000;
 
 /// When a provider that was refused for our own state may come again, in seconds.
 const COME_AGAIN: u64 = 1;
@@ -42,7 +54,9 @@ pub struct Webhooks {
     book: Arc<Book>,
     intake: Intake,
     limiter: DefaultKeyedRateLimiter<AccountSlug>,
+    meta: config::Instagram,
     body_limit: usize,
+    meta_limit: usize,
     deadline: Duration,
 }
 
@@ -65,7 +79,12 @@ enum Refused {
 
 impl Webhooks {
     /// Makes the handlers' state.
-    pub fn new(book: Arc<Book>, intake: Intake, config: &config::Http) -> Self {
+    pub fn new(
+        book: Arc<Book>,
+        intake: Intake,
+        config: &config::Http,
+        meta: &config::Instagram,
+    ) -> Self {
         let quota =
             |rate: NonZeroU32, burst: NonZeroU32| Quota::per_second(rate).allow_burst(burst);
         Self {
@@ -76,6 +95,8 @@ impl Webhooks {
                 config.burst,
             )),
             body_limit: usize::try_from(config.body_limit).unwrap_or(usize::MAX),
+            meta_limit: usize::try_from(meta.body_limit).unwrap_or(usize::MAX),
+            meta: meta.clone(),
             deadline: config.deadline,
         }
     }
@@ -91,6 +112,8 @@ impl Webhooks {
 pub fn router(webhooks: Arc<Webhooks>) -> Router {
     Router::new()
         .route("/in/telegram/{channel_id}", post(telegram))
+        .route("/in/viber/{channel_id}", post(viber))
+        .route("/in/instagram", post(meta).get(meta_challenge))
         .with_state(webhooks)
 }
 
@@ -99,45 +122,169 @@ async fn telegram(
     Path(channel): Path<String>,
     request: Request,
 ) -> Response {
-    let began = Instant::now();
-    let span = tracing::info_span!(
-        "webhook",
-        otel.name = "POST /in/telegram",
-        otel.kind = "server"
-    );
-    TraceContext::from_headers(request.headers()).adopt(&span);
-    let work = webhooks.accept(&channel, request).instrument(span);
-    let outcome = tokio::time::timeout(webhooks.deadline, work)
+    webhooks
+        .answer(ChannelKind::TelegramBot, &channel, request)
         .await
-        .unwrap_or(Err(Refused::Away));
-    let response = outcome.map_or_else(Refused::into_response, |()| StatusCode::OK.into_response());
-    let status = response.status().as_str().to_owned();
-    metrics::counter!("webhook_requests_total", "provider" => "telegram", "status" => status)
-        .increment(1);
-    if response.status() == StatusCode::OK {
-        metrics::histogram!("webhook_accept_seconds", "provider" => "telegram")
-            .record(began.elapsed().as_secs_f64());
-    }
-    response
+}
+
+async fn viber(
+    State(webhooks): State<Arc<Webhooks>>,
+    Path(channel): Path<String>,
+    request: Request,
+) -> Response {
+    webhooks
+        .answer(ChannelKind::ViberBot, &channel, request)
+        .await
+}
+
+async fn meta(State(webhooks): State<Arc<Webhooks>>, request: Request) -> Response {
+    webhooks.answer(ChannelKind::Instagram, "", request).await
+}
+
+/// What Meta asks with when the webhook's address is entered in the app's dashboard.
+#[derive(serde::Deserialize)]
+struct Challenge {
+    #[serde(rename = "hub.mode", default)]
+    mode: String,
+    #[serde(rename = "hub.verify_token", default)]
+    token: String,
+    #[serde(rename = "hub.challenge", default)]
+    challenge: String,
+}
+
+async fn meta_challenge(
+    State(webhooks): State<Arc<Webhooks>>,
+    Query(asked): Query<Challenge>,
+) -> Response {
+    let expected = webhooks.meta.verify_token.expose_secret().as_bytes();
+    instagram::signature::challenge(&asked.mode, &asked.token, &asked.challenge, expected)
+        .map_or_else(
+            || Refused::Secret.into_response(),
+            IntoResponse::into_response,
+        )
 }
 
 impl Webhooks {
-    async fn accept(&self, channel: &str, request: Request) -> Result<(), Refused> {
+    /// Accepts a call in bounded time, and counts what became of it.
+    async fn answer(&self, kind: ChannelKind, channel: &str, request: Request) -> Response {
+        let began = Instant::now();
+        let span = tracing::info_span!(
+            "webhook",
+            otel.name = format!("POST /in/{}", kind.as_str()),
+            otel.kind = "server"
+        );
+        TraceContext::from_headers(request.headers()).adopt(&span);
+        let work = async {
+            match kind {
+                ChannelKind::Instagram => self.accept_batch(request).await,
+                _ => self.accept(kind, channel, request).await,
+            }
+        };
+        let outcome = tokio::time::timeout(self.deadline, work.instrument(span))
+            .await
+            .unwrap_or(Err(Refused::Away));
+        let response =
+            outcome.map_or_else(Refused::into_response, |()| StatusCode::OK.into_response());
+        let status = response.status().as_str().to_owned();
+        metrics::counter!("webhook_requests_total", "provider" => kind.as_str(), "status" => status)
+            .increment(1);
+        if response.status() == StatusCode::OK {
+            metrics::histogram!("webhook_accept_seconds", "provider" => kind.as_str())
+                .record(began.elapsed().as_secs_f64());
+        }
+        response
+    }
+
+    /// Accepts a call to the address of one channel.
+    async fn accept(
+        &self,
+        kind: ChannelKind,
+        channel: &str,
+        request: Request,
+    ) -> Result<(), Refused> {
         let id = Uuid::parse_str(channel).map_err(|_| Refused::Unknown)?;
         let known = match self.book.find(id).await {
-            Found::Known(known) => known,
-            Found::Unknown => return Err(Refused::Unknown),
+            Found::Known(known) if known.kind == kind => known,
+            Found::Known(_) | Found::Unknown => return Err(Refused::Unknown),
             Found::Away => return Err(Refused::Away),
         };
         let (parts, body) = request.into_parts();
-        authentic(&known, &parts.headers)?;
-        self.limiter.check_key(&known.account).map_err(|until| {
-            Refused::TooMany(until.wait_time_from(DefaultClock::default().now()))
-        })?;
-        let raw = self.read(&parts.headers, body).await?;
+        if kind == ChannelKind::TelegramBot {
+            authentic(&known, &parts.headers)?;
+        }
+        self.admit(&known)?;
+        let raw = self.read(&parts.headers, body, self.body_limit).await?;
+        if let Credentials::Viber(bot) = &known.access {
+            signed(bot, &parts.headers, &raw)?;
+        }
+        self.take_in(known, &raw, &parts.headers).await
+    }
+
+    /// Accepts a batch of Meta's, which may be for several accounts: all of it, or none.
+    async fn accept_batch(&self, request: Request) -> Result<(), Refused> {
+        let (parts, body) = request.into_parts();
+        let raw = self.read(&parts.headers, body, self.meta_limit).await?;
+        let secrets: Vec<&[u8]> = self
+            .meta
+            .app_secrets
+            .iter()
+            .map(|secret| secret.expose_secret().as_bytes())
+            .collect();
+        let given = parts
+            .headers
+            .get(META_SIGNATURE)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
+        if !instagram::signature::verify(&secrets, &raw, given) {
+            return Err(Refused::Secret);
+        }
+        let mut channels: BTreeMap<Uuid, Arc<Known>> = BTreeMap::new();
+        let accounts: BTreeSet<String> = instagram::items(&raw)
+            .items
+            .into_iter()
+            .filter(|item| !item.test)
+            .flat_map(|item| item.accounts)
+            .take(ACCOUNTS_MAX)
+            .collect();
+        for account in &accounts {
+            match self.book.find_line(ChannelKind::Instagram, account).await {
+                Found::Known(known) => {
+                    channels.insert(known.id, known);
+                }
+                // An account that is connected nowhere here is nobody's: there is no tenant to keep it for.
+                Found::Unknown => {
+                    metrics::counter!("webhook_unknown_accounts_total", "provider" => "instagram")
+                        .increment(1);
+                }
+                Found::Away => return Err(Refused::Away),
+            }
+        }
+        for known in channels.values() {
+            self.admit(known)?;
+        }
+        for known in channels.into_values() {
+            self.take_in(known, &raw, &parts.headers).await?;
+        }
+        Ok(())
+    }
+
+    /// Admits a call of an account within its rate.
+    fn admit(&self, known: &Known) -> Result<(), Refused> {
+        self.limiter
+            .check_key(&known.account)
+            .map_err(|until| Refused::TooMany(until.wait_time_from(DefaultClock::default().now())))
+    }
+
+    /// Takes an authentic body in for a channel.
+    async fn take_in(
+        &self,
+        known: Arc<Known>,
+        raw: &Bytes,
+        headers: &HeaderMap,
+    ) -> Result<(), Refused> {
         // Another replica may just have enabled it: that is worth a question before a message is put aside.
         let known = if known.state == ChannelState::Disabled {
-            match self.book.find_fresh(id).await {
+            match self.book.find_fresh(known.id).await {
                 Found::Known(fresh) => fresh,
                 _ => known,
             }
@@ -146,9 +293,9 @@ impl Webhooks {
         };
         // Where no spans are made the caller's own context goes on.
         let trace = Some(TraceContext::current()).filter(|trace| !trace.is_none());
-        let trace = trace.unwrap_or_else(|| TraceContext::from_headers(&parts.headers));
+        let trace = trace.unwrap_or_else(|| TraceContext::from_headers(headers));
         let accepted =
-            accept::telegram(&self.intake, &known, &raw, &trace, chassis::clock::now()).await;
+            accept::accept(&self.intake, &known, raw, &trace, chassis::clock::now()).await;
         accepted.map_err(|error| match error {
             NotAccepted::Inbound(PackError::TooLarge { .. }) => Refused::TooLarge,
             error => {
@@ -160,18 +307,18 @@ impl Webhooks {
 
     /// Reads the body. One over the limit is read on, without keeping it, up to [`DRAINED`] times the limit: a provider
     /// that is still sending when the connection closes would see a broken call instead of the answer.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refused> {
+    async fn read(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refused> {
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        let mut too_large = announced.is_some_and(|length| length > self.body_limit as u64);
+        let mut too_large = announced.is_some_and(|length| length > limit as u64);
         let (mut raw, mut seen) = (BytesMut::new(), 0);
         let mut chunks = body.into_data_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|_| Refused::Body)?;
             seen += chunk.len();
-            too_large |= seen > self.body_limit;
-            if seen > self.body_limit.saturating_mul(DRAINED) {
+            too_large |= seen > limit;
+            if seen > limit.saturating_mul(DRAINED) {
                 break;
             }
             if !too_large {
@@ -190,6 +337,18 @@ fn authentic(channel: &Known, headers: &HeaderMap) -> Result<(), Refused> {
     let given = headers.get(SECRET).map_or(&b""[..], HeaderValue::as_bytes);
     let expected = channel.secret.expose_secret().as_bytes();
     if !expected.is_empty() && bool::from(given.ct_eq(expected)) {
+        Ok(())
+    } else {
+        Err(Refused::Secret)
+    }
+}
+
+/// Checks Viber's signature over the body as it came.
+fn signed(bot: &credentials::Viber, headers: &HeaderMap, raw: &[u8]) -> Result<(), Refused> {
+    let given = headers
+        .get(VIBER_SIGNATURE)
+        .map_or(&b""[..], HeaderValue::as_bytes);
+    if viber::signature::verify(bot.token.expose_secret().as_bytes(), raw, given) {
         Ok(())
     } else {
         Err(Refused::Secret)

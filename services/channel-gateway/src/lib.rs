@@ -26,6 +26,7 @@ use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::Chan
 
 use crate::app::accept::Intake;
 use crate::app::book::Book;
+use crate::app::noted::Noted;
 use crate::app::{App, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
@@ -34,6 +35,7 @@ use crate::grpc::Api;
 use crate::http::Webhooks;
 use crate::peers::Conversation;
 use crate::provider::telegram::BotApi;
+use crate::provider::viber::ViberApi;
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
@@ -51,6 +53,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         sealer,
         book: Arc::clone(&book),
         bots,
+        viber: ViberApi::new(&config.viber)?,
+        plain_mail: false,
+        heard: Noted::default(),
+        spoke: Noted::default(),
         public_url: config.http.public_url.trim_end_matches('/').into(),
         relay: service.relay(&pool)?,
     };
@@ -64,7 +70,12 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         packer: Packer::new(nats.clone(), service.streams.clone(), packs),
         store,
     };
-    let webhooks = Arc::new(Webhooks::new(book, intake.clone(), &config.http));
+    let webhooks = Arc::new(Webhooks::new(
+        book,
+        intake.clone(),
+        &config.http,
+        &config.instagram,
+    ));
     tasks::serve_webhooks(&service, webhooks, &config.http).await?;
 
     let waker = dispatch::Waker::default();
@@ -91,6 +102,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         Ok(())
     });
     tasks::measure(&service, pool.clone());
+    tasks::told(&service, &app);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
     let assignment =

@@ -6,6 +6,7 @@ pub mod clients;
 pub mod commands;
 pub mod deliveries;
 pub mod lanes;
+pub mod told;
 
 /// The tables of this service.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

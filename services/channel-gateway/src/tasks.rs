@@ -12,9 +12,9 @@ use chassis::run::Service;
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
-use crate::app::App;
 use crate::app::book::{Book, REFRESH};
 use crate::app::restart::ByOutbox;
+use crate::app::{App, told};
 use crate::config;
 use crate::http::{Webhooks, router};
 use crate::store::deliveries;
@@ -25,6 +25,12 @@ const MEASURED_EVERY: Duration = Duration::from_secs(10);
 /// How often the limiter forgets accounts that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
+/// How often held items are looked at.
+const JUDGED_EVERY: Duration = Duration::from_secs(1);
+
+/// How often keys of what was sent are looked through for old ones.
+const FORGET_KEYS_EVERY: Duration = Duration::from_hours(1);
+
 /// The durables on `INBOUND_<n>` (architecture §3).
 const INBOUND_DURABLES: &[&str] = &["conversation-inbound", "gateway-inbound"];
 
@@ -33,6 +39,7 @@ const EVENTS_DURABLES: &[&str] = &[
     "assignment-events",
     "channel-gateway-events",
     "conversation-events",
+    "conversation-own-app",
     "crm-cards-events",
 ];
 
@@ -83,6 +90,34 @@ pub async fn serve_webhooks(
         Ok(())
     });
     Ok(())
+}
+
+/// Judges items that wait for the outcome of an attempt, and forgets what no provider speaks of any more.
+pub fn told(service: &Service, app: &App) {
+    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    service.lifecycle.spawn("told", async move {
+        let mut forgotten_at = clock::now();
+        while tokio::time::timeout(JUDGED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            let now = clock::now();
+            let judged = told::judge_held(&app, now).await;
+            if let Err(error) = judged {
+                tracing::warn!(%error, "held items could not be judged: trying again");
+            }
+            if now >= forgotten_at {
+                let more = told::forget(&app, now).await.unwrap_or(false);
+                forgotten_at = now
+                    + if more {
+                        JUDGED_EVERY
+                    } else {
+                        FORGET_KEYS_EVERY
+                    };
+            }
+        }
+        Ok(())
+    });
 }
 
 /// Measures how long the oldest queued delivery has been waiting.

@@ -148,7 +148,11 @@ impl Handler for Events {
 }
 
 /// Opens the span of one delivery, which lives as long as its batch, and returns what its events continue.
-fn child(delivery: &Delivery, name: &'static str, spans: &mut Vec<Span>) -> TraceContext {
+pub(crate) fn child(
+    delivery: &Delivery,
+    name: &'static str,
+    spans: &mut Vec<Span>,
+) -> TraceContext {
     let span = delivery.envelope.trace.span(name);
     let trace = TraceContext::of(&span);
     spans.push(span);
@@ -160,7 +164,7 @@ fn child(delivery: &Delivery, name: &'static str, spans: &mut Vec<Span>) -> Trac
     }
 }
 
-async fn commit(
+pub(crate) async fn commit(
     mut tx: Transaction<'_, Postgres>,
     events: Vec<Outgoing>,
     waker: &Waker,

@@ -7,6 +7,7 @@ pub mod error;
 pub mod events;
 pub mod grpc;
 pub mod notices;
+pub mod own_app;
 pub mod peers;
 pub mod store;
 pub mod wire;
@@ -23,6 +24,7 @@ use switchboard_proto::conversation::v1::conversation_service_server::Conversati
 use crate::config::Config;
 use crate::events::{Events, Inbound};
 use crate::grpc::Api;
+use crate::own_app::OwnApp;
 use crate::peers::Assignment;
 
 /// Runs the service until it is asked to stop.
@@ -43,6 +45,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service.consume_inbound(Arc::new(inbound))?;
     let events = Events::new(pool.clone(), waker.clone(), access.clone());
     service.consume_events(Arc::new(events), &events::FILTERS)?;
+    let own_app = OwnApp::new(pool.clone(), waker.clone());
+    service.consume_events(Arc::new(own_app), &own_app::FILTERS)?;
     sweep::spawn(
         &service.lifecycle,
         pool.clone(),

@@ -1,4 +1,4 @@
-//! Accepting a webhook call: normalised, then into INBOUND, before it is answered.
+//! Accepting what a provider sent: normalised, then into INBOUND, before it is answered.
 
 use bytes::Bytes;
 use chassis::id;
@@ -9,10 +9,10 @@ use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
 use time::OffsetDateTime;
 
 use super::book::Known;
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::file::{RAW_MAX, is_own_key, object_key};
-use crate::domain::inbound::Line;
-use crate::domain::telegram::{kept_raw, normalise};
+use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
+use crate::domain::{instagram, telegram, viber};
 use crate::files::store::{Store, StoreError};
 
 /// Where accepted items go.
@@ -35,25 +35,20 @@ pub enum NotAccepted {
     Store(#[from] StoreError),
 }
 
-/// Accepts an authentic call of Telegram; resolves when INBOUND has it.
+/// Accepts an authentic item of a channel; resolves when INBOUND has it.
 ///
-/// A channel that is not enabled keeps its calls raw, as unsupported.
-pub async fn telegram(
+/// A channel that is not enabled keeps its items raw, as unsupported.
+pub async fn accept(
     intake: &Intake,
     channel: &Known,
     raw: &Bytes,
     trace: &TraceContext,
     now: OffsetDateTime,
 ) -> Result<(), NotAccepted> {
-    let line = Line {
-        account: channel.account.as_str(),
-        channel: channel.id,
-        provider_account: &channel.provider_account,
-    };
     let events = match channel.state {
         // Credentials may be refused for sending while customers still write: that is kept (channels.md §7.15).
-        ChannelState::Enabled | ChannelState::Disconnected => normalise(line, raw, now),
-        ChannelState::Disabled => vec![kept_raw(line, raw, now, "channel-disabled")],
+        ChannelState::Enabled | ChannelState::Disconnected => normalise(channel, raw, now),
+        ChannelState::Disabled => vec![kept_raw(channel, raw, now, "channel-disabled")],
     };
     send(intake, channel, events, trace, now).await
 }
@@ -67,16 +62,11 @@ pub async fn again(
     trace: &TraceContext,
     received_at: OffsetDateTime,
 ) -> Result<bool, NotAccepted> {
-    let line = Line {
-        account: channel.account.as_str(),
-        channel: channel.id,
-        provider_account: &channel.provider_account,
-    };
     if channel.state == ChannelState::Disabled {
         return Ok(false);
     }
     let raw = raw_of(&intake.store, channel, item).await?;
-    let events = normalise(line, &raw, received_at);
+    let events = normalise(channel, &raw, received_at);
     if events
         .iter()
         .any(|event| matches!(event.kind, None | Some(Kind::Unsupported(_))))
@@ -85,6 +75,44 @@ pub async fn again(
     }
     send(intake, channel, events, trace, received_at).await?;
     Ok(true)
+}
+
+fn line(channel: &Known) -> Line<'_> {
+    Line {
+        account: channel.account.as_str(),
+        channel: channel.id,
+        provider_account: &channel.provider_account,
+    }
+}
+
+/// Reads an item as its provider means it.
+fn normalise(channel: &Known, raw: &Bytes, received_at: OffsetDateTime) -> Vec<InboundEvent> {
+    let line = line(channel);
+    match channel.kind {
+        ChannelKind::TelegramBot => telegram::normalise(line, raw, received_at),
+        ChannelKind::ViberBot => viber::normalise(line, raw, received_at),
+        ChannelKind::Instagram => instagram::normalise(line, raw, received_at),
+        // Mails come by their own way, with what they were fetched with.
+        ChannelKind::Email => vec![kept_raw(channel, raw, received_at, "mail")],
+    }
+}
+
+fn kept_raw(channel: &Known, raw: &Bytes, received_at: OffsetDateTime, kind: &str) -> InboundEvent {
+    let line = line(channel);
+    match channel.kind {
+        ChannelKind::TelegramBot => telegram::kept_raw(line, raw, received_at, kind),
+        ChannelKind::ViberBot => viber::kept_raw(line, raw, received_at, kind),
+        ChannelKind::Instagram | ChannelKind::Email => InboundEvent {
+            kind: Some(unsupported(kind)),
+            ..frame(
+                line,
+                channel.kind.contract(),
+                raw,
+                received_at,
+                hashed_key(raw),
+            )
+        },
+    }
 }
 
 /// Returns an item as the provider sent it, wherever that is kept.
@@ -141,10 +169,7 @@ async fn send(
 ) -> Result<(), NotAccepted> {
     lighten(&intake.store, channel, &mut events, received_at).await?;
     let channel_id = channel.id.to_string();
-    // Events of one update go together, on the shard of the first one's client.
-    let key = events
-        .first()
-        .map_or_else(String::new, |event| key_of(&channel_id, event));
+    // Each goes on the shard of its own client, whatever came with it.
     let items = events.iter().map(|event| PackItem {
         account: channel.account.clone(),
         key: key_of(&channel_id, event),
@@ -152,7 +177,7 @@ async fn send(
         trace: trace.clone(),
         id: Some(id::v5("inbound", &[&channel_id, &event.event_key])),
     });
-    Ok(intake.packer.send(&key, items.collect()).await?)
+    Ok(intake.packer.send_all(items.collect()).await?)
 }
 
 /// The ordering key: channel and client.

@@ -5,7 +5,8 @@ use chassis::outbox::Outgoing;
 use chassis::trace::TraceContext;
 use switchboard_proto::DomainEvent;
 use switchboard_proto::channel_gateway::v1::{
-    DeliveryCancelled, DeliveryFailed, DeliveryRef, DeliverySent, DeliveryUncertain,
+    DeliveryCancelled, DeliveryDelivered, DeliveryFailed, DeliveryRead, DeliveryRef, DeliverySent,
+    DeliveryUncertain,
 };
 use time::OffsetDateTime;
 
@@ -74,6 +75,8 @@ pub fn settled(
             },
         )
         .map(Some),
+        PartState::Delivered => outgoing(part, &DeliveryDelivered { delivery, time }).map(Some),
+        PartState::Read => outgoing(part, &DeliveryRead { delivery, time }).map(Some),
         PartState::Cancelled => outgoing(part, &DeliveryCancelled { delivery, time }).map(Some),
         PartState::Queued | PartState::Sending => Ok(None),
     }

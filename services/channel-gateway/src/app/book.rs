@@ -152,6 +152,42 @@ impl Book {
         }
     }
 
+    /// Returns the channel of a line that the provider names by its own id, from memory, else from the database.
+    pub async fn find_line(&self, kind: ChannelKind, provider_account: &str) -> Found {
+        let known = self
+            .channels
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .find(|known| known.kind == kind && known.provider_account == provider_account)
+            .cloned();
+        if let Some(known) = known {
+            return Found::Known(known);
+        }
+        match tokio::time::timeout(LOOK_UP, self.look_up_line(kind, provider_account)).await {
+            Ok(Ok(Some(known))) => Found::Known(known),
+            Ok(Ok(None)) => Found::Unknown,
+            Ok(Err(error)) => {
+                tracing::warn!(%error, kind = kind.as_str(), "channel could not be looked up");
+                Found::Away
+            }
+            Err(_) => Found::Away,
+        }
+    }
+
+    async fn look_up_line(
+        &self,
+        kind: ChannelKind,
+        provider_account: &str,
+    ) -> Result<Option<Arc<Known>>, Error> {
+        let Ok(_permit) = self.look_ups.acquire().await else {
+            return Ok(None);
+        };
+        let mut connection = self.pool.acquire().await?;
+        let row = channels::find_line(&mut connection, kind, provider_account).await?;
+        Ok(row.as_ref().and_then(|row| self.keep(row)))
+    }
+
     async fn look_up(&self, id: Uuid) -> Result<Option<Arc<Known>>, Error> {
         let Ok(_permit) = self.look_ups.acquire().await else {
             return Ok(None);

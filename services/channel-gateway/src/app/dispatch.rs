@@ -5,25 +5,17 @@ use std::time::Duration;
 
 use chassis::clock;
 use chassis::trace::TraceContext;
-use rand::Rng as _;
 use time::OffsetDateTime;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use super::App;
-use super::book::Found;
+use super::attempt;
 use super::claim::{Claimed, Gap, Terms, Work, claim};
 use super::queue::{Queued, store_each};
 use super::settle::{Outcome, settle};
-use crate::domain::backoff;
-use crate::domain::call::{Amendment, Call};
-use crate::domain::channel::ChannelState;
-use crate::domain::refusal::{Class, Refusal};
-use crate::domain::telegram::call::{amended, body, provider_keys};
-use crate::domain::telegram::errors::{CREDENTIALS_REFUSED, PHOTO_REFUSED, classify};
 use crate::peers::CommandSource;
-use crate::provider::CallError;
 
 /// Outcomes written in one transaction at most.
 const SETTLED_AT_ONCE: usize = 128;
@@ -33,9 +25,6 @@ const DATABASE_AWAY: Duration = Duration::from_millis(500);
 
 /// Questions for missing commands at once: many gaps at a time mean that events are late, not that they are lost.
 const GAPS_AT_ONCE: usize = 4;
-
-/// Attempts of a command after which a chat that moved once more is taken for going round in circles.
-const MOVED_MAX: i32 = 5;
 
 /// Wakes the dispatcher of this process. Clones wake the same one.
 #[derive(Debug, Clone, Default)]
@@ -160,7 +149,7 @@ impl Dispatcher {
         let span = TraceContext::parse(&work.part.trace).span("deliver");
         tokio::spawn(
             async move {
-                let outcome = make(&app, &work, max_age).await;
+                let outcome = attempt::make(&app, &work, max_age).await;
                 // The settler ends after all senders: there is always somebody who listens.
                 let _ = outcomes.send((work, outcome, permit)).await;
             }
@@ -242,155 +231,4 @@ fn wait_until(due: OffsetDateTime, now: OffsetDateTime) -> Duration {
     Duration::try_from(due - now)
         .unwrap_or_default()
         .max(Duration::from_millis(5))
-}
-
-/// Makes one attempt and says what became of it.
-async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
-    if work.part.queued_at + max_age < clock::now() {
-        return failed(Refusal {
-            reason: "PROVIDER_UNAVAILABLE",
-            detail: "Telegram could not be reached for too long.",
-            retryable: true,
-        });
-    }
-    let mut found = app.book.find(work.channel_id).await;
-    if matches!(&found, Found::Known(known) if known.state != ChannelState::Enabled) {
-        found = app.book.find_fresh(work.channel_id).await;
-    }
-    let known = match found {
-        Found::Known(known) if known.account.as_str() == work.account => known,
-        Found::Known(_) | Found::Unknown => {
-            let detail = "The channel does not exist any more.";
-            return failed(Refusal {
-                reason: "CHANNEL_UNKNOWN",
-                detail,
-                retryable: false,
-            });
-        }
-        Found::Away => return again(work, Duration::from_secs(1)),
-    };
-    match known.state {
-        ChannelState::Enabled => {}
-        ChannelState::Disconnected => return failed(CREDENTIALS_REFUSED),
-        ChannelState::Disabled => {
-            let detail = "The channel is switched off.";
-            return failed(Refusal {
-                reason: "CHANNEL_DISABLED",
-                detail,
-                retryable: true,
-            });
-        }
-    }
-    let call = Call {
-        method: work.part.method.clone(),
-        params: work.part.params.clone(),
-    };
-    // Whoever takes the chat when the lease has ended calls this attempt uncertain, and sends what follows.
-    if clock::now() + app.bots.call_timeout() >= work.lease_until {
-        return again(work, Duration::ZERO);
-    }
-    match app
-        .bots
-        .call(&known.token, &call.method, &body(&call, &work.chat_key))
-        .await
-    {
-        Ok(result) => {
-            let mut keys = provider_keys(&result, &work.chat_key).into_iter();
-            Outcome::Sent {
-                provider_key: keys.next().unwrap_or_default(),
-            }
-        }
-        Err(CallError::NotReached) => again(work, wait(work)),
-        Err(CallError::Unknown(detail)) => Outcome::Uncertain { detail },
-        Err(CallError::Refused(error)) => {
-            tracing::info!(code = error.code, description = error.description, channel.id = %work.channel_id, "call refused");
-            let class = classify(&error);
-            if matches!(class, Class::Disconnected(_))
-                && let Found::Known(fresh) = app.book.find_fresh(work.channel_id).await
-                && fresh.credentials != known.credentials
-            {
-                // Another replica stored new ones: the refusal says nothing of them.
-                return again(work, Duration::ZERO);
-            }
-            judge(work, &call, class, known.credentials)
-        }
-    }
-}
-
-/// Turns a refusal into an outcome.
-fn judge(work: &Work, call: &Call, class: Class, credentials: i64) -> Outcome {
-    let again_with = |amendment, chat_key: Option<String>| {
-        let params = match amendment {
-            Some(amendment) => amended(call, amendment)?.params,
-            None => call.params.clone(),
-        };
-        Some(Outcome::Again {
-            wait: Duration::ZERO,
-            flood: false,
-            params,
-            chat_key,
-        })
-    };
-    let refused = || {
-        failed(Refusal {
-            reason: "MESSAGE_REFUSED",
-            detail: "Telegram refused the message.",
-            retryable: false,
-        })
-    };
-    match class {
-        Class::AlreadySo => Outcome::Sent {
-            provider_key: String::new(),
-        },
-        Class::Flood(wait) => Outcome::Again {
-            wait,
-            flood: true,
-            params: call.params.clone(),
-            chat_key: None,
-        },
-        Class::Outage => again(work, wait(work)),
-        // A chat that moved to where it is, or to and fro, would go round in circles.
-        Class::Moved(chat) if chat != work.chat_key && work.part.tries < MOVED_MAX => {
-            again_with(None, Some(chat)).unwrap_or_else(refused)
-        }
-        Class::Moved(_) => refused(),
-        Class::WithoutReply => {
-            again_with(Some(Amendment::WithoutReply), None).unwrap_or_else(refused)
-        }
-        Class::Plain => again_with(Some(Amendment::Plain), None).unwrap_or_else(refused),
-        // Another method is needed, and an outcome changes parameters only.
-        Class::AsDocument => failed(PHOTO_REFUSED),
-        Class::Refused(refusal) => failed(refusal),
-        Class::Disconnected(refusal) => Outcome::Failed {
-            reason: refusal.reason.to_owned(),
-            detail: refusal.detail.to_owned(),
-            retryable: refusal.retryable,
-            disconnect: Some(credentials),
-        },
-    }
-}
-
-fn failed(refusal: Refusal) -> Outcome {
-    Outcome::Failed {
-        reason: refusal.reason.to_owned(),
-        detail: refusal.detail.to_owned(),
-        retryable: refusal.retryable,
-        disconnect: None,
-    }
-}
-
-fn again(work: &Work, wait: Duration) -> Outcome {
-    Outcome::Again {
-        wait,
-        flood: false,
-        params: work.part.params.clone(),
-        chat_key: None,
-    }
-}
-
-fn wait(work: &Work) -> Duration {
-    backoff::wait(
-        u32::try_from(work.part.tries).unwrap_or(0),
-        rand::rng().random(),
-    )
 }

@@ -8,7 +8,7 @@ use switchboard_proto::channel_gateway::v1::{ClientBlocked, ClientUnblocked};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::App;
+use super::{App, told};
 use crate::error::{DOMAIN, Error};
 use crate::store::channels;
 use crate::store::clients::{self, Block};
@@ -24,14 +24,17 @@ pub struct Told {
     pub trace: chassis::trace::TraceContext,
 }
 
-/// Keeps the newest blocks, announces those that changed something, and notes which channels were heard.
+/// Keeps the newest blocks, announces those that changed something, judges receipts and echoes, and notes which channels
+/// were heard.
 pub async fn keep(
     app: &App,
     told: &[Told],
+    spoken: &[told::Told],
     heard: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    if told.is_empty() && heard.is_empty() {
+    let heard = app.heard.due(heard.iter().copied(), now);
+    if told.is_empty() && spoken.is_empty() && heard.is_empty() {
         return Ok(());
     }
     let mut newest: BTreeMap<(Uuid, &str), &Told> = BTreeMap::new();
@@ -51,10 +54,15 @@ pub async fn keep(
         let Some(told) = told else { continue };
         events.push(event(&block)?.cause(told.cause).trace(told.trace.clone()));
     }
-    channels::heard(&mut tx, heard, now).await?;
+    events.extend(told::judge(&mut tx, spoken, now).await?);
+    channels::heard(&mut tx, &heard, now).await?;
+    let announces = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
-    app.relay.wake();
+    app.heard.done(&heard, now);
+    if announces {
+        app.relay.wake();
+    }
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use super::App;
 use crate::domain::channel::ChannelKind;
 use crate::domain::credentials::Credentials;
 use crate::domain::refusal::Class;
-use crate::domain::telegram;
+use crate::domain::{telegram, viber};
 use crate::error::Error;
 use crate::provider::CallError;
 
@@ -30,6 +30,14 @@ pub async fn prove(app: &App, credentials: &Credentials) -> Result<Proven, Error
                 provider_account: None,
             })
         }
+        Credentials::Viber(bot) => {
+            let info = app.viber.account_info(&bot.token).await;
+            let info = info.map_err(refused_by_viber)?;
+            Ok(Proven {
+                name: info.name,
+                provider_account: (!info.id.is_empty()).then_some(info.id),
+            })
+        }
         other => Err(not_yet(other.kind())),
     }
 }
@@ -49,6 +57,11 @@ pub async fn listen(
                 .await
                 .map_err(refused_by_telegram)
         }
+        Credentials::Viber(bot) => {
+            let url = format!("{}/in/viber/{channel}", app.public_url);
+            let set = app.viber.set_webhook(&bot.token, &url).await;
+            set.map_err(refused_by_viber)
+        }
         other => Err(not_yet(other.kind())),
     }
 }
@@ -61,6 +74,11 @@ pub async fn part(app: &App, credentials: &Credentials) -> Result<(), Error> {
             .delete_webhook(token)
             .await
             .map_err(refused_by_telegram),
+        Credentials::Viber(bot) => app
+            .viber
+            .remove_webhook(&bot.token)
+            .await
+            .map_err(refused_by_viber),
         other => Err(not_yet(other.kind())),
     }
 }
@@ -83,6 +101,15 @@ fn refused_by_telegram(error: CallError<telegram::errors::ApiError>) -> Error {
         CallError::NotReached | CallError::Unknown(_) => {
             Error::ProviderAway(ChannelKind::TelegramBot)
         }
+    }
+}
+
+fn refused_by_viber(error: CallError<viber::errors::ApiError>) -> Error {
+    match error {
+        CallError::Refused(error) => {
+            refused(viber::errors::classify(&error), ChannelKind::ViberBot)
+        }
+        CallError::NotReached | CallError::Unknown(_) => Error::ProviderAway(ChannelKind::ViberBot),
     }
 }
 

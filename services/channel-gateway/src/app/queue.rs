@@ -11,8 +11,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::announce::{self, Note};
-use super::cancel;
-use crate::domain::delivery::{PartState, Unfit, plan};
+use super::book::{Found, Known};
+use super::{App, cancel};
+use crate::domain::credentials::Credentials;
+use crate::domain::delivery::{Outlet, PartState, Unfit, plan};
+use crate::domain::viber::call::Sender;
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::SettledPart;
 use crate::store::commands::{self, NewCommand, NewPart};
@@ -41,6 +44,54 @@ struct Ids {
     message: Uuid,
 }
 
+/// Through what the commands of each channel go.
+pub type Outlets = BTreeMap<Uuid, Outlet<'static>>;
+
+const CHANNEL_UNKNOWN: Outlet<'static> = Outlet::Nowhere(Unfit {
+    reason: "CHANNEL_UNKNOWN",
+    detail: "The channel does not exist any more.",
+});
+
+/// Looks up through what commands go. Ask before a transaction begins: channels are looked up on another connection.
+pub async fn outlets(app: &App, queued: &[Queued]) -> Result<Outlets, Error> {
+    let mut outlets = Outlets::new();
+    for entry in queued {
+        let Some(ids) = ids(&entry.command) else {
+            continue;
+        };
+        if outlets.contains_key(&ids.channel) {
+            continue;
+        }
+        match app.book.find(ids.channel).await {
+            Found::Known(known) if known.account == entry.account => {
+                outlets.insert(ids.channel, outlet(&known));
+            }
+            Found::Known(_) | Found::Unknown => {}
+            // The same as if the database did not answer here: the batch waits.
+            Found::Away => return Err(sqlx::Error::PoolTimedOut.into()),
+        }
+    }
+    Ok(outlets)
+}
+
+fn outlet(known: &Known) -> Outlet<'static> {
+    match &known.access {
+        Credentials::Telegram(_) => Outlet::Telegram,
+        Credentials::Viber(bot) => Outlet::Viber(Sender {
+            name: if bot.sender_name.is_empty() {
+                known.name.clone()
+            } else {
+                bot.sender_name.clone()
+            },
+            avatar: bot.sender_avatar.clone(),
+        }),
+        Credentials::Instagram(_) | Credentials::Email(_) => Outlet::Nowhere(Unfit {
+            reason: "UNSUPPORTED_CHANNEL",
+            detail: "Nothing can be sent through this kind of channel yet.",
+        }),
+    }
+}
+
 /// Tells whether a command says enough to get its number in a lane.
 pub fn is_placeable(command: &OutboundCommand) -> bool {
     ids(command).is_some() && command.out_seq > 0
@@ -61,6 +112,7 @@ fn ids(command: &OutboundCommand) -> Option<Ids> {
 pub async fn store(
     connection: &mut PgConnection,
     queued: &[Queued],
+    outlets: &Outlets,
     now: OffsetDateTime,
 ) -> Result<Vec<Outgoing>, Error> {
     let mut sorted: BTreeMap<(Uuid, i64), (&Queued, Ids)> = BTreeMap::new();
@@ -77,7 +129,8 @@ pub async fn store(
     lanes::touch(connection, &touched(&sorted), now).await?;
     let (mut rows, mut parts, mut failed) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (&(chat_id, out_seq), (entry, ids)) in &sorted {
-        let planned = plan(&entry.command);
+        let outlet = outlets.get(&ids.channel).unwrap_or(&CHANNEL_UNKNOWN);
+        let planned = plan(&entry.command, outlet);
         rows.push(NewCommand {
             chat_id,
             out_seq,
@@ -154,11 +207,7 @@ pub async fn enter(
 
 /// Stores commands, all at once if that can be; else one by one, and what the database refuses as failed: it would
 /// block its chat for good.
-pub async fn store_each(
-    app: &super::App,
-    queued: &[Queued],
-    now: OffsetDateTime,
-) -> Result<(), Error> {
+pub async fn store_each(app: &App, queued: &[Queued], now: OffsetDateTime) -> Result<(), Error> {
     match store_and_commit(app, queued, now).await {
         Err(error) if is_content(&error) => {}
         done => return done,
@@ -202,13 +251,14 @@ fn emptied(entry: &Queued) -> Queued {
 
 /// Stores commands in a transaction of their own.
 pub async fn store_and_commit(
-    app: &super::App,
+    app: &App,
     queued: &[Queued],
     now: OffsetDateTime,
 ) -> Result<(), Error> {
+    let outlets = outlets(app, queued).await?;
     let mut tx = app.pool.begin().await?;
     enter(&mut tx, queued, &[]).await?;
-    let events = store(&mut tx, queued, now).await?;
+    let events = store(&mut tx, queued, &outlets, now).await?;
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.relay.wake();

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chassis::outbox::{self, Outgoing};
-use serde_json::Value;
 use switchboard_proto::channel_gateway::v1::ChannelDisconnected;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,22 +12,23 @@ use super::App;
 use super::announce::{self, Note};
 use super::claim::Work;
 use super::inbound;
+use crate::domain::call::Call;
 use crate::domain::delivery::PartState;
 use crate::domain::refusal::BLOCKED;
-use crate::domain::telegram::errors::CREDENTIALS_REFUSED;
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::{self, Again, Final};
 use crate::store::channels;
 use crate::store::clients::{self, Block};
 use crate::store::lanes::{self, Release};
+use crate::store::told::{self, SentKey};
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// The provider accepted it.
     Sent {
-        /// The provider's key of the message.
-        provider_key: String,
+        /// The provider's keys of the messages that it made of the part; most are one.
+        provider_keys: Vec<String>,
     },
     /// It failed for good.
     Failed {
@@ -52,8 +52,8 @@ pub enum Outcome {
         wait: Duration,
         /// The provider asked to wait.
         flood: bool,
-        /// The parameters, amended or as they were.
-        params: Value,
+        /// The call, amended or as it was.
+        call: Call,
         /// The chat's new key.
         chat_key: Option<String>,
     },
@@ -137,11 +137,14 @@ pub async fn settle(
     let spoke: Vec<Uuid> = distinct(outcomes.iter().filter_map(|(work, outcome)| {
         matches!(outcome, Outcome::Sent { .. }).then_some(work.channel_id)
     }));
+    let spoke = app.spoke.due(spoke, now);
     channels::spoke(&mut tx, &spoke, now).await?;
+    told::keep_keys(&mut tx, &sent_keys(outcomes), now).await?;
     let (disconnected, told) = disconnect(&mut tx, outcomes).await?;
     events.extend(told);
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
+    app.spoke.done(&spoke, now);
     app.relay.wake();
     for row in &disconnected {
         app.book.keep(row);
@@ -149,11 +152,32 @@ pub async fn settle(
     Ok(())
 }
 
+/// The keys under which the provider knows what it took.
+fn sent_keys(outcomes: &[(Work, Outcome)]) -> Vec<SentKey> {
+    let sent = outcomes.iter().filter_map(|(work, outcome)| match outcome {
+        Outcome::Sent { provider_keys } => Some((work, provider_keys)),
+        _ => None,
+    });
+    sent.flat_map(|(work, keys)| {
+        keys.iter()
+            .filter(|key| !key.is_empty())
+            .map(|provider_key| SentKey {
+                channel_id: work.channel_id,
+                provider_key: provider_key.clone(),
+                chat_id: work.part.chat_id,
+                out_seq: work.part.out_seq,
+                part: work.part.part,
+            })
+    })
+    .collect()
+}
+
 fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
     let finals = outcomes.iter().filter_map(|(work, outcome)| {
         let (state, provider_key, reason) = match outcome {
-            Outcome::Sent { provider_key } => {
-                (PartState::Sent, provider_key.clone(), String::new())
+            Outcome::Sent { provider_keys } => {
+                let first = provider_keys.first().cloned().unwrap_or_default();
+                (PartState::Sent, first, String::new())
             }
             Outcome::Failed { reason, .. } => (PartState::Failed, String::new(), reason.clone()),
             Outcome::Uncertain { .. } => (PartState::Uncertain, String::new(), String::new()),
@@ -173,7 +197,7 @@ fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
 }
 
 fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
-    let Outcome::Again { params, .. } = outcome else {
+    let Outcome::Again { call, .. } = outcome else {
         return None;
     };
     Some(Again {
@@ -181,7 +205,8 @@ fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
         out_seq: work.part.out_seq,
         part: work.part.part,
         fence: work.fence,
-        params: params.clone(),
+        method: call.method.clone(),
+        params: call.params.clone(),
     })
 }
 
@@ -262,22 +287,23 @@ async fn disconnect(
     connection: &mut sqlx::PgConnection,
     outcomes: &[(Work, Outcome)],
 ) -> Result<(Vec<channels::ChannelRow>, Vec<Outgoing>), Error> {
-    let refused: BTreeMap<Uuid, i64> = outcomes
+    let refused: BTreeMap<Uuid, (i64, String)> = outcomes
         .iter()
         .filter_map(|(work, outcome)| match outcome {
             Outcome::Failed {
                 disconnect: Some(credentials),
+                detail,
                 ..
-            } => Some((work.channel_id, *credentials)),
+            } => Some((work.channel_id, (*credentials, detail.clone()))),
             _ => None,
         })
         .collect();
     if refused.is_empty() {
         return Ok((Vec::new(), Vec::new()));
     }
-    let (ids, credentials): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
-    let rows =
-        channels::disconnect(connection, &ids, &credentials, CREDENTIALS_REFUSED.detail).await?;
+    let (ids, told): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
+    let (credentials, problems): (Vec<_>, Vec<_>) = told.into_iter().unzip();
+    let rows = channels::disconnect(connection, &ids, &credentials, &problems).await?;
     let mut events = Vec::new();
     for row in &rows {
         let event = ChannelDisconnected {

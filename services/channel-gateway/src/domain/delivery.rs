@@ -5,7 +5,7 @@ use switchboard_proto::channel_gateway::v1::delivery::State;
 use switchboard_proto::conversation::v1::OutboundCommand;
 
 use super::call::Call;
-use super::telegram;
+use super::{instagram, telegram, viber};
 
 /// State of a part. It only moves forward (B03), but for an attempt that is known not to have reached the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,6 +16,10 @@ pub enum PartState {
     Sending,
     /// The provider accepted it.
     Sent,
+    /// It reached the client's device.
+    Delivered,
+    /// The client read it.
+    Read,
     /// It failed.
     Failed,
     /// Nobody can tell whether the provider took it.
@@ -31,6 +35,8 @@ impl PartState {
             Self::Queued => "queued",
             Self::Sending => "sending",
             Self::Sent => "sent",
+            Self::Delivered => "delivered",
+            Self::Read => "read",
             Self::Failed => "failed",
             Self::Uncertain => "uncertain",
             Self::Cancelled => "cancelled",
@@ -43,6 +49,8 @@ impl PartState {
             Self::Queued => State::Queued,
             Self::Sending => State::Sending,
             Self::Sent => State::Sent,
+            Self::Delivered => State::Delivered,
+            Self::Read => State::Read,
             Self::Failed => State::Failed,
             Self::Uncertain => State::Uncertain,
             Self::Cancelled => State::Cancelled,
@@ -62,6 +70,8 @@ impl TryFrom<&str> for PartState {
             "queued" => Self::Queued,
             "sending" => Self::Sending,
             "sent" => Self::Sent,
+            "delivered" => Self::Delivered,
+            "read" => Self::Read,
             "failed" => Self::Failed,
             "uncertain" => Self::Uncertain,
             "cancelled" => Self::Cancelled,
@@ -95,9 +105,27 @@ pub const MESSAGE_EMPTY: Unfit = Unfit {
     detail: "The message has nothing to send.",
 };
 
+/// Through what a command goes, with what the provider must be told beside it.
+#[derive(Debug, Clone)]
+pub enum Outlet<'a> {
+    /// A Telegram bot.
+    Telegram,
+    /// A Viber bot, under this name.
+    Viber(viber::call::Sender),
+    /// An Instagram profile, in these circumstances.
+    Instagram(instagram::call::How<'a>),
+    /// Nothing can be sent.
+    Nowhere(Unfit),
+}
+
 /// Turns a command into calls to the provider, in order; each is one part. What cannot be sent whole is split.
-pub fn plan(command: &OutboundCommand) -> Result<Vec<Call>, Unfit> {
-    let calls = telegram::plan(command)?;
+pub fn plan(command: &OutboundCommand, outlet: &Outlet<'_>) -> Result<Vec<Call>, Unfit> {
+    let calls = match outlet {
+        Outlet::Telegram => telegram::plan(command),
+        Outlet::Viber(sender) => viber::plan(command, sender),
+        Outlet::Instagram(how) => instagram::plan(command, *how),
+        Outlet::Nowhere(unfit) => Err(*unfit),
+    }?;
     // The database cannot store them: a command that is never stored would block its chat for good.
     if command.chat_key.contains('\0') || calls.iter().any(|call| holds_nul(&call.params)) {
         return Err(UNSUPPORTED_CONTENT);
@@ -180,7 +208,10 @@ mod tests {
             (edit, "MESSAGE_NOT_SENT"),
             (future, "UNSUPPORTED_COMMAND"),
         ] {
-            assert_eq!(plan(&command).unwrap_err().reason, reason);
+            assert_eq!(
+                plan(&command, &Outlet::Telegram).unwrap_err().reason,
+                reason
+            );
         }
     }
 }

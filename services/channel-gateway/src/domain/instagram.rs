@@ -12,5 +12,6 @@ pub mod signature;
 pub mod window;
 pub mod wire;
 
+pub use call::plan;
 pub use items::{Item, Items, items};
 pub use normalise::{kept_raw, normalise, normalise_as};

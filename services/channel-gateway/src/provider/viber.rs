@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Answer, CallError, answer, client};
+use crate::config;
 use crate::domain::value;
 use crate::domain::viber::errors::{ApiError, INVALID_TOKEN};
 
@@ -24,30 +24,6 @@ pub const EVENT_TYPES: [&str; 6] = [
     "unsubscribed",
     "conversation_started",
 ];
-
-/// `[viber]`: the REST Bot API.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ViberConfig {
-    /// Where it is. The only address that is called.
-    pub api_url: String,
-    /// How long a connection may take.
-    #[serde(with = "chassis::config::duration")]
-    pub connect_timeout: Duration,
-    /// How long a call may take; setting a webhook holds a call of Viber's to us.
-    #[serde(with = "chassis::config::duration")]
-    pub call_timeout: Duration,
-}
-
-impl Default for ViberConfig {
-    fn default() -> Self {
-        Self {
-            api_url: "https://chatapi.viber.com/pa".to_owned(),
-            connect_timeout: Duration::from_secs(5),
-            call_timeout: Duration::from_secs(30),
-        }
-    }
-}
 
 /// What Viber tells about a bot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -74,7 +50,7 @@ pub struct ViberApi {
 
 impl ViberApi {
     /// Makes a client for the configured server.
-    pub fn new(config: &ViberConfig) -> anyhow::Result<Self> {
+    pub fn new(config: &config::Viber) -> anyhow::Result<Self> {
         let base = config.api_url.trim_end_matches('/').to_owned();
         anyhow::ensure!(
             base.starts_with("https://") || base.starts_with("http://"),

@@ -234,6 +234,8 @@ pub struct Again {
     pub part: i32,
     /// The lease under which the attempt was recorded.
     pub fence: i64,
+    /// Method of the provider, amended or as it was.
+    pub method: String,
     /// The parameters, amended or as they were.
     pub params: Value,
 }
@@ -248,18 +250,20 @@ pub async fn requeue(
     let commands: Vec<i64> = again.iter().map(|part| part.out_seq).collect();
     let parts: Vec<i32> = again.iter().map(|part| part.part).collect();
     let fences: Vec<i64> = again.iter().map(|part| part.fence).collect();
+    let methods: Vec<String> = again.iter().map(|part| part.method.clone()).collect();
     let params: Vec<Value> = again.iter().map(|part| part.params.clone()).collect();
     // Not over `uncertain`: that was reported, and is not sent again by itself.
     sqlx::query!(
-        "update part p set state = 'queued', tries = p.tries + 1, params = t.params, updated_at = $6
-         from unnest($1::uuid[], $2::bigint[], $3::integer[], $4::bigint[], $5::jsonb[])
-                  as t (chat_id, out_seq, part, fence, params)
+        "update part p set state = 'queued', tries = p.tries + 1, method = t.method, params = t.params, updated_at = $7
+         from unnest($1::uuid[], $2::bigint[], $3::integer[], $4::bigint[], $5::text[], $6::jsonb[])
+                  as t (chat_id, out_seq, part, fence, method, params)
          where p.chat_id = t.chat_id and p.out_seq = t.out_seq and p.part = t.part and p.attempt_fence = t.fence
            and p.state = 'sending'",
         &chats,
         &commands,
         &parts,
         &fences,
+        &methods,
         &params,
         now,
     )

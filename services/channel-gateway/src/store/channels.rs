@@ -133,6 +133,22 @@ pub async fn find_locked(
     .await
 }
 
+/// Returns the channel of a line, whatever its account: for webhooks that name the provider's own id.
+pub async fn find_line(
+    connection: &mut PgConnection,
+    kind: ChannelKind,
+    provider_account: &str,
+) -> Result<Option<ChannelRow>, sqlx::Error> {
+    sqlx::query_as!(
+        ChannelRow,
+        "select * from channel where kind = $1 and provider_account = $2",
+        kind.as_str(),
+        provider_account
+    )
+    .fetch_optional(connection)
+    .await
+}
+
 /// Returns channels by id, whatever their account: for webhooks and deliveries.
 pub async fn load(
     connection: &mut PgConnection,
@@ -279,17 +295,17 @@ pub async fn disconnect(
     connection: &mut PgConnection,
     ids: &[Uuid],
     credentials: &[i64],
-    problem: &str,
+    problems: &[String],
 ) -> Result<Vec<ChannelRow>, sqlx::Error> {
     sqlx::query_as!(
         ChannelRow,
-        "update channel set state = 'disconnected', problem = $3, changed_at = now()
-         from unnest($1::uuid[], $2::bigint[]) as refused (channel_id, number)
+        "update channel set state = 'disconnected', problem = refused.problem, changed_at = now()
+         from unnest($1::uuid[], $2::bigint[], $3::text[]) as refused (channel_id, number, problem)
          where channel.id = refused.channel_id and channel.credentials = refused.number and state = 'enabled'
          returning channel.*",
         ids,
         credentials,
-        problem,
+        problems,
     )
     .fetch_all(connection)
     .await
@@ -301,6 +317,9 @@ pub async fn heard(
     ids: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "update channel set last_inbound_at = $2
          where id in (select id from channel
@@ -320,6 +339,9 @@ pub async fn spoke(
     ids: &[Uuid],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "update channel set last_outbound_at = $2
          where id in (select id from channel

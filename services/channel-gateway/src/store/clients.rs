@@ -24,6 +24,9 @@ pub async fn keep_newest(
     connection: &mut PgConnection,
     blocks: &[Block],
 ) -> Result<Vec<Block>, sqlx::Error> {
+    if blocks.is_empty() {
+        return Ok(Vec::new());
+    }
     let channels: Vec<Uuid> = blocks.iter().map(|block| block.channel_id).collect();
     let keys: Vec<String> = blocks.iter().map(|block| block.chat_key.clone()).collect();
     let accounts: Vec<String> = blocks.iter().map(|block| block.account.clone()).collect();

@@ -37,6 +37,8 @@ pub struct Arrival {
     pub time: OffsetDateTime,
     /// The message.
     pub message: gateway::InboundMessage,
+    /// Not the client wrote it but somebody of ours, in the provider's own app.
+    pub own_app: bool,
 }
 
 impl Arrival {
@@ -278,9 +280,43 @@ fn arrival(
         profile,
         time,
         message,
+        own_app: false,
     };
     arrival.message.start_payload = arrival.message.start_payload.replace('\0', "");
     arrival.cause.actor = Some(Actor::Client(arrival.client().uuid()));
+    Ok(arrival)
+}
+
+/// Reads a message that was written in the provider's own app.
+///
+/// # Errors
+/// Returns [`Error::Broken`] for one that can never be handled.
+pub fn own_app(
+    account: &AccountSlug,
+    cause: Cause,
+    event: gateway::OwnAppMessageReceived,
+    time: OffsetDateTime,
+) -> Result<Arrival, Error> {
+    let channel = event.channel_id.parse().map_err(|_| broken("channel_id"))?;
+    let item = gateway::InboundEvent {
+        channel_kind: event.channel_kind,
+        chat_key: event.chat_key,
+        client: event.client,
+        ..gateway::InboundEvent::default()
+    };
+    let message = gateway::InboundMessage {
+        provider_key: event.provider_key,
+        provider_number: event.provider_number,
+        parts: event.parts,
+        reply: event.reply,
+        origin: event.origin,
+        album_key: event.album_key,
+        ..gateway::InboundMessage::default()
+    };
+    let actor = cause.actor.clone();
+    let mut arrival = arrival(account, cause, channel, &item, message, time)?;
+    arrival.own_app = true;
+    arrival.cause.actor = actor;
     Ok(arrival)
 }
 

@@ -89,13 +89,16 @@ pub async fn ingest(
         rows: Vec::with_capacity(new.len() * 2),
     };
     let planned = plan(connection, &mut work, &new).await?;
-    let mut opened = BTreeSet::new();
+    let mut opened = BTreeMap::new();
     let mut continued = BTreeSet::new();
     for arrival in &new {
         let chat = arrival.chat();
         let time = work.time_of(arrival);
         match planned.get(&chat) {
-            Some(Plan::Open(number)) if opened.insert(chat) => work.open(arrival, time, *number)?,
+            Some(Plan::Open(number)) if !opened.contains_key(&chat) => {
+                opened.insert(chat, work::reason(arrival));
+                work.open(arrival, time, *number)?;
+            }
             Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival, time)?,
             _ => {}
         }
@@ -119,8 +122,11 @@ pub async fn ingest(
         .values()
         .filter(|chat| touched.contains(&chat.id) || amended.contains(&chat.id));
     store::chat::save(connection, changed).await?;
-    metrics::counter!("conversation_messages_stored_total", "kind" => "client")
-        .increment(new_keys.len() as u64);
+    let own = new.iter().filter(|arrival| arrival.own_app).count();
+    for (kind, count) in [("client", new.len() - own), ("own-app", own)] {
+        metrics::counter!("conversation_messages_stored_total", "kind" => kind)
+            .increment(count as u64);
+    }
     Ok(events)
 }
 
@@ -156,10 +162,20 @@ async fn clients(
         let newest = Seen {
             account: arrival.account.clone(),
             profile: arrival.profile.clone(),
-            time: arrival.time,
+            // What an echo tells of a client is less than the client told: it never stands over that.
+            time: if arrival.own_app {
+                OffsetDateTime::UNIX_EPOCH
+            } else {
+                arrival.time
+            },
         };
         // Arrivals are in the order of time.
-        seen.insert(arrival.client(), (newest, arrival));
+        let newer = seen
+            .get(&arrival.client())
+            .is_none_or(|(known, _)| known.time <= newest.time);
+        if newer {
+            seen.insert(arrival.client(), (newest, arrival));
+        }
     }
     if seen.is_empty() {
         return Ok((BTreeMap::new(), Vec::new()));
@@ -324,7 +340,7 @@ async fn plan(
 async fn save(
     connection: &mut PgConnection,
     work: &Work,
-    opened: &BTreeSet<ChatId>,
+    opened: &BTreeMap<ChatId, OpenReason>,
     continued: &BTreeSet<ChatId>,
 ) -> Result<(), Error> {
     let of = |ids: &BTreeSet<ChatId>| -> Vec<(&Chat, &Episode)> {
@@ -333,9 +349,15 @@ async fn save(
             .filter_map(|chat| Some((chat, chat.episode.as_ref()?)))
             .collect()
     };
-    if !opened.is_empty() {
-        let reason = OpenReason::ClientMessage;
-        store::conversation::insert(connection, &of(opened), reason).await?;
+    for reason in [OpenReason::ClientMessage, OpenReason::AgentMessage] {
+        let ids: BTreeSet<ChatId> = opened
+            .iter()
+            .filter(|(_, why)| **why == reason)
+            .map(|(id, _)| *id)
+            .collect();
+        if !ids.is_empty() {
+            store::conversation::insert(connection, &of(&ids), reason).await?;
+        }
     }
     if !continued.is_empty() {
         let episodes: Vec<&Episode> = of(continued)

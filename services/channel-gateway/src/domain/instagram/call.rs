@@ -178,7 +178,7 @@ pub fn amended(call: &Call, amendment: Amendment) -> Option<Call> {
     let mut amended = call.clone();
     match amendment {
         Amendment::WithoutReply => amended.params.as_object_mut()?.remove("reply_to")?,
-        Amendment::Plain => return None,
+        Amendment::Plain | Amendment::AsDocument => return None,
     };
     Some(amended)
 }

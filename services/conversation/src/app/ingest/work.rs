@@ -72,7 +72,7 @@ impl Work {
             self.events
                 .push(announce::chat_created(chat, client, &arrival.cause));
         }
-        let reason = OpenReason::ClientMessage;
+        let reason = reason(arrival);
         let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
         self.events.push(event);
         self.note("conversation.opened", arrival, time)
@@ -144,20 +144,43 @@ impl Work {
         if deleted_at.is_some() {
             content.parts = Vec::new();
         }
-        let (id, kind) = (arrival.id(), MessageKind::Client);
+        let (id, kind) = (
+            arrival.id(),
+            if arrival.own_app {
+                MessageKind::Agent
+            } else {
+                MessageKind::Client
+            },
+        );
         let mut row = announce::new_message(chat, id, kind, None, time, &content);
         row.provider_key.clone_from(&message.provider_key);
         row.provider_number = message.provider_number;
         row.deleted_at = deleted_at;
-        chat.received(Preview {
+        let preview = Preview {
             message: id,
             kind,
             text: wire::preview_text(&content.parts),
             time,
-        });
+        };
+        if arrival.own_app {
+            // It left already: whoever wrote it has answered (D08).
+            chat.answered(row.sequence, 0);
+            chat.show(preview);
+        } else {
+            chat.received(preview);
+        }
         let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
         self.events.push(event);
         self.rows.push(row);
         Ok(())
+    }
+}
+
+/// Why a message opens a conversation.
+pub(super) fn reason(arrival: &Arrival) -> OpenReason {
+    if arrival.own_app {
+        OpenReason::AgentMessage
+    } else {
+        OpenReason::ClientMessage
     }
 }

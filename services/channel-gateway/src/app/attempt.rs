@@ -1,0 +1,259 @@
+//! One attempt: a call to the provider of the chat's channel, and what became of it. No transaction is open meanwhile.
+
+use std::time::Duration;
+
+use chassis::clock;
+use rand::Rng as _;
+use secrecy::SecretString;
+
+use super::App;
+use super::book::{Found, Known};
+use super::claim::Work;
+use super::line;
+use super::settle::Outcome;
+use crate::domain::backoff;
+use crate::domain::call::{Amendment, Call};
+use crate::domain::channel::{ChannelKind, ChannelState};
+use crate::domain::credentials::{self, Credentials};
+use crate::domain::refusal::{Class, Refusal};
+use crate::domain::{instagram, telegram, viber};
+use crate::provider::CallError;
+
+/// Attempts of a command after which a chat that moved once more is taken for going round in circles.
+const MOVED_MAX: i32 = 5;
+
+/// What a provider said to a call.
+enum Answered {
+    /// It took the message, under these keys.
+    Sent(Vec<String>),
+    /// It was not reached: the call was not carried out.
+    NotReached,
+    /// Nobody knows whether the call was carried out.
+    Unknown(String),
+    /// It refused, which means this.
+    Refused(Class),
+}
+
+/// Makes one attempt and says what became of it.
+pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
+    if work.part.queued_at + max_age < clock::now() {
+        return failed(Refusal {
+            reason: "PROVIDER_UNAVAILABLE",
+            detail: "The provider could not be reached for too long.",
+            retryable: true,
+        });
+    }
+    let mut found = app.book.find(work.channel_id).await;
+    if matches!(&found, Found::Known(known) if known.state != ChannelState::Enabled) {
+        found = app.book.find_fresh(work.channel_id).await;
+    }
+    let known = match found {
+        Found::Known(known) if known.account.as_str() == work.account => known,
+        Found::Known(_) | Found::Unknown => {
+            return failed(Refusal {
+                reason: "CHANNEL_UNKNOWN",
+                detail: "The channel does not exist any more.",
+                retryable: false,
+            });
+        }
+        Found::Away => return again(work, Duration::from_secs(1)),
+    };
+    match known.state {
+        ChannelState::Enabled => {}
+        ChannelState::Disconnected => return failed(disconnected(known.kind)),
+        ChannelState::Disabled => {
+            return failed(Refusal {
+                reason: "CHANNEL_DISABLED",
+                detail: "The channel is switched off.",
+                retryable: true,
+            });
+        }
+    }
+    // Whoever takes the chat when the lease has ended calls this attempt uncertain, and sends what follows.
+    if clock::now() + call_timeout(app, known.kind) >= work.lease_until {
+        return again(work, Duration::ZERO);
+    }
+    let call = Call {
+        method: work.part.method.clone(),
+        params: work.part.params.clone(),
+    };
+    let answered = match &known.access {
+        Credentials::Telegram(token) => by_telegram(app, token, work, &call).await,
+        Credentials::Viber(bot) => by_viber(app, &known, bot, work, &call).await,
+        Credentials::Instagram(_) | Credentials::Email(_) => {
+            Answered::Refused(Class::Refused(Refusal {
+                reason: "UNSUPPORTED_CHANNEL",
+                detail: "Nothing can be sent through this kind of channel yet.",
+                retryable: false,
+            }))
+        }
+    };
+    match answered {
+        Answered::Sent(provider_keys) => Outcome::Sent { provider_keys },
+        Answered::NotReached => again(work, wait(work)),
+        Answered::Unknown(detail) => Outcome::Uncertain { detail },
+        Answered::Refused(class) => {
+            if matches!(class, Class::Disconnected(_))
+                && let Found::Known(fresh) = app.book.find_fresh(work.channel_id).await
+                && fresh.credentials != known.credentials
+            {
+                // Another replica stored new ones: the refusal says nothing of them.
+                return again(work, Duration::ZERO);
+            }
+            judge(work, &known, &call, class)
+        }
+    }
+}
+
+fn call_timeout(app: &App, kind: ChannelKind) -> Duration {
+    match kind {
+        ChannelKind::ViberBot => app.viber.call_timeout(),
+        ChannelKind::TelegramBot | ChannelKind::Instagram | ChannelKind::Email => {
+            app.bots.call_timeout()
+        }
+    }
+}
+
+async fn by_telegram(app: &App, token: &SecretString, work: &Work, call: &Call) -> Answered {
+    let body = telegram::call::body(call, &work.chat_key);
+    match app.bots.call(token, &call.method, &body).await {
+        Ok(result) => Answered::Sent(telegram::call::provider_keys(&result, &work.chat_key)),
+        Err(error) => refused(error, |error| {
+            tracing::info!(code = error.code, description = error.description, channel.id = %work.channel_id, "call refused");
+            telegram::errors::classify(&error)
+        }),
+    }
+}
+
+async fn by_viber(
+    app: &App,
+    known: &Known,
+    bot: &credentials::Viber,
+    work: &Work,
+    call: &Call,
+) -> Answered {
+    let body = viber::call::body(call, &work.chat_key);
+    match app.viber.call(&bot.token, &call.method, &body).await {
+        Ok(answer) => Answered::Sent(viber::call::provider_key(&answer).into_iter().collect()),
+        Err(CallError::Refused(error)) if error.webhook_lost() => {
+            // Without a webhook Viber takes nothing: it is set again, and the message goes after that.
+            if let Err(error) = line::listen(app, known.id, &known.access, &known.secret).await {
+                tracing::warn!(%error, channel.id = %known.id, "a lost webhook could not be set again");
+            }
+            Answered::Refused(Class::Outage)
+        }
+        Err(error) => refused(error, |error| {
+            tracing::info!(status = error.status, message = error.message, channel.id = %work.channel_id, "call refused");
+            viber::errors::classify(&error)
+        }),
+    }
+}
+
+fn refused<E: std::fmt::Debug>(error: CallError<E>, classify: impl FnOnce(E) -> Class) -> Answered {
+    match error {
+        CallError::Refused(error) => Answered::Refused(classify(error)),
+        CallError::NotReached => Answered::NotReached,
+        CallError::Unknown(detail) => Answered::Unknown(detail),
+    }
+}
+
+/// Turns a refusal into an outcome.
+fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
+    let refused = || {
+        failed(Refusal {
+            reason: "MESSAGE_REFUSED",
+            detail: "The provider refused the message.",
+            retryable: false,
+        })
+    };
+    let amended = |amendment| match amended(known.kind, call, amendment) {
+        Some(call) => Outcome::Again {
+            wait: Duration::ZERO,
+            flood: false,
+            call,
+            chat_key: None,
+        },
+        None => refused(),
+    };
+    match class {
+        Class::AlreadySo => Outcome::Sent {
+            provider_keys: Vec::new(),
+        },
+        Class::Flood(wait) => Outcome::Again {
+            wait,
+            flood: true,
+            call: call.clone(),
+            chat_key: None,
+        },
+        Class::Outage => again(work, wait(work)),
+        // A chat that moved to where it is, or to and fro, would go round in circles.
+        Class::Moved(chat) if chat != work.chat_key && work.part.tries < MOVED_MAX => {
+            Outcome::Again {
+                wait: Duration::ZERO,
+                flood: false,
+                call: call.clone(),
+                chat_key: Some(chat),
+            }
+        }
+        Class::Moved(_) => refused(),
+        Class::WithoutReply => amended(Amendment::WithoutReply),
+        Class::Plain => amended(Amendment::Plain),
+        Class::AsDocument => amended(Amendment::AsDocument),
+        Class::Refused(refusal) => failed(refusal),
+        Class::Disconnected(refusal) => Outcome::Failed {
+            reason: refusal.reason.to_owned(),
+            detail: refusal.detail.to_owned(),
+            retryable: refusal.retryable,
+            disconnect: Some(known.credentials),
+        },
+    }
+}
+
+fn amended(kind: ChannelKind, call: &Call, amendment: Amendment) -> Option<Call> {
+    match kind {
+        ChannelKind::TelegramBot => telegram::call::amended(call, amendment),
+        ChannelKind::Instagram => instagram::call::amended(call, amendment),
+        ChannelKind::ViberBot | ChannelKind::Email => None,
+    }
+}
+
+/// The refusal of everything while a channel's credentials are refused.
+fn disconnected(kind: ChannelKind) -> Refusal {
+    match kind {
+        ChannelKind::TelegramBot => telegram::errors::CREDENTIALS_REFUSED,
+        ChannelKind::ViberBot => viber::errors::CREDENTIALS_REFUSED,
+        ChannelKind::Instagram | ChannelKind::Email => Refusal {
+            reason: "CREDENTIALS_REFUSED",
+            detail: "The channel's credentials are refused: an administrator must connect it anew.",
+            retryable: true,
+        },
+    }
+}
+
+fn failed(refusal: Refusal) -> Outcome {
+    Outcome::Failed {
+        reason: refusal.reason.to_owned(),
+        detail: refusal.detail.to_owned(),
+        retryable: refusal.retryable,
+        disconnect: None,
+    }
+}
+
+fn again(work: &Work, wait: Duration) -> Outcome {
+    Outcome::Again {
+        wait,
+        flood: false,
+        call: Call {
+            method: work.part.method.clone(),
+            params: work.part.params.clone(),
+        },
+        chat_key: None,
+    }
+}
+
+fn wait(work: &Work) -> Duration {
+    backoff::wait(
+        u32::try_from(work.part.tries).unwrap_or(0),
+        rand::rng().random(),
+    )
+}

@@ -1,0 +1,305 @@
+//! What providers tell of messages that went out: receipts move parts forward, echoes of our own sends are dropped, and
+//! what somebody wrote in the provider's own app is announced (architecture §3, channels.md §7.9, §7.13, §7.14).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use chassis::grpc::timestamp;
+use chassis::id::{self, AccountSlug};
+use chassis::outbox::{self, Outgoing};
+use chassis::trace::TraceContext;
+use prost::Message as _;
+use sqlx::PgConnection;
+use switchboard_proto::channel_gateway::v1::{
+    InboundEvent, InboundReceipt, OwnAppMessageReceived, inbound_event::Kind, inbound_receipt,
+};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::App;
+use super::announce::{self, Note};
+use crate::domain::delivery::PartState;
+use crate::domain::echo::{self, Verdict};
+use crate::error::{DOMAIN, Error};
+use crate::store::told::{self, Held, Receipt};
+
+/// How long an item waits for the outcome of an attempt at most.
+const HELD_FOR: Duration = Duration::from_secs(10);
+
+/// Held items that are judged in one transaction.
+const JUDGED_AT_ONCE: i64 = 500;
+
+/// How long keys of what was sent are kept: providers tell of it for weeks (channels.md §3.2), mail servers for days.
+const KEPT_FOR: time::Duration = time::Duration::days(60);
+
+/// Rows that are forgotten in one statement.
+const FORGOTTEN_AT_ONCE: i64 = 5_000;
+
+/// A receipt or an echo, with what surrounds it.
+#[derive(Debug, Clone)]
+pub struct Told {
+    /// The account.
+    pub account: AccountSlug,
+    /// The channel.
+    pub channel: Uuid,
+    /// The item, without its raw form.
+    pub item: InboundEvent,
+    /// Id of the item.
+    pub id: Uuid,
+    /// Its trace.
+    pub trace: TraceContext,
+    /// When it was first looked at.
+    pub since: OffsetDateTime,
+    /// When it happened, by the provider's clock.
+    pub time: OffsetDateTime,
+}
+
+impl Told {
+    /// The keys of messages that it names.
+    fn keys(&self) -> Vec<&str> {
+        match &self.item.kind {
+            Some(Kind::Receipt(receipt)) => {
+                receipt.provider_keys.iter().map(String::as_str).collect()
+            }
+            Some(Kind::OwnAppMessage(own)) => own
+                .message
+                .iter()
+                .map(|message| message.provider_key.as_str())
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn held(&self) -> Held {
+        Held {
+            channel_id: self.channel,
+            event_key: self.item.event_key.clone(),
+            chat_key: self.item.chat_key.clone(),
+            account: self.account.to_string(),
+            item: self.item.encode_to_vec(),
+            item_id: self.id,
+            trace: self.trace.traceparent().unwrap_or_default(),
+            held_at: self.since,
+        }
+    }
+}
+
+/// Judges what was told, within the caller's transaction; returns the events, which the caller writes last.
+pub async fn judge(
+    connection: &mut PgConnection,
+    told: &[Told],
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    if told.is_empty() {
+        return Ok(Vec::new());
+    }
+    let named: BTreeSet<(Uuid, &str)> = told
+        .iter()
+        .flat_map(|it| it.keys().into_iter().map(|key| (it.channel, key)))
+        .filter(|(_, key)| !key.is_empty())
+        .collect();
+    let (channels, keys): (Vec<Uuid>, Vec<String>) = named
+        .iter()
+        .map(|(channel, key)| (*channel, (*key).to_owned()))
+        .unzip();
+    let ours: BTreeSet<(Uuid, String)> = told::own_keys(connection, &channels, &keys)
+        .await?
+        .into_iter()
+        .collect();
+    let strangers: BTreeSet<(Uuid, &str)> = told
+        .iter()
+        .filter(|it| !all_ours(it, &ours))
+        .map(|it| (it.channel, it.item.chat_key.as_str()))
+        .collect();
+    let sending: BTreeSet<(Uuid, String)> = if strangers.is_empty() {
+        BTreeSet::new()
+    } else {
+        let (channels, chats): (Vec<Uuid>, Vec<String>) = strangers
+            .iter()
+            .map(|(channel, chat)| (*channel, (*chat).to_owned()))
+            .unzip();
+        told::sending(connection, &channels, &chats)
+            .await?
+            .into_iter()
+            .collect()
+    };
+    let (mut held, mut receipts, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
+    for it in told {
+        let waits = sending.contains(&(it.channel, it.item.chat_key.clone()));
+        let verdict = echo::judge(all_ours(it, &ours), waits, now - it.since, HELD_FOR);
+        match (&it.item.kind, verdict) {
+            (_, Verdict::Wait) => held.push(it.held()),
+            (Some(Kind::Receipt(receipt)), _) => receipts.extend(receipts_of(it, receipt)),
+            (Some(Kind::OwnAppMessage(_)), Verdict::Foreign) => foreign.push(it),
+            _ => {}
+        }
+    }
+    told::hold(connection, &held).await?;
+    let mut events = receive(connection, &receipts, now).await?;
+    events.extend(announce_foreign(connection, &foreign, now).await?);
+    Ok(events)
+}
+
+fn all_ours(told: &Told, ours: &BTreeSet<(Uuid, String)>) -> bool {
+    let keys = told.keys();
+    !keys.is_empty()
+        && keys
+            .iter()
+            .all(|key| ours.contains(&(told.channel, (*key).to_owned())))
+}
+
+/// A receipt for each key that it names, with what its event needs.
+struct Applied<'a> {
+    receipt: Receipt,
+    told: &'a Told,
+    detail: &'a str,
+    retryable: bool,
+}
+
+fn receipts_of<'a>(told: &'a Told, receipt: &'a InboundReceipt) -> Vec<Applied<'a>> {
+    let state = match receipt.kind() {
+        inbound_receipt::Kind::Delivered => PartState::Delivered,
+        inbound_receipt::Kind::Read => PartState::Read,
+        inbound_receipt::Kind::Failed => PartState::Failed,
+        // It is late, and nothing is known of its end.
+        inbound_receipt::Kind::Delayed | inbound_receipt::Kind::Unspecified => return Vec::new(),
+    };
+    let mut keys: Vec<&str> = receipt.provider_keys.iter().map(String::as_str).collect();
+    if keys.is_empty() && receipt.up_to {
+        keys.push("");
+    }
+    keys.into_iter()
+        .map(|key| Applied {
+            receipt: Receipt {
+                channel_id: told.channel,
+                chat_key: told.item.chat_key.clone(),
+                provider_key: key.to_owned(),
+                up_to: receipt.up_to,
+                state: state.as_str(),
+                reason: receipt.reason.clone(),
+                time: told.time,
+            },
+            told,
+            detail: &receipt.detail,
+            retryable: receipt.retryable,
+        })
+        .collect()
+}
+
+async fn receive(
+    connection: &mut PgConnection,
+    applied: &[Applied<'_>],
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let receipts: Vec<Receipt> = applied.iter().map(|it| it.receipt.clone()).collect();
+    let mut events = Vec::new();
+    for (part, position) in told::apply(connection, &receipts).await? {
+        let by = usize::try_from(position - 1)
+            .ok()
+            .and_then(|index| applied.get(index));
+        let note = Note {
+            detail: by.map_or("", |by| by.detail),
+            retryable: by.is_some_and(|by| by.retryable),
+        };
+        let time = by.map_or(now, |by| by.told.time);
+        events.extend(announce::settled(&part, &note, time)?);
+    }
+    Ok(events)
+}
+
+async fn announce_foreign(
+    connection: &mut PgConnection,
+    foreign: &[&Told],
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let mut by_key: BTreeMap<(Uuid, String), &Told> = BTreeMap::new();
+    for told in foreign {
+        for key in told.keys() {
+            by_key.entry((told.channel, key.to_owned())).or_insert(told);
+        }
+    }
+    if by_key.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (channels, keys): (Vec<Uuid>, Vec<String>) = by_key.keys().cloned().unzip();
+    let new: BTreeSet<(Uuid, String)> = told::announce_own_app(connection, &channels, &keys, now)
+        .await?
+        .into_iter()
+        .collect();
+    let mut new: Vec<&Told> = by_key
+        .into_iter()
+        .filter(|(key, _)| new.contains(key))
+        .map(|(_, told)| told)
+        .collect();
+    new.sort_by_key(|told| told.time);
+    Ok(new.into_iter().filter_map(own_app).collect())
+}
+
+fn own_app(told: &Told) -> Option<Outgoing> {
+    let Some(Kind::OwnAppMessage(own)) = &told.item.kind else {
+        return None;
+    };
+    let message = own.message.clone()?;
+    let channel_id = told.channel.to_string();
+    let chat = id::v5("chat", &[&channel_id, &told.item.chat_key]);
+    let event = OwnAppMessageReceived {
+        channel_id,
+        channel_kind: told.item.channel_kind,
+        chat_key: told.item.chat_key.clone(),
+        client: told.item.client.clone(),
+        provider_key: message.provider_key,
+        provider_number: message.provider_number,
+        parts: message.parts,
+        reply: message.reply,
+        origin: message.origin,
+        album_key: message.album_key,
+        time: Some(timestamp(told.time)),
+        automatic: own.automatic,
+    };
+    Some(
+        Outgoing::new(&told.account, chat, &event)
+            .cause(told.id)
+            .trace(told.trace.clone()),
+    )
+}
+
+/// Judges held items anew; returns whether more are waiting.
+pub async fn judge_held(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
+    let mut tx = app.pool.begin().await?;
+    let rows = told::take_held(&mut tx, JUDGED_AT_ONCE).await?;
+    if rows.is_empty() {
+        return Ok(false);
+    }
+    let more = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= JUDGED_AT_ONCE;
+    let mut told = Vec::new();
+    for row in rows {
+        let item = InboundEvent::decode(row.item.as_slice()).map_err(crate::store::unreadable)?;
+        let time = item.provider_time.as_ref().and_then(time_of);
+        told.push(Told {
+            account: AccountSlug::parse(&row.account).map_err(crate::store::unreadable)?,
+            channel: row.channel_id,
+            item,
+            id: row.item_id,
+            trace: TraceContext::parse(&row.trace),
+            since: row.held_at,
+            time: time.unwrap_or(row.held_at),
+        });
+    }
+    let events = judge(&mut tx, &told, now).await?;
+    outbox::write(&mut tx, DOMAIN, events, now).await?;
+    tx.commit().await?;
+    app.relay.wake();
+    Ok(more)
+}
+
+/// Forgets keys that no provider speaks of any more; returns whether there may be more of them.
+pub async fn forget(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
+    let mut connection = app.pool.acquire().await?;
+    let forgotten = told::forget(&mut connection, now - KEPT_FOR, FORGOTTEN_AT_ONCE).await?;
+    Ok(forgotten >= FORGOTTEN_AT_ONCE.cast_unsigned())
+}
+
+fn time_of(time: &prost_types::Timestamp) -> Option<OffsetDateTime> {
+    let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+}
