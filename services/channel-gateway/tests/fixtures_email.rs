@@ -327,7 +327,12 @@ fn replies_of_real_programs_are_shown_without_history() {
         let (name, raw) = bytes_of(&folder, &record);
         let mail = read(&raw, &OURS);
         let shown = visible_text(mail.plain.as_deref(), mail.html.as_deref(), &mail.subject).text;
-        if squeezed(&shown) != squeezed(expected) {
+        // The source keeps signatures; we do not.
+        let rest = expected.trim().strip_prefix(shown.trim()).map(str::trim);
+        let signature = rest.is_some_and(|rest| {
+            rest.starts_with("-- ") || rest.starts_with("--\n") || rest.starts_with("Sent from")
+        });
+        if squeezed(&shown) != squeezed(expected) && !signature {
             failed.push(format!("=== {name}\n{shown}\n--- expected\n{expected}"));
         }
     }

@@ -90,6 +90,8 @@ pub struct Original {
     pub id: Option<String>,
     /// The first to whom it went.
     pub to: String,
+    /// What it says itself, where it is a report that somebody passed on.
+    pub passed_on: Vec<Recipient>,
 }
 
 /// Finds the mail, or the fields of it, that a report gives back.
@@ -106,13 +108,24 @@ fn original(raw: &Bytes, parts: &Parts<'_>) -> Option<Original> {
     });
     let part = found.next()?;
     let bytes = body::content(raw, part, REPORT_MAX);
-    let (head, _) = Head::find(&bytes[..bytes.len().min(REPORT_MAX)]);
+    let (head, start) = Head::find(&bytes[..bytes.len().min(REPORT_MAX)]);
     let to = head
         .addresses("to")
         .into_iter()
         .map(|address| address.email);
+    let mut id = head.ids("message-id").into_iter().next();
+    let report = head.typed("content-type");
+    let report = report.is_some_and(|typed| typed.is("multipart", "report"));
+    let mut passed_on = Vec::new();
+    if report {
+        let body = bytes.get(start..).unwrap_or_default();
+        let body = String::from_utf8_lossy(&body[..body.len().min(REPORT_MAX)]);
+        passed_on = status::recipients(&body);
+        id = free::id_in(&body).or(id);
+    }
     Some(Original {
-        id: head.ids("message-id").into_iter().next(),
+        id,
+        passed_on,
         to: to
             .into_iter()
             .find(|email| !email.is_empty())

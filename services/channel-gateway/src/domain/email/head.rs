@@ -64,7 +64,7 @@ impl<'m> Head<'m> {
                         head.close(open.take(), bytes, at);
                         open = Some((name, at + name_end(line)));
                     }
-                    None if line.starts_with(b"--") && !head.fields.is_empty() => {
+                    None if line.starts_with(b"--") && (open.is_some() || !head.is_empty()) => {
                         // A boundary without the empty line before it.
                         head.close(open.take(), bytes, at);
                         return (head, at);
@@ -182,7 +182,7 @@ fn id_of(text: &str) -> Option<String> {
 fn name(line: &[u8]) -> Option<&[u8]> {
     let colon = memchr(b':', line.get(..line.len().min(200))?)?;
     let name = line[..colon].trim_ascii_end();
-    let fits = !name.is_empty() && name.iter().all(|b| b.is_ascii_graphic());
+    let fits = !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     fits.then_some(name)
 }
 

@@ -284,7 +284,7 @@ fn who(mail: &mut Mail, head: &Head<'_>, ours: &Ours<'_>) {
 fn named(address: &Address, name: Option<&str>) -> Address {
     let mut address = address.clone();
     if address.name.is_empty() {
-        address.name = name.unwrap_or_default().to_owned();
+        name.unwrap_or_default().clone_into(&mut address.name);
     }
     address
 }

@@ -160,15 +160,12 @@ pub fn percent_decoded(text: &str, into: &mut Vec<u8>) {
     };
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                into.push(high * 16 + low);
-                at += 3;
-            }
-            _ => {
-                into.push(*byte);
-                at += 1;
-            }
+        if let (b'%', Some(high), Some(low)) = (byte, digit(at + 1), digit(at + 2)) {
+            into.push(high * 16 + low);
+            at += 3;
+        } else {
+            into.push(*byte);
+            at += 1;
         }
     }
 }

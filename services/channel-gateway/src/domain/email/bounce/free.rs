@@ -54,9 +54,9 @@ pub fn is_report(
         named,
     } = outside(head, typed, mail);
     let lower = text.to_lowercase();
-    let codes = status::codes(text);
+    let found = status::codes(text);
     let says = PHRASES.iter().any(|phrase| lower.contains(phrase));
-    let coded = codes.reply >= 400 || codes.status.starts_with(['4', '5']);
+    let coded = found.reply >= 400 || found.status.starts_with(['4', '5']);
     if server {
         // A postmaster may also be a person who writes about something else.
         let about = 2 * u8::from(named)
@@ -106,6 +106,9 @@ pub fn recipients(
     let formed = status::recipients(text);
     if !formed.is_empty() {
         return formed;
+    }
+    if let Some(inner) = inner.filter(|inner| !inner.passed_on.is_empty()) {
+        return inner.passed_on.clone();
     }
     let report = before_copy(text);
     let lower = report.to_lowercase();

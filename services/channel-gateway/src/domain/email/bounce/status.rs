@@ -174,7 +174,7 @@ fn action_of(word: &str) -> Option<Action> {
 }
 
 fn status_of(text: &str) -> String {
-    let start = text.trim().trim_start_matches("#");
+    let start = text.trim().trim_start_matches('#');
     let code: String = start
         .chars()
         .take_while(|c| c.is_ascii_digit() || *c == '.')

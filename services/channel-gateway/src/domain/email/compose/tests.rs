@@ -9,7 +9,7 @@ const OURS: Ours<'static> = Ours {
     gateway_id: "gw-1",
 };
 
-fn outgoing<'a>(to: &'a [String]) -> Outgoing<'a> {
+fn outgoing(to: &[String]) -> Outgoing<'_> {
     Outgoing {
         from: "sales@shop.example",
         from_name: "Олена, магазин",

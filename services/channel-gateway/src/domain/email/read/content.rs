@@ -117,7 +117,6 @@ impl Reader<'_, '_> {
         let disposition = disposition.as_ref().map(|found| found.kind.as_str());
         let is_file = match disposition {
             Some("attachment") => part.parent.is_some() || named,
-            Some("inline") => named && self.used > 0,
             _ => named && self.used > 0,
         };
         if !text || is_file {

@@ -219,18 +219,15 @@ fn is_head(lines: &[&str]) -> bool {
             break;
         }
         address |= line.contains('@');
-        match phrases::field(line) {
-            Some((field, _)) => {
-                strangers = 0;
-                if !seen.contains(&field) {
-                    seen.push(field);
-                }
+        if let Some((field, _)) = phrases::field(line) {
+            strangers = 0;
+            if !seen.contains(&field) {
+                seen.push(field);
             }
-            None => {
-                strangers += 1;
-                if strangers > 2 {
-                    break;
-                }
+        } else {
+            strangers += 1;
+            if strangers > 2 {
+                break;
             }
         }
     }
