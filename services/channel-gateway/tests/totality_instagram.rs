@@ -1,5 +1,4 @@
 //! Whatever comes, reading Instagram's bodies ends with an event, and planning a text never makes one too long.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
 use bytes::Bytes;
 use channel_gateway::domain::inbound::Line;

@@ -43,7 +43,7 @@ fn check(message: &Value) -> Result<(), Refusal> {
         .and_then(Value::as_array)
         .map(Vec::as_slice);
     match (text, one.or(several)) {
-        (Some(text), None) if text.is_empty() => Err(Refusal::bad("message text is empty")),
+        (Some(""), None) => Err(Refusal::bad("message text is empty")),
         (Some(text), None) if text.len() > 1_000 => Err(Refusal::bad(
             "Length of param message[text] must be less than or equal to 1000",
         )),

@@ -73,7 +73,7 @@ pub fn read(
     let username = text(from, "username").or_else(|| text(value, "username"));
     let username = username.unwrap_or_default();
     let from_id = id(from, "id").unwrap_or_default();
-    let own = from_id == known.account() || known.is_named(&username);
+    let own = from_id == known.own_id() || known.is_named(&username);
     if from_id.is_empty() && !own {
         return Err(unknown());
     }

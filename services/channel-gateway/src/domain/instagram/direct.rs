@@ -35,7 +35,7 @@ pub fn read(known: Known<'_>, item: &Value, found: &Found<'_>) -> Result<Reading
     let echo = message.is_some_and(|message| flag(message, "is_echo"));
     let parties = parties(known, item, echo).ok_or_else(unknown)?;
     // Only what the account writes to itself is its own on both sides.
-    if parties.client == known.account() || message.is_some_and(|it| echo && flag(it, "is_self")) {
+    if parties.client == known.own_id() || message.is_some_and(|it| echo && flag(it, "is_self")) {
         let mid = message.and_then(|message| key(message, "mid"));
         return Ok(state("self-test", mid.map(|mid| format!("self:{mid}"))));
     }
@@ -69,7 +69,7 @@ pub fn read(known: Known<'_>, item: &Value, found: &Found<'_>) -> Result<Reading
 fn parties(known: Known<'_>, item: &Value, echo: bool) -> Option<Parties> {
     let party = |name| object(item, name).and_then(|party| id(party, "id"));
     let (sender, recipient) = (party("sender"), party("recipient"));
-    let account = Some(known.account());
+    let account = Some(known.own_id());
     let sent = sender.as_deref() == account;
     let received = recipient.as_deref() == account;
     let client = if sent || echo && !received {

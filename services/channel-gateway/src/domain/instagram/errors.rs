@@ -86,7 +86,7 @@ pub const POLICY_BLOCKED: Refusal = Refusal {
 const SEVERAL_IMAGES: i64 = 2_534_068;
 
 /// How long to wait where Meta says that too much was asked but not how long.
-const PAUSE: Duration = Duration::from_secs(60);
+const PAUSE: Duration = Duration::from_mins(1);
 const SHORT_PAUSE: Duration = Duration::from_secs(5);
 
 /// Tells whether the account may not send several pictures in one message yet: then they go one by one.

@@ -270,7 +270,7 @@ mod tests {
             let again = items(&item.raw);
             assert_eq!(
                 again.items,
-                [item.clone()],
+                std::slice::from_ref(item),
                 "an item reads alone as it reads in its batch"
             );
         }

@@ -46,7 +46,7 @@ impl<'a> Known<'a> {
     }
 
     /// Returns the account's own id.
-    pub fn account(self) -> &'a str {
+    pub fn own_id(self) -> &'a str {
         self.line.provider_account
     }
 
@@ -59,7 +59,7 @@ impl<'a> Known<'a> {
     /// Returns a person, whom Instagram knows under an id of this account alone (B07).
     pub fn client(self, user_id: &str, username: &str) -> ClientIdentity {
         ClientIdentity {
-            scope: format!("instagram:{}", self.account()),
+            scope: format!("instagram:{}", self.own_id()),
             user_id: user_id.to_owned(),
             username: username.to_owned(),
             ..ClientIdentity::default()

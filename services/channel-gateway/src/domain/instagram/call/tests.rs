@@ -56,7 +56,10 @@ fn f093_a_message_goes_to_direct_and_answers_a_comment_only_where_it_says_so() {
         json!({ "recipient": recipient, "message": { "text": "Так, є 42 і 43" } }),
     );
     let words = || vec![text("Так, є 42 і 43")];
-    assert_eq!(sent("", words(), How::default()), [direct.clone()]);
+    assert_eq!(
+        sent("", words(), How::default()),
+        std::slice::from_ref(&direct)
+    );
     assert_eq!(sent("aWdfZAG1f", words(), How::default()), [direct]);
 }
 
