@@ -68,7 +68,6 @@ impl From<Error> for Status {
             Error::Database(
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed,
             ) => grpc::unavailable(DOMAIN, "database"),
-            Error::Database(_) | Error::Seal(_) => grpc::internal(DOMAIN, &error),
             Error::NotFound(_) => refuse(Code::NotFound, "NOT_FOUND"),
             Error::AlreadyConnected => refuse(Code::AlreadyExists, "CHANNEL_ALREADY_CONNECTED"),
             Error::IdTaken => refuse(Code::AlreadyExists, "CHANNEL_ID_TAKEN"),
@@ -83,7 +82,7 @@ impl From<Error> for Status {
                 &[],
             ),
             Error::Files(StoreError::Away(_)) => grpc::unavailable(DOMAIN, "files"),
-            Error::Files(_) => grpc::internal(DOMAIN, &error),
+            Error::Database(_) | Error::Seal(_) | Error::Files(_) => grpc::internal(DOMAIN, &error),
             Error::NotStored => refuse(Code::FailedPrecondition, "ATTACHMENT_NOT_STORED"),
             Error::ProviderAway(kind) => grpc::unavailable(DOMAIN, kind.as_str()),
             Error::Invalid { field, rule } => {

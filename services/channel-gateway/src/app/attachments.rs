@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::auth::Caller;
-use chassis::id::AccountSlug;
+use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox::Outgoing;
 use chassis::trace::TraceContext;
 use sqlx::PgConnection;
@@ -205,7 +205,7 @@ pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<AttachmentRow, 
 }
 
 fn may_see(caller: &Caller, row: &AttachmentRow) -> bool {
-    let agent = caller.agent().map(|agent| agent.uuid());
+    let agent = caller.agent().map(AgentId::uuid);
     match row.channel_id {
         Some(channel) => visible(caller, channel).is_ok(),
         // A service that acts for itself sees its account's uploads; an agent sees the own ones.

@@ -1,7 +1,7 @@
 //! Files that agents send: announced, put, noted as sent.
 
 use chassis::auth::Caller;
-use chassis::id;
+use chassis::id::{self, AgentId};
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1::OutboundCommand;
 use time::OffsetDateTime;
@@ -71,7 +71,7 @@ pub async fn create(
     let new = NewUpload {
         id,
         account,
-        agent: caller.agent().map(|agent| agent.uuid()),
+        agent: caller.agent().map(AgentId::uuid),
         kind: kind_of(&media_type).into(),
         file_name: &file_name,
         media_type: &media_type,

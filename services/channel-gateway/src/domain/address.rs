@@ -21,7 +21,7 @@ const REFUSED_V4: [([u8; 4], u32); 15] = [
     ([240, 0, 0, 0], 4),
 ];
 
-/// The same within the one IPv6 network that is public at all (2000::/3): Teredo and other protocols, documentation,
+/// The same within the one IPv6 network that is public at all (`2000::/3`): Teredo and other protocols, documentation,
 /// 6to4 (whose addresses hold an IPv4 one).
 const REFUSED_V6: [([u16; 2], u32); 4] = [
     ([0x2001, 0x0000], 23),

@@ -94,7 +94,7 @@ pub async fn insert_named(
     let channels: Vec<Uuid> = named.iter().map(|file| file.channel_id).collect();
     let kinds: Vec<i32> = named.iter().map(|file| file.kind).collect();
     let stored: Vec<bool> = named.iter().map(|file| file.stored).collect();
-    let names: Vec<String> = named.iter().map(|file| file.file_name.clone()).collect();
+    let file_names: Vec<String> = named.iter().map(|file| file.file_name.clone()).collect();
     let types: Vec<String> = named.iter().map(|file| file.media_type.clone()).collect();
     let sizes: Vec<i64> = named.iter().map(|file| file.size).collect();
     let widths: Vec<i32> = named.iter().map(|file| file.width).collect();
@@ -125,7 +125,7 @@ pub async fn insert_named(
         &channels,
         &kinds,
         &stored,
-        &names,
+        &file_names,
         &types,
         &sizes,
         &widths,
