@@ -240,6 +240,11 @@ fn own_app(told: &Told) -> Option<Outgoing> {
         return None;
     };
     let message = own.message.clone()?;
+    // An own comment does not tell whose comment it answers: it belongs to no chat that could be named.
+    if told.item.chat_key.is_empty() || told.item.client.is_none() {
+        metrics::counter!("own_app_messages_without_chat_total").increment(1);
+        return None;
+    }
     let channel_id = told.channel.to_string();
     let chat = id::v5("chat", &[&channel_id, &told.item.chat_key]);
     let event = OwnAppMessageReceived {

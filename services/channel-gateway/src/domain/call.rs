@@ -88,7 +88,7 @@ mod tests {
     fn files_are_found_wherever_they_stand_and_links_take_their_place() {
         let file = |id: &str| json!({ FILE: id });
         let mut params = json!({ "media": file("a"), "list": [{ "url": file("b") }, file("a")], "text": "$file" });
-        assert_eq!(files(&params), ["a", "b"]);
+        assert_eq!(files(&params), ["b", "a"], "fields come by name");
         put_link(&mut params, "a", "https://gw.example/f/x/a.jpg");
         assert_eq!(files(&params), ["b"]);
         assert_eq!(params["list"][1], "https://gw.example/f/x/a.jpg");

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use channel_gateway::app::accept::Intake;
 use channel_gateway::app::book::Book;
 use channel_gateway::app::claim::Terms;
+use channel_gateway::app::mail::Post;
 use channel_gateway::app::noted::Noted;
 use channel_gateway::app::{App, connection, dispatch};
 use channel_gateway::config::Config;
@@ -18,6 +19,7 @@ use channel_gateway::files::links::Links;
 use channel_gateway::files::store::Store;
 use channel_gateway::grpc::Api;
 use channel_gateway::peers::CommandSource;
+use channel_gateway::provider::instagram::GraphApi;
 use channel_gateway::provider::telegram::BotApi;
 use channel_gateway::provider::viber::ViberApi;
 use channel_gateway::store::MIGRATOR;
@@ -163,6 +165,8 @@ pub async fn world() -> World {
         book: Arc::new(Book::new(database.pool.clone(), sealer)),
         bots: BotApi::new(&config.telegram).unwrap(),
         viber: ViberApi::new(&config.viber).unwrap(),
+        graph: GraphApi::new(&config.instagram).unwrap(),
+        post: Post::new(&config.mail).unwrap(),
         plain_mail: true,
         heard: Noted::default(),
         spoke: Noted::default(),
