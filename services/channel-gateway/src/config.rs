@@ -120,8 +120,10 @@ pub struct Instagram {
     pub facebook_url: String,
     /// Version of the Graph API.
     pub version: String,
-    /// What Meta signs webhooks with: the app's secret and, where it has one, the secret of its Instagram product.
-    pub app_secrets: Vec<SecretString>,
+    /// The app's secret: what Meta signs webhooks with.
+    pub app_secret: SecretString,
+    /// The secret of the app's Instagram product, where it has one: Meta signs with either.
+    pub product_secret: SecretString,
     /// What was entered as token where the webhook's address was entered.
     pub verify_token: SecretString,
     /// Bytes of a webhook's body at most.

@@ -227,12 +227,8 @@ impl Webhooks {
     async fn accept_batch(&self, request: Request) -> Result<(), Refused> {
         let (parts, body) = request.into_parts();
         let raw = self.read(&parts.headers, body, self.meta_limit).await?;
-        let secrets: Vec<&[u8]> = self
-            .meta
-            .app_secrets
-            .iter()
-            .map(|secret| secret.expose_secret().as_bytes())
-            .collect();
+        let secrets = [&self.meta.app_secret, &self.meta.product_secret]
+            .map(|secret| secret.expose_secret().as_bytes());
         let given = parts
             .headers
             .get(META_SIGNATURE)

@@ -1,7 +1,8 @@
 //! Stories about the whole system: four real services, real NATS, real Postgres, and customers who write through the
-//! stand-in for the Bot API. What is checked is what somebody outside can see.
+//! stand-ins for their providers. What is checked is what somebody outside can see.
 
 mod bad_input;
+mod channels;
 mod closed;
 mod faults;
 mod main_path;

@@ -16,6 +16,7 @@ fn edit(
     text: &str,
 ) -> gateway::InboundEvent {
     let kind = Kind::Edit(gateway::InboundEdit {
+        own_app: false,
         provider_key: key.into(),
         message: Some(inbound_message(key, text)),
         sent_at: Some(chassis::grpc::timestamp(noon())),

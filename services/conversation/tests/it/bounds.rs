@@ -260,6 +260,7 @@ async fn what_cannot_be_stored_of_an_edit_or_a_reaction_is_told_at_once() {
     let world = World::new().await;
     let edit = |key: &str| {
         let kind = Kind::Edit(gateway::InboundEdit {
+            own_app: false,
             provider_key: key.into(),
             message: Some(inbound_message(key, "edited")),
             sent_at: None,
