@@ -77,12 +77,10 @@ impl Handler for Events {
         let outlets = queue::outlets(&self.app, &queued).await?;
         let mut tx = self.app.pool.begin().await?;
         queue::enter(&mut tx, &queued, &cancelled).await?;
-        let commands = queued
-            .iter()
-            .map(|queued| (queued.account.as_str(), &queued.command));
-        uploads::note_used(&mut tx, commands, now).await?;
+        let told = uploads::note_used(&mut tx, &mut queued, now).await?;
         short_links::shorten_all(&mut tx, &self.app, &mut queued, now).await?;
         let mut events = cancel::note(&mut tx, &cancelled, now).await?;
+        events.extend(told);
         events.extend(queue::store(&mut tx, &queued, &outlets, now).await?);
         AccessCopy::apply(&mut tx, &access).await?;
         outbox::write(&mut tx, DOMAIN, events, now).await?;

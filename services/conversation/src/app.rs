@@ -4,6 +4,7 @@ pub mod access;
 pub mod amend;
 pub mod announce;
 pub mod assignments;
+pub mod attachments;
 pub mod cards;
 pub mod close;
 pub mod deliveries;

@@ -6,10 +6,12 @@ use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
 use chassis::id::AccountSlug;
 use chassis::outbox::{self, Outgoing, Waker};
 use chassis::trace::TraceContext;
+use prost::Message as _;
 use sqlx::{PgPool, Postgres, Transaction};
 use switchboard_proto::DomainEvent;
 use switchboard_proto::assignment::v1 as assignment;
 use switchboard_proto::channel_gateway::v1 as gateway;
+use switchboard_proto::common::v1::Attachment;
 use switchboard_proto::crm_cards::v1 as cards;
 use time::OffsetDateTime;
 use tracing::Span;
@@ -22,11 +24,12 @@ use crate::app::deliveries::{self, Report};
 use crate::app::inbound::{Batch, storable};
 use crate::domain::words::DeliveryState;
 use crate::error::{DOMAIN, Error};
+use crate::store::attachment::Word;
 use crate::store::delivery::{PartKey, StoredPart};
 use crate::wire;
 
 /// The events of other services that this one wants.
-pub static FILTERS: [EventFilter; 12] = [
+pub static FILTERS: [EventFilter; 14] = [
     EventFilter::of::<assignment::ChatAssigned>(),
     EventFilter::of::<assignment::ChatUnassigned>(),
     EventFilter::of::<assignment::ChatJoined>(),
@@ -38,6 +41,8 @@ pub static FILTERS: [EventFilter; 12] = [
     EventFilter::of::<gateway::DeliveryFailed>(),
     EventFilter::of::<gateway::DeliveryUncertain>(),
     EventFilter::of::<gateway::DeliveryCancelled>(),
+    EventFilter::of::<gateway::AttachmentStored>(),
+    EventFilter::of::<gateway::AttachmentFailed>(),
     EventFilter::of::<cards::CardCreated>(),
 ];
 
@@ -217,9 +222,28 @@ fn read(
                 });
             }
         }
+        gateway::AttachmentStored::TYPE => {
+            let event: gateway::AttachmentStored = delivery.decode()?;
+            said.files.extend(file(delivery, account, event.attachment));
+        }
+        gateway::AttachmentFailed::TYPE => {
+            let event: gateway::AttachmentFailed = delivery.decode()?;
+            said.files.extend(file(delivery, account, event.attachment));
+        }
         _ => said.deliveries.extend(report(delivery, account)?),
     }
     Ok(())
+}
+
+/// Reads what is said of a file; none where it names none.
+fn file(delivery: &Delivery, account: AccountSlug, file: Option<Attachment>) -> Option<Word> {
+    let file = file?;
+    Some(Word {
+        id: file.attachment_id.parse().ok()?,
+        account,
+        word: file.encode_to_vec(),
+        said_at: delivery.envelope.time,
+    })
 }
 
 /// Reads an event about a chat's responsible or participants.

@@ -21,6 +21,9 @@ use crate::wire;
 
 const PARSE: Parse = Parse::new(DOMAIN);
 
+/// Files of one message at most.
+const FILES_MAX: usize = 20;
+
 /// Characters of a message's text at most.
 const TEXT_MAX: usize = 20_000;
 
@@ -141,7 +144,12 @@ impl ConversationService for Api {
             request_id: PARSE.request_id(&request.request_id)?.map(str::to_owned),
             hash: hash(&caller, &request),
             chat: PARSE.id("chat_id", &request.chat_id)?,
-            text: text(request.text)?,
+            files: files(&request.attachment_ids)?,
+            text: if request.attachment_ids.is_empty() || request.text.is_some() {
+                text(request.text)?
+            } else {
+                common::Text::default()
+            },
             reply_to: PARSE.id_opt("reply_to_message_id", &request.reply_to_message_id)?,
             message: chassis::id::v7(now).into(),
         };
@@ -246,6 +254,15 @@ fn narrowing(request: &pb::ListChatsRequest) -> Result<Narrowing, Status> {
 }
 
 /// Takes a text of 1 to 20,000 characters as it is, with ranges that lie inside it.
+fn files(ids: &[String]) -> Result<Vec<uuid::Uuid>, Status> {
+    if ids.len() > FILES_MAX {
+        return Err(PARSE.refuse("attachment_ids", "must have at most 20 entries"));
+    }
+    let ids = ids.iter().enumerate();
+    ids.map(|(place, id)| PARSE.id(&format!("attachment_ids[{place}]"), id))
+        .collect()
+}
+
 fn text(text: Option<common::Text>) -> Result<common::Text, Status> {
     let text = text.unwrap_or_default();
     PARSE.text("text.text", &text.text, TEXT_MAX)?;

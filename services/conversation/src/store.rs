@@ -2,6 +2,7 @@
 //! is sorted first.
 
 pub mod assignment;
+pub mod attachment;
 pub mod chat;
 pub mod client;
 pub mod conversation;

@@ -118,6 +118,7 @@ async fn answer(account: &Account, rate: u32, time: Duration) -> anyhow::Result<
                 entities: Vec::new(),
             }),
             reply_to_message_id: String::new(),
+            attachment_ids: Vec::new(),
         };
         tasks.spawn(async move {
             let began = i64::try_from(OffsetDateTime::now_utc().unix_timestamp_nanos() / 1_000_000)

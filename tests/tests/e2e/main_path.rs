@@ -99,6 +99,7 @@ async fn a_message_becomes_a_chat_a_card_and_an_assignment_and_the_answer_goes_b
             entities: Vec::new(),
         }),
         reply_to_message_id: String::new(),
+        attachment_ids: Vec::new(),
     };
     let refused = other
         .clients

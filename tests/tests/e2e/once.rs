@@ -24,6 +24,7 @@ fn request(chat_id: &str, text: &str) -> SendMessageRequest {
             entities: Vec::new(),
         }),
         reply_to_message_id: String::new(),
+        attachment_ids: Vec::new(),
     }
 }
 

@@ -277,13 +277,11 @@ pub async fn store_and_commit(
     let outlets = outlets(app, queued).await?;
     let mut tx = app.pool.begin().await?;
     enter(&mut tx, queued, &[]).await?;
-    let commands = queued
-        .iter()
-        .map(|queued| (queued.account.as_str(), &queued.command));
-    uploads::note_used(&mut tx, commands, now).await?;
     let mut queued = queued.to_vec();
+    let told = uploads::note_used(&mut tx, &mut queued, now).await?;
     short_links::shorten_all(&mut tx, app, &mut queued, now).await?;
-    let events = store(&mut tx, &queued, &outlets, now).await?;
+    let mut events = store(&mut tx, &queued, &outlets, now).await?;
+    events.extend(told);
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.relay.wake();

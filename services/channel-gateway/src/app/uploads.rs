@@ -1,19 +1,24 @@
 //! Files that agents send: announced, put, noted as sent.
 
+use std::collections::BTreeMap;
+
 use chassis::auth::Caller;
 use chassis::id::{self, AgentId};
+use chassis::outbox::Outgoing;
 use sqlx::PgConnection;
-use switchboard_proto::conversation::v1::OutboundCommand;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
+use super::attachments::{as_told, event};
 use super::channels::may_read_chats;
-use crate::domain::attachments::ids;
+use super::queue::Queued;
+use crate::domain::attachments::{for_each_of, ids};
 use crate::domain::file::{clean_name, essence, kind_of, media_type, object_key};
 use crate::error::Error;
 use crate::files::lease;
 use crate::files::store::{Bytestream, ReceiveError, Received};
+use crate::store::attachments::{self, AttachmentRow};
 use crate::store::fetches::Fetched;
 use crate::store::uploads::{self, NewUpload};
 
@@ -135,26 +140,68 @@ pub(super) fn sniffed(told: &str, received: &Received) -> String {
     media_type(told, known.map(|known| known.mime_type()))
 }
 
-/// Notes the uploads that commands send: they stay, and belong to the channel.
-pub async fn note_used<'c>(
+/// Notes the uploads that commands send, so that they stay and belong to the channel, and tells the commands what their
+/// files are. Returns the events of files that are now part of a message.
+///
+/// A file that the command's agent may not send, another's upload or a file of another channel, is taken out of it: it
+/// fails as one that does not exist.
+pub async fn note_used(
     connection: &mut PgConnection,
-    commands: impl Iterator<Item = (&'c str, &'c OutboundCommand)>,
+    queued: &mut [Queued],
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let mut sent: Vec<(Uuid, String, Uuid)> = commands
-        .filter_map(|(account, command)| {
-            let channel: Uuid = command.channel_id.parse().ok()?;
-            Some((account, channel, ids(&command.parts)))
-        })
-        .flat_map(|(account, channel, ids)| {
-            ids.into_iter()
-                .map(move |id| (id, account.to_owned(), channel))
-        })
+) -> Result<Vec<Outgoing>, Error> {
+    let mut all: Vec<Uuid> = queued
+        .iter()
+        .flat_map(|it| ids(&it.command.parts))
+        .collect();
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    all.sort_unstable();
+    all.dedup();
+    let rows = attachments::load(connection, &all).await?;
+    let rows: BTreeMap<Uuid, AttachmentRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let mut sent: BTreeMap<Uuid, (String, Uuid)> = BTreeMap::new();
+    for entry in queued.iter_mut() {
+        let (account, channel) = (entry.account.to_string(), entry.command.channel_id.clone());
+        let agent = entry.command.agent_id.clone();
+        for_each_of(&mut entry.command.parts, |file| {
+            let row = file
+                .attachment_id
+                .parse()
+                .ok()
+                .and_then(|id: Uuid| rows.get(&id));
+            match row.filter(|row| may_send(row, &account, &channel, &agent)) {
+                Some(row) => {
+                    if let (true, Ok(channel)) = (row.source == "upload", channel.parse()) {
+                        sent.entry(row.id)
+                            .or_insert_with(|| (account.clone(), channel));
+                    }
+                    *file = as_told(row);
+                }
+                None => file.attachment_id.clear(),
+            }
+        });
+    }
+    let sent: Vec<(Uuid, String, Uuid)> = sent
+        .into_iter()
+        .map(|(id, (account, channel))| (id, account, channel))
         .collect();
     if sent.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    sent.sort_unstable();
-    sent.dedup_by_key(|(id, ..)| *id);
-    uploads::used(connection, &sent, now).await
+    let used = uploads::used(connection, &sent, now).await?;
+    let used = attachments::load(connection, &used).await?;
+    used.iter()
+        .filter(|row| row.state == "stored")
+        .map(event)
+        .collect()
+}
+
+/// Tells whether an agent may send a file: an own upload, or what stands in the channel already.
+fn may_send(row: &AttachmentRow, account: &str, channel: &str, agent: &str) -> bool {
+    let own =
+        row.source == "upload" && row.agent.map(|id| id.to_string()).unwrap_or_default() == agent;
+    let here = row.channel_id.is_some_and(|id| id.to_string() == channel);
+    row.account == account && (own || here)
 }

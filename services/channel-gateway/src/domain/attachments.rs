@@ -22,6 +22,17 @@ pub fn named(event: &InboundEvent) -> Vec<(&Attachment, &str)> {
     }
 }
 
+/// Does something to each file that content names.
+pub fn for_each_of(parts: &mut [ContentPart], mut change: impl FnMut(&mut Attachment)) {
+    for part in parts {
+        match &mut part.content {
+            Some(Content::Attachment(file)) => change(file),
+            Some(Content::Sticker(sticker)) => sticker.attachment.iter_mut().for_each(&mut change),
+            _ => {}
+        }
+    }
+}
+
 /// Does something to each file that an item names.
 pub fn for_each_mut(event: &mut InboundEvent, mut change: impl FnMut(&mut Attachment)) {
     let message = match &mut event.kind {
@@ -33,13 +44,7 @@ pub fn for_each_mut(event: &mut InboundEvent, mut change: impl FnMut(&mut Attach
     let Some(message) = message else {
         return;
     };
-    for part in &mut message.parts {
-        match &mut part.content {
-            Some(Content::Attachment(file)) => change(file),
-            Some(Content::Sticker(sticker)) => sticker.attachment.iter_mut().for_each(&mut change),
-            _ => {}
-        }
-    }
+    for_each_of(&mut message.parts, &mut change);
     message.html.iter_mut().for_each(&mut change);
     message.original.iter_mut().for_each(&mut change);
 }

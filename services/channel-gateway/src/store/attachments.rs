@@ -237,6 +237,22 @@ pub async fn find_stored(
     .await
 }
 
+/// Returns files by id, whatever their account.
+pub async fn load(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<AttachmentRow>, sqlx::Error> {
+    sqlx::query_as!(
+        AttachmentRow,
+        "select id, account, channel_id, source, agent, kind, state, reason, file_name, media_type, size, width, height,
+                duration_ms, object_key, provider_keys, cause, trace
+         from attachment where id = any($1)",
+        ids
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// Makes a failed file of a client due again; returns false where it was not failed.
 pub async fn refetch(
     connection: &mut PgConnection,

@@ -134,26 +134,26 @@ pub async fn used(
     connection: &mut PgConnection,
     sent: &[(Uuid, String, Uuid)],
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<Uuid>, sqlx::Error> {
     let ids: Vec<Uuid> = sent.iter().map(|(id, ..)| *id).collect();
     let accounts: Vec<String> = sent.iter().map(|(_, account, _)| account.clone()).collect();
     let channels: Vec<Uuid> = sent.iter().map(|(.., channel)| *channel).collect();
-    sqlx::query!(
+    sqlx::query_scalar!(
         "with sent as (
              select a.id, t.channel_id
              from unnest($1::uuid[], $2::text[], $3::uuid[]) as t (id, account, channel_id)
              join attachment a on a.id = t.id and a.account = t.account and a.source = 'upload' and a.used_at is null
              order by a.id for update of a
          )
-         update attachment a set used_at = $4, channel_id = sent.channel_id from sent where a.id = sent.id",
+         update attachment a set used_at = $4, channel_id = sent.channel_id from sent where a.id = sent.id
+         returning a.id",
         &ids,
         &accounts,
         &channels,
         now,
     )
-    .execute(connection)
+    .fetch_all(connection)
     .await
-    .map(drop)
 }
 
 /// Withdraws uploads that nobody sent; returns them with what was withdrawn before and is not removed yet.

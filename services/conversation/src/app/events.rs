@@ -16,6 +16,7 @@ use super::inbound::Batch;
 use crate::domain::ChatId;
 use crate::error::Error;
 use crate::store;
+use crate::store::attachment::Word;
 use crate::store::lock::{self, Mode};
 use crate::store::message::Key;
 
@@ -28,6 +29,8 @@ pub struct Events {
     pub deliveries: Vec<Report>,
     /// Cards made from chats.
     pub cards: Vec<Created>,
+    /// What the gateway says of files.
+    pub files: Vec<Word>,
     /// Rights of agents.
     pub access: Vec<(AccountSlug, AccessRecord)>,
 }
@@ -88,6 +91,7 @@ pub async fn apply(
         .values()
         .filter(|chat| before.get(&chat.id) != Some(*chat));
     store::chat::save(connection, changed).await?;
+    store::attachment::keep(connection, &batch.files).await?;
     if !batch.access.is_empty() {
         AccessCopy::apply(connection, &batch.access).await?;
     }

@@ -8,7 +8,7 @@ use prost::Message as _;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 
-use super::access;
+use super::{access, attachments};
 use crate::domain::chat::Chat;
 use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
@@ -65,6 +65,7 @@ pub async fn messages(
     });
     let mut messages: Vec<pb::Message> =
         found.iter().map(wire::message).collect::<Result<_, _>>()?;
+    attachments::describe(connection, caller.account(), &mut messages).await?;
     if !access::sees_cards(caller) {
         for message in &mut messages {
             message.system = message.system.take().map(notices::without_card);

@@ -12,6 +12,7 @@ use switchboard_proto::common::v1::{self as common, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 use tonic::Status;
+use uuid::Uuid;
 
 use super::access;
 use super::announce::{self, Cause, Notice};
@@ -49,8 +50,10 @@ pub struct Command {
     pub hash: [u8; 32],
     /// The chat.
     pub chat: ChatId,
-    /// The text.
+    /// The text; empty where only files are sent.
     pub text: common::Text,
+    /// The files, after the text.
+    pub files: Vec<Uuid>,
     /// The message that is answered (F081).
     pub reply_to: Option<MessageId>,
     /// Id of the message to be.
@@ -226,11 +229,23 @@ async fn store_message(
         let row = open(tx, chat, agent, command, &cause, &mut events, now).await?;
         rows.push(row);
     }
-    let part = common::ContentPart {
-        content: Some(Content::Text(command.text.clone())),
+    let part = |content| common::ContentPart {
+        content: Some(content),
     };
+    let mut parts = Vec::new();
+    if !command.text.text.is_empty() {
+        parts.push(part(Content::Text(command.text.clone())));
+    }
+    // What a file is, the gateway knows: it says so when it takes the command.
+    parts.extend(command.files.iter().map(|file| {
+        part(Content::Attachment(common::Attachment {
+            attachment_id: file.to_string(),
+            state: common::attachment::State::Pending.into(),
+            ..common::Attachment::default()
+        }))
+    }));
     let content = pb::Message {
-        parts: vec![part],
+        parts,
         reply,
         ..pb::Message::default()
     };

@@ -238,6 +238,7 @@ async fn bad_requests_are_refused_by_name() {
         chat_id: world.chat("7").to_string(),
         text: Some(plain("re")),
         reply_to_message_id: world.chat("7").to_string(),
+        attachment_ids: Vec::new(),
     };
     let refused = world
         .api
@@ -265,6 +266,7 @@ async fn f081_a_quoted_reply_carries_the_providers_key() {
         chat_id: world.chat("7").to_string(),
         text: Some(plain("re")),
         reply_to_message_id: target.clone(),
+        attachment_ids: Vec::new(),
     };
     world
         .api

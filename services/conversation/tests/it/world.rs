@@ -226,6 +226,7 @@ impl World {
             chat_id: self.chat(chat_key).to_string(),
             text: Some(plain(text)),
             reply_to_message_id: String::new(),
+            attachment_ids: Vec::new(),
         };
         let answer = self.api.send_message(request(caller, send)).await?;
         Ok(answer.into_inner().message.unwrap())

@@ -212,6 +212,7 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
                     entities: Vec::new(),
                 }),
                 reply_to_message_id: reply_to.map(|id| id.to_string()).unwrap_or_default(),
+                attachment_ids: Vec::new(),
             };
             view.one(client.send_message(request).await?.into_inner().message)
         }

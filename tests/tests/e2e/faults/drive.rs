@@ -150,6 +150,7 @@ async fn answer(
             entities: Vec::new(),
         }),
         reply_to_message_id: String::new(),
+        attachment_ids: Vec::new(),
     };
     let mut client = agent.clients.conversation;
     loop {

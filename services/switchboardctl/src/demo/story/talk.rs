@@ -247,6 +247,7 @@ async fn send(
             entities: Vec::new(),
         }),
         reply_to_message_id: reply_to.to_owned(),
+        attachment_ids: Vec::new(),
     };
     Ok(client
         .send_message(request)
