@@ -152,7 +152,7 @@ struct Challenge {
     #[serde(rename = "hub.verify_token", default)]
     token: String,
     #[serde(rename = "hub.challenge", default)]
-    challenge: String,
+    echo: String,
 }
 
 async fn meta_challenge(
@@ -160,11 +160,10 @@ async fn meta_challenge(
     Query(asked): Query<Challenge>,
 ) -> Response {
     let expected = webhooks.meta.verify_token.expose_secret().as_bytes();
-    instagram::signature::challenge(&asked.mode, &asked.token, &asked.challenge, expected)
-        .map_or_else(
-            || Refused::Secret.into_response(),
-            IntoResponse::into_response,
-        )
+    instagram::signature::challenge(&asked.mode, &asked.token, &asked.echo, expected).map_or_else(
+        || Refused::Secret.into_response(),
+        IntoResponse::into_response,
+    )
 }
 
 impl Webhooks {

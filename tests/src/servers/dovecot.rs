@@ -123,11 +123,11 @@ impl Dovecot {
         std::fs::write(folder.join("dovecot.conf"), configuration)?;
         if is_root()? {
             let owner = format!("{USER}:");
-            let owned = Command::new("chown")
+            let given = Command::new("chown")
                 .args(["-R", &owner])
                 .arg(folder)
                 .status()?;
-            if !owned.success() {
+            if !given.success() {
                 bail!("there is no user {USER} to run Dovecot as (Debian: dovecot-imapd)");
             }
         }

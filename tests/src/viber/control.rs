@@ -120,7 +120,7 @@ async fn say(
 ) -> Answer {
     let bot = bot_of(&state, &token)?;
     said.message.entry("type").or_insert_with(|| "text".into());
-    let callback = bot.written(&id, Value::Object(said.message), said.silent);
+    let callback = bot.written(&id, &Value::Object(said.message), said.silent);
     hand_over(&state, &bot, callback, said.repeats).await
 }
 

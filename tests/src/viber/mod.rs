@@ -150,7 +150,7 @@ impl StandIn {
     ) -> Result<Delivered, DeliveryError> {
         let bot = self.state.bot(token).ok_or(DeliveryError::BadToken)?;
         let message = json!({ "type": "text", "text": text });
-        let callback = bot.written(customer, message, false);
+        let callback = bot.written(customer, &message, false);
         delivery::deliver(&self.state, &bot, callback, 0).await
     }
 

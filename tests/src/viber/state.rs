@@ -233,7 +233,7 @@ impl Bot {
     }
 
     /// A customer's message; writing subscribes silently.
-    pub fn written(&self, customer: &str, message: Value, silent: bool) -> Value {
+    pub fn written(&self, customer: &str, message: &Value, silent: bool) -> Value {
         self.change_customer(customer, |customer| {
             customer.unanswered = 0;
             customer.unsubscribed = false;

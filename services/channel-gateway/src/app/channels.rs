@@ -169,7 +169,7 @@ pub async fn update(
             .sealer
             .seal(credentials.to_text().as_bytes(), &aad(id, "token"))?;
         // Viber's id of a bot that was enabled once is known already, and its token does not tell it.
-        let told = !(credentials.kind() == ChannelKind::ViberBot && !row.provider_name.is_empty());
+        let told = credentials.kind() != ChannelKind::ViberBot || row.provider_name.is_empty();
         let provider_account = if told {
             credentials.provider_account()
         } else {

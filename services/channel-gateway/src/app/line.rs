@@ -125,9 +125,10 @@ fn refused_by_telegram(error: CallError<telegram::errors::ApiError>) -> Error {
         {
             Error::Refused(telegram::errors::CREDENTIALS_REFUSED)
         }
-        CallError::Refused(error) => {
-            refused(telegram::errors::classify(&error), ChannelKind::TelegramBot)
-        }
+        CallError::Refused(error) => refused(
+            &telegram::errors::classify(&error),
+            ChannelKind::TelegramBot,
+        ),
         CallError::NotReached | CallError::Unknown(_) => {
             Error::ProviderAway(ChannelKind::TelegramBot)
         }
@@ -137,7 +138,7 @@ fn refused_by_telegram(error: CallError<telegram::errors::ApiError>) -> Error {
 fn refused_by_viber(error: CallError<viber::errors::ApiError>) -> Error {
     match error {
         CallError::Refused(error) => {
-            refused(viber::errors::classify(&error), ChannelKind::ViberBot)
+            refused(&viber::errors::classify(&error), ChannelKind::ViberBot)
         }
         CallError::NotReached | CallError::Unknown(_) => Error::ProviderAway(ChannelKind::ViberBot),
     }
@@ -163,7 +164,7 @@ fn node(profile: &credentials::Instagram) -> &str {
 fn refused_by_instagram(error: CallError<instagram::errors::ApiError>) -> Error {
     match error {
         CallError::Refused(error) => {
-            refused(instagram::errors::classify(&error), ChannelKind::Instagram)
+            refused(&instagram::errors::classify(&error), ChannelKind::Instagram)
         }
         CallError::NotReached | CallError::Unknown(_) => {
             Error::ProviderAway(ChannelKind::Instagram)
@@ -171,9 +172,9 @@ fn refused_by_instagram(error: CallError<instagram::errors::ApiError>) -> Error 
     }
 }
 
-fn refused(class: Class, kind: ChannelKind) -> Error {
+fn refused(class: &Class, kind: ChannelKind) -> Error {
     match class {
-        Class::Refused(refusal) | Class::Disconnected(refusal) => Error::Refused(refusal),
+        Class::Refused(refusal) | Class::Disconnected(refusal) => Error::Refused(*refusal),
         _ => Error::ProviderAway(kind),
     }
 }

@@ -65,6 +65,15 @@ pub enum Woke {
     Stopped,
 }
 
+/// What is known of the folder of what was sent.
+#[derive(Debug, Clone)]
+enum Sent {
+    /// It was not asked for.
+    Unknown,
+    /// Its name; none where there is none.
+    Known(Option<String>),
+}
+
 /// A logged-in session. One mailbox has one.
 #[derive(Debug)]
 pub struct Mailbox {
@@ -73,7 +82,7 @@ pub struct Mailbox {
     can_idle: bool,
     /// Something came while a command ran.
     stirred: bool,
-    sent: Option<Option<String>>,
+    sent: Sent,
     patience: Duration,
 }
 
@@ -103,7 +112,7 @@ impl Mailbox {
             session: Some(session),
             can_idle: false,
             stirred: false,
-            sent: None,
+            sent: Sent::Unknown,
             patience: wires.idle(),
         };
         let mut able = HashSet::new();
@@ -176,7 +185,7 @@ impl Mailbox {
 
     /// Finds the folder of sent mails: by its special use, else by a usual name. None where there is none.
     pub async fn sent_folder(&mut self) -> Result<Option<String>, ImapError> {
-        if let Some(known) = &self.sent {
+        if let Sent::Known(known) = &self.sent {
             return Ok(known.clone());
         }
         let (mut special, mut usual) = (None, None);
@@ -200,7 +209,7 @@ impl Mailbox {
         })
         .await?;
         let found = special.or_else(|| usual.map(|(_, name)| name));
-        self.sent = Some(found.clone());
+        self.sent = Sent::Known(found.clone());
         Ok(found)
     }
 

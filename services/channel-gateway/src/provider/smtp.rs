@@ -297,7 +297,8 @@ async fn hand_over(
     }
     let mut sender = format!("MAIL FROM:<{from}>");
     if able.size.is_some() {
-        sender.push_str(&format!(" SIZE={size}"));
+        sender.push_str(" SIZE=");
+        sender.push_str(&size.to_string());
     }
     if able.eight_bit && !raw.is_ascii() {
         sender.push_str(" BODY=8BITMIME");

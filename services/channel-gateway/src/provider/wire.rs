@@ -2,12 +2,13 @@
 
 use std::fmt::Display;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use crate::domain::address::is_public;
 use anyhow::Context as _;
 use rustls_platform_verifier::Verifier;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -148,35 +149,6 @@ fn say(error: impl Display) -> WireError {
     WireError(error.to_string())
 }
 
-/// Whether an address is out in the world: a server that a customer names must not be one inside our network.
-fn is_public(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            let [first, second, ..] = v4.octets();
-            !(v4.is_loopback()
-                || v4.is_private()
-                || v4.is_link_local()
-                || v4.is_broadcast()
-                || v4.is_multicast()
-                || v4.is_documentation()
-                || first == 0
-                || first >= 240
-                || (first == 100 && (64..128).contains(&second))
-                || (first == 198 && (18..20).contains(&second)))
-        }
-        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
-            Some(v4) => is_public(IpAddr::V4(v4)),
-            None => {
-                let [first, second, ..] = v6.segments();
-                // Global unicast, without what translates or tunnels to addresses of version 4.
-                first & 0xe000 == 0x2000
-                    && first != 0x2002
-                    && !(first == 0x2001 && (second < 0x0200 || second == 0x0db8))
-            }
-        },
-    }
-}
-
 type Timed = Pin<Box<TimeoutStream<TcpStream>>>;
 
 /// A connection.
@@ -281,7 +253,7 @@ mod tests {
             ("::ffff:127.0.0.1", false),
             ("::ffff:8.8.8.8", true),
         ] {
-            let address: IpAddr = address.parse().unwrap();
+            let address: std::net::IpAddr = address.parse().unwrap();
             assert_eq!(is_public(address), expected, "{address}");
         }
     }

@@ -5,6 +5,7 @@ use chassis::id::{self, AccountSlug};
 use chassis::trace::TraceContext;
 use prost::Message as _;
 use switchboard_proto::channel_gateway::v1::{self as gateway, inbound_event::Kind};
+use switchboard_proto::common::v1::content_part::Content;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -189,7 +190,8 @@ impl Batch {
                 Ok(())
             }
             Kind::Edit(edit) => {
-                let message = edit.message.clone().unwrap_or_default();
+                let mut message = edit.message.clone().unwrap_or_default();
+                forget_references(&mut message);
                 // Should its message never come, it is stored as one: what cannot be is refused at once, not parked.
                 let alone = gateway::InboundMessage {
                     provider_key: edit.provider_key.clone(),
@@ -282,6 +284,7 @@ fn arrival(
         message,
         own_app: false,
     };
+    forget_references(&mut arrival.message);
     arrival.message.start_payload = arrival.message.start_payload.replace('\0', "");
     arrival.cause.actor = Some(Actor::Client(arrival.client().uuid()));
     Ok(arrival)
@@ -318,6 +321,22 @@ pub fn own_app(
     arrival.own_app = true;
     arrival.cause.actor = actor;
     Ok(arrival)
+}
+
+/// Drops the gateway's own references to files at the provider: it has them already, and they are secrets.
+fn forget_references(message: &mut gateway::InboundMessage) {
+    message.extension = bytes::Bytes::new();
+    for part in &mut message.parts {
+        match &mut part.content {
+            Some(Content::Attachment(file)) => file.extension = bytes::Bytes::new(),
+            Some(Content::Sticker(sticker)) => {
+                for file in &mut sticker.attachment {
+                    file.extension = bytes::Bytes::new();
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A key that can be stored and found again: not empty, without a NUL.

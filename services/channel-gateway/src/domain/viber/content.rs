@@ -38,7 +38,7 @@ pub fn parts(channel: Uuid, key: &str, message: &Value, silent: bool) -> Vec<Con
                     data,
                 }),
                 Some(text) => plain(text),
-                None => shown_by_kind(kind),
+                None => shown_by_kind(&kind),
             });
         }
         "picture" => file(Kind::Photo),
@@ -46,16 +46,16 @@ pub fn parts(channel: Uuid, key: &str, message: &Value, silent: bool) -> Vec<Con
         "sticker" => Some(sticker(channel, key, message)),
         "contact" => shared_contact(message),
         "location" => location(message),
-        "url" => return one(link(message, caption).unwrap_or_else(|| shown_by_kind(kind))),
+        "url" => return one(link(message, caption).unwrap_or_else(|| shown_by_kind(&kind))),
         // Cards with buttons, which businesses send: the words that stand for them where they cannot be shown.
         "rich_media" => {
-            let mut parts = one(shown_by_kind(kind));
+            let mut parts = one(shown_by_kind(&kind));
             parts.extend(filled(message, "alt_text").map(plain).map(part));
             return parts;
         }
         _ => file(Kind::Document),
     };
-    let mut parts = one(content.unwrap_or_else(|| shown_by_kind(kind)));
+    let mut parts = one(content.unwrap_or_else(|| shown_by_kind(&kind)));
     parts.extend(caption.map(plain).map(part));
     parts
 }
@@ -77,7 +77,7 @@ fn plain(text: String) -> Content {
     })
 }
 
-fn shown_by_kind(kind: String) -> Content {
+fn shown_by_kind(kind: &str) -> Content {
     let kind = kind.chars().filter(|c| !c.is_control()).take(64).collect();
     Content::Unsupported(Unsupported { kind })
 }
