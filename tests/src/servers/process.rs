@@ -1,23 +1,39 @@
 //! A child process that is known by its id, logs into a file, and ends with its owner.
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-/// Free TCP ports on loopback. They are held together while being looked for, so all differ; another process
-/// may still take one before it is used, which its user reports at start.
+/// Ports that tests are given: below those that the system gives to outgoing connections, of which a test opens many and
+/// which would take a port between its being found free and its being used.
+const PORTS: std::ops::Range<u16> = 15_000..32_000;
+
+/// Ports that this process has given away: two stories that begin at once get different ones.
+static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+
+/// Free TCP ports on loopback, none given twice. Another process may still take one before it is used, which its user
+/// reports at start.
 pub fn ports(count: usize) -> anyhow::Result<Vec<u16>> {
-    let held: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .collect::<Result<_, _>>()
-        .context("no free port")?;
-    held.iter()
-        .map(|listener| Ok(listener.local_addr()?.port()))
-        .collect()
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let start = rand::random_range(PORTS);
+    let mut found = Vec::new();
+    for port in (start..PORTS.end).chain(PORTS.start..start) {
+        if found.len() == count {
+            break;
+        }
+        if !given.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            given.insert(port);
+            found.push(port);
+        }
+    }
+    anyhow::ensure!(found.len() == count, "no free port");
+    Ok(found)
 }
 
 /// A running child process.

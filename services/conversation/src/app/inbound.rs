@@ -330,7 +330,7 @@ fn forget_references(message: &mut gateway::InboundMessage) {
         match &mut part.content {
             Some(Content::Attachment(file)) => file.extension = bytes::Bytes::new(),
             Some(Content::Sticker(sticker)) => {
-                for file in &mut sticker.attachment {
+                if let Some(file) = &mut sticker.attachment {
                     file.extension = bytes::Bytes::new();
                 }
             }
