@@ -326,7 +326,7 @@ fn bodies_that_other_clients_send_are_within_our_limits() {
                 "{name}"
             ),
             "video" | "file" => {
-                assert!(body["media"].is_string() && body["size"].is_u64(), "{name}")
+                assert!(body["media"].is_string() && body["size"].is_u64(), "{name}");
             }
             "contact" => assert!(body["contact"]["phone_number"].is_string(), "{name}"),
             _ => {}

@@ -1,24 +1,24 @@
 use super::*;
 
-fn server(
-    host: &str,
-    security: pb::email_credentials::Security,
-) -> Option<pb::email_credentials::Server> {
-    Some(pb::email_credentials::Server {
+fn server(host: &str, security: pb::email_credentials::Security) -> pb::email_credentials::Server {
+    pb::email_credentials::Server {
         host: host.into(),
         port: 0,
         security: security.into(),
-    })
+    }
 }
 
 fn mailbox() -> pb::EmailCredentials {
     pb::EmailCredentials {
         address: " Sales@Shop.Example ".into(),
-        imap: server("imap.shop.example", pb::email_credentials::Security::Tls),
-        smtp: server(
+        imap: Some(server(
+            "imap.shop.example",
+            pb::email_credentials::Security::Tls,
+        )),
+        smtp: Some(server(
             "smtp.shop.example",
             pb::email_credentials::Security::Starttls,
-        ),
+        )),
         secret: Some(pb::email_credentials::Secret::Password("hunter2".into())),
         ..pb::EmailCredentials::default()
     }
@@ -85,7 +85,7 @@ fn a_mailbox_is_known_by_its_folded_address_and_usual_ports() {
 #[test]
 fn what_does_not_fit_names_its_field() {
     let plain = pb::EmailCredentials {
-        imap: server("127.0.0.1", pb::email_credentials::Security::None),
+        imap: Some(server("127.0.0.1", pb::email_credentials::Security::None)),
         ..mailbox()
     };
     let two = pb::EmailCredentials {

@@ -307,7 +307,11 @@ mod tests {
             assert_eq!(clean_name(name), expected, "{name}");
         }
         let bounded = clean_name(&long);
-        assert!(bounded.ends_with(".pdf") && bounded.chars().count() == NAME_MAX);
+        assert_eq!(
+            std::path::Path::new(&bounded).extension(),
+            Some("pdf".as_ref())
+        );
+        assert_eq!(bounded.chars().count(), NAME_MAX);
     }
 
     #[test]

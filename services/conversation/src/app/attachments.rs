@@ -20,7 +20,7 @@ pub async fn describe(
     let mut ids: Vec<Uuid> = Vec::new();
     for message in messages.iter_mut() {
         each(message, |file| {
-            ids.extend(file.attachment_id.parse::<Uuid>())
+            ids.extend(file.attachment_id.parse::<Uuid>());
         });
     }
     ids.sort_unstable();
