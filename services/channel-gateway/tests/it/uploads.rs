@@ -135,6 +135,7 @@ async fn f130_an_upload_is_put_once_as_announced_and_belongs_to_its_agent_until_
         assert_eq!(link(&world, other, &id).await, Err(Code::NotFound));
     }
     let mut command = world.command(1, 1, "x");
+    command.agent_id = owner.agent().unwrap().uuid().to_string();
     command.parts.push(ContentPart {
         content: Some(Content::Attachment(Attachment {
             attachment_id: id.clone(),
@@ -254,6 +255,7 @@ async fn an_upload_that_nobody_sent_is_dropped_after_a_day_and_one_that_was_sent
     let (sent, url) = announce(&world, &owner, PNG.len()).await;
     assert_eq!(port.put(&url, PNG).await, 201);
     let mut command = world.command(1, 1, "x");
+    command.agent_id = owner.agent().unwrap().uuid().to_string();
     command.parts = vec![ContentPart {
         content: Some(Content::Attachment(Attachment {
             attachment_id: sent.clone(),
