@@ -6,6 +6,7 @@ mod floor;
 mod load;
 mod processes;
 mod report;
+mod statements;
 mod watch;
 
 use std::sync::Arc;
@@ -43,13 +44,24 @@ pub struct Options {
     /// Answers of agents a second, beside the webhooks.
     #[arg(long, default_value_t = 0)]
     pub answers: u32,
+    /// A setting of all services, such as `RELAY__WAIT=50ms`; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<(String, String)>,
+    /// Print the statements that took most of the database's time, by service.
+    #[arg(long)]
+    pub statements: bool,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
 }
 
-/// Starts a private system, drives it, measures the floor, and stops everything.
-pub async fn run(options: Options) -> anyhow::Result<Report> {
+fn setting(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("KEY=VALUE is expected")?;
+    Ok((format!("SWITCHBOARD_{key}"), value.to_owned()))
+}
+
+/// What the services are told besides the defaults: (service or none for all, variable, value).
+fn environment(more: &[(String, String)]) -> Vec<(Option<Kind>, String, String)> {
     let unlimited = |kind, key: &str| {
         (
             Some(kind),
@@ -58,25 +70,33 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         )
     };
     let gateway = Kind::ChannelGateway;
-    let world = World::start_with(WorldOptions {
+    let more = more.iter().cloned();
+    [
+        unlimited(gateway, "HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT"),
+        unlimited(gateway, "HTTP__BURST"),
+        // The provider's own limits are not what is measured here.
+        unlimited(gateway, "DELIVERY__CHANNEL_PER_SECOND"),
+        unlimited(gateway, "DELIVERY__CHAT_PER_SECOND"),
+        unlimited(gateway, "DELIVERY__CHANNEL_BURST"),
+        unlimited(gateway, "DELIVERY__CHAT_BURST"),
+        unlimited(
+            Kind::Conversation,
+            "LIMITS__REQUESTS_PER_SECOND_PER_ACCOUNT",
+        ),
+        unlimited(Kind::Conversation, "LIMITS__BURST"),
+    ]
+    .into_iter()
+    .chain(more.map(|(key, value)| (None, key, value)))
+    .collect()
+}
+
+/// Starts a private system, drives it, measures the floor, and stops everything.
+pub async fn run(options: Options) -> anyhow::Result<Report> {
+    let mut world = World::start_with(WorldOptions {
         synced: true,
-        environment: vec![
-            unlimited(gateway, "HTTP__REQUESTS_PER_SECOND_PER_ACCOUNT"),
-            unlimited(gateway, "HTTP__BURST"),
-            // The provider's own limits are not what is measured here.
-            unlimited(gateway, "DELIVERY__CHANNEL_PER_SECOND"),
-            unlimited(gateway, "DELIVERY__CHAT_PER_SECOND"),
-            unlimited(gateway, "DELIVERY__CHANNEL_BURST"),
-            unlimited(gateway, "DELIVERY__CHAT_BURST"),
-            unlimited(
-                Kind::Conversation,
-                "LIMITS__REQUESTS_PER_SECOND_PER_ACCOUNT",
-            ),
-            unlimited(Kind::Conversation, "LIMITS__BURST"),
-        ],
+        environment: environment(&options.set),
     })
     .await?;
-    let mut world = world;
     let account = Arc::new(
         world
             .account(Plan {
@@ -111,6 +131,13 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         let mut database = sqlx::PgConnection::connect(world.system.database_url(kind)?).await?;
         sqlx::query("analyze").execute(&mut database).await?;
     }
+    let databases: Vec<String> = Kind::ALL
+        .into_iter()
+        .map(|kind| world.system.database_url(kind).map(str::to_owned))
+        .collect::<Result<_, _>>()?;
+    if options.statements {
+        statements::begin(&databases).await?;
+    }
     watcher.forget_latencies(sent.count());
     sent.forget_latencies();
     let before = processes::Usage::of(&mut world)?;
@@ -129,6 +156,11 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     let stored = watcher.until_all(&sent, driven).await?;
     let answers = answers.finish(&world, &account).await?;
     let usage = processes::Usage::of(&mut world)?.since(&before);
+    let statements = if options.statements {
+        statements::taken(&databases).await?
+    } else {
+        Vec::new()
+    };
     let floor = floor::measure(&world.nats.url(), &world.postgres.url(), driven.accepted).await?;
     Ok(Report {
         options,
@@ -137,6 +169,7 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         stored,
         answers,
         usage,
+        statements,
         floor,
     })
 }

@@ -11,6 +11,7 @@ use super::answers::Answered;
 use super::floor::Floor;
 use super::load::Driven;
 use super::processes::Usage;
+use super::statements::Statement;
 use super::watch::Stored;
 
 /// Everything that was measured.
@@ -21,6 +22,8 @@ pub struct Report {
     pub(super) stored: Stored,
     pub(super) answers: Option<Answered>,
     pub(super) usage: Usage,
+    /// Empty unless asked for.
+    pub(super) statements: Vec<Statement>,
     pub(super) floor: Floor,
 }
 
@@ -58,6 +61,8 @@ impl Report {
             "webhook": times(&self.webhook), "to_message_stored": times(&self.stored.message), "to_card_created": times(&self.stored.card),
             "answers": self.answers.as_ref().map(|answers| json!({ "admitted": answers.admitted, "refused": answers.refused, "to_provider": times(&answers.to_provider) })),
             "processes": processes.collect::<serde_json::Map<_, _>>(),
+            "statements": self.statements.iter().map(|statement| json!({ "database": statement.database, "total_ms": statement.total,
+                "planning_ms": statement.planning, "calls": statement.calls, "rows": statement.rows, "query": statement.query })).collect::<Vec<_>>(),
             "floor": { "packs": self.floor.packs.0, "packs_seconds": self.floor.packs.1.as_secs_f64(),
                 "events": self.floor.events.0, "events_seconds": self.floor.events.1.as_secs_f64(),
                 "rows": self.floor.rows.0, "rows_seconds": self.floor.rows.1.as_secs_f64(), "messages_per_second": self.floor.rate() },
@@ -120,6 +125,15 @@ impl fmt::Display for Report {
                 "  {name:<46} {percent:>6.1} % of a core   {:>6} MiB resident",
                 memory / 1_048_576
             )?;
+        }
+        if !self.statements.is_empty() {
+            writeln!(
+                out,
+                "statements by time in the database (ms in all, ms each with waits, calls, rows)"
+            )?;
+        }
+        for statement in &self.statements {
+            writeln!(out, "  {statement}")?;
         }
         let floor = &self.floor;
         writeln!(out, "floor of the same bytes, one after the other")?;

@@ -91,6 +91,8 @@ impl PostgresServer {
             "listen_addresses=127.0.0.1",
             "max_connections=200",
             "shared_buffers=128MB",
+            // Loaded, it costs nothing until a database makes the extension, as `scripts/bench --statements` does.
+            "shared_preload_libraries=pg_stat_statements",
         ] {
             command.args(["-c", setting]);
         }
