@@ -7,6 +7,7 @@ pub mod chat;
 pub mod client;
 pub mod conversation;
 pub mod delivery;
+pub mod key;
 pub mod lock;
 pub mod message;
 pub mod parked;

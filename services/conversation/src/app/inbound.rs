@@ -58,8 +58,20 @@ impl Arrival {
         id::v5("client", &parts).into()
     }
 
+    /// Returns the id of the album that the message is an item of; none where it is none. It is the same for every
+    /// item, whichever comes first.
+    pub fn album(&self) -> Option<MessageId> {
+        let key = &self.message.album_key;
+        let side = if self.own_app { "own" } else { "client" };
+        let parts = [&*self.channel.to_string(), &*self.chat_key, side, key];
+        (!key.is_empty()).then(|| id::v5("album", &parts).into())
+    }
+
     /// Returns the message's id, made of the provider's time and key: the same whenever it is repeated.
     pub fn id(&self) -> MessageId {
+        if let Some(album) = self.album() {
+            return album;
+        }
         let parts = [&*self.channel.to_string(), &*self.message.provider_key];
         id::v8(self.time, "message", &parts).into()
     }
@@ -91,7 +103,12 @@ pub struct Amendment {
 #[derive(Debug, Clone)]
 pub enum Change {
     /// The content.
-    Edit(Box<gateway::InboundMessage>),
+    Edit {
+        /// The message as it is now.
+        message: Box<gateway::InboundMessage>,
+        /// Not the client edited it but somebody of ours, in the provider's own app.
+        own_app: bool,
+    },
     /// The message is taken back.
     Deletion,
     /// The client's reactions are these now.
@@ -101,7 +118,7 @@ pub enum Change {
 impl Change {
     const fn word(&self) -> &'static str {
         match self {
-            Self::Edit(_) => "edit",
+            Self::Edit { .. } => "edit",
             Self::Deletion => "deletion",
             Self::Reaction(_) => "reaction",
         }
@@ -198,7 +215,11 @@ impl Batch {
                     ..message.clone()
                 };
                 self::arrival(account, cause.clone(), channel, &event, alone, time)?;
-                amend(&edit.provider_key, Change::Edit(Box::new(message)), &event)
+                let change = Change::Edit {
+                    message: Box::new(message),
+                    own_app: edit.own_app,
+                };
+                amend(&edit.provider_key, change, &event)
             }
             Kind::Reaction(reaction) => {
                 let emojis = reaction.emojis.iter().map(|emoji| storable(emoji));
@@ -236,6 +257,7 @@ impl Batch {
         let Some(Kind::Edit(edit)) = event.kind.clone() else {
             return Err(broken("kind"));
         };
+        let own_app = edit.own_app;
         let message = gateway::InboundMessage {
             provider_key: edit.provider_key,
             ..edit.message.unwrap_or_default()
@@ -246,7 +268,7 @@ impl Batch {
             trace: TraceContext::parse(&parked.traceparent),
             actor: None,
         };
-        let arrival = arrival(
+        let mut arrival = arrival(
             &parked.account,
             cause,
             parked.channel,
@@ -254,6 +276,10 @@ impl Batch {
             message,
             sent_at,
         )?;
+        if own_app {
+            arrival.own_app = true;
+            arrival.cause.actor = None;
+        }
         self.arrivals.push(arrival);
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! A batch of inbound items: clients, chats, conversations and messages, whatever its size in the same dozen or so
 //! statements. A repeated item changes nothing (X01, B01).
 
+mod album;
+mod find;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +14,7 @@ use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
+use self::album::Gathered;
 use self::work::Work;
 use super::amend;
 use super::announce;
@@ -22,7 +25,7 @@ use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
 use crate::store::client::{Profile, Seen};
 use crate::store::lock::{self, Mode};
-use crate::store::message::{Key, Known};
+use crate::store::message::Key;
 use crate::store::{self, chat::NewChat};
 use crate::wire;
 
@@ -53,25 +56,24 @@ pub async fn ingest(
     let (profiles, events) = clients(connection, &arrivals, now).await?;
     let amended: BTreeSet<Key> = amendments.iter().map(|a| a.key.clone()).collect();
     let (chats, fresh) = chats(connection, &arrivals, &amended, now).await?;
-    let mut known = store::message::by_keys(connection, &keys(&arrivals, &amended)).await?;
+    let mut known = find::all(connection, &arrivals, &amended).await?;
 
-    let new: Vec<&Arrival> = arrivals
-        .iter()
-        .filter(|arrival| !known.contains_key(&arrival.key()))
-        .collect();
-    for arrival in &new {
-        let here = Known {
-            message: arrival.id(),
-            chat: arrival.chat(),
-        };
-        known.insert(arrival.key(), here);
-    }
-    let new_keys: BTreeSet<Key> = new.iter().map(|arrival| arrival.key()).collect();
+    let mut new = arrivals;
+    new.retain(|arrival| !known.contains_key(&arrival.key()));
+    let new_keys: BTreeSet<Key> = new.iter().map(Arrival::key).collect();
     let mut unparked = Batch::default();
     for parked in store::parked::take(connection, &new_keys).await? {
         unparked.add_parked(&parked)?;
     }
     amendments.append(&mut unparked.amendments);
+    let gathered = album::gather(connection, new).await?;
+    known.extend(gathered.places());
+    let keys = gathered.keys();
+    let Gathered {
+        messages: new,
+        albums,
+        joining,
+    } = gathered;
     // A deletion that came first leaves nothing to be shown of its message, not even in an event.
     let tombstones: BTreeMap<Key, OffsetDateTime> = amendments
         .iter()
@@ -87,6 +89,8 @@ pub async fn ingest(
         profiles,
         events,
         rows: Vec::with_capacity(new.len() * 2),
+        albums,
+        tombstones,
     };
     let planned = plan(connection, &mut work, &new).await?;
     let mut opened = BTreeMap::new();
@@ -102,11 +106,17 @@ pub async fn ingest(
             Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival, time)?,
             _ => {}
         }
-        let deleted_at = tombstones.get(&arrival.key()).copied();
-        work.store(arrival, time, &known, deleted_at)?;
+        work.store(arrival, time, &known)?;
     }
-    let touched: BTreeSet<ChatId> = new.iter().map(|arrival| arrival.chat()).collect();
+    let mut touched: BTreeSet<ChatId> = new.iter().map(Arrival::chat).collect();
     save(connection, &work, &opened, &continued).await?;
+    let mut grown = Vec::with_capacity(joining.len());
+    for (album, items) in joining {
+        touched.insert(album.chat);
+        grown.extend(work.join(album, &items)?);
+    }
+    store::key::join(connection, &grown).await?;
+    store::key::keep(connection, &keys).await?;
 
     let (ready, waiting): (Vec<_>, Vec<_>) = amendments
         .into_iter()
@@ -138,17 +148,6 @@ fn distinct(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
         (arrival.time, arrival.message.provider_number)
     });
     arrivals
-}
-
-/// Every provider key that the batch speaks of.
-fn keys(arrivals: &[Arrival], amended: &BTreeSet<Key>) -> BTreeSet<Key> {
-    let replies = arrivals.iter().filter_map(|arrival| {
-        let reply = arrival.message.reply.as_ref()?;
-        let named = !reply.provider_key.is_empty() && !reply.provider_key.contains('\0');
-        named.then(|| (arrival.channel, reply.provider_key.clone()))
-    });
-    let own = arrivals.iter().map(Arrival::key);
-    own.chain(replies).chain(amended.iter().cloned()).collect()
 }
 
 /// Finds or makes the clients; the newest profile stands. Returns profiles, and events of those that changed.
@@ -243,7 +242,7 @@ async fn chats(
     }
     let mut ids: BTreeSet<ChatId> = wanted.keys().copied().collect();
     // What an amended message belongs to can be told before its chat is locked: its parking lock is ours alone.
-    let targets = store::message::by_keys(connection, amended).await?;
+    let targets = find::amended(connection, amended).await?;
     ids.extend(targets.values().map(|known| known.chat));
     if ids.is_empty() {
         return Ok((BTreeMap::new(), fresh));
@@ -272,12 +271,12 @@ enum Plan {
 async fn plan(
     connection: &mut PgConnection,
     work: &mut Work,
-    new: &[&Arrival],
+    new: &[Arrival],
 ) -> Result<BTreeMap<ChatId, Plan>, Error> {
     let mut ids = BTreeSet::new();
     let first: Vec<ChatId> = new
         .iter()
-        .map(|arrival| arrival.chat())
+        .map(Arrival::chat)
         .filter(|chat| ids.insert(*chat))
         .collect();
     let closed: BTreeSet<_> = first

@@ -189,8 +189,13 @@ impl Chat {
     /// Notes a stored message of the client.
     pub fn received(&mut self, preview: Preview) {
         self.unanswered = self.unanswered.saturating_add(1);
-        self.last_client_message_at = self.last_client_message_at.max(preview.time);
+        self.heard(preview.time);
         self.show(preview);
+    }
+
+    /// Notes that the client was heard.
+    pub fn heard(&mut self, time: OffsetDateTime) {
+        self.last_client_message_at = self.last_client_message_at.max(time);
     }
 
     /// Shows a message as the newest one, unless a newer one is shown.

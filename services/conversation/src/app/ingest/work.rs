@@ -4,15 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id;
 use chassis::outbox::Outgoing;
+use switchboard_proto::common::v1::ContentPart;
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
+use crate::app::amend;
 use crate::app::announce::{self, Notice};
 use crate::app::inbound::Arrival;
+use crate::domain::album::Album;
 use crate::domain::chat::{Chat, Episode};
 use crate::domain::preview::Preview;
 use crate::domain::words::{MessageKind, OpenReason};
-use crate::domain::{ChatId, ClientId};
+use crate::domain::{ChatId, ClientId, MessageId};
 use crate::error::Error;
 use crate::store::client::Profile;
 use crate::store::message::{Key, Known, Stored};
@@ -32,6 +35,10 @@ pub(super) struct Work {
     pub events: Vec<Outgoing>,
     /// Messages to be inserted.
     pub rows: Vec<Stored>,
+    /// All items of the albums among them.
+    pub albums: BTreeMap<MessageId, Vec<Arrival>>,
+    /// What was deleted before it came, and when.
+    pub tombstones: BTreeMap<Key, OffsetDateTime>,
 }
 
 impl Work {
@@ -116,45 +123,45 @@ impl Work {
         Ok(())
     }
 
-    /// Stores a client's message; with a tombstone only that there was one.
+    /// Stores a message; with a tombstone only that there was one.
     pub fn store(
         &mut self,
         arrival: &Arrival,
         time: OffsetDateTime,
         known: &BTreeMap<Key, Known>,
-        deleted_at: Option<OffsetDateTime>,
     ) -> Result<(), Error> {
         let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
             return Ok(());
         };
-        let message = &arrival.message;
-        let reply = message.reply.clone().map(|mut reply| {
-            let target = known.get(&(arrival.channel, reply.provider_key.clone()));
-            if let Some(target) = target.filter(|target| target.chat == chat.id) {
-                reply.message_id = target.message.to_string();
-            }
-            reply
+        let mut content = content(arrival, chat.id, known);
+        let id = arrival.id();
+        let album = self.albums.get(&id).map(|items| {
+            let mut album = Album::default();
+            add(&mut album, items, &self.tombstones);
+            heard(chat, items);
+            album
         });
-        let mut content = pb::Message {
-            parts: message.parts.clone(),
-            reply,
-            origin: message.origin.clone(),
-            ..pb::Message::default()
+        let deleted_at = if let Some(album) = &album {
+            wire::set_album(&mut content, album);
+            album.deleted_at()
+        } else {
+            self.tombstones.get(&arrival.key()).copied()
         };
         if deleted_at.is_some() {
-            content.parts = Vec::new();
+            wire::erase(&mut content);
         }
-        let (id, kind) = (
-            arrival.id(),
-            if arrival.own_app {
-                MessageKind::Agent
-            } else {
-                MessageKind::Client
-            },
-        );
+        let kind = if arrival.own_app {
+            MessageKind::Agent
+        } else {
+            MessageKind::Client
+        };
         let mut row = announce::new_message(chat, id, kind, None, time, &content);
-        row.provider_key.clone_from(&message.provider_key);
-        row.provider_number = message.provider_number;
+        row.provider_key.clone_from(&arrival.message.provider_key);
+        row.provider_number = arrival.message.provider_number;
+        if let Some(first) = album.as_ref().and_then(|album| album.items().first()) {
+            row.provider_key.clone_from(&first.key);
+            row.provider_number = first.number;
+        }
         row.deleted_at = deleted_at;
         let preview = Preview {
             message: id,
@@ -173,6 +180,76 @@ impl Work {
         self.events.push(event);
         self.rows.push(row);
         Ok(())
+    }
+
+    /// Lets further items join a stored album. It is one message with those before: it opens nothing, and the client
+    /// waits for one answer to all. Returns the album as it is now.
+    pub fn join(&mut self, mut row: Stored, items: &[Arrival]) -> Result<Option<Stored>, Error> {
+        let (Some(chat), Some(last)) = (self.chats.get_mut(&row.chat), items.last()) else {
+            return Ok(None);
+        };
+        let mut content = wire::content(&row)?;
+        let mut album = wire::album(&content);
+        add(&mut album, items, &self.tombstones);
+        wire::set_album(&mut content, &album);
+        row.body = wire::body(&content);
+        row.deleted_at = album.deleted_at();
+        if let Some(first) = album
+            .items()
+            .first()
+            .filter(|it| it.key != row.provider_key)
+        {
+            // It stands where its first item stands, whichever of them came first.
+            row.provider_key.clone_from(&first.key);
+            row.provider_number = first.number;
+            let first = items.iter().find(|it| it.message.provider_key == first.key);
+            row.time = first.map_or(row.time, |first| first.time.min(row.time));
+        }
+        heard(chat, items);
+        amend::refresh(chat, &row)?;
+        let event = amend::edited(chat, &row, true)?;
+        self.events
+            .push(announce::about_chat(chat, &event, &last.cause));
+        Ok(Some(row))
+    }
+}
+
+/// Notes when the newest item of a client came.
+fn heard(chat: &mut Chat, items: &[Arrival]) {
+    for item in items.iter().filter(|item| !item.own_app) {
+        chat.heard(item.time);
+    }
+}
+
+/// Adds what came to an album.
+fn add(
+    album: &mut Album<ContentPart>,
+    items: &[Arrival],
+    tombstones: &BTreeMap<Key, OffsetDateTime>,
+) {
+    for item in items {
+        let message = &item.message;
+        let deleted_at = tombstones.get(&item.key()).copied();
+        let (key, number) = (&message.provider_key, message.provider_number);
+        album.add(wire::item(key, number, &message.parts, deleted_at));
+    }
+}
+
+/// What is kept of a message beside what has a column.
+fn content(arrival: &Arrival, chat: ChatId, known: &BTreeMap<Key, Known>) -> pb::Message {
+    let message = &arrival.message;
+    let reply = message.reply.clone().map(|mut reply| {
+        let target = known.get(&(arrival.channel, reply.provider_key.clone()));
+        if let Some(target) = target.filter(|target| target.chat == chat) {
+            reply.message_id = target.message.to_string();
+        }
+        reply
+    });
+    pb::Message {
+        parts: message.parts.clone(),
+        reply,
+        origin: message.origin.clone(),
+        ..pb::Message::default()
     }
 }
 

@@ -1,0 +1,57 @@
+//! Finding messages by every provider key that a batch speaks of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::PgConnection;
+
+use crate::app::inbound::Arrival;
+use crate::error::Error;
+use crate::store;
+use crate::store::message::{Key, Known};
+
+/// Finds what is stored of arrivals, of what they answer, and of what is amended.
+pub(super) async fn all(
+    connection: &mut PgConnection,
+    arrivals: &[Arrival],
+    amended: &BTreeSet<Key>,
+) -> Result<BTreeMap<Key, Known>, Error> {
+    // What a plain message of a client is found by stands in its own row.
+    let own = arrivals
+        .iter()
+        .filter(|arrival| arrival.own_app || arrival.album().is_some())
+        .map(Arrival::key);
+    let mut elsewhere: BTreeSet<Key> = own.chain(answered(arrivals)).collect();
+    elsewhere.extend(amended.iter().cloned());
+    let mut keys: BTreeSet<Key> = arrivals.iter().map(Arrival::key).collect();
+    keys.extend(elsewhere.iter().cloned());
+    find(connection, &keys, elsewhere).await
+}
+
+/// Finds what is amended.
+pub(super) async fn amended(
+    connection: &mut PgConnection,
+    amended: &BTreeSet<Key>,
+) -> Result<BTreeMap<Key, Known>, Error> {
+    find(connection, amended, amended.clone()).await
+}
+
+/// Looks into `message_key` only for what was not found by the messages' own keys: mostly nothing is left.
+async fn find(
+    connection: &mut PgConnection,
+    keys: &BTreeSet<Key>,
+    mut elsewhere: BTreeSet<Key>,
+) -> Result<BTreeMap<Key, Known>, Error> {
+    let mut known = store::message::by_keys(connection, keys).await?;
+    elsewhere.retain(|key| !known.contains_key(key));
+    known.extend(store::key::find(connection, &elsewhere).await?);
+    Ok(known)
+}
+
+/// The messages that arrivals answer.
+fn answered(arrivals: &[Arrival]) -> impl Iterator<Item = Key> {
+    arrivals.iter().filter_map(|arrival| {
+        let reply = arrival.message.reply.as_ref()?;
+        let named = !reply.provider_key.is_empty() && !reply.provider_key.contains('\0');
+        named.then(|| (arrival.channel, reply.provider_key.clone()))
+    })
+}
