@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::announce::{self, Note};
+use crate::domain::attachments::for_each_mut;
 use crate::domain::delivery::PartState;
 use crate::domain::echo::{self, Verdict};
 use crate::error::{DOMAIN, Error};
@@ -236,10 +237,13 @@ async fn announce_foreign(
 }
 
 fn own_app(told: &Told) -> Option<Outgoing> {
-    let Some(Kind::OwnAppMessage(own)) = &told.item.kind else {
+    let mut item = told.item.clone();
+    // Where a file is at the provider is a secret: it never leaves by an event.
+    for_each_mut(&mut item, |file| file.extension = bytes::Bytes::new());
+    let Some(Kind::OwnAppMessage(own)) = item.kind else {
         return None;
     };
-    let message = own.message.clone()?;
+    let message = own.message?;
     // An own comment does not tell whose comment it answers: it belongs to no chat that could be named.
     if told.item.chat_key.is_empty() || told.item.client.is_none() {
         metrics::counter!("own_app_messages_without_chat_total").increment(1);
@@ -260,6 +264,11 @@ fn own_app(told: &Told) -> Option<Outgoing> {
         album_key: message.album_key,
         time: Some(timestamp(told.time)),
         automatic: own.automatic,
+        subject: message.subject,
+        full_text: message.full_text,
+        html: message.html,
+        original: message.original,
+        references: message.references,
     };
     Some(
         Outgoing::new(&told.account, chat, &event)
