@@ -3,6 +3,8 @@
 
 mod album;
 mod find;
+mod hold;
+mod start;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,23 +13,18 @@ use std::time::Duration;
 use chassis::id::AccountSlug;
 use chassis::outbox::Outgoing;
 use sqlx::PgConnection;
-use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use self::album::Gathered;
 use self::work::Work;
 use super::amend;
-use super::announce;
 use super::inbound::{Arrival, Batch, Change};
+use crate::domain::ChatId;
 use crate::domain::chat::{self, Chat, Episode, Opening};
 use crate::domain::words::OpenReason;
-use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
-use crate::store::client::{Profile, Seen};
-use crate::store::lock::{self, Mode};
-use crate::store::message::Key;
-use crate::store::{self, chat::NewChat};
-use crate::wire;
+use crate::store;
+use crate::store::message::{Key, Known};
 
 /// Stores a batch and returns the events to be written; the caller's transaction holds everything.
 pub async fn ingest(
@@ -38,24 +35,16 @@ pub async fn ingest(
     let Batch {
         arrivals,
         mut amendments,
+        starts,
         ..
     } = batch;
     let arrivals = distinct(arrivals);
-    let locks = arrivals.iter().map(|arrival| {
-        (
-            arrival.channel,
-            &*arrival.message.provider_key,
-            Mode::Shared,
-        )
-    });
-    let exclusive = amendments
-        .iter()
-        .map(|amendment| (amendment.key.0, &*amendment.key.1, Mode::Exclusive));
-    lock::parking(connection, locks.chain(exclusive)).await?;
+    let starts = start::newest(starts);
+    hold::locks(connection, &arrivals, &amendments, &starts).await?;
 
-    let (profiles, events) = clients(connection, &arrivals, now).await?;
+    let (profiles, events) = hold::clients(connection, &arrivals, now).await?;
     let amended: BTreeSet<Key> = amendments.iter().map(|a| a.key.clone()).collect();
-    let (chats, fresh) = chats(connection, &arrivals, &amended, now).await?;
+    let (chats, fresh) = hold::chats(connection, &arrivals, &amended, &starts, now).await?;
     let mut known = find::all(connection, &arrivals, &amended).await?;
 
     let mut new = arrivals;
@@ -91,25 +80,17 @@ pub async fn ingest(
         rows: Vec::with_capacity(new.len() * 2),
         albums,
         tombstones,
+        links: BTreeMap::new(),
+        sourced: BTreeMap::new(),
+        automatic: Vec::new(),
     };
-    let planned = plan(connection, &mut work, &new).await?;
-    let mut opened = BTreeMap::new();
-    let mut continued = BTreeSet::new();
-    for arrival in &new {
-        let chat = arrival.chat();
-        let time = work.time_of(arrival);
-        match planned.get(&chat) {
-            Some(Plan::Open(number)) if !opened.contains_key(&chat) => {
-                opened.insert(chat, work::reason(arrival));
-                work.open(arrival, time, *number)?;
-            }
-            Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival, time)?,
-            _ => {}
-        }
-        work.store(arrival, time, &known)?;
-    }
     let mut touched: BTreeSet<ChatId> = new.iter().map(Arrival::chat).collect();
+    touched.extend(start::come(connection, &mut work, starts).await?);
+    let planned = plan(connection, &mut work, &new).await?;
+    let (opened, continued) = store_all(&mut work, &new, &planned, &known)?;
     save(connection, &work, &opened, &continued).await?;
+    store::start::source(connection, &work.sourced).await?;
+    store::key::mark_automatic(connection, &work.automatic).await?;
     let mut grown = Vec::with_capacity(joining.len());
     for (album, items) in joining {
         touched.insert(album.chat);
@@ -140,6 +121,35 @@ pub async fn ingest(
     Ok(events)
 }
 
+/// What became of conversations: those that were opened, with the reason, and those that were continued.
+type Begun = (BTreeMap<ChatId, OpenReason>, BTreeSet<ChatId>);
+
+/// Stores messages in memory, in the order of history, and begins the conversations that are planned.
+fn store_all(
+    work: &mut Work,
+    new: &[Arrival],
+    planned: &BTreeMap<ChatId, Plan>,
+    known: &BTreeMap<Key, Known>,
+) -> Result<Begun, Error> {
+    let mut opened = BTreeMap::new();
+    let mut continued = BTreeSet::new();
+    for arrival in new {
+        let chat = arrival.chat();
+        let time = work.time_of(arrival);
+        work.begin(arrival);
+        match planned.get(&chat).filter(|_| arrival.opens()) {
+            Some(Plan::Open(number)) if !opened.contains_key(&chat) => {
+                opened.insert(chat, work::reason(arrival));
+                work.open(arrival, time, *number)?;
+            }
+            Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival, time)?,
+            _ => {}
+        }
+        work.store(arrival, time, known)?;
+    }
+    Ok((opened, continued))
+}
+
 /// One of each message, in the order of history.
 fn distinct(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
     let mut seen = BTreeSet::new();
@@ -148,117 +158,6 @@ fn distinct(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
         (arrival.time, arrival.message.provider_number)
     });
     arrivals
-}
-
-/// Finds or makes the clients; the newest profile stands. Returns profiles, and events of those that changed.
-async fn clients(
-    connection: &mut PgConnection,
-    arrivals: &[Arrival],
-    now: OffsetDateTime,
-) -> Result<(BTreeMap<ClientId, Profile>, Vec<Outgoing>), Error> {
-    let mut seen = BTreeMap::<ClientId, (Seen, &Arrival)>::new();
-    for arrival in arrivals {
-        let newest = Seen {
-            account: arrival.account.clone(),
-            profile: arrival.profile.clone(),
-            // What an echo tells of a client is less than the client told: it never stands over that.
-            time: if arrival.own_app {
-                OffsetDateTime::UNIX_EPOCH
-            } else {
-                arrival.time
-            },
-        };
-        // Arrivals are in the order of time.
-        let newer = seen
-            .get(&arrival.client())
-            .is_none_or(|(known, _)| known.time <= newest.time);
-        if newer {
-            seen.insert(arrival.client(), (newest, arrival));
-        }
-    }
-    if seen.is_empty() {
-        return Ok((BTreeMap::new(), Vec::new()));
-    }
-    let causes: BTreeMap<ClientId, &Arrival> =
-        seen.iter().map(|(id, (_, by))| (*id, *by)).collect();
-    let seen: BTreeMap<ClientId, Seen> =
-        seen.into_iter().map(|(id, (seen, _))| (id, seen)).collect();
-    let known = store::client::insert_or_lock(connection, &seen, now).await?;
-    // A profile of the same second is not newer: so a repeat can never bring an older one back.
-    let newer: BTreeMap<ClientId, &Seen> = seen
-        .iter()
-        .filter(|(id, seen)| known.get(id).is_some_and(|known| known.time < seen.time))
-        .map(|(id, seen)| (*id, seen))
-        .collect();
-    store::client::update(connection, &newer).await?;
-    let mut events = Vec::new();
-    for (id, seen) in &newer {
-        let changed = known
-            .get(id)
-            .is_some_and(|known| known.profile != seen.profile);
-        if let (true, Some(arrival)) = (changed, causes.get(id)) {
-            let event = pb::ClientUpdated {
-                client_id: id.to_string(),
-                client: Some(wire::identity_out(&seen.profile)),
-            };
-            let event = Outgoing::new(&seen.account, id, &event);
-            events.push(announce::outgoing(event, &arrival.cause));
-        }
-    }
-    let profiles = seen
-        .iter()
-        .map(|(id, seen)| {
-            let profile = match known.get(id) {
-                Some(known) if !newer.contains_key(id) => &known.profile,
-                _ => &seen.profile,
-            };
-            (*id, profile.clone())
-        })
-        .collect();
-    Ok((profiles, events))
-}
-
-/// Finds or makes the chats of messages, and locks them with those of amended messages.
-async fn chats(
-    connection: &mut PgConnection,
-    arrivals: &[Arrival],
-    amended: &BTreeSet<Key>,
-    now: OffsetDateTime,
-) -> Result<(BTreeMap<ChatId, Chat>, BTreeSet<ChatId>), Error> {
-    let mut wanted = BTreeMap::<ChatId, NewChat>::new();
-    for arrival in arrivals {
-        wanted.entry(arrival.chat()).or_insert_with(|| NewChat {
-            account: arrival.account.clone(),
-            channel: arrival.channel,
-            channel_kind: arrival.channel_kind,
-            chat_key: arrival.chat_key.clone(),
-            client: arrival.client(),
-            first_message_at: arrival.time,
-        });
-    }
-    let mut fresh = BTreeSet::new();
-    if !wanted.is_empty() {
-        fresh = store::chat::insert(connection, &wanted, now).await?;
-    }
-    let mut ids: BTreeSet<ChatId> = wanted.keys().copied().collect();
-    // What an amended message belongs to can be told before its chat is locked: its parking lock is ours alone.
-    let targets = find::amended(connection, amended).await?;
-    ids.extend(targets.values().map(|known| known.chat));
-    if ids.is_empty() {
-        return Ok((BTreeMap::new(), fresh));
-    }
-    let ids: Vec<ChatId> = ids.into_iter().collect();
-    let chats = store::chat::lock(connection, &ids).await?;
-    for arrival in arrivals {
-        let own = chats
-            .get(&arrival.chat())
-            .is_some_and(|chat| chat.account == arrival.account);
-        if !own {
-            let text = "inbound item: its channel is another account's".to_owned();
-            return Err(Error::Broken(text));
-        }
-    }
-    Ok((chats, fresh))
 }
 
 /// What happens to the conversations of a chat.
@@ -274,11 +173,11 @@ async fn plan(
     new: &[Arrival],
 ) -> Result<BTreeMap<ChatId, Plan>, Error> {
     let mut ids = BTreeSet::new();
-    let first: Vec<ChatId> = new
+    let begin: Vec<&Arrival> = new
         .iter()
-        .map(Arrival::chat)
-        .filter(|chat| ids.insert(*chat))
+        .filter(|arrival| arrival.opens() && ids.insert(arrival.chat()))
         .collect();
+    let first: Vec<ChatId> = begin.iter().map(|arrival| arrival.chat()).collect();
     let closed: BTreeSet<_> = first
         .iter()
         .filter_map(|id| work.chats.get(id))
@@ -309,9 +208,15 @@ async fn plan(
     if opening.is_empty() {
         return Ok(plans);
     }
+    start::take(connection, work, &begin, &opening).await?;
+    // A chat that only a machine has written into so far had no conversation either.
     let fresh: BTreeMap<ChatId, AccountSlug> = opening
         .iter()
-        .filter(|(id, _)| work.fresh.contains(id))
+        .filter(|(id, _)| {
+            work.chats
+                .get(id)
+                .is_some_and(|chat| chat.episode.is_none())
+        })
         .cloned()
         .collect();
     if !fresh.is_empty() {

@@ -33,6 +33,14 @@ pub struct Episode {
     pub start_payload: String,
 }
 
+impl ChannelKind {
+    /// Tells whether a client can come by a deep link without writing: elsewhere the link's payload stands in the
+    /// message that it makes the client write.
+    pub const fn starts_without_message(self) -> bool {
+        !matches!(self, Self::TelegramBot | Self::Email)
+    }
+}
+
 /// A chat as it stands under its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
@@ -139,6 +147,17 @@ impl Chat {
     pub fn open(&mut self, episode: Episode) {
         self.episode = Some(episode);
         self.settle();
+    }
+
+    /// Lets the open conversation take the payload of a deep link (D30), which may come after the client's first words;
+    /// returns the conversation. One that has a payload keeps it: that is what it was begun with.
+    pub fn take_link(&mut self, payload: &str) -> Option<ConversationId> {
+        let open = self
+            .episode
+            .as_mut()
+            .filter(|episode| episode.closed_at.is_none() && episode.start_payload.is_empty())?;
+        payload.clone_into(&mut open.start_payload);
+        (!payload.is_empty()).then_some(open.id)
     }
 
     /// Takes the last conversation up again, unless it is open.

@@ -101,3 +101,20 @@ pub async fn join(
     .await
     .map(drop)
 }
+
+/// Marks messages that a machine wrote.
+pub async fn mark_automatic(
+    connection: &mut PgConnection,
+    ids: &[MessageId],
+) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    sqlx::query!(
+        "update message set automatic = true where message_id = any($1)",
+        ids as &[MessageId],
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}

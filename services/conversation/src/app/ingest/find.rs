@@ -47,11 +47,14 @@ async fn find(
     Ok(known)
 }
 
-/// The messages that arrivals answer.
+/// The messages that arrivals answer, and those of the threads that mails belong to.
 fn answered(arrivals: &[Arrival]) -> impl Iterator<Item = Key> {
-    arrivals.iter().filter_map(|arrival| {
-        let reply = arrival.message.reply.as_ref()?;
-        let named = !reply.provider_key.is_empty() && !reply.provider_key.contains('\0');
-        named.then(|| (arrival.channel, reply.provider_key.clone()))
+    arrivals.iter().flat_map(|arrival| {
+        let message = &arrival.message;
+        let reply = message.reply.as_ref().map(|reply| &reply.provider_key);
+        let reply = reply.filter(|key| !key.is_empty() && !key.contains('\0'));
+        let thread = message.references.iter();
+        let answered = reply.into_iter().chain(thread);
+        answered.map(|key| (arrival.channel, key.clone()))
     })
 }

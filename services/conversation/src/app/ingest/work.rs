@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id;
 use chassis::outbox::Outgoing;
-use switchboard_proto::common::v1::ContentPart;
+use switchboard_proto::common::v1::{ContentPart, ReplyReference, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use crate::app::amend;
 use crate::app::announce::{self, Notice};
-use crate::app::inbound::Arrival;
+use crate::app::inbound::{Arrival, Start};
 use crate::domain::album::Album;
 use crate::domain::chat::{Chat, Episode};
 use crate::domain::preview::Preview;
 use crate::domain::words::{MessageKind, OpenReason};
-use crate::domain::{ChatId, ClientId, MessageId};
+use crate::domain::{ChatId, ClientId, ConversationId, MessageId};
 use crate::error::Error;
 use crate::store::client::Profile;
 use crate::store::message::{Key, Known, Stored};
@@ -39,6 +39,12 @@ pub(super) struct Work {
     pub albums: BTreeMap<MessageId, Vec<Arrival>>,
     /// What was deleted before it came, and when.
     pub tombstones: BTreeMap<Key, OffsetDateTime>,
+    /// Payloads of links that wait for the conversations that are opened.
+    pub links: BTreeMap<ChatId, String>,
+    /// Payloads that conversations got after they were opened.
+    pub sourced: BTreeMap<ConversationId, String>,
+    /// Messages that a machine wrote.
+    pub automatic: Vec<MessageId>,
 }
 
 impl Work {
@@ -46,6 +52,46 @@ impl Work {
     pub fn time_of(&self, arrival: &Arrival) -> OffsetDateTime {
         let chat = self.chats.get(&arrival.chat());
         chat.map_or(arrival.time, |chat| chat.history_time(arrival.time))
+    }
+
+    /// Announces a chat with the first that is stored in it, whatever it is.
+    pub fn begin(&mut self, arrival: &Arrival) {
+        let chat = self.chats.get(&arrival.chat());
+        let Some(chat) = chat.filter(|chat| self.fresh.contains(&chat.id) && chat.sequence == 0)
+        else {
+            return;
+        };
+        let client = self
+            .profiles
+            .get(&arrival.client())
+            .unwrap_or(&arrival.profile);
+        self.events
+            .push(announce::chat_created(chat, client, &arrival.cause));
+    }
+
+    /// Takes a deep link by which the client came; tells whether the chat is there. One that comes with its chat shows
+    /// by the conversation that is opened.
+    pub fn come(&mut self, start: &Start) -> Result<bool, Error> {
+        let by = &start.by;
+        let payload = &by.message.start_payload;
+        let fresh = self.fresh.contains(&by.chat());
+        let chat = self.chats.get_mut(&by.chat());
+        let Some(chat) = chat.filter(|chat| !fresh && chat.account == by.account) else {
+            return Ok(false);
+        };
+        if let Some(conversation) = chat.take_link(payload) {
+            self.sourced.insert(conversation, payload.clone());
+        }
+        let notice = Notice {
+            of: format!("{}/{}", chat.id, start.moment.key),
+            kind: "client.came",
+            parameters: &[("payload", payload.clone())],
+            time: chat.history_time(by.time),
+        };
+        let (row, event) = announce::system(chat, &notice, &by.cause)?;
+        self.rows.push(row);
+        self.events.push(event);
+        Ok(true)
     }
 
     /// Opens a conversation for a chat's first message of the batch.
@@ -64,21 +110,20 @@ impl Work {
         let Some(chat) = self.chats.get_mut(&id) else {
             return Ok(());
         };
-        let parts = [&*id.to_string(), &*arrival.message.provider_key];
+        let mut start_payload = arrival.message.start_payload.clone();
+        if start_payload.is_empty() {
+            start_payload = self.links.remove(&id).unwrap_or_default();
+        }
         let episode = Episode {
-            id: id::v5("conversation", &parts).into(),
+            id: conversation_id(arrival),
             number,
             revision: 1,
             opened_at: self.now,
             closed_at: None,
             opener: None,
-            start_payload: arrival.message.start_payload.clone(),
+            start_payload,
         };
         chat.open(episode.clone());
-        if is_new {
-            self.events
-                .push(announce::chat_created(chat, client, &arrival.cause));
-        }
         let reason = reason(arrival);
         let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
         self.events.push(event);
@@ -169,12 +214,27 @@ impl Work {
             text: wire::preview_text(&content.parts),
             time,
         };
-        if arrival.own_app {
-            // It left already: whoever wrote it has answered (D08).
-            chat.answered(row.sequence, 0);
-            chat.show(preview);
-        } else {
-            chat.received(preview);
+        let automatic = arrival.message.automatic;
+        match (arrival.own_app, automatic) {
+            (true, automatic) => {
+                // It left already: whoever wrote it has answered (D08), unless nobody did.
+                if !automatic {
+                    chat.answered(row.sequence, 0);
+                }
+                chat.show(preview);
+            }
+            (false, true) => {
+                chat.heard(preview.time);
+                chat.show(preview);
+            }
+            (false, false) => chat.received(preview),
+        }
+        if automatic {
+            self.automatic.push(id);
+        }
+        if let Some(conversation) = chat.take_link(&arrival.message.start_payload) {
+            let payload = arrival.message.start_payload.clone();
+            self.sourced.insert(conversation, payload);
         }
         let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
         self.events.push(event);
@@ -235,22 +295,60 @@ fn add(
     }
 }
 
+/// The id of the conversation that a message opens.
+pub(super) fn conversation_id(arrival: &Arrival) -> ConversationId {
+    let parts = [&*arrival.chat().to_string(), &*arrival.message.provider_key];
+    id::v5("conversation", &parts).into()
+}
+
 /// What is kept of a message beside what has a column.
 fn content(arrival: &Arrival, chat: ChatId, known: &BTreeMap<Key, Known>) -> pb::Message {
     let message = &arrival.message;
-    let reply = message.reply.clone().map(|mut reply| {
-        let target = known.get(&(arrival.channel, reply.provider_key.clone()));
-        if let Some(target) = target.filter(|target| target.chat == chat) {
-            reply.message_id = target.message.to_string();
+    let target = |key: &String| {
+        let target = known.get(&(arrival.channel, key.clone()));
+        target.filter(|target| target.chat == chat)
+    };
+    let reply = match message.reply.clone() {
+        Some(mut reply) => {
+            if let Some(target) = target(&reply.provider_key) {
+                reply.message_id = target.message.to_string();
+            }
+            Some(reply)
         }
-        reply
-    });
-    pb::Message {
+        // A mail names its thread, the newest first: the first one that is known in this chat is what it answers (D23).
+        None => message.references.iter().find_map(|key| {
+            let target = target(key)?;
+            Some(ReplyReference {
+                message_id: target.message.to_string(),
+                provider_key: key.clone(),
+                quote: String::new(),
+            })
+        }),
+    };
+    let mut content = pb::Message {
         parts: message.parts.clone(),
         reply,
         origin: message.origin.clone(),
+        subject: message.subject.clone(),
+        full_text: message.full_text.clone(),
+        automatic: message.automatic,
+        html: message.html.clone(),
+        original: message.original.clone(),
+        references: message.references.clone(),
+        start_payload: message.start_payload.clone(),
         ..pb::Message::default()
+    };
+    if shows_all(&content) {
+        content.full_text.clear();
     }
+    content
+}
+
+/// Tells whether the parts show the whole text already.
+fn shows_all(content: &pb::Message) -> bool {
+    content.parts.iter().any(|part| {
+        matches!(&part.content, Some(Content::Text(text)) if text.text.trim() == content.full_text.trim())
+    })
 }
 
 /// Why a message opens a conversation.
