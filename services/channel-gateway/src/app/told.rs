@@ -317,3 +317,53 @@ fn time_of(time: &prost_types::Timestamp) -> Option<OffsetDateTime> {
     let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
     OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchboard_proto::channel_gateway::v1::{InboundMessage, InboundOwnAppMessage};
+    use switchboard_proto::common::v1::{
+        Attachment, ClientIdentity, ContentPart, content_part::Content,
+    };
+
+    #[test]
+    fn no_event_tells_where_a_file_is_at_the_provider() {
+        let secret = b"https://cdn.example/file?signature=secret";
+        let file = Attachment {
+            attachment_id: "a".into(),
+            extension: bytes::Bytes::from_static(secret),
+            ..Attachment::default()
+        };
+        let message = InboundMessage {
+            provider_key: "m1".into(),
+            parts: vec![ContentPart {
+                content: Some(Content::Attachment(file.clone())),
+            }],
+            subject: "order 551".into(),
+            html: Some(file.clone()),
+            original: Some(file),
+            ..InboundMessage::default()
+        };
+        let own = InboundOwnAppMessage {
+            message: Some(message),
+            automatic: false,
+        };
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let told = Told {
+            account: chassis::testing::account("acme"),
+            channel: Uuid::nil(),
+            item: InboundEvent {
+                chat_key: "7".into(),
+                client: Some(ClientIdentity::default()),
+                kind: Some(Kind::OwnAppMessage(own)),
+                ..InboundEvent::default()
+            },
+            id: Uuid::nil(),
+            trace: TraceContext::none(),
+            since: now,
+            time: now,
+        };
+        let event = format!("{:?}", own_app(&told).unwrap());
+        assert!(event.contains("order 551") && !event.contains("signature"));
+    }
+}
