@@ -1,11 +1,13 @@
 //! Who a client is (B07, D27), and where he wrote (F089–F092).
 
+use chassis::testing::request;
 use switchboard_proto::channel_gateway::v1::{self as gateway, inbound_event::Kind};
 use switchboard_proto::common::v1::{self as common, origin};
 use switchboard_proto::conversation::v1 as pb;
+use switchboard_proto::conversation::v1::conversation_service_server::ConversationService as _;
 use uuid::Uuid;
 
-use crate::world::{World, at, client};
+use crate::world::{World, at, client, plain};
 
 /// A message in a channel from a person of this scope and id.
 fn from(world: &World, channel: u128, key: &str, scope: &str, user: &str) -> gateway::InboundEvent {
@@ -114,5 +116,49 @@ async fn f089_f090_f092_a_comment_keeps_its_post_and_its_parent_in_the_same_chat
         .filter_map(|event| event.message?.origin)
         .collect();
     assert_eq!(told, origins);
+    let messages = world.client_messages("7").await;
+    assert_eq!(messages[2].reply, None, "nobody knows the parent here");
     assert_eq!(world.count("select count(*) from conversation").await, 1);
+}
+
+#[tokio::test]
+async fn f091_f092_f093_an_answer_to_a_comment_is_marked_and_a_plain_message_is_not() {
+    let world = World::new().await;
+    let post = "https://www.instagram.com/p/Abc/";
+    let comment = |key: &str, time, parent: &str| {
+        let mut item = world.message("7", key, time, "how much?");
+        if let Some(Kind::Message(message)) = item.kind.as_mut() {
+            message.origin = Some(common::Origin {
+                kind: origin::Kind::Comment.into(),
+                link: post.into(),
+                parent_key: parent.into(),
+            });
+        }
+        item
+    };
+    // The second stands under the first, in whose thread it is.
+    world
+        .receive(&[comment("1", at(1), ""), comment("2", at(2), "7/1")])
+        .await;
+    let comments = world.client_messages("7").await;
+    let answered = comments[1].reply.as_ref().unwrap();
+    assert_eq!(answered.message_id, comments[0].message_id);
+
+    let ann = world.as_agent("ann");
+    let send = pb::SendMessageRequest {
+        request_id: "r1".into(),
+        chat_id: world.chat("7").to_string(),
+        text: Some(plain("100")),
+        reply_to_message_id: comments[0].message_id.clone(),
+        attachment_ids: Vec::new(),
+    };
+    let answer = world.api.send_message(request(&ann, send)).await.unwrap();
+    let origin = answer.into_inner().message.unwrap().origin.unwrap();
+    assert_eq!(origin.kind(), origin::Kind::Comment);
+    assert_eq!(
+        (origin.link.as_str(), origin.parent_key.as_str()),
+        (post, "7/1")
+    );
+    let direct = world.send(&ann, "7", "r2", "in Direct").await.unwrap();
+    assert_eq!(direct.origin, None);
 }

@@ -264,6 +264,19 @@ async fn f071_what_a_machine_wrote_is_not_counted_after_an_answer_either() {
 }
 
 #[tokio::test]
+async fn an_agent_may_write_into_a_chat_that_only_a_machine_has_written_into() {
+    let world = World::new().await;
+    world.receive(&[by_machine(mail(&world, 1, &[]))]).await;
+    let sent = world
+        .send(&world.as_agent("ann"), "7", "r1", "hello")
+        .await
+        .unwrap();
+    let opened = world.events_of::<pb::ConversationOpened>().await;
+    assert_eq!(opened[0].reason(), common::OpenReason::AgentMessage);
+    assert_eq!(sent.conversation_id, opened[0].conversation_id);
+}
+
+#[tokio::test]
 async fn a_machines_mail_of_our_own_is_no_answer() {
     let world = World::new().await;
     world.receive(&[mail(&world, 1, &[])]).await;

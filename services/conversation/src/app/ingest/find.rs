@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::PgConnection;
+use switchboard_proto::channel_gateway::v1::InboundMessage;
 
 use crate::app::inbound::Arrival;
 use crate::error::Error;
@@ -47,13 +48,21 @@ async fn find(
     Ok(known)
 }
 
+/// What a message names without answering it by a reply of its own: the comment above it (F092), or the earlier mails of
+/// its thread, newest first (D23). The first one that is known is what it answers.
+pub(super) fn thread(message: &InboundMessage) -> impl Iterator<Item = &String> {
+    let parent = message.origin.as_ref().map(|origin| &origin.parent_key);
+    let parent = parent.filter(|key| !key.is_empty() && !key.contains('\0'));
+    parent.into_iter().chain(&message.references)
+}
+
 /// The messages that arrivals answer, and those of the threads that mails belong to.
 fn answered(arrivals: &[Arrival]) -> impl Iterator<Item = Key> {
     arrivals.iter().flat_map(|arrival| {
         let message = &arrival.message;
         let reply = message.reply.as_ref().map(|reply| &reply.provider_key);
         let reply = reply.filter(|key| !key.is_empty() && !key.contains('\0'));
-        let thread = message.references.iter();
+        let thread = thread(message);
         let answered = reply.into_iter().chain(thread);
         answered.map(|key| (arrival.channel, key.clone()))
     })

@@ -8,6 +8,7 @@ use switchboard_proto::common::v1::{ContentPart, ReplyReference, content_part::C
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
+use super::find;
 use crate::app::amend;
 use crate::app::announce::{self, Notice};
 use crate::app::inbound::{Arrival, Start};
@@ -315,8 +316,7 @@ fn content(arrival: &Arrival, chat: ChatId, known: &BTreeMap<Key, Known>) -> pb:
             }
             Some(reply)
         }
-        // A mail names its thread, the newest first: the first one that is known in this chat is what it answers (D23).
-        None => message.references.iter().find_map(|key| {
+        None => find::thread(message).find_map(|key| {
             let target = target(key)?;
             Some(ReplyReference {
                 message_id: target.message.to_string(),
