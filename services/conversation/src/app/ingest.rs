@@ -173,14 +173,15 @@ async fn plan(
     new: &[Arrival],
 ) -> Result<BTreeMap<ChatId, Plan>, Error> {
     let mut ids = BTreeSet::new();
-    let begin: Vec<&Arrival> = new
+    let first: Vec<(ChatId, &Arrival)> = new
         .iter()
-        .filter(|arrival| arrival.opens() && ids.insert(arrival.chat()))
+        .filter(|arrival| arrival.opens())
+        .map(|arrival| (arrival.chat(), arrival))
+        .filter(|(chat, _)| ids.insert(*chat))
         .collect();
-    let first: Vec<ChatId> = begin.iter().map(|arrival| arrival.chat()).collect();
     let closed: BTreeSet<_> = first
         .iter()
-        .filter_map(|id| work.chats.get(id))
+        .filter_map(|(id, _)| work.chats.get(id))
         .filter(|chat| chat.open_episode().is_none() && chat.episode.is_some())
         .map(|chat| chat.channel)
         .collect();
@@ -192,23 +193,31 @@ async fn plan(
     };
     let mut plans = BTreeMap::new();
     let mut opening: Vec<(ChatId, AccountSlug)> = Vec::new();
-    for id in first {
+    let mut takers = BTreeMap::new();
+    for (id, arrival) in first {
         let Some(chat) = work.chats.get(&id) else {
             continue;
         };
         let rule = rules.get(&chat.channel).copied().unwrap_or(Duration::ZERO);
-        match chat.opening(work.now, rule) {
-            Opening::Opens => opening.push((id, chat.account.clone())),
+        let begins = match chat.opening(work.now, rule) {
+            Opening::Opens => {
+                opening.push((id, chat.account.clone()));
+                Some(work::conversation_id(arrival))
+            }
             Opening::Continues => {
                 plans.insert(id, Plan::Continue);
+                chat.episode.as_ref().map(|episode| episode.id)
             }
-            Opening::IsOpen | Opening::Spam => {}
+            Opening::IsOpen | Opening::Spam => None,
+        };
+        if chat.channel_kind.starts_without_message() {
+            takers.extend(begins.map(|conversation| (id, conversation)));
         }
     }
+    work.links = store::start::take(connection, &takers).await?;
     if opening.is_empty() {
         return Ok(plans);
     }
-    start::take(connection, work, &begin, &opening).await?;
     // A chat that only a machine has written into so far had no conversation either.
     let fresh: BTreeMap<ChatId, AccountSlug> = opening
         .iter()

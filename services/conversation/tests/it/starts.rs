@@ -174,3 +174,40 @@ async fn d30_a_start_and_the_first_message_on_two_replicas_at_once_meet() {
         assert_eq!(open_payload(&world).await, "ad_autumn");
     }
 }
+
+#[tokio::test]
+async fn d30_a_continued_conversation_takes_the_payload_too() {
+    let world = World::new().await;
+    sqlx::query("insert into channel_rule values ($1, 'acme', 60)")
+        .bind(world.channel)
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    world.receive(&[message(&world, "1", at(5))]).await;
+    world.close(&world.as_agent("ann"), "7").await.unwrap();
+    world
+        .receive(&[start(&world, "s1", at(6), "ad_autumn")])
+        .await;
+    let soon = chassis::clock::now();
+    world
+        .try_receive(&[message(&world, "2", at(7))], soon)
+        .await
+        .unwrap();
+    assert_eq!(
+        world.events_of::<pb::ConversationContinued>().await.len(),
+        1
+    );
+    assert_eq!(open_payload(&world).await, "ad_autumn");
+    assert_eq!(
+        world
+            .count("select count(*) from conversation where start_payload = 'ad_autumn'")
+            .await,
+        1
+    );
+    assert_eq!(
+        world
+            .count("select count(*) from chat_start where conversation_id is null")
+            .await,
+        0
+    );
+}

@@ -3,10 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::id::AccountSlug;
 use sqlx::PgConnection;
 
-use super::work::{self, Work};
+use super::work::Work;
 use crate::app::inbound::{Arrival, Start};
 use crate::domain::ChatId;
 use crate::error::Error;
@@ -81,22 +80,4 @@ pub(super) async fn come(
     }
     store::start::take(connection, &takers).await?;
     Ok(changed)
-}
-
-/// Gives the conversations that are about to be opened the links that wait for them.
-pub(super) async fn take(
-    connection: &mut PgConnection,
-    work: &mut Work,
-    begin: &[&Arrival],
-    opening: &[(ChatId, AccountSlug)],
-) -> Result<(), Error> {
-    let opening: BTreeSet<ChatId> = opening.iter().map(|(chat, _)| *chat).collect();
-    let takers = begin
-        .iter()
-        .filter(|arrival| arrival.channel_kind.starts_without_message())
-        .filter(|arrival| opening.contains(&arrival.chat()))
-        .map(|arrival| (arrival.chat(), work::conversation_id(arrival)))
-        .collect();
-    work.links = store::start::take(connection, &takers).await?;
-    Ok(())
 }

@@ -40,7 +40,7 @@ pub(super) struct Work {
     pub albums: BTreeMap<MessageId, Vec<Arrival>>,
     /// What was deleted before it came, and when.
     pub tombstones: BTreeMap<Key, OffsetDateTime>,
-    /// Payloads of links that wait for the conversations that are opened.
+    /// Payloads of links that wait for the conversations that begin.
     pub links: BTreeMap<ChatId, String>,
     /// Payloads that conversations got after they were opened.
     pub sourced: BTreeMap<ConversationId, String>,
@@ -137,6 +137,11 @@ impl Work {
             return Ok(());
         };
         chat.resume();
+        if let Some(payload) = self.links.remove(&chat.id)
+            && let Some(conversation) = chat.take_link(&payload)
+        {
+            self.sourced.insert(conversation, payload);
+        }
         if let Some(episode) = chat.episode.clone() {
             let event = announce::continued(chat, &episode, self.now, &arrival.cause);
             self.events.push(event);
