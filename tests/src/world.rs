@@ -372,6 +372,7 @@ impl Account {
                     chat_id: chat_id.to_owned(),
                     page_size: 200,
                     page_token: std::mem::take(&mut page_token),
+                    full_text: false,
                 })
                 .await?
                 .into_inner();

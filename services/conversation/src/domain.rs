@@ -2,6 +2,7 @@
 //! who may write. No I/O, no clock, no randomness.
 
 pub mod admission;
+pub mod album;
 pub mod amendment;
 pub mod assignment;
 pub mod chat;

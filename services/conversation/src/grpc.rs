@@ -106,7 +106,15 @@ impl ConversationService for Api {
             below.map(|(nanos, number, place)| Ok::<_, Status>((moment(nanos)?, number, place)));
         let below = below.transpose()?;
         let mut connection = self.connection().await?;
-        let (messages, next) = read::messages(&mut connection, &caller, chat, below, size).await?;
+        let (messages, next) = read::messages(
+            &mut connection,
+            &caller,
+            chat,
+            below,
+            size,
+            request.full_text,
+        )
+        .await?;
         let token = next
             .map(|(time, number, place)| page_token(&(time.unix_timestamp_nanos(), number, place)));
         Ok(Response::new(pb::ListMessagesResponse {

@@ -17,6 +17,10 @@ pub fn sentence(notice: &SystemNotice) -> String {
         "conversation.opened" => format!("Conversation {number} was opened"),
         "conversation.continued" => format!("Conversation {number} was continued"),
         "conversation.closed" => format!("Conversation {number} was closed"),
+        "client.came" => value("payload").map_or_else(
+            || "The client came by a link".to_owned(),
+            |payload| format!("The client came by the link \"{payload}\""),
+        ),
         "chat.assigned" => match value("previous_agent_id") {
             Some(_) => "The chat has a new responsible".to_owned(),
             None => "The chat has a responsible".to_owned(),

@@ -7,9 +7,11 @@ pub mod chat;
 pub mod client;
 pub mod conversation;
 pub mod delivery;
+pub mod key;
 pub mod lock;
 pub mod message;
 pub mod parked;
+pub mod start;
 
 /// The tables of this service, applied after those of the chassis.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

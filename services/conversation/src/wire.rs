@@ -1,7 +1,10 @@
 //! Between our values and the contracts: what is stored as protobuf, and what goes out.
 
+mod album;
+
 use std::collections::BTreeMap;
 
+pub use album::{album, item, set_album};
 use chassis::grpc::{timestamp, timestamp_opt};
 use prost::Message as _;
 use serde::{Deserialize, Serialize};
@@ -190,13 +193,35 @@ fn file_word(kind: i32) -> &'static str {
     }
 }
 
-/// Content of a message as it is stored: parts, reply, origin, system notice; nothing that has a column.
+/// Drops from a message's content what its writer took back (B17): nothing is left but that there was one.
+pub fn erase(content: &mut pb::Message) {
+    content.parts.clear();
+    content.subject.clear();
+    content.full_text.clear();
+    content.html = None;
+    content.original = None;
+}
+
+/// Reads the content of a stored message.
+pub fn content(stored: &Stored) -> Result<pb::Message, prost::DecodeError> {
+    pb::Message::decode(stored.body.as_slice())
+}
+
+/// Content of a message as it is stored; nothing that has a column.
 pub fn body(message: &pb::Message) -> Vec<u8> {
     pb::Message {
         parts: message.parts.clone(),
         reply: message.reply.clone(),
         origin: message.origin.clone(),
         system: message.system.clone(),
+        album: message.album.clone(),
+        subject: message.subject.clone(),
+        full_text: message.full_text.clone(),
+        automatic: message.automatic,
+        html: message.html.clone(),
+        original: message.original.clone(),
+        references: message.references.clone(),
+        start_payload: message.start_payload.clone(),
         ..pb::Message::default()
     }
     .encode_to_vec()
@@ -204,7 +229,7 @@ pub fn body(message: &pb::Message) -> Vec<u8> {
 
 /// Writes a stored message.
 pub fn message(stored: &Stored) -> Result<pb::Message, prost::DecodeError> {
-    let content = pb::Message::decode(stored.body.as_slice())?;
+    let content = content(stored)?;
     let delivery = stored.delivery.map(|state| pb::MessageDelivery {
         state: delivery_state_out(state),
         out_seq: stored.out_seq,

@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::announce::{self, Note};
+use crate::domain::attachments::for_each_mut;
 use crate::domain::delivery::PartState;
 use crate::domain::echo::{self, Verdict};
 use crate::error::{DOMAIN, Error};
@@ -236,10 +237,13 @@ async fn announce_foreign(
 }
 
 fn own_app(told: &Told) -> Option<Outgoing> {
-    let Some(Kind::OwnAppMessage(own)) = &told.item.kind else {
+    let mut item = told.item.clone();
+    // Where a file is at the provider is a secret: it never leaves by an event.
+    for_each_mut(&mut item, |file| file.extension = bytes::Bytes::new());
+    let Some(Kind::OwnAppMessage(own)) = item.kind else {
         return None;
     };
-    let message = own.message.clone()?;
+    let message = own.message?;
     // An own comment does not tell whose comment it answers: it belongs to no chat that could be named.
     if told.item.chat_key.is_empty() || told.item.client.is_none() {
         metrics::counter!("own_app_messages_without_chat_total").increment(1);
@@ -260,6 +264,11 @@ fn own_app(told: &Told) -> Option<Outgoing> {
         album_key: message.album_key,
         time: Some(timestamp(told.time)),
         automatic: own.automatic,
+        subject: message.subject,
+        full_text: message.full_text,
+        html: message.html,
+        original: message.original,
+        references: message.references,
     };
     Some(
         Outgoing::new(&told.account, chat, &event)
@@ -307,4 +316,54 @@ pub async fn forget(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
 fn time_of(time: &prost_types::Timestamp) -> Option<OffsetDateTime> {
     let nanos = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanos);
     OffsetDateTime::from_unix_timestamp_nanos(nanos).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use switchboard_proto::channel_gateway::v1::{InboundMessage, InboundOwnAppMessage};
+    use switchboard_proto::common::v1::{
+        Attachment, ClientIdentity, ContentPart, content_part::Content,
+    };
+
+    #[test]
+    fn no_event_tells_where_a_file_is_at_the_provider() {
+        let secret = b"https://cdn.example/file?signature=secret";
+        let file = Attachment {
+            attachment_id: "a".into(),
+            extension: bytes::Bytes::from_static(secret),
+            ..Attachment::default()
+        };
+        let message = InboundMessage {
+            provider_key: "m1".into(),
+            parts: vec![ContentPart {
+                content: Some(Content::Attachment(file.clone())),
+            }],
+            subject: "order 551".into(),
+            html: Some(file.clone()),
+            original: Some(file),
+            ..InboundMessage::default()
+        };
+        let own = InboundOwnAppMessage {
+            message: Some(message),
+            automatic: false,
+        };
+        let now = OffsetDateTime::UNIX_EPOCH;
+        let told = Told {
+            account: chassis::testing::account("acme"),
+            channel: Uuid::nil(),
+            item: InboundEvent {
+                chat_key: "7".into(),
+                client: Some(ClientIdentity::default()),
+                kind: Some(Kind::OwnAppMessage(own)),
+                ..InboundEvent::default()
+            },
+            id: Uuid::nil(),
+            trace: TraceContext::none(),
+            since: now,
+            time: now,
+        };
+        let event = format!("{:?}", own_app(&told).unwrap());
+        assert!(event.contains("order 551") && !event.contains("signature"));
+    }
 }

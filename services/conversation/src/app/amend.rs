@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::actor::Actor;
 use chassis::outbox::Outgoing;
-use prost::Message as _;
 use sqlx::PgConnection;
+use switchboard_proto::common::v1::ContentPart;
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
-use super::announce;
+use super::announce::{self, Cause};
 use super::inbound::{Amendment, Change};
 use crate::domain::chat::Chat;
 use crate::domain::words::MessageKind;
@@ -77,46 +77,42 @@ fn amend(
     message: &mut Stored,
     amendment: &Amendment,
 ) -> Result<Option<Outgoing>, Error> {
-    let actor = Actor::Client(chat.client.uuid());
-    let cause = amendment.cause.by(actor.clone());
-    let channel_id = chat.channel.to_string();
+    let client = Actor::Client(chat.client.uuid());
+    // Of what was written in the provider's own app nobody tells who changed it.
+    let actor = (message.kind == MessageKind::Client).then(|| client.clone());
+    let cause = Cause {
+        actor,
+        ..amendment.cause.clone()
+    };
     match &amendment.change {
-        Change::Edit(edit) => {
-            let newer = message
-                .edited
-                .as_ref()
-                .is_none_or(|edited| *edited < amendment.moment);
-            // Clients edit their own messages; what is deleted stays so.
-            if !newer || message.kind != MessageKind::Client || message.deleted_at.is_some() {
+        Change::Edit {
+            message: edit,
+            own_app,
+        } => {
+            if !may_be_edited(message, *own_app) || !edit_parts(message, amendment, &edit.parts)? {
                 return Ok(None);
             }
-            let mut content = pb::Message::decode(message.body.as_slice())?;
-            content.parts.clone_from(&edit.parts);
-            message.body = wire::body(&content);
-            message.edited = Some(amendment.moment.clone());
-            let event = pb::MessageEdited {
-                message: Some(wire::message(message)?),
-                channel_id,
-            };
+            let event = edited(chat, message, false)?;
             Ok(Some(announce::about_chat(chat, &event, &cause)))
         }
         Change::Deletion => {
-            if message.kind != MessageKind::Client || message.deleted_at.is_some() {
+            if !was_written_outside(message) || !delete(message, amendment)? {
                 return Ok(None);
             }
-            let mut content = pb::Message::decode(message.body.as_slice())?;
-            content.parts.clear();
-            message.body = wire::body(&content);
-            message.deleted_at = Some(amendment.moment.time);
+            // Of an album one item is gone: the message is still there.
+            let Some(deleted_at) = message.deleted_at else {
+                let event = edited(chat, message, false)?;
+                return Ok(Some(announce::about_chat(chat, &event, &cause)));
+            };
             let event = pb::MessageDeleted {
                 message_id: message.id.to_string(),
                 chat_id: chat.id.to_string(),
-                time: Some(chassis::grpc::timestamp(amendment.moment.time)),
+                time: Some(chassis::grpc::timestamp(deleted_at)),
             };
             Ok(Some(announce::about_chat(chat, &event, &cause)))
         }
         Change::Reaction(emojis) => {
-            let actor = actor.to_string();
+            let actor = client.to_string();
             if !message.reactions.set(&actor, &amendment.moment, emojis) {
                 return Ok(None);
             }
@@ -125,13 +121,90 @@ fn amend(
                 chat_id: chat.id.to_string(),
                 reactions: message.reactions.out(),
             };
+            let cause = amendment.cause.by(client);
             Ok(Some(announce::about_chat(chat, &event, &cause)))
         }
     }
 }
 
+/// `message.edited`
+pub(super) fn edited(
+    chat: &Chat,
+    message: &Stored,
+    album_grew: bool,
+) -> Result<pb::MessageEdited, Error> {
+    Ok(pb::MessageEdited {
+        message: Some(announce::carried(wire::message(message)?)),
+        channel_id: chat.channel.to_string(),
+        album_grew,
+    })
+}
+
+/// Tells whether a message came from the provider: a client's, or ours by the provider's own app.
+fn was_written_outside(message: &Stored) -> bool {
+    message.kind == MessageKind::Client
+        || (message.kind == MessageKind::Agent && message.delivery.is_none())
+}
+
+/// Each side edits its own messages.
+fn may_be_edited(message: &Stored, own_app: bool) -> bool {
+    was_written_outside(message) && (message.kind == MessageKind::Agent) == own_app
+}
+
+/// Gives a message, or the item of the album that the key names, other content; tells whether that was newer. What is
+/// deleted stays so.
+fn edit_parts(
+    message: &mut Stored,
+    amendment: &Amendment,
+    parts: &[ContentPart],
+) -> Result<bool, Error> {
+    let mut content = wire::content(message)?;
+    let mut album = wire::album(&content);
+    if album.items().is_empty() {
+        let newer = message
+            .edited
+            .as_ref()
+            .is_none_or(|edited| *edited < amendment.moment);
+        if !newer || message.deleted_at.is_some() {
+            return Ok(false);
+        }
+        content.parts = parts.to_vec();
+        message.edited = Some(amendment.moment.clone());
+    } else {
+        if !album.edit(&amendment.key.1, &amendment.moment, parts) {
+            return Ok(false);
+        }
+        wire::set_album(&mut content, &album);
+        message.edited = album.edited();
+    }
+    message.body = wire::body(&content);
+    Ok(true)
+}
+
+/// Empties a message, or the item of the album that the key names; tells whether that was new.
+fn delete(message: &mut Stored, amendment: &Amendment) -> Result<bool, Error> {
+    if message.deleted_at.is_some() {
+        return Ok(false);
+    }
+    let at = amendment.moment.time;
+    let mut content = wire::content(message)?;
+    let mut album = wire::album(&content);
+    if album.items().is_empty() {
+        wire::erase(&mut content);
+        message.deleted_at = Some(at);
+    } else {
+        if !album.delete(&amendment.key.1, at) {
+            return Ok(false);
+        }
+        wire::set_album(&mut content, &album);
+        message.deleted_at = album.deleted_at();
+    }
+    message.body = wire::body(&content);
+    Ok(true)
+}
+
 /// Renews the chat's line where it shows this message; tells whether it changed.
-fn refresh(chat: &mut Chat, message: &Stored) -> Result<bool, Error> {
+pub(super) fn refresh(chat: &mut Chat, message: &Stored) -> Result<bool, Error> {
     let Some(preview) = chat
         .preview
         .as_mut()
@@ -139,7 +212,7 @@ fn refresh(chat: &mut Chat, message: &Stored) -> Result<bool, Error> {
     else {
         return Ok(false);
     };
-    let content = pb::Message::decode(message.body.as_slice())?;
+    let content = wire::content(message)?;
     let text = wire::preview_text(&content.parts);
     let changed = preview.text != text;
     preview.text = text;

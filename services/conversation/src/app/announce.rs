@@ -143,11 +143,17 @@ pub fn closed(chat: &Chat, episode: &Episode, cause: &Cause) -> Outgoing {
 /// `message.stored`
 pub fn stored(chat: &Chat, message: pb::Message, cause: &Cause) -> Outgoing {
     let event = pb::MessageStored {
-        message: Some(message),
+        message: Some(carried(message)),
         channel_id: chat.channel.to_string(),
         unanswered: chat.unanswered,
     };
     about_chat(chat, &event, cause)
+}
+
+/// Leaves out of a message what events do not carry: the whole text of a mail, which may be large.
+pub fn carried(mut message: pb::Message) -> pb::Message {
+    message.full_text.clear();
+    message
 }
 
 /// A message that has no row yet, in its chat's next place.

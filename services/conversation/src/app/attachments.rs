@@ -83,6 +83,8 @@ fn each(message: &mut pb::Message, mut change: impl FnMut(&mut Attachment)) {
             _ => {}
         }
     }
+    message.html.iter_mut().for_each(&mut change);
+    message.original.iter_mut().for_each(change);
 }
 
 #[cfg(test)]

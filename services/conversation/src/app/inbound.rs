@@ -1,74 +1,23 @@
 //! Inbound items as this service understands them.
 
-use chassis::actor::Actor;
-use chassis::id::{self, AccountSlug};
+mod arrival;
+
+use chassis::id::AccountSlug;
 use chassis::trace::TraceContext;
 use prost::Message as _;
 use switchboard_proto::channel_gateway::v1::{self as gateway, inbound_event::Kind};
-use switchboard_proto::common::v1::content_part::Content;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use self::arrival::{Arrival, own_app};
+use self::arrival::{arrival, forget_references};
 use super::announce::Cause;
+use crate::domain::ChannelId;
 use crate::domain::amendment::Moment;
-use crate::domain::words::ChannelKind;
-use crate::domain::{ChannelId, ChatId, ClientId, MessageId};
 use crate::error::Error;
-use crate::store::client::Profile;
 use crate::store::message::Key;
 use crate::store::parked::Parked;
 use crate::wire;
-
-/// A client's message.
-#[derive(Debug, Clone)]
-pub struct Arrival {
-    /// What led to it.
-    pub cause: Cause,
-    /// Whose it is.
-    pub account: AccountSlug,
-    /// Channel.
-    pub channel: ChannelId,
-    /// Kind of the channel.
-    pub channel_kind: ChannelKind,
-    /// The provider's key of the chat.
-    pub chat_key: String,
-    /// The client.
-    pub profile: Profile,
-    /// When it was sent, by the provider's clock.
-    pub time: OffsetDateTime,
-    /// The message.
-    pub message: gateway::InboundMessage,
-    /// Not the client wrote it but somebody of ours, in the provider's own app.
-    pub own_app: bool,
-}
-
-impl Arrival {
-    /// Returns the chat's id, made of channel and chat key.
-    pub fn chat(&self) -> ChatId {
-        id::v5("chat", &[&self.channel.to_string(), &self.chat_key]).into()
-    }
-
-    /// Returns the client's id, made of account and identity.
-    pub fn client(&self) -> ClientId {
-        let parts = [
-            self.account.as_str(),
-            &self.profile.scope,
-            &self.profile.user_id,
-        ];
-        id::v5("client", &parts).into()
-    }
-
-    /// Returns the message's id, made of the provider's time and key: the same whenever it is repeated.
-    pub fn id(&self) -> MessageId {
-        let parts = [&*self.channel.to_string(), &*self.message.provider_key];
-        id::v8(self.time, "message", &parts).into()
-    }
-
-    /// Returns the provider's key.
-    pub fn key(&self) -> Key {
-        (self.channel, self.message.provider_key.clone())
-    }
-}
 
 /// An edit, a deletion or a reaction of one message.
 #[derive(Debug, Clone)]
@@ -91,7 +40,12 @@ pub struct Amendment {
 #[derive(Debug, Clone)]
 pub enum Change {
     /// The content.
-    Edit(Box<gateway::InboundMessage>),
+    Edit {
+        /// The message as it is now.
+        message: Box<gateway::InboundMessage>,
+        /// Not the client edited it but somebody of ours, in the provider's own app.
+        own_app: bool,
+    },
     /// The message is taken back.
     Deletion,
     /// The client's reactions are these now.
@@ -101,7 +55,7 @@ pub enum Change {
 impl Change {
     const fn word(&self) -> &'static str {
         match self {
-            Self::Edit(_) => "edit",
+            Self::Edit { .. } => "edit",
             Self::Deletion => "deletion",
             Self::Reaction(_) => "reaction",
         }
@@ -125,11 +79,22 @@ impl Amendment {
     }
 }
 
+/// A client came into the chat by a deep link, without having written (D30).
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// Who came, as of a message without content; it holds the link's payload.
+    pub by: Arrival,
+    /// When.
+    pub moment: Moment,
+}
+
 /// What a batch brings.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     /// Messages.
     pub arrivals: Vec<Arrival>,
+    /// Deep links by which clients came without writing.
+    pub starts: Vec<Start>,
     /// What amends messages.
     pub amendments: Vec<Amendment>,
     /// When the oldest item was received.
@@ -185,8 +150,8 @@ impl Batch {
         };
         match kind {
             Kind::Message(message) => {
-                let arrival = arrival(account, cause, channel, &event, message, time)?;
-                self.arrivals.push(arrival);
+                let message = arrival(account, cause, channel, &event, message, time)?;
+                self.arrivals.push(message);
                 Ok(())
             }
             Kind::Edit(edit) => {
@@ -197,8 +162,12 @@ impl Batch {
                     provider_key: edit.provider_key.clone(),
                     ..message.clone()
                 };
-                self::arrival(account, cause.clone(), channel, &event, alone, time)?;
-                amend(&edit.provider_key, Change::Edit(Box::new(message)), &event)
+                arrival(account, cause.clone(), channel, &event, alone, time)?;
+                let change = Change::Edit {
+                    message: Box::new(message),
+                    own_app: edit.own_app,
+                };
+                amend(&edit.provider_key, change, &event)
             }
             Kind::Reaction(reaction) => {
                 let emojis = reaction.emojis.iter().map(|emoji| storable(emoji));
@@ -213,12 +182,30 @@ impl Batch {
                 };
                 amend(key, Change::Deletion, &alone)
             }),
-            // The gateway's own; what of these concerns chats it tells by events.
+            Kind::Start(start) => {
+                let blank = gateway::InboundMessage {
+                    provider_key: moment.key.clone(),
+                    start_payload: start.payload,
+                    ..gateway::InboundMessage::default()
+                };
+                let by = arrival(account, cause, channel, &event, blank, time)?;
+                // Without a payload there is nothing to keep: a chat begins when its client writes.
+                let outcome = if by.message.start_payload.is_empty() {
+                    "empty"
+                } else {
+                    self.starts.push(Start { by, moment });
+                    "kept"
+                };
+                metrics::counter!("conversation_starts_total", "outcome" => outcome).increment(1);
+                Ok(())
+            }
+            // The gateway's own: it applies states of the line itself (a business connection, a webhook, a mail of its
+            // own that came back) and tells what of the others concerns chats by events. Nothing of a state speaks of
+            // a chat, so nothing of it is kept here.
             Kind::Block(_)
             | Kind::Unsupported(_)
             | Kind::Receipt(_)
             | Kind::OwnAppMessage(_)
-            | Kind::Start(_)
             | Kind::ProviderState(_) => Ok(()),
         }
     }
@@ -236,6 +223,7 @@ impl Batch {
         let Some(Kind::Edit(edit)) = event.kind.clone() else {
             return Err(broken("kind"));
         };
+        let own_app = edit.own_app;
         let message = gateway::InboundMessage {
             provider_key: edit.provider_key,
             ..edit.message.unwrap_or_default()
@@ -246,7 +234,7 @@ impl Batch {
             trace: TraceContext::parse(&parked.traceparent),
             actor: None,
         };
-        let arrival = arrival(
+        let mut arrival = arrival(
             &parked.account,
             cause,
             parked.channel,
@@ -254,88 +242,12 @@ impl Batch {
             message,
             sent_at,
         )?;
+        if own_app {
+            arrival.own_app = true;
+            arrival.cause.actor = None;
+        }
         self.arrivals.push(arrival);
         Ok(())
-    }
-}
-
-fn arrival(
-    account: &AccountSlug,
-    cause: Cause,
-    channel: ChannelId,
-    event: &gateway::InboundEvent,
-    message: gateway::InboundMessage,
-    time: OffsetDateTime,
-) -> Result<Arrival, Error> {
-    let identity = event.client.as_ref().ok_or_else(|| broken("client"))?;
-    let profile = wire::profile(identity);
-    if profile.user_id.is_empty() {
-        return Err(broken("client.user_id"));
-    }
-    key_text(&message.provider_key, "message.provider_key")?;
-    let mut arrival = Arrival {
-        cause,
-        account: account.clone(),
-        channel,
-        channel_kind: wire::channel_kind(event.channel_kind),
-        chat_key: key_text(&event.chat_key, "chat_key")?,
-        profile,
-        time,
-        message,
-        own_app: false,
-    };
-    forget_references(&mut arrival.message);
-    arrival.message.start_payload = arrival.message.start_payload.replace('\0', "");
-    arrival.cause.actor = Some(Actor::Client(arrival.client().uuid()));
-    Ok(arrival)
-}
-
-/// Reads a message that was written in the provider's own app.
-///
-/// # Errors
-/// Returns [`Error::Broken`] for one that can never be handled.
-pub fn own_app(
-    account: &AccountSlug,
-    cause: Cause,
-    event: gateway::OwnAppMessageReceived,
-    time: OffsetDateTime,
-) -> Result<Arrival, Error> {
-    let channel = event.channel_id.parse().map_err(|_| broken("channel_id"))?;
-    let item = gateway::InboundEvent {
-        channel_kind: event.channel_kind,
-        chat_key: event.chat_key,
-        client: event.client,
-        ..gateway::InboundEvent::default()
-    };
-    let message = gateway::InboundMessage {
-        provider_key: event.provider_key,
-        provider_number: event.provider_number,
-        parts: event.parts,
-        reply: event.reply,
-        origin: event.origin,
-        album_key: event.album_key,
-        ..gateway::InboundMessage::default()
-    };
-    let actor = cause.actor.clone();
-    let mut arrival = arrival(account, cause, channel, &item, message, time)?;
-    arrival.own_app = true;
-    arrival.cause.actor = actor;
-    Ok(arrival)
-}
-
-/// Drops the gateway's own references to files at the provider: it has them already, and they are secrets.
-fn forget_references(message: &mut gateway::InboundMessage) {
-    message.extension = bytes::Bytes::new();
-    for part in &mut message.parts {
-        match &mut part.content {
-            Some(Content::Attachment(file)) => file.extension = bytes::Bytes::new(),
-            Some(Content::Sticker(sticker)) => {
-                if let Some(file) = &mut sticker.attachment {
-                    file.extension = bytes::Bytes::new();
-                }
-            }
-            _ => {}
-        }
     }
 }
 

@@ -1,6 +1,10 @@
 //! A batch of inbound items: clients, chats, conversations and messages, whatever its size in the same dozen or so
 //! statements. A repeated item changes nothing (X01, B01).
 
+mod album;
+mod find;
+mod hold;
+mod start;
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,22 +13,18 @@ use std::time::Duration;
 use chassis::id::AccountSlug;
 use chassis::outbox::Outgoing;
 use sqlx::PgConnection;
-use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
+use self::album::Gathered;
 use self::work::Work;
 use super::amend;
-use super::announce;
 use super::inbound::{Arrival, Batch, Change};
+use crate::domain::ChatId;
 use crate::domain::chat::{self, Chat, Episode, Opening};
 use crate::domain::words::OpenReason;
-use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
-use crate::store::client::{Profile, Seen};
-use crate::store::lock::{self, Mode};
+use crate::store;
 use crate::store::message::{Key, Known};
-use crate::store::{self, chat::NewChat};
-use crate::wire;
 
 /// Stores a batch and returns the events to be written; the caller's transaction holds everything.
 pub async fn ingest(
@@ -35,43 +35,34 @@ pub async fn ingest(
     let Batch {
         arrivals,
         mut amendments,
+        starts,
         ..
     } = batch;
     let arrivals = distinct(arrivals);
-    let locks = arrivals.iter().map(|arrival| {
-        (
-            arrival.channel,
-            &*arrival.message.provider_key,
-            Mode::Shared,
-        )
-    });
-    let exclusive = amendments
-        .iter()
-        .map(|amendment| (amendment.key.0, &*amendment.key.1, Mode::Exclusive));
-    lock::parking(connection, locks.chain(exclusive)).await?;
+    let starts = start::newest(starts);
+    hold::locks(connection, &arrivals, &amendments, &starts).await?;
 
-    let (profiles, events) = clients(connection, &arrivals, now).await?;
+    let (profiles, events) = hold::clients(connection, &arrivals, now).await?;
     let amended: BTreeSet<Key> = amendments.iter().map(|a| a.key.clone()).collect();
-    let (chats, fresh) = chats(connection, &arrivals, &amended, now).await?;
-    let mut known = store::message::by_keys(connection, &keys(&arrivals, &amended)).await?;
+    let (chats, fresh) = hold::chats(connection, &arrivals, &amended, &starts, now).await?;
+    let mut known = find::all(connection, &arrivals, &amended).await?;
 
-    let new: Vec<&Arrival> = arrivals
-        .iter()
-        .filter(|arrival| !known.contains_key(&arrival.key()))
-        .collect();
-    for arrival in &new {
-        let here = Known {
-            message: arrival.id(),
-            chat: arrival.chat(),
-        };
-        known.insert(arrival.key(), here);
-    }
-    let new_keys: BTreeSet<Key> = new.iter().map(|arrival| arrival.key()).collect();
+    let mut new = arrivals;
+    new.retain(|arrival| !known.contains_key(&arrival.key()));
+    let new_keys: BTreeSet<Key> = new.iter().map(Arrival::key).collect();
     let mut unparked = Batch::default();
     for parked in store::parked::take(connection, &new_keys).await? {
         unparked.add_parked(&parked)?;
     }
     amendments.append(&mut unparked.amendments);
+    let gathered = album::gather(connection, new).await?;
+    known.extend(gathered.places());
+    let keys = gathered.keys();
+    let Gathered {
+        messages: new,
+        albums,
+        joining,
+    } = gathered;
     // A deletion that came first leaves nothing to be shown of its message, not even in an event.
     let tombstones: BTreeMap<Key, OffsetDateTime> = amendments
         .iter()
@@ -87,26 +78,26 @@ pub async fn ingest(
         profiles,
         events,
         rows: Vec::with_capacity(new.len() * 2),
+        albums,
+        tombstones,
+        links: BTreeMap::new(),
+        sourced: BTreeMap::new(),
+        automatic: Vec::new(),
     };
+    let mut touched: BTreeSet<ChatId> = new.iter().map(Arrival::chat).collect();
+    touched.extend(start::come(connection, &mut work, starts).await?);
     let planned = plan(connection, &mut work, &new).await?;
-    let mut opened = BTreeMap::new();
-    let mut continued = BTreeSet::new();
-    for arrival in &new {
-        let chat = arrival.chat();
-        let time = work.time_of(arrival);
-        match planned.get(&chat) {
-            Some(Plan::Open(number)) if !opened.contains_key(&chat) => {
-                opened.insert(chat, work::reason(arrival));
-                work.open(arrival, time, *number)?;
-            }
-            Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival, time)?,
-            _ => {}
-        }
-        let deleted_at = tombstones.get(&arrival.key()).copied();
-        work.store(arrival, time, &known, deleted_at)?;
-    }
-    let touched: BTreeSet<ChatId> = new.iter().map(|arrival| arrival.chat()).collect();
+    let (opened, continued) = store_all(&mut work, &new, &planned, &known)?;
     save(connection, &work, &opened, &continued).await?;
+    store::start::source(connection, &work.sourced).await?;
+    store::key::mark_automatic(connection, &work.automatic).await?;
+    let mut grown = Vec::with_capacity(joining.len());
+    for (album, items) in joining {
+        touched.insert(album.chat);
+        grown.extend(work.join(album, &items)?);
+    }
+    store::key::join(connection, &grown).await?;
+    store::key::keep(connection, &keys).await?;
 
     let (ready, waiting): (Vec<_>, Vec<_>) = amendments
         .into_iter()
@@ -130,6 +121,35 @@ pub async fn ingest(
     Ok(events)
 }
 
+/// What became of conversations: those that were opened, with the reason, and those that were continued.
+type Begun = (BTreeMap<ChatId, OpenReason>, BTreeSet<ChatId>);
+
+/// Stores messages in memory, in the order of history, and begins the conversations that are planned.
+fn store_all(
+    work: &mut Work,
+    new: &[Arrival],
+    planned: &BTreeMap<ChatId, Plan>,
+    known: &BTreeMap<Key, Known>,
+) -> Result<Begun, Error> {
+    let mut opened = BTreeMap::new();
+    let mut continued = BTreeSet::new();
+    for arrival in new {
+        let chat = arrival.chat();
+        let time = work.time_of(arrival);
+        work.begin(arrival);
+        match planned.get(&chat).filter(|_| arrival.opens()) {
+            Some(Plan::Open(number)) if !opened.contains_key(&chat) => {
+                opened.insert(chat, work::reason(arrival));
+                work.open(arrival, time, *number)?;
+            }
+            Some(Plan::Continue) if continued.insert(chat) => work.resume(arrival, time)?,
+            _ => {}
+        }
+        work.store(arrival, time, known)?;
+    }
+    Ok((opened, continued))
+}
+
 /// One of each message, in the order of history.
 fn distinct(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
     let mut seen = BTreeSet::new();
@@ -138,128 +158,6 @@ fn distinct(mut arrivals: Vec<Arrival>) -> Vec<Arrival> {
         (arrival.time, arrival.message.provider_number)
     });
     arrivals
-}
-
-/// Every provider key that the batch speaks of.
-fn keys(arrivals: &[Arrival], amended: &BTreeSet<Key>) -> BTreeSet<Key> {
-    let replies = arrivals.iter().filter_map(|arrival| {
-        let reply = arrival.message.reply.as_ref()?;
-        let named = !reply.provider_key.is_empty() && !reply.provider_key.contains('\0');
-        named.then(|| (arrival.channel, reply.provider_key.clone()))
-    });
-    let own = arrivals.iter().map(Arrival::key);
-    own.chain(replies).chain(amended.iter().cloned()).collect()
-}
-
-/// Finds or makes the clients; the newest profile stands. Returns profiles, and events of those that changed.
-async fn clients(
-    connection: &mut PgConnection,
-    arrivals: &[Arrival],
-    now: OffsetDateTime,
-) -> Result<(BTreeMap<ClientId, Profile>, Vec<Outgoing>), Error> {
-    let mut seen = BTreeMap::<ClientId, (Seen, &Arrival)>::new();
-    for arrival in arrivals {
-        let newest = Seen {
-            account: arrival.account.clone(),
-            profile: arrival.profile.clone(),
-            // What an echo tells of a client is less than the client told: it never stands over that.
-            time: if arrival.own_app {
-                OffsetDateTime::UNIX_EPOCH
-            } else {
-                arrival.time
-            },
-        };
-        // Arrivals are in the order of time.
-        let newer = seen
-            .get(&arrival.client())
-            .is_none_or(|(known, _)| known.time <= newest.time);
-        if newer {
-            seen.insert(arrival.client(), (newest, arrival));
-        }
-    }
-    if seen.is_empty() {
-        return Ok((BTreeMap::new(), Vec::new()));
-    }
-    let causes: BTreeMap<ClientId, &Arrival> =
-        seen.iter().map(|(id, (_, by))| (*id, *by)).collect();
-    let seen: BTreeMap<ClientId, Seen> =
-        seen.into_iter().map(|(id, (seen, _))| (id, seen)).collect();
-    let known = store::client::insert_or_lock(connection, &seen, now).await?;
-    // A profile of the same second is not newer: so a repeat can never bring an older one back.
-    let newer: BTreeMap<ClientId, &Seen> = seen
-        .iter()
-        .filter(|(id, seen)| known.get(id).is_some_and(|known| known.time < seen.time))
-        .map(|(id, seen)| (*id, seen))
-        .collect();
-    store::client::update(connection, &newer).await?;
-    let mut events = Vec::new();
-    for (id, seen) in &newer {
-        let changed = known
-            .get(id)
-            .is_some_and(|known| known.profile != seen.profile);
-        if let (true, Some(arrival)) = (changed, causes.get(id)) {
-            let event = pb::ClientUpdated {
-                client_id: id.to_string(),
-                client: Some(wire::identity_out(&seen.profile)),
-            };
-            let event = Outgoing::new(&seen.account, id, &event);
-            events.push(announce::outgoing(event, &arrival.cause));
-        }
-    }
-    let profiles = seen
-        .iter()
-        .map(|(id, seen)| {
-            let profile = match known.get(id) {
-                Some(known) if !newer.contains_key(id) => &known.profile,
-                _ => &seen.profile,
-            };
-            (*id, profile.clone())
-        })
-        .collect();
-    Ok((profiles, events))
-}
-
-/// Finds or makes the chats of messages, and locks them with those of amended messages.
-async fn chats(
-    connection: &mut PgConnection,
-    arrivals: &[Arrival],
-    amended: &BTreeSet<Key>,
-    now: OffsetDateTime,
-) -> Result<(BTreeMap<ChatId, Chat>, BTreeSet<ChatId>), Error> {
-    let mut wanted = BTreeMap::<ChatId, NewChat>::new();
-    for arrival in arrivals {
-        wanted.entry(arrival.chat()).or_insert_with(|| NewChat {
-            account: arrival.account.clone(),
-            channel: arrival.channel,
-            channel_kind: arrival.channel_kind,
-            chat_key: arrival.chat_key.clone(),
-            client: arrival.client(),
-            first_message_at: arrival.time,
-        });
-    }
-    let mut fresh = BTreeSet::new();
-    if !wanted.is_empty() {
-        fresh = store::chat::insert(connection, &wanted, now).await?;
-    }
-    let mut ids: BTreeSet<ChatId> = wanted.keys().copied().collect();
-    // What an amended message belongs to can be told before its chat is locked: its parking lock is ours alone.
-    let targets = store::message::by_keys(connection, amended).await?;
-    ids.extend(targets.values().map(|known| known.chat));
-    if ids.is_empty() {
-        return Ok((BTreeMap::new(), fresh));
-    }
-    let ids: Vec<ChatId> = ids.into_iter().collect();
-    let chats = store::chat::lock(connection, &ids).await?;
-    for arrival in arrivals {
-        let own = chats
-            .get(&arrival.chat())
-            .is_some_and(|chat| chat.account == arrival.account);
-        if !own {
-            let text = "inbound item: its channel is another account's".to_owned();
-            return Err(Error::Broken(text));
-        }
-    }
-    Ok((chats, fresh))
 }
 
 /// What happens to the conversations of a chat.
@@ -272,17 +170,18 @@ enum Plan {
 async fn plan(
     connection: &mut PgConnection,
     work: &mut Work,
-    new: &[&Arrival],
+    new: &[Arrival],
 ) -> Result<BTreeMap<ChatId, Plan>, Error> {
     let mut ids = BTreeSet::new();
-    let first: Vec<ChatId> = new
+    let first: Vec<(ChatId, &Arrival)> = new
         .iter()
-        .map(|arrival| arrival.chat())
-        .filter(|chat| ids.insert(*chat))
+        .filter(|arrival| arrival.opens())
+        .map(|arrival| (arrival.chat(), arrival))
+        .filter(|(chat, _)| ids.insert(*chat))
         .collect();
     let closed: BTreeSet<_> = first
         .iter()
-        .filter_map(|id| work.chats.get(id))
+        .filter_map(|(id, _)| work.chats.get(id))
         .filter(|chat| chat.open_episode().is_none() && chat.episode.is_some())
         .map(|chat| chat.channel)
         .collect();
@@ -294,25 +193,39 @@ async fn plan(
     };
     let mut plans = BTreeMap::new();
     let mut opening: Vec<(ChatId, AccountSlug)> = Vec::new();
-    for id in first {
+    let mut takers = BTreeMap::new();
+    for (id, arrival) in first {
         let Some(chat) = work.chats.get(&id) else {
             continue;
         };
         let rule = rules.get(&chat.channel).copied().unwrap_or(Duration::ZERO);
-        match chat.opening(work.now, rule) {
-            Opening::Opens => opening.push((id, chat.account.clone())),
+        let begins = match chat.opening(work.now, rule) {
+            Opening::Opens => {
+                opening.push((id, chat.account.clone()));
+                Some(work::conversation_id(arrival))
+            }
             Opening::Continues => {
                 plans.insert(id, Plan::Continue);
+                chat.episode.as_ref().map(|episode| episode.id)
             }
-            Opening::IsOpen | Opening::Spam => {}
+            Opening::IsOpen | Opening::Spam => None,
+        };
+        if chat.channel_kind.starts_without_message() {
+            takers.extend(begins.map(|conversation| (id, conversation)));
         }
     }
+    work.links = store::start::take(connection, &takers).await?;
     if opening.is_empty() {
         return Ok(plans);
     }
+    // A chat that only a machine has written into so far had no conversation either.
     let fresh: BTreeMap<ChatId, AccountSlug> = opening
         .iter()
-        .filter(|(id, _)| work.fresh.contains(id))
+        .filter(|(id, _)| {
+            work.chats
+                .get(id)
+                .is_some_and(|chat| chat.episode.is_none())
+        })
         .cloned()
         .collect();
     if !fresh.is_empty() {

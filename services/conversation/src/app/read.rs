@@ -8,7 +8,7 @@ use prost::Message as _;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 
-use super::{access, attachments};
+use super::{access, announce, attachments};
 use crate::domain::chat::Chat;
 use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
@@ -16,6 +16,9 @@ use crate::notices;
 use crate::store;
 use crate::store::chat::{Narrowing, Position, Whose};
 use crate::wire;
+
+/// Messages of a page with the full texts of mails, which may be large, at most.
+const FULL_TEXTS: u32 = 10;
 
 /// A page and where the next one begins.
 pub type Page<T, P> = (Vec<T>, Option<P>);
@@ -56,8 +59,14 @@ pub async fn messages(
     chat: ChatId,
     below: Option<store::message::Position>,
     size: u32,
+    full_text: bool,
 ) -> Result<Page<pb::Message, store::message::Position>, Error> {
     let chat = access::chat(connection, caller, chat).await?;
+    let size = if full_text {
+        size.min(FULL_TEXTS)
+    } else {
+        size
+    };
     let limit = i64::from(size) + 1;
     let found = store::message::history(connection, chat.id, below, limit).await?;
     let (found, next) = cut(found, size, |message| {
@@ -66,6 +75,9 @@ pub async fn messages(
     let mut messages: Vec<pb::Message> =
         found.iter().map(wire::message).collect::<Result<_, _>>()?;
     attachments::describe(connection, caller.account(), &mut messages).await?;
+    if !full_text {
+        messages = messages.into_iter().map(announce::carried).collect();
+    }
     if !access::sees_cards(caller) {
         for message in &mut messages {
             message.system = message.system.take().map(notices::without_card);

@@ -221,9 +221,9 @@ async fn store_message(
     let cause = Cause::request(caller.actor());
     let mut events = Vec::new();
     let mut rows = Vec::new();
-    let reply = match command.reply_to {
-        Some(target) => Some(reply(tx, chat.id, target).await?),
-        None => None,
+    let (reply, origin) = match command.reply_to {
+        Some(target) => reply(tx, chat.id, target).await?,
+        None => (None, None),
     };
     if chat.open_episode().is_none() {
         let row = open(tx, chat, agent, command, &cause, &mut events, now).await?;
@@ -247,6 +247,7 @@ async fn store_message(
     let content = pb::Message {
         parts,
         reply,
+        origin,
         ..pb::Message::default()
     };
     let (id, kind) = (command.message, MessageKind::Agent);
@@ -325,22 +326,30 @@ async fn open(
     Ok(row)
 }
 
-/// Refers to the message that is answered, with the key by which the provider knows it.
+/// Refers to the message that is answered, with the key by which the provider knows it. An answer to a comment stands
+/// under the same post, and is marked so (F091, F092).
 async fn reply(
     tx: &mut PgConnection,
     chat: ChatId,
     target: MessageId,
-) -> Result<common::ReplyReference, Error> {
+) -> Result<(Option<common::ReplyReference>, Option<common::Origin>), Error> {
     let wrong = Error::Invalid {
         field: "reply_to_message_id",
         rule: "must be a message of this chat",
     };
     let target = store::message::get(tx, chat, target).await?.ok_or(wrong)?;
-    Ok(common::ReplyReference {
+    let origin = wire::content(&target)?.origin;
+    let origin = origin.filter(|origin| origin.kind() == common::origin::Kind::Comment);
+    let origin = origin.map(|comment| common::Origin {
+        parent_key: target.provider_key.clone(),
+        ..comment
+    });
+    let reply = common::ReplyReference {
         message_id: target.id.to_string(),
         provider_key: target.provider_key,
         quote: String::new(),
-    })
+    };
+    Ok((Some(reply), origin))
 }
 
 /// Keeps the command that sends a message, under the number that its row carries, and announces it.

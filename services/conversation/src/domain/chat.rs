@@ -33,6 +33,14 @@ pub struct Episode {
     pub start_payload: String,
 }
 
+impl ChannelKind {
+    /// Tells whether a client can come by a deep link without writing: elsewhere the link's payload stands in the
+    /// message that it makes the client write.
+    pub const fn starts_without_message(self) -> bool {
+        !matches!(self, Self::TelegramBot | Self::Email)
+    }
+}
+
 /// A chat as it stands under its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
@@ -141,6 +149,17 @@ impl Chat {
         self.settle();
     }
 
+    /// Lets the open conversation take the payload of a deep link (D30), which may come after the client's first words;
+    /// returns the conversation. One that has a payload keeps it: that is what it was begun with.
+    pub fn take_link(&mut self, payload: &str) -> Option<ConversationId> {
+        let open = self
+            .episode
+            .as_mut()
+            .filter(|episode| episode.closed_at.is_none() && episode.start_payload.is_empty())?;
+        payload.clone_into(&mut open.start_payload);
+        (!payload.is_empty()).then_some(open.id)
+    }
+
     /// Takes the last conversation up again, unless it is open.
     pub fn resume(&mut self) {
         if let Some(episode) = self.episode.as_mut()
@@ -189,8 +208,13 @@ impl Chat {
     /// Notes a stored message of the client.
     pub fn received(&mut self, preview: Preview) {
         self.unanswered = self.unanswered.saturating_add(1);
-        self.last_client_message_at = self.last_client_message_at.max(preview.time);
+        self.heard(preview.time);
         self.show(preview);
+    }
+
+    /// Notes that the client was heard.
+    pub fn heard(&mut self, time: OffsetDateTime) {
+        self.last_client_message_at = self.last_client_message_at.max(time);
     }
 
     /// Shows a message as the newest one, unless a newer one is shown.

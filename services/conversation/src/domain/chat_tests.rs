@@ -269,3 +269,27 @@ fn a_second_told_whole_does_not_put_a_message_before_what_was_answered_in_it() {
         assert_eq!(chat.history_time(sent_at), expected, "{name}");
     }
 }
+
+#[test]
+fn d30_an_open_conversation_takes_the_first_payload_that_comes() {
+    let open = |payload: &str| {
+        let mut chat = chat();
+        chat.open(Episode {
+            start_payload: payload.into(),
+            ..episode(1)
+        });
+        chat
+    };
+    let mut closed = open("");
+    closed.close(NOON);
+    for (mut chat, payload, taken, holds) in [
+        (open(""), "ad_autumn", true, "ad_autumn"),
+        (open("lead_77"), "ad_autumn", false, "lead_77"),
+        (open(""), "", false, ""),
+        (closed, "ad_autumn", false, ""),
+    ] {
+        assert_eq!(chat.take_link(payload).is_some(), taken, "{payload}");
+        assert_eq!(chat.episode.unwrap().start_payload, holds);
+    }
+    assert_eq!(chat().take_link("ad_autumn"), None, "no conversation yet");
+}

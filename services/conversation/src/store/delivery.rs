@@ -161,7 +161,7 @@ pub async fn commands(
     .await
 }
 
-/// Counts the client messages of chats that were stored after a position in each (F071).
+/// Counts the client messages of chats that were stored after a position in each (F071); nobody answers a machine.
 pub async fn client_messages_after(
     connection: &mut PgConnection,
     positions: &BTreeMap<ChatId, i64>,
@@ -172,7 +172,7 @@ pub async fn client_messages_after(
         r#"select after.chat_id as "chat!: ChatId", count(message.message_id)::int as "count!"
            from unnest($1::uuid[], $2::bigint[]) as after (chat_id, sequence)
            left join message on message.chat_id = after.chat_id and message.sequence > after.sequence
-               and message.kind = 'client'
+               and message.kind = 'client' and not message.automatic
            group by after.chat_id"#,
         &chats as &[ChatId],
         &sequences,

@@ -189,6 +189,7 @@ async fn messages_are_paged_newest_first_by_time_then_number() {
             chat_id: world.chat("7").to_string(),
             page_size: 4,
             page_token: token,
+            full_text: false,
         };
         let answer = world
             .api

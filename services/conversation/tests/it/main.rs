@@ -1,11 +1,16 @@
 //! The service over a real database: events handed to its handlers, requests to its methods.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod albums;
 mod amendments;
 mod bounds;
 mod events;
+mod identities;
 mod inbound;
 mod lists;
+mod mail;
+mod own_app;
 mod sending;
+mod starts;
 mod whole;
 mod world;

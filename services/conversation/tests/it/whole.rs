@@ -99,7 +99,15 @@ async fn the_service_stores_what_packs_bring_publishes_it_and_stops() {
             .await,
         20
     );
-    assert_eq!(world.count("select count(*) from chassis.outbox").await, 0);
+    // What was published is deleted after the broker has said so.
+    let emptied = async {
+        while world.count("select count(*) from chassis.outbox").await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), emptied)
+        .await
+        .unwrap();
 
     lifecycle.stop();
     let ended = tokio::time::timeout(Duration::from_secs(15), running).await;

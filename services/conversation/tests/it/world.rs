@@ -255,6 +255,7 @@ impl World {
             chat_id: self.chat(chat_key).to_string(),
             page_size: 200,
             page_token: String::new(),
+            full_text: false,
         };
         let answer = self
             .api
@@ -321,6 +322,8 @@ impl World {
             "select coalesce(jsonb_agg(t order by message_id), '[]')::text from message t",
             "select coalesce(jsonb_agg(t order by message_id, attempt, part), '[]')::text from message_part t",
             "select coalesce(jsonb_agg(t order by provider_key, kind), '[]')::text from parked t",
+            "select coalesce(jsonb_agg(t order by provider_key), '[]')::text from message_key t",
+            "select coalesce(jsonb_agg(t order by chat_id), '[]')::text from chat_start t",
             "select coalesce(jsonb_agg(t order by chat_id), '[]')::text from chat_assignment t",
             "select coalesce(jsonb_agg(t order by account), '[]')::text from account_number t",
             "select coalesce(sum(event_count), 0)::text from chassis.outbox",

@@ -353,3 +353,16 @@ async fn f024_the_channels_source_is_carried_by_the_card() {
     world.handle(&[opening.delivery()]).await.unwrap();
     assert_eq!(world.cards(&tenant).await[0].source_id, source.source_id);
 }
+
+#[tokio::test]
+async fn d30_f122_the_payload_of_the_clients_link_is_the_cards_source_detail() {
+    let mut story = Story::of(Mode::Repeat).await;
+    for (user, payload) in [("7", "ad_autumn"), ("8", "")] {
+        let mut opening = story.next(user);
+        opening.event.start_payload = payload.into();
+        story.decides(&opening).await;
+        let cards = story.world.cards(&story.tenant).await;
+        let card = cards.iter().find(|card| card.chat_id == opening.chat());
+        assert_eq!(card.unwrap().source_detail, payload);
+    }
+}

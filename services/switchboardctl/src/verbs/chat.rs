@@ -150,6 +150,7 @@ async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliE
                 chat_id: chat.to_string(),
                 page_size: page.limit,
                 page_token: page.page_token,
+                full_text: false,
             };
             let page = client.list_messages(request).await?.into_inner();
             view.list(&page.messages, &page.next_page_token)

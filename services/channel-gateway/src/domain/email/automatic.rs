@@ -94,7 +94,12 @@ pub fn sign(head: &Head<'_>, mail: &Mail, ours: &Ours<'_>) -> Option<Sign> {
     if head.raw("list-id").is_some() || head.raw("list-unsubscribe").is_some() {
         return Some(Sign::List);
     }
-    if is_unread(&mail.from.email) && !ours.owns(&mail.from.email) {
+    // A form of a website sends from such an address for a person, whom it names as the one to answer.
+    let for_somebody = mail
+        .reply_to
+        .as_ref()
+        .is_some_and(|person| !is_unread(&person.email));
+    if is_unread(&mail.from.email) && !ours.owns(&mail.from.email) && !for_somebody {
         return Some(Sign::NoReply);
     }
     let suppressed = head.word("x-auto-response-suppress");
@@ -153,6 +158,11 @@ mod tests {
             ("From: no-reply+12@x.example", Some(Sign::NoReply)),
             ("From: shop-noreply@x.example", Some(Sign::NoReply)),
             ("From: noreplyanna@x.example", None),
+            ("From: no-reply@x.example\r\nReply-To: anna@y.example", None),
+            (
+                "From: no-reply@x.example\r\nReply-To: noreply@y.example",
+                Some(Sign::NoReply),
+            ),
             (
                 "Content-Type: multipart/report; boundary=x",
                 Some(Sign::Report),

@@ -4,15 +4,19 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id;
 use chassis::outbox::Outgoing;
+use switchboard_proto::common::v1::{ContentPart, ReplyReference, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
+use super::find;
+use crate::app::amend;
 use crate::app::announce::{self, Notice};
-use crate::app::inbound::Arrival;
+use crate::app::inbound::{Arrival, Start};
+use crate::domain::album::Album;
 use crate::domain::chat::{Chat, Episode};
 use crate::domain::preview::Preview;
 use crate::domain::words::{MessageKind, OpenReason};
-use crate::domain::{ChatId, ClientId};
+use crate::domain::{ChatId, ClientId, ConversationId, MessageId};
 use crate::error::Error;
 use crate::store::client::Profile;
 use crate::store::message::{Key, Known, Stored};
@@ -32,6 +36,16 @@ pub(super) struct Work {
     pub events: Vec<Outgoing>,
     /// Messages to be inserted.
     pub rows: Vec<Stored>,
+    /// All items of the albums among them.
+    pub albums: BTreeMap<MessageId, Vec<Arrival>>,
+    /// What was deleted before it came, and when.
+    pub tombstones: BTreeMap<Key, OffsetDateTime>,
+    /// Payloads of links that wait for the conversations that begin.
+    pub links: BTreeMap<ChatId, String>,
+    /// Payloads that conversations got after they were opened.
+    pub sourced: BTreeMap<ConversationId, String>,
+    /// Messages that a machine wrote.
+    pub automatic: Vec<MessageId>,
 }
 
 impl Work {
@@ -39,6 +53,46 @@ impl Work {
     pub fn time_of(&self, arrival: &Arrival) -> OffsetDateTime {
         let chat = self.chats.get(&arrival.chat());
         chat.map_or(arrival.time, |chat| chat.history_time(arrival.time))
+    }
+
+    /// Announces a chat with the first that is stored in it, whatever it is.
+    pub fn begin(&mut self, arrival: &Arrival) {
+        let chat = self.chats.get(&arrival.chat());
+        let Some(chat) = chat.filter(|chat| self.fresh.contains(&chat.id) && chat.sequence == 0)
+        else {
+            return;
+        };
+        let client = self
+            .profiles
+            .get(&arrival.client())
+            .unwrap_or(&arrival.profile);
+        self.events
+            .push(announce::chat_created(chat, client, &arrival.cause));
+    }
+
+    /// Takes a deep link by which the client came; tells whether the chat is there. One that comes with its chat shows
+    /// by the conversation that is opened.
+    pub fn come(&mut self, start: &Start) -> Result<bool, Error> {
+        let by = &start.by;
+        let payload = &by.message.start_payload;
+        let fresh = self.fresh.contains(&by.chat());
+        let chat = self.chats.get_mut(&by.chat());
+        let Some(chat) = chat.filter(|chat| !fresh && chat.account == by.account) else {
+            return Ok(false);
+        };
+        if let Some(conversation) = chat.take_link(payload) {
+            self.sourced.insert(conversation, payload.clone());
+        }
+        let notice = Notice {
+            of: format!("{}/{}", chat.id, start.moment.key),
+            kind: "client.came",
+            parameters: &[("payload", payload.clone())],
+            time: chat.history_time(by.time),
+        };
+        let (row, event) = announce::system(chat, &notice, &by.cause)?;
+        self.rows.push(row);
+        self.events.push(event);
+        Ok(true)
     }
 
     /// Opens a conversation for a chat's first message of the batch.
@@ -57,21 +111,20 @@ impl Work {
         let Some(chat) = self.chats.get_mut(&id) else {
             return Ok(());
         };
-        let parts = [&*id.to_string(), &*arrival.message.provider_key];
+        let mut start_payload = arrival.message.start_payload.clone();
+        if start_payload.is_empty() {
+            start_payload = self.links.remove(&id).unwrap_or_default();
+        }
         let episode = Episode {
-            id: id::v5("conversation", &parts).into(),
+            id: conversation_id(arrival),
             number,
             revision: 1,
             opened_at: self.now,
             closed_at: None,
             opener: None,
-            start_payload: arrival.message.start_payload.clone(),
+            start_payload,
         };
         chat.open(episode.clone());
-        if is_new {
-            self.events
-                .push(announce::chat_created(chat, client, &arrival.cause));
-        }
         let reason = reason(arrival);
         let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
         self.events.push(event);
@@ -84,6 +137,11 @@ impl Work {
             return Ok(());
         };
         chat.resume();
+        if let Some(payload) = self.links.remove(&chat.id)
+            && let Some(conversation) = chat.take_link(&payload)
+        {
+            self.sourced.insert(conversation, payload);
+        }
         if let Some(episode) = chat.episode.clone() {
             let event = announce::continued(chat, &episode, self.now, &arrival.cause);
             self.events.push(event);
@@ -116,45 +174,45 @@ impl Work {
         Ok(())
     }
 
-    /// Stores a client's message; with a tombstone only that there was one.
+    /// Stores a message; with a tombstone only that there was one.
     pub fn store(
         &mut self,
         arrival: &Arrival,
         time: OffsetDateTime,
         known: &BTreeMap<Key, Known>,
-        deleted_at: Option<OffsetDateTime>,
     ) -> Result<(), Error> {
         let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
             return Ok(());
         };
-        let message = &arrival.message;
-        let reply = message.reply.clone().map(|mut reply| {
-            let target = known.get(&(arrival.channel, reply.provider_key.clone()));
-            if let Some(target) = target.filter(|target| target.chat == chat.id) {
-                reply.message_id = target.message.to_string();
-            }
-            reply
+        let mut content = content(arrival, chat.id, known);
+        let id = arrival.id();
+        let album = self.albums.get(&id).map(|items| {
+            let mut album = Album::default();
+            add(&mut album, items, &self.tombstones);
+            heard(chat, items);
+            album
         });
-        let mut content = pb::Message {
-            parts: message.parts.clone(),
-            reply,
-            origin: message.origin.clone(),
-            ..pb::Message::default()
+        let deleted_at = if let Some(album) = &album {
+            wire::set_album(&mut content, album);
+            album.deleted_at()
+        } else {
+            self.tombstones.get(&arrival.key()).copied()
         };
         if deleted_at.is_some() {
-            content.parts = Vec::new();
+            wire::erase(&mut content);
         }
-        let (id, kind) = (
-            arrival.id(),
-            if arrival.own_app {
-                MessageKind::Agent
-            } else {
-                MessageKind::Client
-            },
-        );
+        let kind = if arrival.own_app {
+            MessageKind::Agent
+        } else {
+            MessageKind::Client
+        };
         let mut row = announce::new_message(chat, id, kind, None, time, &content);
-        row.provider_key.clone_from(&message.provider_key);
-        row.provider_number = message.provider_number;
+        row.provider_key.clone_from(&arrival.message.provider_key);
+        row.provider_number = arrival.message.provider_number;
+        if let Some(first) = album.as_ref().and_then(|album| album.items().first()) {
+            row.provider_key.clone_from(&first.key);
+            row.provider_number = first.number;
+        }
         row.deleted_at = deleted_at;
         let preview = Preview {
             message: id,
@@ -162,18 +220,140 @@ impl Work {
             text: wire::preview_text(&content.parts),
             time,
         };
-        if arrival.own_app {
-            // It left already: whoever wrote it has answered (D08).
-            chat.answered(row.sequence, 0);
-            chat.show(preview);
-        } else {
-            chat.received(preview);
+        let automatic = arrival.message.automatic;
+        match (arrival.own_app, automatic) {
+            (true, automatic) => {
+                // It left already: whoever wrote it has answered (D08), unless nobody did.
+                if !automatic {
+                    chat.answered(row.sequence, 0);
+                }
+                chat.show(preview);
+            }
+            (false, true) => {
+                chat.heard(preview.time);
+                chat.show(preview);
+            }
+            (false, false) => chat.received(preview),
+        }
+        if automatic {
+            self.automatic.push(id);
+        }
+        if let Some(conversation) = chat.take_link(&arrival.message.start_payload) {
+            let payload = arrival.message.start_payload.clone();
+            self.sourced.insert(conversation, payload);
         }
         let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
         self.events.push(event);
         self.rows.push(row);
         Ok(())
     }
+
+    /// Lets further items join a stored album. It is one message with those before: it opens nothing, and the client
+    /// waits for one answer to all. Returns the album as it is now.
+    pub fn join(&mut self, mut row: Stored, items: &[Arrival]) -> Result<Option<Stored>, Error> {
+        let (Some(chat), Some(last)) = (self.chats.get_mut(&row.chat), items.last()) else {
+            return Ok(None);
+        };
+        let mut content = wire::content(&row)?;
+        let mut album = wire::album(&content);
+        add(&mut album, items, &self.tombstones);
+        wire::set_album(&mut content, &album);
+        row.body = wire::body(&content);
+        row.deleted_at = album.deleted_at();
+        if let Some(first) = album
+            .items()
+            .first()
+            .filter(|it| it.key != row.provider_key)
+        {
+            // It stands where its first item stands, whichever of them came first.
+            row.provider_key.clone_from(&first.key);
+            row.provider_number = first.number;
+            let first = items.iter().find(|it| it.message.provider_key == first.key);
+            row.time = first.map_or(row.time, |first| first.time.min(row.time));
+        }
+        heard(chat, items);
+        amend::refresh(chat, &row)?;
+        let event = amend::edited(chat, &row, true)?;
+        self.events
+            .push(announce::about_chat(chat, &event, &last.cause));
+        Ok(Some(row))
+    }
+}
+
+/// Notes when the newest item of a client came.
+fn heard(chat: &mut Chat, items: &[Arrival]) {
+    for item in items.iter().filter(|item| !item.own_app) {
+        chat.heard(item.time);
+    }
+}
+
+/// Adds what came to an album.
+fn add(
+    album: &mut Album<ContentPart>,
+    items: &[Arrival],
+    tombstones: &BTreeMap<Key, OffsetDateTime>,
+) {
+    for item in items {
+        let message = &item.message;
+        let deleted_at = tombstones.get(&item.key()).copied();
+        let (key, number) = (&message.provider_key, message.provider_number);
+        album.add(wire::item(key, number, &message.parts, deleted_at));
+    }
+}
+
+/// The id of the conversation that a message opens.
+pub(super) fn conversation_id(arrival: &Arrival) -> ConversationId {
+    let parts = [&*arrival.chat().to_string(), &*arrival.message.provider_key];
+    id::v5("conversation", &parts).into()
+}
+
+/// What is kept of a message beside what has a column.
+fn content(arrival: &Arrival, chat: ChatId, known: &BTreeMap<Key, Known>) -> pb::Message {
+    let message = &arrival.message;
+    let target = |key: &String| {
+        let target = known.get(&(arrival.channel, key.clone()));
+        target.filter(|target| target.chat == chat)
+    };
+    let reply = match message.reply.clone() {
+        Some(mut reply) => {
+            if let Some(target) = target(&reply.provider_key) {
+                reply.message_id = target.message.to_string();
+            }
+            Some(reply)
+        }
+        None => find::thread(message).find_map(|key| {
+            let target = target(key)?;
+            Some(ReplyReference {
+                message_id: target.message.to_string(),
+                provider_key: key.clone(),
+                quote: String::new(),
+            })
+        }),
+    };
+    let mut content = pb::Message {
+        parts: message.parts.clone(),
+        reply,
+        origin: message.origin.clone(),
+        subject: message.subject.clone(),
+        full_text: message.full_text.clone(),
+        automatic: message.automatic,
+        html: message.html.clone(),
+        original: message.original.clone(),
+        references: message.references.clone(),
+        start_payload: message.start_payload.clone(),
+        ..pb::Message::default()
+    };
+    if shows_all(&content) {
+        content.full_text.clear();
+    }
+    content
+}
+
+/// Tells whether the parts show the whole text already.
+fn shows_all(content: &pb::Message) -> bool {
+    content.parts.iter().any(|part| {
+        matches!(&part.content, Some(Content::Text(text)) if text.text.trim() == content.full_text.trim())
+    })
 }
 
 /// Why a message opens a conversation.

@@ -98,9 +98,13 @@ impl Show for Message {
             .delivery
             .as_ref()
             .filter(|delivery| !delivery.reason.is_empty());
+        let subject = (!self.subject.is_empty()).then(|| format!("subject  {}", self.subject));
+        let machine = self.automatic.then(|| "written by a machine".to_owned());
         failure
             .map(|failure| format!("reason   {}: {}", failure.reason, failure.detail))
             .into_iter()
+            .chain(subject)
+            .chain(machine)
             .collect()
     }
 }
