@@ -26,8 +26,10 @@ use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::Chan
 
 use crate::app::accept::Intake;
 use crate::app::book::Book;
+use crate::app::learnt::Learnt;
 use crate::app::mail::Post;
 use crate::app::noted::Noted;
+use crate::app::presses::Presses;
 use crate::app::{App, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
@@ -52,6 +54,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .declare(&[Declared::Inbound, Declared::Events, Declared::DeadLetters])
         .await?;
     let book = Arc::new(Book::new(pool.clone(), sealer.clone()));
+    let learnt = Learnt::default();
     let links = Links::new(sealer.clone(), &config.http.public_url);
     let app = App {
         pool: pool.clone(),
@@ -65,6 +68,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         plain_mail: config.mail.allow_plain,
         heard: Noted::default(),
         spoke: Noted::default(),
+        learnt: learnt.clone(),
+        presses: Presses::default(),
         public_url: config.http.public_url.trim_end_matches('/').into(),
         relay: service.relay(&pool)?,
     };
@@ -77,6 +82,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let intake = Intake {
         packer: Packer::new(nats.clone(), service.streams.clone(), packs),
         store,
+        learnt,
     };
     let webhooks = Arc::new(Webhooks::new(
         book,
@@ -114,6 +120,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     });
     tasks::measure(&service, pool.clone());
     tasks::told(&service, &app);
+    tasks::look_up(&service, &app);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
     let assignment =

@@ -8,6 +8,7 @@ pub mod commands;
 pub mod deliveries;
 pub mod fetches;
 pub mod lanes;
+pub mod lookups;
 pub mod mailboxes;
 pub mod notes;
 pub mod provider_links;

@@ -9,6 +9,7 @@ use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
 use time::OffsetDateTime;
 
 use super::book::Known;
+use super::learnt::Learnt;
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::file::{RAW_MAX, is_own_key, object_key};
 use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
@@ -22,6 +23,8 @@ pub struct Intake {
     pub packer: Packer,
     /// Holds raw items that are too large to travel.
     pub store: Store,
+    /// What is known of posts and people.
+    pub learnt: Learnt,
 }
 
 /// Why an item was not accepted.
@@ -167,6 +170,7 @@ pub(super) async fn send(
     trace: &TraceContext,
     received_at: OffsetDateTime,
 ) -> Result<(), NotAccepted> {
+    intake.learnt.fill(channel.id, &mut events).await;
     lighten(&intake.store, channel, &mut events, received_at).await?;
     let channel_id = channel.id.to_string();
     // Each goes on the shard of its own client, whatever came with it.

@@ -8,6 +8,7 @@ use futures::TryStreamExt as _;
 use rand::Rng as _;
 use secrecy::SecretString;
 use serde_json::Value;
+use switchboard_proto::channel_gateway::v1::RecipientRefusal;
 use uuid::Uuid;
 
 use super::App;
@@ -23,6 +24,7 @@ use crate::domain::credentials::{self, Credentials};
 use crate::domain::email::compose::{Outgoing, OutgoingFile, compose};
 use crate::domain::email::plan::Draft;
 use crate::domain::refusal::{Class, Refusal};
+use crate::domain::smtp::{SmtpReply, Stage};
 use crate::domain::telegram::upload::Wanted;
 use crate::domain::{instagram, smtp, telegram, viber};
 use crate::error::Error;
@@ -54,6 +56,8 @@ const FILE_TOO_SLOW: Refusal = Refusal {
 enum Answered {
     /// It took the message, under these keys.
     Sent(Vec<String>),
+    /// It took the mail under this key, but not for all recipients.
+    SentInPart(String, Vec<RecipientRefusal>),
     /// It was not reached: the call was not carried out.
     NotReached,
     /// Nobody knows whether the call was carried out.
@@ -112,7 +116,14 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
         Credentials::Email(mailbox) => by_mail(app, &known, mailbox, work, &call).await,
     };
     match answered {
-        Answered::Sent(provider_keys) => Outcome::Sent { provider_keys },
+        Answered::Sent(provider_keys) => Outcome::Sent {
+            provider_keys,
+            refused: Vec::new(),
+        },
+        Answered::SentInPart(key, refused) => Outcome::Sent {
+            provider_keys: vec![key],
+            refused,
+        },
         Answered::NotReached => again(work, wait(work)),
         Answered::Unknown(detail) => Outcome::Uncertain { detail },
         Answered::Refused(class) => {
@@ -289,12 +300,35 @@ async fn by_mail(
         to: to.to_vec(),
     };
     match app.post.submission.send(&server, &envelope, &raw).await {
-        Ok(_) => Answered::Sent(vec![draft.message_id]),
+        Ok(accepted) if accepted.refused.is_empty() => Answered::Sent(vec![draft.message_id]),
+        Ok(accepted) => Answered::SentInPart(draft.message_id, refusals(&accepted.refused)),
         Err(error) => {
             tracing::info!(%error, channel.id = %known.id, "a mail was not taken");
             Answered::Refused(error.class())
         }
     }
+}
+
+/// Says of each refused recipient why, in words that agents read.
+fn refusals(refused: &[(String, SmtpReply)]) -> Vec<RecipientRefusal> {
+    let said = refused.iter().map(|(address, reply)| {
+        let (reason, detail) = match smtp::classify(reply, Stage::Recipient) {
+            Class::Refused(refusal) | Class::Disconnected(refusal) => {
+                (refusal.reason, refusal.detail)
+            }
+            // The others have it: this one is not tried alone.
+            _ => (
+                "RECIPIENT_PUT_OFF",
+                "The mail server did not take this recipient now.",
+            ),
+        };
+        RecipientRefusal {
+            address: address.clone(),
+            reason: reason.to_owned(),
+            detail: detail.to_owned(),
+        }
+    });
+    said.collect()
 }
 
 async fn mail_file(app: &App, work: &Work, id: &str) -> Result<OutgoingFile, Answered> {
@@ -393,6 +427,7 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
     match class {
         Class::AlreadySo => Outcome::Sent {
             provider_keys: Vec::new(),
+            refused: Vec::new(),
         },
         Class::Flood(wait) => Outcome::Again {
             wait,

@@ -8,11 +8,12 @@ use switchboard_proto::channel_gateway::v1::{ClientBlocked, ClientUnblocked};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{App, attachments, told};
+use super::{App, attachments, lookups, told};
 use crate::error::{DOMAIN, Error};
 use crate::store::attachments::Named;
 use crate::store::channels;
 use crate::store::clients::{self, Block};
+use crate::store::lookups::{self as store_lookups, Lookup};
 use crate::store::notes::{self as notes, ClientNote, MessageNote};
 
 /// A client's block or unblock, with what its event needs.
@@ -33,11 +34,13 @@ pub struct Notes {
     pub clients: Vec<ClientNote>,
     /// What answers to messages need to know.
     pub messages: Vec<MessageNote>,
+    /// What the provider is to be asked.
+    pub lookups: Vec<Lookup>,
 }
 
 impl Notes {
     fn is_empty(&self) -> bool {
-        self.clients.is_empty() && self.messages.is_empty()
+        self.clients.is_empty() && self.messages.is_empty() && self.lookups.is_empty()
     }
 
     fn newest_clients(&self) -> Vec<ClientNote> {
@@ -104,11 +107,14 @@ pub async fn keep(
     channels::heard(&mut tx, &heard, now).await?;
     notes::keep_clients(&mut tx, &notes.newest_clients()).await?;
     notes::keep_messages(&mut tx, &notes.distinct_messages(), now).await?;
+    let since = lookups::given_up_since(now);
+    let had = store_lookups::note(&mut tx, &notes.lookups, since, now).await?;
     events.extend(attachments::keep(&mut tx, files, now).await?);
     let announces = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.heard.done(&heard, now);
+    app.learnt.keep_all(had).await;
     if !files.is_empty() {
         app.files.due.notify_one();
     }

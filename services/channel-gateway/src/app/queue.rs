@@ -327,7 +327,7 @@ fn refused(
         &part,
         &Note {
             detail: unfit.detail,
-            retryable: false,
+            ..Note::default()
         },
         now,
     )

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chassis::outbox::{self, Outgoing};
-use switchboard_proto::channel_gateway::v1::ChannelDisconnected;
+use switchboard_proto::channel_gateway::v1::{ChannelDisconnected, RecipientRefusal};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ pub enum Outcome {
     Sent {
         /// The provider's keys of the messages that it made of the part; most are one.
         provider_keys: Vec<String>,
+        /// Recipients that were refused while others were accepted.
+        refused: Vec<RecipientRefusal>,
     },
     /// It failed for good.
     Failed {
@@ -122,10 +124,7 @@ pub async fn settle(
             Some(((work.part.chat_id, work.part.out_seq), note(outcome)?))
         })
         .collect();
-    let silent = Note {
-        detail: "",
-        retryable: false,
-    };
+    let silent = Note::default();
     let mut events = Vec::new();
     for part in final_parts.iter().chain(&rest) {
         let reason = notes.get(&(part.chat_id, part.out_seq)).unwrap_or(&silent);
@@ -155,7 +154,7 @@ pub async fn settle(
 /// The keys under which the provider knows what it took.
 fn sent_keys(outcomes: &[(Work, Outcome)]) -> Vec<SentKey> {
     let sent = outcomes.iter().filter_map(|(work, outcome)| match outcome {
-        Outcome::Sent { provider_keys } => Some((work, provider_keys)),
+        Outcome::Sent { provider_keys, .. } => Some((work, provider_keys)),
         _ => None,
     });
     sent.flat_map(|(work, keys)| {
@@ -175,7 +174,7 @@ fn sent_keys(outcomes: &[(Work, Outcome)]) -> Vec<SentKey> {
 fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
     let finals = outcomes.iter().filter_map(|(work, outcome)| {
         let (state, provider_key, reason) = match outcome {
-            Outcome::Sent { provider_keys } => {
+            Outcome::Sent { provider_keys, .. } => {
                 let first = provider_keys.first().cloned().unwrap_or_default();
                 (PartState::Sent, first, String::new())
             }
@@ -230,10 +229,19 @@ fn note(outcome: &Outcome) -> Option<Note<'_>> {
         } => Some(Note {
             detail,
             retryable: *retryable,
+            ..Note::default()
         }),
         Outcome::Uncertain { detail } => Some(Note {
             detail,
-            retryable: false,
+            ..Note::default()
+        }),
+        Outcome::Sent {
+            provider_keys,
+            refused,
+        } => Some(Note {
+            provider_keys,
+            refused,
+            ..Note::default()
         }),
         _ => None,
     }

@@ -200,6 +200,7 @@ async fn receive(
         let note = Note {
             detail: by.map_or("", |by| by.detail),
             retryable: by.is_some_and(|by| by.retryable),
+            ..Note::default()
         };
         let time = by.map_or(now, |by| by.told.time);
         events.extend(announce::settled(&part, &note, time)?);

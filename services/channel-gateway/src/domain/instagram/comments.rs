@@ -103,6 +103,9 @@ pub fn read(
             kind: origin::Kind::Comment.into(),
             link: String::new(),
             parent_key,
+            post_key: Some(comment.media.clone())
+                .filter(|id| is_id(id))
+                .unwrap_or_default(),
         }),
         extension: comment.bytes(),
         ..InboundMessage::default()

@@ -56,6 +56,7 @@ pub fn body(channel: Uuid, mid: &str, message: &Value) -> Body {
             kind: kind.into(),
             link,
             parent_key: String::new(),
+            post_key: String::new(),
         },
     }
 }

@@ -148,6 +148,7 @@ fn read_message(channel: Uuid, callback: &Value, event_key: &str) -> Result<Read
             kind: origin::Kind::Direct.into(),
             link: String::new(),
             parent_key: String::new(),
+            post_key: String::new(),
         }),
         ..InboundMessage::default()
     };
