@@ -24,6 +24,7 @@ pub mod noted;
 pub mod presses;
 pub mod queue;
 pub mod restart;
+pub mod sent_copy;
 pub mod settle;
 pub mod short_links;
 pub mod told;

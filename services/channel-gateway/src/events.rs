@@ -44,6 +44,7 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             Error::Database(error) => error.into(),
+            Error::NotAccepted(error) => Self::Away(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -271,12 +272,18 @@ impl Handler for Inbound {
             metrics::counter!("inbound_unsupported_total").increment(letters.len() as u64);
         }
         let heard: Vec<Uuid> = heard.into_iter().collect();
-        let files = attachments::collect(&self.app, &named)?;
         let asked = named
             .iter()
             .map(|it| (it.channel, it.account.as_str(), it.event));
         notes.lookups = self.app.learnt.lookups(asked);
-        inbound::keep(&self.app, &told, &spoken, &heard, &files, &notes, now).await?;
+        let batch = inbound::Batch {
+            told,
+            spoken,
+            heard,
+            files: attachments::collect(&self.app, &named)?,
+            notes,
+        };
+        inbound::keep(&self.app, &self.intake, &batch, now).await?;
         for (channel, query, received_at) in pressed_now {
             presses::answer(&self.app, channel, query, received_at, now);
         }
@@ -313,19 +320,20 @@ fn spoken_of(
     let time = PARSE
         .time("provider_time", item.provider_time.as_ref())
         .map_err(|status| HandlerError::Poison(status.message().to_owned()))?;
-    Ok(told::Told {
+    let mut told = told::Told {
         account: delivery.envelope.account.clone(),
         channel,
-        // The raw item stays in its stream: what is held is small.
-        item: InboundEvent {
-            raw: bytes::Bytes::new(),
-            ..item
-        },
+        item,
         id: delivery.envelope.id,
         trace: delivery.envelope.trace.clone(),
         since: now,
         time,
-    })
+    };
+    if !told.is_homeless() {
+        // The raw item stays in its stream: what is held is small.
+        told.item.raw = bytes::Bytes::new();
+    }
+    Ok(told)
 }
 
 /// The letter of an item that is authentic and not understood; it holds the item with its raw form.

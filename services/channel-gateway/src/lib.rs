@@ -119,7 +119,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         Ok(())
     });
     tasks::measure(&service, pool.clone());
-    tasks::told(&service, &app);
+    tasks::told(&service, &app, &intake);
     tasks::look_up(&service, &app);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 

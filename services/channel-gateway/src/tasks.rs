@@ -186,8 +186,8 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
 }
 
 /// Judges items that wait for the outcome of an attempt, and forgets what no provider speaks of any more.
-pub fn told(service: &Service, app: &App) {
-    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+pub fn told(service: &Service, app: &App, intake: &Intake) {
+    let (app, intake, stop) = (app.clone(), intake.clone(), service.lifecycle.stop_token());
     service.lifecycle.spawn("told", async move {
         let mut forgotten_at = clock::now();
         while tokio::time::timeout(JUDGED_EVERY, stop.cancelled())
@@ -195,7 +195,7 @@ pub fn told(service: &Service, app: &App) {
             .is_err()
         {
             let now = clock::now();
-            let judged = told::judge_held(&app, now).await;
+            let judged = told::judge_held(&app, &intake, now).await;
             if let Err(error) = judged {
                 tracing::warn!(%error, "held items could not be judged: trying again");
             }

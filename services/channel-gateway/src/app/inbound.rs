@@ -8,6 +8,7 @@ use switchboard_proto::channel_gateway::v1::{ClientBlocked, ClientUnblocked};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::accept::Intake;
 use super::{App, attachments, lookups, told};
 use crate::error::{DOMAIN, Error};
 use crate::store::attachments::Named;
@@ -66,18 +67,37 @@ impl Notes {
     }
 }
 
+/// What a batch brings.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Blocks and unblocks.
+    pub told: Vec<Told>,
+    /// Receipts and echoes.
+    pub spoken: Vec<told::Told>,
+    /// Channels that were heard.
+    pub heard: Vec<Uuid>,
+    /// Files that were named.
+    pub files: Vec<Named>,
+    /// What is noted.
+    pub notes: Notes,
+}
+
 /// Keeps the newest blocks, announces those that changed something, judges receipts and echoes, keeps the files that were
 /// named, and notes which channels were heard.
 pub async fn keep(
     app: &App,
-    told: &[Told],
-    spoken: &[told::Told],
-    heard: &[Uuid],
-    files: &[Named],
-    notes: &Notes,
+    intake: &Intake,
+    batch: &Batch,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let heard = app.heard.due(heard.iter().copied(), now);
+    let Batch {
+        told,
+        spoken,
+        files,
+        notes,
+        ..
+    } = batch;
+    let heard = app.heard.due(batch.heard.iter().copied(), now);
     if told.is_empty()
         && spoken.is_empty()
         && heard.is_empty()
@@ -103,10 +123,11 @@ pub async fn keep(
         let Some(told) = told else { continue };
         events.push(event(&block)?.cause(told.cause).trace(told.trace.clone()));
     }
-    events.extend(told::judge(&mut tx, spoken, now).await?);
-    channels::heard(&mut tx, &heard, now).await?;
     notes::keep_clients(&mut tx, &notes.newest_clients()).await?;
     notes::keep_messages(&mut tx, &notes.distinct_messages(), now).await?;
+    // After the notes: an answer may come with the comment that it answers.
+    events.extend(told::judge(app, intake, &mut tx, spoken, now).await?);
+    channels::heard(&mut tx, &heard, now).await?;
     let since = lookups::given_up_since(now);
     let had = store_lookups::note(&mut tx, &notes.lookups, since, now).await?;
     events.extend(attachments::keep(&mut tx, files, now).await?);

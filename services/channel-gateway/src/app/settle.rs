@@ -48,6 +48,13 @@ pub enum Outcome {
         /// What happened.
         detail: String,
     },
+    /// The provider accepted a piece of it; the rest goes now.
+    Further {
+        /// The provider's key of the piece.
+        provider_key: String,
+        /// The call for the rest.
+        call: Call,
+    },
     /// It was not carried out, and goes again.
     Again {
         /// Not before this long.
@@ -68,6 +75,7 @@ impl Outcome {
             Self::Sent { .. } => "sent",
             Self::Failed { .. } => "failed",
             Self::Uncertain { .. } => "uncertain",
+            Self::Further { .. } => "further",
             Self::Again { .. } => "again",
         }
     }
@@ -154,7 +162,8 @@ pub async fn settle(
 /// The keys under which the provider knows what it took.
 fn sent_keys(outcomes: &[(Work, Outcome)]) -> Vec<SentKey> {
     let sent = outcomes.iter().filter_map(|(work, outcome)| match outcome {
-        Outcome::Sent { provider_keys, .. } => Some((work, provider_keys)),
+        Outcome::Sent { provider_keys, .. } => Some((work, provider_keys.as_slice())),
+        Outcome::Further { provider_key, .. } => Some((work, std::slice::from_ref(provider_key))),
         _ => None,
     });
     sent.flat_map(|(work, keys)| {
@@ -180,7 +189,7 @@ fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
             }
             Outcome::Failed { reason, .. } => (PartState::Failed, String::new(), reason.clone()),
             Outcome::Uncertain { .. } => (PartState::Uncertain, String::new(), String::new()),
-            Outcome::Again { .. } => return None,
+            Outcome::Further { .. } | Outcome::Again { .. } => return None,
         };
         Some(Final {
             chat_id: work.part.chat_id,
@@ -196,7 +205,7 @@ fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
 }
 
 fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
-    let Outcome::Again { call, .. } = outcome else {
+    let (Outcome::Again { call, .. } | Outcome::Further { call, .. }) = outcome else {
         return None;
     };
     Some(Again {
@@ -212,6 +221,7 @@ fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
 fn release(work: &Work, outcome: &Outcome, now: OffsetDateTime) -> Release {
     let (pause, chat_key) = match outcome {
         Outcome::Again { wait, chat_key, .. } => (Some(now + *wait), chat_key.clone()),
+        Outcome::Further { .. } => (Some(now), None),
         _ => (None, None),
     };
     Release {

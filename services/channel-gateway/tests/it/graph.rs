@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{Method, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse as _, Response};
 use channel_gateway::app::connection;
 use channel_gateway::provider::instagram::GraphApi;
@@ -25,6 +25,8 @@ use crate::world::World;
 pub enum Answer {
     /// So.
     Json(u16, Value),
+    /// So, after a while.
+    Slow(Value),
     /// Too late for whoever called; it was carried out.
     Late,
 }
@@ -32,7 +34,6 @@ pub enum Answer {
 /// A call that came.
 #[derive(Clone, Debug)]
 pub struct Called {
-    pub method: String,
     pub path: String,
     pub body: Value,
 }
@@ -100,7 +101,7 @@ impl Graph {
     }
 }
 
-async fn answer(State(graph): State<Graph>, method: Method, uri: Uri, body: Bytes) -> Response {
+async fn answer(State(graph): State<Graph>, uri: Uri, body: Bytes) -> Response {
     let path = uri.path().trim_start_matches('/');
     let path = path
         .split_once('/')
@@ -109,7 +110,6 @@ async fn answer(State(graph): State<Graph>, method: Method, uri: Uri, body: Byte
     let (told, number) = {
         let mut inner = graph.0.lock().unwrap();
         inner.calls.push(Called {
-            method: method.to_string(),
             path: path.clone(),
             body: serde_json::from_slice(&body).unwrap_or_default(),
         });
@@ -128,6 +128,10 @@ async fn answer(State(graph): State<Graph>, method: Method, uri: Uri, body: Byte
     match told {
         Some(Answer::Json(status, body)) => {
             (StatusCode::from_u16(status).unwrap(), Json(body)).into_response()
+        }
+        Some(Answer::Slow(body)) => {
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            Json(body).into_response()
         }
         Some(Answer::Late) => {
             tokio::time::sleep(Duration::from_secs(2)).await;

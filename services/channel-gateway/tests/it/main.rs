@@ -8,6 +8,7 @@
 mod bot;
 mod channels;
 mod deliveries;
+mod echoes;
 mod fetches;
 mod graph;
 mod inbound;
