@@ -35,3 +35,7 @@ create table single_images (
     channel_id uuid primary key,
     told_at    timestamptz not null
 );
+
+-- A file whose message the client took back (channels.md §7.20): its bytes go when nobody can be fetching them any more.
+alter table attachment add column withdrawn_at timestamptz;
+create index attachment_withdrawn on attachment (withdrawn_at) where withdrawn_at is not null;

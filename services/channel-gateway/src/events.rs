@@ -281,6 +281,7 @@ impl Handler for Inbound {
             spoken,
             heard,
             files: attachments::collect(&self.app, &named)?,
+            taken_back: attachments::taken_back(&named),
             notes,
         };
         inbound::keep(&self.app, &self.intake, &batch, now).await?;

@@ -18,6 +18,7 @@ pub mod raw_items;
 pub mod short_links;
 pub mod told;
 pub mod uploads;
+pub mod withdrawn;
 
 /// The tables of this service.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

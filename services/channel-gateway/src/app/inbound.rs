@@ -78,6 +78,8 @@ pub struct Batch {
     pub heard: Vec<Uuid>,
     /// Files that were named.
     pub files: Vec<Named>,
+    /// Files whose messages were taken back.
+    pub taken_back: Vec<Uuid>,
     /// What is noted.
     pub notes: Notes,
 }
@@ -102,6 +104,7 @@ pub async fn keep(
         && spoken.is_empty()
         && heard.is_empty()
         && files.is_empty()
+        && batch.taken_back.is_empty()
         && notes.is_empty()
     {
         return Ok(());
@@ -131,6 +134,7 @@ pub async fn keep(
     let since = lookups::given_up_since(now);
     let had = store_lookups::note(&mut tx, &notes.lookups, since, now).await?;
     events.extend(attachments::keep(&mut tx, files, now).await?);
+    events.extend(attachments::withdraw(&mut tx, &batch.taken_back, now).await?);
     let announces = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;

@@ -51,7 +51,10 @@ pub fn keep(
     let (app, mailbox, message_id) = (app.clone(), mailbox.clone(), message_id.to_owned());
     tokio::spawn(async move {
         let _permit = permit;
-        let copied = copy(&app, &mailbox, &login, &message_id, &raw);
+        let endpoint = mail::endpoint(&mailbox.imap);
+        let limit = app.post.size_limit;
+        let opened = Mailbox::open(&app.post.wires, &endpoint, &login, limit);
+        let copied = async { copy(opened.await?, &message_id, &raw).await };
         let outcome = match tokio::time::timeout(DEADLINE, copied).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(error)) => {
@@ -67,16 +70,13 @@ pub fn keep(
     });
 }
 
-async fn copy(
-    app: &App,
-    mailbox: &Email,
-    login: &Login,
+/// Puts a mail into the Sent folder of a mailbox, unless it is there; says goodbye in any case. Returns what was done, as
+/// metrics name it.
+pub async fn copy(
+    mut session: Mailbox,
     message_id: &str,
     raw: &[u8],
 ) -> Result<&'static str, ImapError> {
-    let endpoint = mail::endpoint(&mailbox.imap);
-    let limit = app.post.size_limit;
-    let mut session = Mailbox::open(&app.post.wires, &endpoint, login, limit).await?;
     let done = async {
         if session.sent_holds(message_id).await? {
             return Ok("there");

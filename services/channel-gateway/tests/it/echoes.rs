@@ -117,6 +117,7 @@ async fn kept(world: &World) -> Vec<(String, bool)> {
     kinds
 }
 
+// pitfall 14: what was typed in the own app is told
 #[tokio::test(flavor = "multi_thread")]
 async fn f092_a_comment_of_ours_stands_in_the_chat_that_it_answers_and_is_kept_where_there_is_none()
 {

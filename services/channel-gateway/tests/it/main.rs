@@ -16,6 +16,7 @@ mod janitor;
 mod learnt;
 mod links;
 mod raw;
+mod receipts;
 mod uploads;
 mod webhooks;
 mod whole;
