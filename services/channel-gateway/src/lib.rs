@@ -54,7 +54,6 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .declare(&[Declared::Inbound, Declared::Events, Declared::DeadLetters])
         .await?;
     let book = Arc::new(Book::new(pool.clone(), sealer.clone()));
-    let learnt = Learnt::default();
     let links = Links::new(sealer.clone(), &config.http.public_url);
     let app = App {
         pool: pool.clone(),
@@ -68,7 +67,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         plain_mail: config.mail.allow_plain,
         heard: Noted::default(),
         spoke: Noted::default(),
-        learnt: learnt.clone(),
+        learnt: Learnt::default(),
         presses: Presses::default(),
         public_url: config.http.public_url.trim_end_matches('/').into(),
         relay: service.relay(&pool)?,
@@ -82,7 +81,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let intake = Intake {
         packer: Packer::new(nats.clone(), service.streams.clone(), packs),
         store,
-        learnt,
+        learnt: app.learnt.clone(),
     };
     let webhooks = Arc::new(Webhooks::new(
         book,
@@ -118,9 +117,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         settler.run().await;
         Ok(())
     });
-    tasks::measure(&service, pool.clone());
-    tasks::told(&service, &app, &intake);
-    tasks::look_up(&service, &app);
+    tasks::steady(&service, &app, &intake);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
     let assignment =

@@ -185,8 +185,15 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
     });
 }
 
+/// Starts what looks after the rest, every second or so.
+pub fn steady(service: &Service, app: &App, intake: &Intake) {
+    measure(service, app.pool.clone());
+    told(service, app, intake);
+    look_up(service, app);
+}
+
 /// Judges items that wait for the outcome of an attempt, and forgets what no provider speaks of any more.
-pub fn told(service: &Service, app: &App, intake: &Intake) {
+fn told(service: &Service, app: &App, intake: &Intake) {
     let (app, intake, stop) = (app.clone(), intake.clone(), service.lifecycle.stop_token());
     service.lifecycle.spawn("told", async move {
         let mut forgotten_at = clock::now();
@@ -214,7 +221,7 @@ pub fn told(service: &Service, app: &App, intake: &Intake) {
 }
 
 /// Asks providers about posts and people, and forgets what was learnt long ago.
-pub fn look_up(service: &Service, app: &App) {
+fn look_up(service: &Service, app: &App) {
     let (app, stop) = (app.clone(), service.lifecycle.stop_token());
     service.lifecycle.spawn("lookups", async move {
         let mut forgotten_at = clock::now();
@@ -242,7 +249,7 @@ pub fn look_up(service: &Service, app: &App) {
 }
 
 /// Measures how long the oldest queued delivery has been waiting.
-pub fn measure(service: &Service, pool: PgPool) {
+fn measure(service: &Service, pool: PgPool) {
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("figures", async move {
         while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())

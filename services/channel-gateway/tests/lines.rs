@@ -333,3 +333,20 @@ fn pitfall_22_all_that_is_read_is_subscribed_at_both_levels() {
     // One unknown name would have the whole list refused.
     assert!(!fields(PAGE_FIELDS, &["comments"]));
 }
+
+#[test]
+fn pitfall_32_a_mail_without_an_id_has_one_that_stays() {
+    let read = |subject: &str| {
+        let fields = format!("From: a@b.example\r\nTo: sales@shop.example\r\nSubject: {subject}");
+        message(&mail("sales@shop.example", &fields))
+            .provider_key
+            .clone()
+    };
+    assert!(
+        read("one").ends_with("@missing.sales@shop.example>"),
+        "{}",
+        read("one")
+    );
+    assert_eq!(read("one"), read("one"));
+    assert_ne!(read("one"), read("two"));
+}

@@ -193,3 +193,23 @@ fn key_of(channel: &str, event: &InboundEvent) -> String {
     };
     format!("{channel}:{client}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pitfall_17_what_one_customer_does_stands_in_one_line_whatever_it_is() {
+        let item = |chat: &str, event: &str| InboundEvent {
+            chat_key: chat.to_owned(),
+            event_key: event.to_owned(),
+            ..InboundEvent::default()
+        };
+        let key = |chat, event| key_of("c1", &item(chat, event));
+        assert_eq!(key("77", "msg:m1"), key("77", "cmt:17"));
+        assert_ne!(key("77", "msg:m1"), key("78", "msg:m1"));
+        assert_ne!(key("77", "msg:m1"), key_of("c2", &item("77", "msg:m1")));
+        // What is nobody's holds up nobody.
+        assert_ne!(key("", "upd:1"), key("", "upd:2"));
+    }
+}

@@ -224,7 +224,7 @@ async fn f093_who_only_commented_gets_one_private_reply_for_each_comment() {
 }
 
 async fn uploaded(world: &World) -> String {
-    let id = Uuid::new_v4();
+    let id = chassis::id::v7(clock::now());
     let key = format!("{}/2026-11/{id}", world.account);
     sqlx::query(
         "insert into attachment (id, account, source, channel_id, kind, state, file_name, media_type, size, object_key, created_at, used_at)

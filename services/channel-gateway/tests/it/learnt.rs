@@ -38,7 +38,7 @@ pub fn instagram(world: &World, channel: Uuid, entry: &Value) -> Delivery {
 fn carried(world: &World, event: &InboundEvent) -> Delivery {
     let mut delivery = world.delivery(&MessageQueued::default());
     delivery.payload = event.encode_to_vec().into();
-    delivery.origin.stream = "INBOUND_0".to_owned();
+    "INBOUND_0".clone_into(&mut delivery.origin.stream);
     delivery
 }
 

@@ -148,3 +148,30 @@ async fn mail_file(app: &App, work: &Work, id: &str) -> Result<OutgoingFile, Ans
         bytes: pieces.concat().into(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipient_that_was_refused_is_told_with_its_reason() {
+        let refused = [
+            ("gone@x.example", 550, "5.1.1 unknown", "ADDRESS_UNKNOWN"),
+            ("full@x.example", 450, "4.2.2 full", "RECIPIENT_PUT_OFF"),
+            ("wary@x.example", 550, "5.7.1 spam", "REJECTED_BY_POLICY"),
+        ];
+        let replies: Vec<(String, SmtpReply)> = refused
+            .iter()
+            .map(|(address, code, text, _)| ((*address).to_owned(), SmtpReply::read(*code, text)))
+            .collect();
+        let told = refusals(&replies);
+        for ((address, _, _, reason), told) in refused.iter().zip(&told) {
+            assert_eq!(
+                (told.address.as_str(), told.reason.as_str()),
+                (*address, *reason)
+            );
+            assert!(!told.detail.is_empty());
+        }
+        assert_eq!(told.len(), refused.len());
+    }
+}

@@ -18,6 +18,7 @@ use super::Told;
 use crate::app::accept::{self, Intake};
 use crate::app::announce::{self, Note};
 use crate::app::book::{Book, Found};
+use crate::domain::attachments::for_each_mut;
 use crate::domain::call::Call;
 use crate::domain::echo;
 use crate::domain::inbound::unsupported;
@@ -192,10 +193,13 @@ pub(super) async fn new<'a>(
 
 /// Makes the event of a message that somebody of ours wrote in the provider's own app.
 pub(super) fn event(told: &Told) -> Option<Outgoing> {
-    let Some(Kind::OwnAppMessage(own)) = &told.item.kind else {
+    let mut item = told.item.clone();
+    // Where a file is at the provider is a secret: it never leaves by an event.
+    for_each_mut(&mut item, |file| file.extension = bytes::Bytes::new());
+    let Some(Kind::OwnAppMessage(own)) = item.kind else {
         return None;
     };
-    let message = own.message.clone()?;
+    let message = own.message?;
     let channel_id = told.channel.to_string();
     let chat = id::v5("chat", &[&channel_id, &told.item.chat_key]);
     let event = OwnAppMessageReceived {

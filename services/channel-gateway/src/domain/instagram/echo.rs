@@ -130,7 +130,7 @@ mod tests {
         let written = echo(&json!({ "text": "Є!" }));
         let single = echo(&json!({ "attachments": [file("image")] }));
         let double = echo(&json!({ "attachments": [file("image"), file("image")] }));
-        let film = echo(&json!({ "attachments": [file("video")] }));
+        let video = echo(&json!({ "attachments": [file("video")] }));
         for (name, call, message, expected) in [
             ("the same text", &text, &written, true),
             (
@@ -143,7 +143,7 @@ mod tests {
             ("one picture", &one, &single, true),
             ("two for one", &one, &double, false),
             ("two pictures", &two, &double, true),
-            ("a film for a picture", &one, &film, false),
+            ("a film for a picture", &one, &video, false),
             ("the same comment", &reply, &comment("Є!", "17"), true),
             ("in another thread", &reply, &comment("Є!", "18"), false),
             ("another comment", &reply, &comment("Ні", "17"), false),
