@@ -15,12 +15,16 @@ pub mod dispatch;
 pub mod fetch;
 pub mod file_sweep;
 pub mod inbound;
+pub mod learnt;
 pub mod line;
+pub mod lookups;
 pub mod mail;
 pub mod mailbox;
 pub mod noted;
+pub mod presses;
 pub mod queue;
 pub mod restart;
+pub mod sent_copy;
 pub mod settle;
 pub mod short_links;
 pub mod told;
@@ -37,8 +41,10 @@ use crate::provider::instagram::GraphApi;
 use crate::provider::telegram::BotApi;
 use crate::provider::viber::ViberApi;
 use book::Book;
+use learnt::Learnt;
 use mail::Post;
 use noted::Noted;
+use presses::Presses;
 
 /// What use cases work with. Clones share it.
 #[derive(Clone)]
@@ -67,6 +73,10 @@ pub struct App {
     pub heard: Noted,
     /// When channels last delivered, as noted.
     pub spoke: Noted,
+    /// What providers told of posts and people.
+    pub learnt: Learnt,
+    /// Which presses of buttons were answered.
+    pub presses: Presses,
     /// Wakes the relay after a commit.
     pub relay: Waker,
 }

@@ -156,6 +156,9 @@ pub struct Mail {
     /// How long one step of handing a mail over may take; there are two.
     #[serde(with = "config::duration")]
     pub submit_timeout: Duration,
+    /// For how long a mail is tried to be handed over.
+    #[serde(with = "config::duration")]
+    pub max_age: Duration,
     /// Mailboxes that one replica follows at most.
     pub capacity: usize,
     /// How long a mailbox is held without a sign of life: another replica takes it over after that.

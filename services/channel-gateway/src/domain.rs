@@ -15,6 +15,7 @@ pub mod inbound;
 pub mod instagram;
 pub mod lane;
 pub mod links;
+pub mod lookup;
 pub mod mailbox;
 pub mod range;
 pub mod rate;

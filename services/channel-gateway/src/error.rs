@@ -4,6 +4,7 @@ use chassis::grpc;
 use chassis::seal::SealError;
 use tonic::{Code, Status};
 
+use crate::app::accept::NotAccepted;
 use crate::domain::channel::ChannelKind;
 use crate::domain::refusal::Refusal;
 use crate::files::store::StoreError;
@@ -47,6 +48,9 @@ pub enum Error {
     /// The object store is away, or lacks what it should have.
     #[error("files: {0}")]
     Files(#[from] StoreError),
+    /// INBOUND did not take an item.
+    #[error("inbound: {0}")]
+    NotAccepted(#[from] NotAccepted),
     /// The file's bytes are not in the store.
     #[error("the file is not stored: ask for its state")]
     NotStored,
@@ -81,6 +85,7 @@ impl From<Error> for Status {
                 refusal.detail,
                 &[],
             ),
+            Error::NotAccepted(_) => grpc::unavailable(DOMAIN, "inbound"),
             Error::Files(StoreError::Away(_)) => grpc::unavailable(DOMAIN, "files"),
             Error::Database(_) | Error::Seal(_) | Error::Files(_) => grpc::internal(DOMAIN, &error),
             Error::NotStored => refuse(Code::FailedPrecondition, "ATTACHMENT_NOT_STORED"),

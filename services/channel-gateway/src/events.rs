@@ -12,6 +12,7 @@ use chassis::outbox;
 use futures::future::try_join_all;
 use switchboard_proto::assignment::v1::AgentAccessChanged;
 use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
+use switchboard_proto::common::v1::ChannelKind;
 use switchboard_proto::conversation::v1::{MessageCancelled, MessageQueued};
 use switchboard_proto::operator::v1::DeadLetter;
 use time::OffsetDateTime;
@@ -23,7 +24,8 @@ use crate::app::attachments::{self, Item};
 use crate::app::book::Found;
 use crate::app::inbound::{self, Notes, Told};
 use crate::app::queue::{self, Queued};
-use crate::app::{App, accept, cancel, dispatch, short_links, told, uploads};
+use crate::app::{App, accept, cancel, dispatch, presses, short_links, told, uploads};
+use crate::domain::telegram::chat::pressed;
 use crate::error::{DOMAIN, Error};
 use crate::files::store::StoreError;
 use crate::store::clients::Block;
@@ -42,6 +44,7 @@ impl From<Error> for HandlerError {
     fn from(error: Error) -> Self {
         match error {
             Error::Database(error) => error.into(),
+            Error::NotAccepted(error) => Self::Away(error.to_string()),
             other => Self::Failed(other.to_string()),
         }
     }
@@ -192,6 +195,7 @@ impl Handler for Inbound {
             .map(Delivery::decode_as)
             .collect::<Result<Vec<InboundEvent>, _>>()?;
         let (mut named, mut raw) = (Vec::new(), Vec::new());
+        let mut pressed_now = Vec::new();
         for (delivery, item) in batch.iter().zip(&items) {
             let channel: Uuid = item
                 .channel_id
@@ -210,6 +214,7 @@ impl Handler for Inbound {
             if !item.raw_ref.is_empty() {
                 raw.push(item.raw_ref.clone());
             }
+            pressed_now.extend(press(delivery, channel, item));
             match &item.kind {
                 Some(Kind::Block(block)) => told.push(Told {
                     block: Block {
@@ -267,10 +272,43 @@ impl Handler for Inbound {
             metrics::counter!("inbound_unsupported_total").increment(letters.len() as u64);
         }
         let heard: Vec<Uuid> = heard.into_iter().collect();
-        let files = attachments::collect(&self.app, &named)?;
-        inbound::keep(&self.app, &told, &spoken, &heard, &files, &notes, now).await?;
+        let asked = named
+            .iter()
+            .map(|it| (it.channel, it.account.as_str(), it.event));
+        notes.lookups = self.app.learnt.lookups(asked);
+        let batch = inbound::Batch {
+            told,
+            spoken,
+            heard,
+            files: attachments::collect(&self.app, &named)?,
+            taken_back: attachments::taken_back(&named),
+            notes,
+        };
+        inbound::keep(&self.app, &self.intake, &batch, now).await?;
+        for (channel, query, received_at) in pressed_now {
+            presses::answer(&self.app, channel, query, received_at, now);
+        }
         Ok(())
     }
+}
+
+/// Returns the press of a button that an item is, as Telegram wants it answered.
+fn press<'a>(
+    delivery: &Delivery,
+    channel: Uuid,
+    item: &'a InboundEvent,
+) -> Option<(Uuid, &'a str, OffsetDateTime)> {
+    let Some(Kind::Message(message)) = &item.kind else {
+        return None;
+    };
+    let query = pressed(&message.provider_key)
+        .filter(|_| item.channel_kind() == ChannelKind::TelegramBot)?;
+    let received_at = PARSE.time("received_at", item.received_at.as_ref());
+    Some((
+        channel,
+        query,
+        received_at.unwrap_or(delivery.envelope.time),
+    ))
 }
 
 /// An item about messages that went out.
@@ -283,19 +321,20 @@ fn spoken_of(
     let time = PARSE
         .time("provider_time", item.provider_time.as_ref())
         .map_err(|status| HandlerError::Poison(status.message().to_owned()))?;
-    Ok(told::Told {
+    let mut told = told::Told {
         account: delivery.envelope.account.clone(),
         channel,
-        // The raw item stays in its stream: what is held is small.
-        item: InboundEvent {
-            raw: bytes::Bytes::new(),
-            ..item
-        },
+        item,
         id: delivery.envelope.id,
         trace: delivery.envelope.trace.clone(),
         since: now,
         time,
-    })
+    };
+    if !told.is_homeless() {
+        // The raw item stays in its stream: what is held is small.
+        told.item.raw = bytes::Bytes::new();
+    }
+    Ok(told)
 }
 
 /// The letter of an item that is authentic and not understood; it holds the item with its raw form.

@@ -26,8 +26,10 @@ use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::Chan
 
 use crate::app::accept::Intake;
 use crate::app::book::Book;
+use crate::app::learnt::Learnt;
 use crate::app::mail::Post;
 use crate::app::noted::Noted;
+use crate::app::presses::Presses;
 use crate::app::{App, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
@@ -65,6 +67,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         plain_mail: config.mail.allow_plain,
         heard: Noted::default(),
         spoke: Noted::default(),
+        learnt: Learnt::default(),
+        presses: Presses::default(),
         public_url: config.http.public_url.trim_end_matches('/').into(),
         relay: service.relay(&pool)?,
     };
@@ -77,6 +81,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let intake = Intake {
         packer: Packer::new(nats.clone(), service.streams.clone(), packs),
         store,
+        learnt: app.learnt.clone(),
     };
     let webhooks = Arc::new(Webhooks::new(
         book,
@@ -112,8 +117,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         settler.run().await;
         Ok(())
     });
-    tasks::measure(&service, pool.clone());
-    tasks::told(&service, &app);
+    tasks::steady(&service, &app, &intake);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
     let assignment =

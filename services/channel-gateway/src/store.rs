@@ -6,15 +6,19 @@ pub mod channels;
 pub mod clients;
 pub mod commands;
 pub mod deliveries;
+pub mod echoes;
 pub mod fetches;
 pub mod lanes;
+pub mod lookups;
 pub mod mailboxes;
 pub mod notes;
+pub mod private_replies;
 pub mod provider_links;
 pub mod raw_items;
 pub mod short_links;
 pub mod told;
 pub mod uploads;
+pub mod withdrawn;
 
 /// The tables of this service.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

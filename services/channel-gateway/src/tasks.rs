@@ -18,7 +18,7 @@ use crate::app::fetch::Fetcher;
 use crate::app::mail::Mailroom;
 use crate::app::mailbox::{Directory, Mailboxes, Terms};
 use crate::app::restart::ByOutbox;
-use crate::app::{App, file_sweep, told};
+use crate::app::{App, file_sweep, lookups, told};
 use crate::config::{self, Config};
 use crate::domain::mailbox::Rhythm;
 use crate::files::source::Sources;
@@ -41,6 +41,9 @@ const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// How often held items are looked at.
 const JUDGED_EVERY: Duration = Duration::from_secs(1);
+
+/// How often questions to providers are looked for.
+const ASKED_EVERY: Duration = Duration::from_secs(1);
 
 /// How often keys of what was sent are looked through for old ones.
 const FORGET_KEYS_EVERY: Duration = Duration::from_hours(1);
@@ -182,9 +185,16 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
     });
 }
 
+/// Starts what looks after the rest, every second or so.
+pub fn steady(service: &Service, app: &App, intake: &Intake) {
+    measure(service, app.pool.clone());
+    told(service, app, intake);
+    look_up(service, app);
+}
+
 /// Judges items that wait for the outcome of an attempt, and forgets what no provider speaks of any more.
-pub fn told(service: &Service, app: &App) {
-    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+fn told(service: &Service, app: &App, intake: &Intake) {
+    let (app, intake, stop) = (app.clone(), intake.clone(), service.lifecycle.stop_token());
     service.lifecycle.spawn("told", async move {
         let mut forgotten_at = clock::now();
         while tokio::time::timeout(JUDGED_EVERY, stop.cancelled())
@@ -192,7 +202,7 @@ pub fn told(service: &Service, app: &App) {
             .is_err()
         {
             let now = clock::now();
-            let judged = told::judge_held(&app, now).await;
+            let judged = told::judge_held(&app, &intake, now).await;
             if let Err(error) = judged {
                 tracing::warn!(%error, "held items could not be judged: trying again");
             }
@@ -210,8 +220,36 @@ pub fn told(service: &Service, app: &App) {
     });
 }
 
+/// Asks providers about posts and people, and forgets what was learnt long ago.
+fn look_up(service: &Service, app: &App) {
+    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    service.lifecycle.spawn("lookups", async move {
+        let mut forgotten_at = clock::now();
+        let mut more = false;
+        while more
+            || tokio::time::timeout(ASKED_EVERY, stop.cancelled())
+                .await
+                .is_err()
+        {
+            let now = clock::now();
+            let Some(asked) = stop.run_until_cancelled(lookups::step(&app, now)).await else {
+                break;
+            };
+            more = asked.unwrap_or_else(|error| {
+                tracing::warn!(%error, "questions could not be asked: trying again");
+                false
+            });
+            if now >= forgotten_at {
+                let rest = lookups::forget(&app, now).await.unwrap_or(false);
+                forgotten_at = now + if rest { ASKED_EVERY } else { FORGET_KEYS_EVERY };
+            }
+        }
+        Ok(())
+    });
+}
+
 /// Measures how long the oldest queued delivery has been waiting.
-pub fn measure(service: &Service, pool: PgPool) {
+fn measure(service: &Service, pool: PgPool) {
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("figures", async move {
         while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())

@@ -89,6 +89,7 @@ async fn x01_b01_the_same_update_delivered_five_times_is_one_message_one_convers
 }
 
 /// X02, X07: first messages at the same moment; numbers without gaps or doubles.
+// pitfall 17: first messages at once make one conversation
 #[tokio::test(flavor = "multi_thread")]
 async fn x02_x07_two_first_messages_at_once_open_one_conversation_and_numbers_have_no_gaps()
 -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
 use time::OffsetDateTime;
 
 use super::book::Known;
+use super::learnt::Learnt;
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::file::{RAW_MAX, is_own_key, object_key};
 use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
@@ -22,6 +23,8 @@ pub struct Intake {
     pub packer: Packer,
     /// Holds raw items that are too large to travel.
     pub store: Store,
+    /// What is known of posts and people.
+    pub learnt: Learnt,
 }
 
 /// Why an item was not accepted.
@@ -167,6 +170,7 @@ pub(super) async fn send(
     trace: &TraceContext,
     received_at: OffsetDateTime,
 ) -> Result<(), NotAccepted> {
+    intake.learnt.fill(channel.id, &mut events).await;
     lighten(&intake.store, channel, &mut events, received_at).await?;
     let channel_id = channel.id.to_string();
     // Each goes on the shard of its own client, whatever came with it.
@@ -188,4 +192,24 @@ fn key_of(channel: &str, event: &InboundEvent) -> String {
         &event.chat_key
     };
     format!("{channel}:{client}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pitfall_17_what_one_customer_does_stands_in_one_line_whatever_it_is() {
+        let item = |chat: &str, event: &str| InboundEvent {
+            chat_key: chat.to_owned(),
+            event_key: event.to_owned(),
+            ..InboundEvent::default()
+        };
+        let key = |chat, event| key_of("c1", &item(chat, event));
+        assert_eq!(key("77", "msg:m1"), key("77", "cmt:17"));
+        assert_ne!(key("77", "msg:m1"), key("78", "msg:m1"));
+        assert_ne!(key("77", "msg:m1"), key_of("c2", &item("77", "msg:m1")));
+        // What is nobody's holds up nobody.
+        assert_ne!(key("", "upd:1"), key("", "upd:2"));
+    }
 }

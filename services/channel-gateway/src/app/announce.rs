@@ -6,7 +6,7 @@ use chassis::trace::TraceContext;
 use switchboard_proto::DomainEvent;
 use switchboard_proto::channel_gateway::v1::{
     DeliveryCancelled, DeliveryDelivered, DeliveryFailed, DeliveryRead, DeliveryRef, DeliverySent,
-    DeliveryUncertain,
+    DeliveryUncertain, RecipientRefusal,
 };
 use time::OffsetDateTime;
 
@@ -15,11 +15,16 @@ use crate::error::Error;
 use crate::store::attempts::SettledPart;
 
 /// What an event adds to a settled part.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Note<'a> {
     /// A sentence that an agent can read.
     pub detail: &'a str,
     /// A later retry may succeed.
     pub retryable: bool,
+    /// Keys of all messages that the provider made of the part, in order, where it was sent.
+    pub provider_keys: &'a [String],
+    /// Recipients that were refused while others were accepted.
+    pub refused: &'a [RecipientRefusal],
 }
 
 /// Makes the event of a part whose state changed.
@@ -46,8 +51,10 @@ pub fn settled(
                 part,
                 &DeliverySent {
                     delivery,
+                    provider_keys: keys(note, &provider_key),
                     provider_key,
                     time,
+                    refused: note.refused.to_vec(),
                 },
             )
             .map(Some)
@@ -80,6 +87,14 @@ pub fn settled(
         PartState::Cancelled => outgoing(part, &DeliveryCancelled { delivery, time }).map(Some),
         PartState::Queued | PartState::Sending => Ok(None),
     }
+}
+
+/// The keys of what was sent, the part's own first where nothing else is known.
+fn keys(note: &Note<'_>, first: &str) -> Vec<String> {
+    if note.provider_keys.is_empty() && !first.is_empty() {
+        return vec![first.to_owned()];
+    }
+    note.provider_keys.to_vec()
 }
 
 fn outgoing(part: &SettledPart, event: &impl DomainEvent) -> Result<Outgoing, Error> {

@@ -1,6 +1,6 @@
 //! What is known around commands: when their clients last wrote, and what is noted of the messages that they answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::PgConnection;
 use switchboard_proto::channel_gateway::v1::{InboundEvent, InboundMessage, inbound_event::Kind};
@@ -9,11 +9,15 @@ use switchboard_proto::conversation::v1::OutboundCommand;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::call::Call;
 use crate::domain::delivery::Circumstances;
 use crate::domain::email::normalise::Thread;
+use crate::domain::instagram::call::answered_in_direct;
 use crate::domain::instagram::comments::Comment;
+use crate::domain::instagram::private;
 use crate::error::Error;
 use crate::store::notes::{self, ClientNote, MessageNote};
+use crate::store::private_replies;
 
 /// What is known, by channel.
 #[derive(Debug, Default)]
@@ -23,13 +27,21 @@ pub struct Around {
     notes: BTreeMap<(Uuid, String), Vec<u8>>,
     /// By the key of the chat.
     newest: BTreeMap<(Uuid, String), Vec<u8>>,
+    /// Comments that were not answered in Direct, by the key of the chat.
+    comments: BTreeMap<(Uuid, String), Vec<(Comment, OffsetDateTime)>>,
+    /// Channels that are refused several pictures in one message.
+    single_images: BTreeSet<Uuid>,
 }
+
+/// Whether several pictures go in one message is tried again after so long.
+const SINGLE_FOR: time::Duration = time::Duration::days(30);
 
 impl Around {
     /// Loads what is known around commands of channels that ask for it.
     pub async fn load(
         connection: &mut PgConnection,
         commands: &[(Uuid, &OutboundCommand)],
+        now: OffsetDateTime,
     ) -> Result<Self, Error> {
         if commands.is_empty() {
             return Ok(Self::default());
@@ -48,7 +60,23 @@ impl Around {
         let clients = notes::clients(connection, &channels, &chats).await?;
         let messages = notes::messages(connection, &channels, &answered).await?;
         let newest = notes::newest(connection, &channels, &chats).await?;
+        let ids: Vec<Uuid> = commands
+            .iter()
+            .map(|(_, command)| command.chat_id.parse().unwrap_or_default())
+            .collect();
+        let since = now - private::OPEN;
+        let open = private_replies::unanswered(connection, &channels, &chats, &ids, since).await?;
+        let mut comments: BTreeMap<_, Vec<(Comment, OffsetDateTime)>> = BTreeMap::new();
+        for comment in open {
+            let known = comments
+                .entry((comment.channel_id, comment.chat_key))
+                .or_default();
+            known.extend(Comment::of(&comment.note).map(|note| (note, comment.written_at)));
+        }
+        let single = private_replies::single(connection, &channels, now - SINGLE_FOR).await?;
         Ok(Self {
+            comments,
+            single_images: single.into_iter().collect(),
             last_client_at: clients
                 .into_iter()
                 .map(|note| ((note.channel_id, note.chat_key), note.last_client_at))
@@ -62,6 +90,17 @@ impl Around {
                 .map(|note| ((note.channel_id, note.chat_key), note.note))
                 .collect(),
         })
+    }
+
+    /// Notes that a planned command answers a comment in Direct: no other one may.
+    pub fn note_planned(&mut self, channel: Uuid, command: &OutboundCommand, calls: &[Call]) {
+        let key = (channel, command.chat_key.clone());
+        let Some(comments) = self.comments.get_mut(&key) else {
+            return;
+        };
+        for answered in calls.iter().filter_map(answered_in_direct) {
+            comments.retain(|(comment, _)| comment.comment != answered);
+        }
     }
 
     /// Returns what is known around one command.
@@ -83,6 +122,12 @@ impl Around {
                 .or_else(|| self.newest.get(&chat))
                 .map(|note| Thread::read(note))
                 .filter(|thread| !thread.message_id.is_empty()),
+            private_reply: self
+                .comments
+                .get(&chat)
+                .and_then(|comments| private::chosen(comments, now))
+                .map(str::to_owned),
+            single_images: self.single_images.contains(&channel),
             now,
         }
     }
@@ -112,6 +157,7 @@ pub fn noted(
         provider_key: message.provider_key.clone(),
         chat_key: item.chat_key.clone(),
         note: message.extension.to_vec(),
+        written_at: Some(time),
     });
     (client, note)
 }

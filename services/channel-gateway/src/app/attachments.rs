@@ -7,8 +7,10 @@ use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox::Outgoing;
 use chassis::trace::TraceContext;
 use sqlx::PgConnection;
-use switchboard_proto::channel_gateway::v1::{AttachmentFailed, AttachmentStored, InboundEvent};
-use switchboard_proto::common::v1::{Attachment, attachment::State};
+use switchboard_proto::channel_gateway::v1::{
+    AttachmentFailed, AttachmentStored, InboundEvent, inbound_event::Kind,
+};
+use switchboard_proto::common::v1::{Attachment, ChannelKind, attachment::State};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -16,9 +18,10 @@ use super::App;
 use super::channels::{may_read_chats, visible};
 use crate::domain::attachments::named;
 use crate::domain::file::{clean_name, essence, is_own_key, object_key};
+use crate::domain::instagram::content::file_ids;
 use crate::error::Error;
 use crate::store::attachments::{self, AttachmentRow, Named};
-use crate::store::unreadable;
+use crate::store::{unreadable, withdrawn};
 
 /// Messages of one file that an item's batch tells of at most.
 const HOLDERS_MAX: usize = 100;
@@ -145,6 +148,33 @@ pub async fn keep(
         }
     }
     Ok(events)
+}
+
+/// The message of a file was taken back by its client.
+const TAKEN_BACK: &str = "MESSAGE_DELETED";
+
+/// Returns the files of messages that were taken back where Meta's terms want copies erased (channels.md §4.2, §7.20).
+pub fn taken_back(items: &[Item<'_>]) -> Vec<Uuid> {
+    let mut ids = Vec::new();
+    for item in items {
+        if let Some(Kind::Deletion(deletion)) = &item.event.kind
+            && item.event.channel_kind() == ChannelKind::Instagram
+        {
+            let files = deletion.provider_keys.iter();
+            ids.extend(files.flat_map(|mid| file_ids(item.channel, mid)));
+        }
+    }
+    ids
+}
+
+/// Takes files away whose messages were taken back; the bytes go soon after.
+pub async fn withdraw(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let rows = withdrawn::withdraw(connection, ids, TAKEN_BACK, now).await?;
+    rows.iter().map(event).collect()
 }
 
 /// Returns the event of a file's state: stored, or failed.

@@ -1,40 +1,35 @@
 //! One attempt: a call to the provider of the chat's channel, and what became of it. No transaction is open meanwhile.
 
+mod meta;
+mod post;
+
 use std::time::Duration;
 
-use bytes::Bytes;
 use chassis::clock;
-use futures::TryStreamExt as _;
 use rand::Rng as _;
 use secrecy::SecretString;
 use serde_json::Value;
+use switchboard_proto::channel_gateway::v1::RecipientRefusal;
 use uuid::Uuid;
 
 use super::App;
 use super::book::{Found, Known};
 use super::claim::Work;
-use super::mailbox::NoAccount;
+use super::line;
 use super::settle::Outcome;
-use super::{line, mail};
 use crate::domain::backoff;
 use crate::domain::call::{self, Amendment, Call};
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::{self, Credentials};
-use crate::domain::email::compose::{Outgoing, OutgoingFile, compose};
-use crate::domain::email::plan::Draft;
 use crate::domain::refusal::{Class, Refusal};
 use crate::domain::telegram::upload::Wanted;
-use crate::domain::{instagram, smtp, telegram, viber};
+use crate::domain::{email, instagram, smtp, telegram, viber};
 use crate::error::Error;
 use crate::provider::CallError;
-use crate::provider::smtp::{Envelope, Server};
 use crate::provider::telegram::Upload;
 
 /// Attempts of a command after which a chat that moved once more is taken for going round in circles.
 const MOVED_MAX: i32 = 5;
-
-/// Bytes of one file of a mail at most.
-const MAIL_FILE_MAX: i64 = 36 * 1024 * 1024;
 
 /// A file of the message is not in the store.
 const FILE_MISSING: Refusal = Refusal {
@@ -54,6 +49,12 @@ const FILE_TOO_SLOW: Refusal = Refusal {
 enum Answered {
     /// It took the message, under these keys.
     Sent(Vec<String>),
+    /// It took the mail under this key, but not for all recipients.
+    SentInPart(String, Vec<RecipientRefusal>),
+    /// It took a piece of the message, under this key; this call is for the rest.
+    Piece(String, Call),
+    /// It takes the message otherwise: this call at once.
+    Otherwise(Call),
     /// It was not reached: the call was not carried out.
     NotReached,
     /// Nobody knows whether the call was carried out.
@@ -64,6 +65,12 @@ enum Answered {
 
 /// Makes one attempt and says what became of it.
 pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
+    let max_age = if work.part.method == email::plan::SEND {
+        // Servers that put mails off do so for a day and longer (channels.md §5.3).
+        max_age.max(app.post.max_age)
+    } else {
+        max_age
+    };
     if work.part.queued_at + max_age < clock::now() {
         return failed(Refusal {
             reason: "PROVIDER_UNAVAILABLE",
@@ -108,11 +115,25 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
     let answered = match &known.access {
         Credentials::Telegram(token) => by_telegram(app, token, work, &call).await,
         Credentials::Viber(bot) => by_viber(app, &known, bot, work, &call).await,
-        Credentials::Instagram(profile) => by_instagram(app, profile, work, &call).await,
-        Credentials::Email(mailbox) => by_mail(app, &known, mailbox, work, &call).await,
+        Credentials::Instagram(profile) => meta::send(app, profile, work, &call).await,
+        Credentials::Email(mailbox) => post::send(app, &known, mailbox, work, &call).await,
     };
     match answered {
-        Answered::Sent(provider_keys) => Outcome::Sent { provider_keys },
+        Answered::Sent(provider_keys) => Outcome::Sent {
+            provider_keys,
+            refused: Vec::new(),
+        },
+        Answered::SentInPart(key, refused) => Outcome::Sent {
+            provider_keys: vec![key],
+            refused,
+        },
+        Answered::Piece(provider_key, call) => Outcome::Further { provider_key, call },
+        Answered::Otherwise(call) => Outcome::Again {
+            wait: Duration::ZERO,
+            flood: false,
+            call,
+            chat_key: None,
+        },
         Answered::NotReached => again(work, wait(work)),
         Answered::Unknown(detail) => Outcome::Uncertain { detail },
         Answered::Refused(class) => {
@@ -194,134 +215,6 @@ async fn by_viber(
     }
 }
 
-async fn by_instagram(
-    app: &App,
-    profile: &credentials::Instagram,
-    work: &Work,
-    call: &Call,
-) -> Answered {
-    let mut body = instagram::call::body(call, &work.chat_key);
-    if let Err(answered) = link_files(app, work, &mut body).await {
-        return answered;
-    }
-    let (login, token) = (line::login(profile), &profile.access_token);
-    match app.graph.call(login, token, call, &body).await {
-        Ok(answer) => Answered::Sent(
-            instagram::call::provider_key(call, &answer)
-                .into_iter()
-                .collect(),
-        ),
-        Err(error) => refused(error, |error| {
-            tracing::info!(status = error.status, code = error.code, subcode = error.subcode, message = error.message, channel.id = %work.channel_id, "call refused");
-            instagram::errors::classify(&error)
-        }),
-    }
-}
-
-/// Hands a mail over. Mail is the exception to *uncertain*: the very same bytes may go again (channels.md §1).
-async fn by_mail(
-    app: &App,
-    known: &Known,
-    mailbox: &credentials::Email,
-    work: &Work,
-    call: &Call,
-) -> Answered {
-    let refuse = |reason, detail| {
-        Answered::Refused(Class::Refused(Refusal {
-            reason,
-            detail,
-            retryable: false,
-        }))
-    };
-    let Ok(draft) = serde_json::from_value::<Draft>(call.params.clone()) else {
-        return refuse("MESSAGE_REFUSED", "The mail cannot be read any more.");
-    };
-    let mut files = Vec::new();
-    for id in call::files(&call.params) {
-        match mail_file(app, work, &id).await {
-            Ok(file) => files.push(file),
-            Err(answered) => return answered,
-        }
-    }
-    let login = match mail::login(app, known.id, known.credentials, mailbox, false).await {
-        Ok(login) => login,
-        Err(NoAccount::Away) => return Answered::NotReached,
-        Err(NoAccount::Refused(_)) => {
-            return Answered::Refused(Class::Disconnected(disconnected(ChannelKind::Email)));
-        }
-    };
-    let to = [draft.to.clone()];
-    let composed = compose(&Outgoing {
-        from: &mailbox.address,
-        from_name: if mailbox.display_name.is_empty() {
-            &known.name
-        } else {
-            &mailbox.display_name
-        },
-        to: &to,
-        subject: &draft.subject,
-        in_reply_to: &draft.in_reply_to,
-        references: &draft.references,
-        message_id: &draft.message_id,
-        text: draft.text(),
-        files: &files,
-        // The same for every try: they are one mail.
-        date: Some(work.part.queued_at),
-        gateway_id: &mail::gateway_id(known.id),
-        ..Outgoing::default()
-    });
-    let raw = match composed {
-        Ok(raw) => raw,
-        Err(unfit) => {
-            tracing::info!(%unfit, channel.id = %known.id, "a mail cannot be written");
-            return refuse(
-                "ADDRESS_UNFIT",
-                "The client's address is none that a mail can go to.",
-            );
-        }
-    };
-    let server = Server {
-        endpoint: mail::endpoint(&mailbox.smtp),
-        login: Some(login),
-    };
-    let envelope = Envelope {
-        from: Some(mailbox.address.clone()),
-        to: to.to_vec(),
-    };
-    match app.post.submission.send(&server, &envelope, &raw).await {
-        Ok(_) => Answered::Sent(vec![draft.message_id]),
-        Err(error) => {
-            tracing::info!(%error, channel.id = %known.id, "a mail was not taken");
-            Answered::Refused(error.class())
-        }
-    }
-}
-
-async fn mail_file(app: &App, work: &Work, id: &str) -> Result<OutgoingFile, Answered> {
-    let Ok(id) = id.parse::<Uuid>() else {
-        return Err(Answered::Refused(Class::Refused(FILE_MISSING)));
-    };
-    let opened = app.files.open(&app.pool, &work.account, id).await;
-    let (row, bytes) = opened.map_err(no_file)?;
-    // A mail is put together in memory: what is larger than any server takes is not read.
-    if row.size > MAIL_FILE_MAX {
-        return Err(Answered::Refused(Class::Refused(Refusal {
-            reason: "FILE_TOO_LARGE",
-            detail: "The file is larger than mail servers take.",
-            retryable: false,
-        })));
-    }
-    let pieces: Vec<Bytes> = bytes
-        .try_collect()
-        .await
-        .map_err(|_| Answered::NotReached)?;
-    Ok(OutgoingFile {
-        name: row.file_name,
-        media_type: row.media_type,
-        bytes: pieces.concat().into(),
-    })
-}
-
 /// Puts links in the place of files, for providers that fetch them.
 async fn link_files(app: &App, work: &Work, body: &mut Value) -> Result<(), Answered> {
     for id in call::files(body) {
@@ -393,6 +286,7 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
     match class {
         Class::AlreadySo => Outcome::Sent {
             provider_keys: Vec::new(),
+            refused: Vec::new(),
         },
         Class::Flood(wait) => Outcome::Again {
             wait,
@@ -403,7 +297,8 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
         // Mail servers are tried for hours, not for seconds (channels.md §5.3).
         Class::Outage if known.kind == ChannelKind::Email => again(
             work,
-            smtp::wait(u32::try_from(work.part.tries).unwrap_or(0)),
+            smtp::wait(u32::try_from(work.part.tries).unwrap_or(0))
+                .mul_f64(rand::rng().random_range(0.9..1.1)),
         ),
         Class::Outage => again(work, wait(work)),
         // A chat that moved to where it is, or to and fro, would go round in circles.

@@ -56,7 +56,7 @@ pub(super) async fn apply(
             &part,
             &Note {
                 detail: "",
-                retryable: false,
+                ..Note::default()
             },
             now,
         )?);

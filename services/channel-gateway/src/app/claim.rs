@@ -181,7 +181,7 @@ async fn reap(
     let abandoned = attempts::abandon(connection, chats, now).await?;
     let note = Note {
         detail: "The attempt was interrupted: whether the message arrived must be looked up in the messenger.",
-        retryable: false,
+        ..Note::default()
     };
     let mut events = Vec::new();
     for part in &abandoned {

@@ -1,4 +1,4 @@
-//! What is removed when its time has come: uploads that nobody sent, links that have expired, raw items that nothing can
+//! What is removed when its time has come: uploads that nobody sent, files that clients took back, links that have expired, raw items that nothing can
 //! name any more. In small batches, so that nobody waits for it.
 
 use time::{Duration, OffsetDateTime};
@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::App;
 use crate::error::Error;
-use crate::store::{provider_links, raw_items, uploads};
+use crate::store::{provider_links, raw_items, uploads, withdrawn};
 
 /// How long an upload may go unsent (architecture §10).
 const UNUSED_FOR: Duration = Duration::hours(24);
@@ -20,24 +20,32 @@ const BATCH: i64 = 100;
 /// Makes one step; returns whether there may be more to do.
 pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
     let mut connection = app.pool.acquire().await?;
-    let withdrawn = uploads::withdraw_unused(&mut connection, now - UNUSED_FOR, BATCH).await?;
+    let unused = uploads::withdraw_unused(&mut connection, now - UNUSED_FOR, BATCH).await?;
     let links = provider_links::remove_expired(&mut connection, now, BATCH).await?;
     let raw = raw_items::older(&mut connection, now - RAW_FOR, BATCH).await?;
+    let taken_back = withdrawn::due(&mut connection, now, BATCH).await?;
     // Not held while the store works.
     drop(connection);
     let mut gone: Vec<Uuid> = Vec::new();
-    for (id, key) in &withdrawn {
+    for (id, key) in &unused {
         app.files.store.delete(key).await?;
         gone.push(*id);
+    }
+    let mut empty: Vec<Uuid> = Vec::new();
+    for (id, key) in &taken_back {
+        app.files.store.delete(key).await?;
+        empty.push(*id);
     }
     for key in &raw {
         app.files.store.delete(key).await?;
     }
     let mut connection = app.pool.acquire().await?;
     uploads::remove(&mut connection, &gone).await?;
+    withdrawn::done(&mut connection, &empty).await?;
     raw_items::remove(&mut connection, &raw, now - RAW_FOR).await?;
     let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
-    Ok(withdrawn.len() >= full
+    Ok(unused.len() >= full
+        || taken_back.len() >= full
         || raw.len() >= full
         || links >= u64::try_from(BATCH).unwrap_or(u64::MAX))
 }

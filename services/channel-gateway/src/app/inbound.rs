@@ -8,11 +8,13 @@ use switchboard_proto::channel_gateway::v1::{ClientBlocked, ClientUnblocked};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{App, attachments, told};
+use super::accept::Intake;
+use super::{App, attachments, lookups, told};
 use crate::error::{DOMAIN, Error};
 use crate::store::attachments::Named;
 use crate::store::channels;
 use crate::store::clients::{self, Block};
+use crate::store::lookups::{self as store_lookups, Lookup};
 use crate::store::notes::{self as notes, ClientNote, MessageNote};
 
 /// A client's block or unblock, with what its event needs.
@@ -33,11 +35,13 @@ pub struct Notes {
     pub clients: Vec<ClientNote>,
     /// What answers to messages need to know.
     pub messages: Vec<MessageNote>,
+    /// What the provider is to be asked.
+    pub lookups: Vec<Lookup>,
 }
 
 impl Notes {
     fn is_empty(&self) -> bool {
-        self.clients.is_empty() && self.messages.is_empty()
+        self.clients.is_empty() && self.messages.is_empty() && self.lookups.is_empty()
     }
 
     fn newest_clients(&self) -> Vec<ClientNote> {
@@ -63,22 +67,44 @@ impl Notes {
     }
 }
 
+/// What a batch brings.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Blocks and unblocks.
+    pub told: Vec<Told>,
+    /// Receipts and echoes.
+    pub spoken: Vec<told::Told>,
+    /// Channels that were heard.
+    pub heard: Vec<Uuid>,
+    /// Files that were named.
+    pub files: Vec<Named>,
+    /// Files whose messages were taken back.
+    pub taken_back: Vec<Uuid>,
+    /// What is noted.
+    pub notes: Notes,
+}
+
 /// Keeps the newest blocks, announces those that changed something, judges receipts and echoes, keeps the files that were
 /// named, and notes which channels were heard.
 pub async fn keep(
     app: &App,
-    told: &[Told],
-    spoken: &[told::Told],
-    heard: &[Uuid],
-    files: &[Named],
-    notes: &Notes,
+    intake: &Intake,
+    batch: &Batch,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let heard = app.heard.due(heard.iter().copied(), now);
+    let Batch {
+        told,
+        spoken,
+        files,
+        notes,
+        ..
+    } = batch;
+    let heard = app.heard.due(batch.heard.iter().copied(), now);
     if told.is_empty()
         && spoken.is_empty()
         && heard.is_empty()
         && files.is_empty()
+        && batch.taken_back.is_empty()
         && notes.is_empty()
     {
         return Ok(());
@@ -100,15 +126,20 @@ pub async fn keep(
         let Some(told) = told else { continue };
         events.push(event(&block)?.cause(told.cause).trace(told.trace.clone()));
     }
-    events.extend(told::judge(&mut tx, spoken, now).await?);
-    channels::heard(&mut tx, &heard, now).await?;
     notes::keep_clients(&mut tx, &notes.newest_clients()).await?;
     notes::keep_messages(&mut tx, &notes.distinct_messages(), now).await?;
+    // After the notes: an answer may come with the comment that it answers.
+    events.extend(told::judge(app, intake, &mut tx, spoken, now).await?);
+    channels::heard(&mut tx, &heard, now).await?;
+    let since = lookups::given_up_since(now);
+    let had = store_lookups::note(&mut tx, &notes.lookups, since, now).await?;
     events.extend(attachments::keep(&mut tx, files, now).await?);
+    events.extend(attachments::withdraw(&mut tx, &batch.taken_back, now).await?);
     let announces = !events.is_empty();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.heard.done(&heard, now);
+    app.learnt.keep_all(had).await;
     if !files.is_empty() {
         app.files.due.notify_one();
     }

@@ -17,6 +17,7 @@ use super::App;
 use super::accept::{self, Intake};
 use super::book::{Found, Known, aad};
 use super::mailbox::{Account, Away, Directory, Mail, NoAccount, Poison, Sink, Wanted};
+use super::sent_copy::Copies;
 use crate::config;
 use crate::domain::attachments::for_each_mut;
 use crate::domain::channel::{ChannelKind, ChannelState};
@@ -48,6 +49,10 @@ pub struct Post {
     pub size_limit: u32,
     /// How long handing over takes at most.
     pub limit: std::time::Duration,
+    /// For how long a mail is tried to be handed over.
+    pub max_age: std::time::Duration,
+    /// Copies of what was sent, under way.
+    pub copies: Copies,
     http: reqwest::Client,
     tokens: Arc<Mutex<HashMap<Uuid, Token>>>,
 }
@@ -76,6 +81,8 @@ impl Post {
             wires,
             size_limit: u32::try_from(config.size_limit).unwrap_or(u32::MAX),
             limit: config.submit_timeout * 2,
+            max_age: config.max_age,
+            copies: Copies::default(),
             http,
             tokens: Arc::default(),
         })

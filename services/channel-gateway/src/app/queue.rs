@@ -141,7 +141,7 @@ pub async fn store(
         .map(|(entry, ids)| (ids.channel, &entry.command))
         .filter(|(channel, _)| outlets.get(channel).is_some_and(Outlet::asks_around))
         .collect();
-    let around = Around::load(connection, &commands).await?;
+    let mut around = Around::load(connection, &commands, now).await?;
     let (mut rows, mut parts, mut failed) = (Vec::new(), Vec::new(), BTreeMap::new());
     for (&(chat_id, out_seq), (entry, ids)) in &sorted {
         let outlet = outlets.get(&ids.channel).unwrap_or(&CHANNEL_UNKNOWN);
@@ -150,6 +150,9 @@ pub async fn store(
             outlet,
             &around.of(ids.channel, &entry.command, now),
         );
+        if let Ok(calls) = &planned {
+            around.note_planned(ids.channel, &entry.command, calls);
+        }
         rows.push(NewCommand {
             chat_id,
             out_seq,
@@ -327,7 +330,7 @@ fn refused(
         &part,
         &Note {
             detail: unfit.detail,
-            retryable: false,
+            ..Note::default()
         },
         now,
     )

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chassis::outbox::{self, Outgoing};
-use switchboard_proto::channel_gateway::v1::ChannelDisconnected;
+use switchboard_proto::channel_gateway::v1::{ChannelDisconnected, RecipientRefusal};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -29,6 +29,8 @@ pub enum Outcome {
     Sent {
         /// The provider's keys of the messages that it made of the part; most are one.
         provider_keys: Vec<String>,
+        /// Recipients that were refused while others were accepted.
+        refused: Vec<RecipientRefusal>,
     },
     /// It failed for good.
     Failed {
@@ -45,6 +47,13 @@ pub enum Outcome {
     Uncertain {
         /// What happened.
         detail: String,
+    },
+    /// The provider accepted a piece of it; the rest goes now.
+    Further {
+        /// The provider's key of the piece.
+        provider_key: String,
+        /// The call for the rest.
+        call: Call,
     },
     /// It was not carried out, and goes again.
     Again {
@@ -66,6 +75,7 @@ impl Outcome {
             Self::Sent { .. } => "sent",
             Self::Failed { .. } => "failed",
             Self::Uncertain { .. } => "uncertain",
+            Self::Further { .. } => "further",
             Self::Again { .. } => "again",
         }
     }
@@ -122,10 +132,7 @@ pub async fn settle(
             Some(((work.part.chat_id, work.part.out_seq), note(outcome)?))
         })
         .collect();
-    let silent = Note {
-        detail: "",
-        retryable: false,
-    };
+    let silent = Note::default();
     let mut events = Vec::new();
     for part in final_parts.iter().chain(&rest) {
         let reason = notes.get(&(part.chat_id, part.out_seq)).unwrap_or(&silent);
@@ -155,7 +162,8 @@ pub async fn settle(
 /// The keys under which the provider knows what it took.
 fn sent_keys(outcomes: &[(Work, Outcome)]) -> Vec<SentKey> {
     let sent = outcomes.iter().filter_map(|(work, outcome)| match outcome {
-        Outcome::Sent { provider_keys } => Some((work, provider_keys)),
+        Outcome::Sent { provider_keys, .. } => Some((work, provider_keys.as_slice())),
+        Outcome::Further { provider_key, .. } => Some((work, std::slice::from_ref(provider_key))),
         _ => None,
     });
     sent.flat_map(|(work, keys)| {
@@ -175,13 +183,13 @@ fn sent_keys(outcomes: &[(Work, Outcome)]) -> Vec<SentKey> {
 fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
     let finals = outcomes.iter().filter_map(|(work, outcome)| {
         let (state, provider_key, reason) = match outcome {
-            Outcome::Sent { provider_keys } => {
+            Outcome::Sent { provider_keys, .. } => {
                 let first = provider_keys.first().cloned().unwrap_or_default();
                 (PartState::Sent, first, String::new())
             }
             Outcome::Failed { reason, .. } => (PartState::Failed, String::new(), reason.clone()),
             Outcome::Uncertain { .. } => (PartState::Uncertain, String::new(), String::new()),
-            Outcome::Again { .. } => return None,
+            Outcome::Further { .. } | Outcome::Again { .. } => return None,
         };
         Some(Final {
             chat_id: work.part.chat_id,
@@ -197,7 +205,7 @@ fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
 }
 
 fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
-    let Outcome::Again { call, .. } = outcome else {
+    let (Outcome::Again { call, .. } | Outcome::Further { call, .. }) = outcome else {
         return None;
     };
     Some(Again {
@@ -213,6 +221,7 @@ fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
 fn release(work: &Work, outcome: &Outcome, now: OffsetDateTime) -> Release {
     let (pause, chat_key) = match outcome {
         Outcome::Again { wait, chat_key, .. } => (Some(now + *wait), chat_key.clone()),
+        Outcome::Further { .. } => (Some(now), None),
         _ => (None, None),
     };
     Release {
@@ -230,10 +239,19 @@ fn note(outcome: &Outcome) -> Option<Note<'_>> {
         } => Some(Note {
             detail,
             retryable: *retryable,
+            ..Note::default()
         }),
         Outcome::Uncertain { detail } => Some(Note {
             detail,
-            retryable: false,
+            ..Note::default()
+        }),
+        Outcome::Sent {
+            provider_keys,
+            refused,
+        } => Some(Note {
+            provider_keys,
+            refused,
+            ..Note::default()
         }),
         _ => None,
     }

@@ -1,27 +1,29 @@
 //! What providers tell of messages that went out: receipts move parts forward, echoes of our own sends are dropped, and
 //! what somebody wrote in the provider's own app is announced (architecture §3, channels.md §7.9, §7.13, §7.14).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod own;
+
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use chassis::grpc::timestamp;
-use chassis::id::{self, AccountSlug};
+use chassis::id::AccountSlug;
 use chassis::outbox::{self, Outgoing};
 use chassis::trace::TraceContext;
 use prost::Message as _;
 use sqlx::PgConnection;
 use switchboard_proto::channel_gateway::v1::{
-    InboundEvent, InboundReceipt, OwnAppMessageReceived, inbound_event::Kind, inbound_receipt,
+    InboundEvent, InboundReceipt, inbound_event::Kind, inbound_receipt,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
+use super::accept::Intake;
 use super::announce::{self, Note};
-use crate::domain::attachments::for_each_mut;
 use crate::domain::delivery::PartState;
 use crate::domain::echo::{self, Verdict};
 use crate::error::{DOMAIN, Error};
+use crate::store::echoes;
 use crate::store::told::{self, Held, Receipt};
 
 /// How long an item waits for the outcome of an attempt at most.
@@ -43,7 +45,7 @@ pub struct Told {
     pub account: AccountSlug,
     /// The channel.
     pub channel: Uuid,
-    /// The item, without its raw form.
+    /// The item; without its raw form, unless it is homeless.
     pub item: InboundEvent,
     /// Id of the item.
     pub id: Uuid,
@@ -71,6 +73,12 @@ impl Told {
         }
     }
 
+    /// It left by the provider's own app, and nobody can tell yet to whom.
+    pub fn is_homeless(&self) -> bool {
+        matches!(self.item.kind, Some(Kind::OwnAppMessage(_)))
+            && (self.item.chat_key.is_empty() || self.item.client.is_none())
+    }
+
     fn held(&self) -> Held {
         Held {
             channel_id: self.channel,
@@ -87,6 +95,8 @@ impl Told {
 
 /// Judges what was told, within the caller's transaction; returns the events, which the caller writes last.
 pub async fn judge(
+    app: &App,
+    intake: &Intake,
     connection: &mut PgConnection,
     told: &[Told],
     now: OffsetDateTime,
@@ -94,6 +104,21 @@ pub async fn judge(
     if told.is_empty() {
         return Ok(Vec::new());
     }
+    let mut homed;
+    let mut told = told;
+    if told.iter().any(Told::is_homeless) {
+        homed = told.to_vec();
+        own::home(connection, &app.book, &mut homed).await?;
+        told = &homed;
+    }
+    let homeless = told.iter().filter(|it| it.is_homeless());
+    let lines: BTreeSet<Uuid> = homeless.map(|it| it.channel).collect();
+    let lines: Vec<Uuid> = lines.into_iter().collect();
+    let commenting = if lines.is_empty() {
+        Vec::new()
+    } else {
+        echoes::commenting(connection, &lines).await?
+    };
     let named: BTreeSet<(Uuid, &str)> = told
         .iter()
         .flat_map(|it| it.keys().into_iter().map(|key| (it.channel, key)))
@@ -126,7 +151,11 @@ pub async fn judge(
     };
     let (mut held, mut receipts, mut foreign) = (Vec::new(), Vec::new(), Vec::new());
     for it in told {
-        let waits = sending.contains(&(it.channel, it.item.chat_key.clone()));
+        let waits = if it.is_homeless() {
+            commenting.contains(&it.channel)
+        } else {
+            sending.contains(&(it.channel, it.item.chat_key.clone()))
+        };
         let verdict = echo::judge(all_ours(it, &ours), waits, now - it.since, HELD_FOR);
         match (&it.item.kind, verdict) {
             (_, Verdict::Wait) => held.push(it.held()),
@@ -137,7 +166,12 @@ pub async fn judge(
     }
     told::hold(connection, &held).await?;
     let mut events = receive(connection, &receipts, now).await?;
-    events.extend(announce_foreign(connection, &foreign, now).await?);
+    events.extend(own::settle_echoes(connection, &mut foreign, now).await?);
+    let new = own::new(connection, &foreign, now).await?;
+    let (homeless, homed): (Vec<&Told>, Vec<&Told>) =
+        new.into_iter().partition(|it| it.is_homeless());
+    own::keep(&app.book, intake, &homeless, now).await?;
+    events.extend(homed.into_iter().filter_map(own::event));
     Ok(events)
 }
 
@@ -201,6 +235,7 @@ async fn receive(
         let note = Note {
             detail: by.map_or("", |by| by.detail),
             retryable: by.is_some_and(|by| by.retryable),
+            ..Note::default()
         };
         let time = by.map_or(now, |by| by.told.time);
         events.extend(announce::settled(&part, &note, time)?);
@@ -208,77 +243,8 @@ async fn receive(
     Ok(events)
 }
 
-async fn announce_foreign(
-    connection: &mut PgConnection,
-    foreign: &[&Told],
-    now: OffsetDateTime,
-) -> Result<Vec<Outgoing>, Error> {
-    let mut by_key: BTreeMap<(Uuid, String), &Told> = BTreeMap::new();
-    for told in foreign {
-        for key in told.keys() {
-            by_key.entry((told.channel, key.to_owned())).or_insert(told);
-        }
-    }
-    if by_key.is_empty() {
-        return Ok(Vec::new());
-    }
-    let (channels, keys): (Vec<Uuid>, Vec<String>) = by_key.keys().cloned().unzip();
-    let new: BTreeSet<(Uuid, String)> = told::announce_own_app(connection, &channels, &keys, now)
-        .await?
-        .into_iter()
-        .collect();
-    let mut new: Vec<&Told> = by_key
-        .into_iter()
-        .filter(|(key, _)| new.contains(key))
-        .map(|(_, told)| told)
-        .collect();
-    new.sort_by_key(|told| told.time);
-    Ok(new.into_iter().filter_map(own_app).collect())
-}
-
-fn own_app(told: &Told) -> Option<Outgoing> {
-    let mut item = told.item.clone();
-    // Where a file is at the provider is a secret: it never leaves by an event.
-    for_each_mut(&mut item, |file| file.extension = bytes::Bytes::new());
-    let Some(Kind::OwnAppMessage(own)) = item.kind else {
-        return None;
-    };
-    let message = own.message?;
-    // An own comment does not tell whose comment it answers: it belongs to no chat that could be named.
-    if told.item.chat_key.is_empty() || told.item.client.is_none() {
-        metrics::counter!("own_app_messages_without_chat_total").increment(1);
-        return None;
-    }
-    let channel_id = told.channel.to_string();
-    let chat = id::v5("chat", &[&channel_id, &told.item.chat_key]);
-    let event = OwnAppMessageReceived {
-        channel_id,
-        channel_kind: told.item.channel_kind,
-        chat_key: told.item.chat_key.clone(),
-        client: told.item.client.clone(),
-        provider_key: message.provider_key,
-        provider_number: message.provider_number,
-        parts: message.parts,
-        reply: message.reply,
-        origin: message.origin,
-        album_key: message.album_key,
-        time: Some(timestamp(told.time)),
-        automatic: own.automatic,
-        subject: message.subject,
-        full_text: message.full_text,
-        html: message.html,
-        original: message.original,
-        references: message.references,
-    };
-    Some(
-        Outgoing::new(&told.account, chat, &event)
-            .cause(told.id)
-            .trace(told.trace.clone()),
-    )
-}
-
 /// Judges held items anew; returns whether more are waiting.
-pub async fn judge_held(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
+pub async fn judge_held(app: &App, intake: &Intake, now: OffsetDateTime) -> Result<bool, Error> {
     let mut tx = app.pool.begin().await?;
     let rows = told::take_held(&mut tx, JUDGED_AT_ONCE).await?;
     if rows.is_empty() {
@@ -299,7 +265,7 @@ pub async fn judge_held(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
             time: time.unwrap_or(row.held_at),
         });
     }
-    let events = judge(&mut tx, &told, now).await?;
+    let events = judge(app, intake, &mut tx, &told, now).await?;
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.relay.wake();
@@ -363,7 +329,7 @@ mod tests {
             since: now,
             time: now,
         };
-        let event = format!("{:?}", own_app(&told).unwrap());
+        let event = format!("{:?}", own::event(&told).unwrap());
         assert!(event.contains("order 551") && !event.contains("signature"));
     }
 }

@@ -145,6 +145,10 @@ pub struct Circumstances {
     pub comment: Option<instagram::comments::Comment>,
     /// The mail that is answered, or the newest of the chat.
     pub thread: Option<email::normalise::Thread>,
+    /// A comment that may be answered in Direct once, where it was not yet.
+    pub private_reply: Option<String>,
+    /// The account takes one picture a message.
+    pub single_images: bool,
     /// When it is planned.
     pub now: OffsetDateTime,
 }
@@ -174,6 +178,8 @@ pub fn plan(
                     },
                 ),
                 targets: &targets,
+                private_reply: around.private_reply.as_deref(),
+                several_images: !around.single_images,
                 ..instagram::call::How::default()
             };
             instagram::plan(command, how)
@@ -259,6 +265,8 @@ mod tests {
             last_client_at: None,
             comment: None,
             thread: None,
+            private_reply: None,
+            single_images: false,
             now: OffsetDateTime::UNIX_EPOCH,
         };
         for (command, reason) in [

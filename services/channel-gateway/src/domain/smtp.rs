@@ -136,6 +136,25 @@ pub const fn wait(tries: u32) -> Duration {
     })
 }
 
+/// Tells whether a provider keeps a copy of what is sent through it in the Sent folder by itself: a second one would
+/// stand beside it.
+pub fn stores_copies(host: &str) -> bool {
+    const THEIRS: [&str; 7] = [
+        "gmail.com",
+        "googlemail.com",
+        "google.com",
+        "office365.com",
+        "outlook.com",
+        "hotmail.com",
+        "live.com",
+    ];
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    THEIRS.iter().any(|theirs| {
+        host.strip_suffix(theirs)
+            .is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    })
+}
+
 /// Finds the id under which a server queued a mail in its reply to it, as `Ok: queued as 4F1A2`.
 pub fn queue_id(text: &str) -> Option<String> {
     const BEFORE: [&str; 4] = ["queued as ", "id=", "queued ", "ok id "];

@@ -213,6 +213,17 @@ impl Mailbox {
         Ok(found)
     }
 
+    /// Tells whether the Sent folder has a mail of this Message-ID: some servers put it there themselves.
+    pub async fn sent_holds(&mut self, message_id: &str) -> Result<bool, ImapError> {
+        let Some(folder) = self.sent_folder().await? else {
+            return Ok(false);
+        };
+        self.examine(&folder).await?;
+        let id = message_id.trim_matches(['<', '>']);
+        let criteria = format!("HEADER Message-ID {}", quoted(id)?);
+        Ok(!self.search(&criteria).await?.is_empty())
+    }
+
     /// Puts a mail that was sent into the Sent folder, as read. False where there is no such folder.
     pub async fn append_sent(&mut self, raw: &[u8]) -> Result<bool, ImapError> {
         let Some(folder) = self.sent_folder().await? else {

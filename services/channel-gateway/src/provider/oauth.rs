@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(life(None), LIFE);
     }
 
+    // pitfall 36: what is void is told from what is away
     #[test]
     fn only_a_void_grant_or_application_is_final() {
         for (code, expected) in [

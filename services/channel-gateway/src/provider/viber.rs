@@ -180,6 +180,7 @@ mod tests {
         (ViberApi::new(&config).unwrap(), seen)
     }
 
+    // pitfall 10: HTTP 200 is no success
     #[tokio::test]
     async fn an_answer_is_what_its_status_says_whatever_http_says() {
         let refused = |status| format!("Refused(ApiError {{ status: {status}");

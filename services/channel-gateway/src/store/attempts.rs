@@ -66,7 +66,7 @@ pub async fn record(
     let parts: Vec<i32> = attempts.iter().map(|attempt| attempt.2).collect();
     let fences: Vec<i64> = attempts.iter().map(|attempt| attempt.3).collect();
     sqlx::query!(
-        "update part set state = 'sending', attempt_fence = t.fence, updated_at = $5
+        "update part set state = 'sending', attempt_fence = t.fence, updated_at = $5, attempted_at = $5
          from unnest($1::uuid[], $2::bigint[], $3::integer[], $4::bigint[]) as t (chat_id, out_seq, part, fence)
          where part.chat_id = t.chat_id and part.out_seq = t.out_seq and part.part = t.part",
         &chats,

@@ -26,6 +26,8 @@ pub struct MessageNote {
     pub chat_key: String,
     /// The note.
     pub note: Vec<u8>,
+    /// When it was written, by the provider's clock.
+    pub written_at: Option<OffsetDateTime>,
 }
 
 /// Keeps the newest times; at most one per channel and chat.
@@ -67,16 +69,19 @@ pub async fn keep_messages(
     let keys: Vec<String> = notes.iter().map(|note| note.provider_key.clone()).collect();
     let chats: Vec<String> = notes.iter().map(|note| note.chat_key.clone()).collect();
     let bodies: Vec<Vec<u8>> = notes.iter().map(|note| note.note.clone()).collect();
+    let times: Vec<Option<OffsetDateTime>> = notes.iter().map(|note| note.written_at).collect();
     sqlx::query!(
-        "insert into message_note (channel_id, provider_key, chat_key, note, noted_at)
-         select *, $5::timestamptz
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) as t (channel_id, provider_key, chat_key, note)
+        "insert into message_note (channel_id, provider_key, chat_key, note, written_at, noted_at)
+         select *, $6::timestamptz
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[])
+                  as t (channel_id, provider_key, chat_key, note, written_at)
          order by channel_id, provider_key
          on conflict do nothing",
         &channels,
         &keys,
         &chats,
         &bodies,
+        &times as &[Option<OffsetDateTime>],
         now,
     )
     .execute(connection)
@@ -110,7 +115,7 @@ pub async fn messages(
 ) -> Result<Vec<MessageNote>, sqlx::Error> {
     sqlx::query_as!(
         MessageNote,
-        "select n.channel_id, n.provider_key, n.chat_key, n.note
+        "select n.channel_id, n.provider_key, n.chat_key, n.note, n.written_at
          from unnest($1::uuid[], $2::text[]) as t (channel_id, provider_key)
          join message_note n on n.channel_id = t.channel_id and n.provider_key = t.provider_key",
         channels,
@@ -128,7 +133,7 @@ pub async fn newest(
 ) -> Result<Vec<MessageNote>, sqlx::Error> {
     sqlx::query_as!(
         MessageNote,
-        "select n.channel_id, n.provider_key, n.chat_key, n.note
+        "select n.channel_id, n.provider_key, n.chat_key, n.note, n.written_at
          from unnest($1::uuid[], $2::text[]) as t (channel_id, chat_key)
          cross join lateral (
              select * from message_note m where m.channel_id = t.channel_id and m.chat_key = t.chat_key

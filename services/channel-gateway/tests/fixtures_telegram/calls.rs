@@ -83,6 +83,7 @@ fn upload(field: &str, name: &str, media_type: &str, body: impl Into<reqwest::Bo
     }
 }
 
+// pitfall 04: files are uploaded, never linked
 #[tokio::test]
 async fn f130_files_go_along_with_their_names_and_lengths() {
     let (bots, requests) = speaking_to(|| ok(&json!({ "message_id": 1 }))).await;

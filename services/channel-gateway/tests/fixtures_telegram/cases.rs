@@ -110,6 +110,7 @@ fn short_message(message: &InboundMessage) -> Value {
     short
 }
 
+// pitfall 07: every kind has its case
 #[test]
 fn f003_updates_read_as_the_cases_say() {
     for (name, case) in cases() {

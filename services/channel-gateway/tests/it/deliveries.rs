@@ -289,6 +289,7 @@ async fn refusals_that_stay_fail_with_a_reason_and_the_next_has_its_turn() {
     replica.stop().await;
 }
 
+// pitfall 06: formatting that is refused goes as plain text
 #[tokio::test(flavor = "multi_thread")]
 async fn what_can_be_mended_is_sent_again_at_once() {
     let world = world().await;

@@ -65,6 +65,23 @@ async fn f192_f195_links_are_replaced_where_the_channel_wants_it_and_go_out_as_t
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f196_without_shortening_nobody_is_known_by_a_click() {
+    let world = world().await;
+    world
+        .queue([world.command(1, 1, "https://shop.example/p")])
+        .await;
+    for table in ["short_link", "link_click"] {
+        let rows: i64 =
+            sqlx::query_scalar(sqlx::AssertSqlSafe(format!("select count(*) from {table}")))
+                .fetch_one(&world.app.pool)
+                .await
+                .unwrap();
+        assert_eq!(rows, 0, "{table}");
+    }
+    assert_eq!(world.count("link.clicked").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f191_f193_a_click_leads_on_and_is_told_once_a_person() {
     let world = world().await;
     shorten(&world, true).await;

@@ -8,11 +8,15 @@
 mod bot;
 mod channels;
 mod deliveries;
+mod echoes;
 mod fetches;
+mod graph;
 mod inbound;
 mod janitor;
+mod learnt;
 mod links;
 mod raw;
+mod receipts;
 mod uploads;
 mod webhooks;
 mod whole;

@@ -95,6 +95,7 @@ fn event(item: &PackItem) -> InboundEvent {
     InboundEvent::decode(item.payload.clone()).unwrap()
 }
 
+// pitfall 03: queued first, known by its update id
 #[tokio::test(flavor = "multi_thread")]
 async fn x01_an_update_is_in_inbound_when_it_is_answered_and_a_repeat_has_the_same_id() {
     let world = world().await;
@@ -126,6 +127,7 @@ async fn x01_an_update_is_in_inbound_when_it_is_answered_and_a_repeat_has_the_sa
     assert!(matches!(event.kind, Some(Kind::Message(_))) && event.raw == update(1));
 }
 
+// pitfall 02: what is authentic gets 200, or the provider slows the bot
 #[tokio::test(flavor = "multi_thread")]
 async fn x04_what_is_authentic_and_not_understood_is_accepted_and_kept_raw() {
     let world = world().await;

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use channel_gateway::app::accept::Intake;
 use channel_gateway::app::book::Book;
 use channel_gateway::app::claim::Terms;
+use channel_gateway::app::learnt::Learnt;
 use channel_gateway::app::mail::Post;
 use channel_gateway::app::noted::Noted;
+use channel_gateway::app::presses::Presses;
 use channel_gateway::app::{App, connection, dispatch};
 use channel_gateway::config::Config;
 use channel_gateway::events::{Events, Inbound};
@@ -170,6 +172,8 @@ pub async fn world() -> World {
         plain_mail: true,
         heard: Noted::default(),
         spoke: Noted::default(),
+        learnt: Learnt::default(),
+        presses: Presses::default(),
         public_url: "https://gw.example".into(),
         relay: Waker::new(),
     };
@@ -244,6 +248,7 @@ impl World {
         Intake {
             packer: Packer::new(nats, streams, PackerConfig::default()),
             store: self.store(),
+            learnt: self.app.learnt.clone(),
         }
     }
 

@@ -75,6 +75,7 @@ async fn while_nothing_can_be_stored_the_cursor_stays() {
     replica.stop().await;
 }
 
+// pitfall 34: a fresh session reads nothing twice
 #[tokio::test]
 async fn a_folder_whose_uids_changed_is_read_again() {
     let mut world = world().await;
@@ -114,6 +115,7 @@ async fn a_folder_whose_uids_changed_is_read_again() {
     replica.stop().await;
 }
 
+// pitfall 23: one mail stops no mailbox
 #[tokio::test]
 async fn a_mail_that_cannot_be_fetched_is_set_aside_and_the_mailbox_goes_on() {
     let world = world().await;
@@ -141,6 +143,7 @@ async fn a_mail_that_cannot_be_fetched_is_set_aside_and_the_mailbox_goes_on() {
     replica.stop().await;
 }
 
+// pitfall 26: one owner, one session
 #[tokio::test]
 async fn when_its_holder_dies_another_replica_takes_over_after_the_lease() {
     let world = world().await;
@@ -205,6 +208,7 @@ async fn under_an_older_number_nothing_is_written() {
     assert_eq!(remembered.unwrap().unwrap().cursor, cursor);
 }
 
+// pitfall 30: the Sent folder is followed
 #[tokio::test]
 async fn what_was_sent_elsewhere_is_followed_too() {
     let world = world().await;
@@ -236,6 +240,7 @@ async fn what_was_sent_elsewhere_is_followed_too() {
     assert!(answer.event_key().starts_with("sent:"));
 }
 
+// pitfall 33: only refusals disconnect
 #[tokio::test]
 async fn a_server_that_was_away_disconnects_nothing() {
     let mut world = world().await;
@@ -248,6 +253,7 @@ async fn a_server_that_was_away_disconnects_nothing() {
     replica.stop().await;
 }
 
+// pitfall 33: only the third refusal disconnects
 #[tokio::test]
 async fn only_the_third_refusal_of_the_credentials_disconnects() {
     let mut world = world().await;

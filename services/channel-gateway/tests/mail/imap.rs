@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use channel_gateway::app::sent_copy;
 use channel_gateway::domain::mailbox::Cursor;
 use channel_gateway::provider::imap::{ImapError, Mailbox, Woke};
 use channel_gateway::provider::wire::{Rules, Security, Wires};
@@ -86,6 +87,7 @@ async fn a_session_is_secured_as_asked_and_never_less() {
     );
 }
 
+// pitfall 23: a size gate
 #[tokio::test]
 async fn a_large_mail_is_cut_to_its_header_and_first_text() {
     let dovecot = Dovecot::start(None).unwrap();
@@ -140,6 +142,7 @@ async fn a_large_mail_is_cut_to_its_header_and_first_text() {
     session.logout().await;
 }
 
+// pitfall 34: IDLE is begun anew, and ends
 #[tokio::test]
 async fn waiting_ends_by_news_by_time_and_by_being_asked_to() {
     let dovecot = Dovecot::start(None).unwrap();
@@ -154,5 +157,38 @@ async fn waiting_ends_by_news_by_time_and_by_being_asked_to() {
     stop.cancel();
     assert_eq!(session.idle(long, &stop).await.unwrap(), Woke::Stopped);
     session.examine("INBOX").await.unwrap();
+    session.logout().await;
+}
+
+#[tokio::test]
+async fn what_a_server_took_stands_once_among_what_was_sent() {
+    let dovecot = Dovecot::start(None).unwrap();
+    let raw = mail("answer");
+    for expected in ["kept", "there"] {
+        let session = session(&dovecot, "shop").await;
+        let done = sent_copy::copy(session, "<answer@example.com>", raw.as_bytes()).await;
+        assert_eq!(done.unwrap(), expected);
+    }
+    let mut session = session(&dovecot, "shop").await;
+    assert!(session.sent_holds("<answer@example.com>").await.unwrap());
+    assert!(!session.sent_holds("<other@example.com>").await.unwrap());
+    assert!(session.sent_holds("<a\r\nb@x>").await.is_err());
+    let all = session
+        .new_since(
+            Cursor {
+                uidvalidity: 0,
+                last_uid: 0,
+                since: None,
+            },
+            10,
+        )
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 1);
+    assert!(
+        all[0].flags.iter().any(|flag| flag == "\\Seen"),
+        "{:?}",
+        all[0].flags
+    );
     session.logout().await;
 }

@@ -45,6 +45,7 @@ async fn answer(body: String) -> (StatusCode, Json<Value>) {
     }
 }
 
+// pitfall 36: a rotated token is kept
 #[tokio::test]
 async fn a_refresh_brings_an_access_token_and_the_rotated_refresh_token() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

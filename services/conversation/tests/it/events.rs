@@ -420,7 +420,7 @@ async fn b03_x09_a_failed_send_answers_nothing_and_a_retry_is_a_new_attempt() {
     let sent = gateway::DeliverySent {
         delivery: Some(part(&world, &message, 2, 0, 1)),
         provider_key: "901".into(),
-        time: None,
+        ..Default::default()
     };
     world.hear(&[world.event(2, subject, &sent)]).await;
     assert_eq!(delivery(&world, &message).await.state(), State::Sent);
@@ -446,7 +446,7 @@ async fn a_reaction_to_our_message_may_come_before_we_hear_that_it_was_sent() {
     let sent = gateway::DeliverySent {
         delivery: Some(part(&world, &message, 1, 0, 1)),
         provider_key: "900".into(),
-        time: None,
+        ..Default::default()
     };
     world.hear(&[world.event(1, world.chat("7"), &sent)]).await;
     assert_eq!(world.count("select count(*) from parked").await, 0);

@@ -111,6 +111,7 @@ fn address(found: &Addr<'_>) -> Address {
 mod tests {
     use super::*;
 
+    // pitfall 28: a broken sender refuses no mail
     #[test]
     fn addresses_are_found_in_whatever_stands_there() {
         for (raw, expected) in [

@@ -97,6 +97,7 @@ mod tests {
         }
     }
 
+    // pitfall 27: decoding never fails
     #[test]
     fn a_wrong_label_is_doubted_and_a_broken_character_is_not() {
         let bytes = encoding_rs::WINDOWS_1251.encode(TEXT).0;

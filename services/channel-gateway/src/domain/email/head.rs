@@ -232,6 +232,8 @@ mod tests {
         }
     }
 
+    // pitfall 30: all references are walked
+    // pitfall 31: several ids in In-Reply-To
     #[test]
     fn ids_come_with_their_brackets_and_in_order() {
         for (raw, expected) in [

@@ -246,6 +246,7 @@ mod tests {
         }
     }
 
+    // pitfall 25: no page costs more than its length
     #[test]
     fn pages_made_to_cost_time_stay_small() {
         for page in [

@@ -129,6 +129,7 @@ mod tests {
         may_answer_automatically(&mail, history, own)
     }
 
+    // pitfall 35: no loops
     #[test]
     fn b15_machines_do_not_answer_machines() {
         let report = Report {
@@ -157,6 +158,7 @@ mod tests {
         }
     }
 
+    // pitfall 35: no floods
     #[test]
     fn b15_one_answer_a_day_and_none_to_a_flood() {
         for (answered_in_day, came_in_ten_minutes, expected) in [

@@ -186,6 +186,7 @@ mod tests {
         }
     }
 
+    // pitfall 29: the Message-ID is made before sending
     #[test]
     fn f189_a_message_of_texts_and_files_is_one_mail_in_its_thread() {
         let bold = TextEntity {

@@ -174,6 +174,7 @@ pub fn percent_decoded(text: &str, into: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
+    // pitfall 27: nor does it for names of files
     #[test]
     fn names_of_files_are_put_together() {
         for (raw, expected) in [

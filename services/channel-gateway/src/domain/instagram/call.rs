@@ -1,5 +1,6 @@
 //! Calls to the Graph API as values: what a command becomes, and where it goes (channels.md §4.4).
 
+pub mod pictures;
 mod piece;
 
 use serde_json::{Value, json};
@@ -23,7 +24,7 @@ pub const COMMENT_MAX: u32 = 2_200;
 pub const IMAGES_MAX: usize = 10;
 
 /// The call of everything that goes to Direct; the path is the token's own account.
-const MESSAGES: &str = "POST /me/messages";
+pub(super) const MESSAGES: &str = "POST /me/messages";
 
 /// What is known when a command is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub struct How<'a> {
     pub reply_to: bool,
     /// The comment that is answered, where it is one.
     pub comment: Target<'a>,
+    /// A comment of the customer that may still be answered in Direct: the way to who never wrote there, or long ago.
+    pub private_reply: Option<&'a str>,
     /// Provider keys of what is to be deleted or reacted to, where the gateway knows them; else the command names one.
     pub targets: &'a [&'a str],
 }
@@ -47,6 +50,7 @@ impl Default for How<'_> {
             several_images: true,
             reply_to: false,
             comment: Target::default(),
+            private_reply: None,
             targets: &[],
         }
     }
@@ -102,6 +106,10 @@ const WINDOW_CLOSED: Unfit = Unfit {
     reason: "WINDOW_CLOSED",
     detail: "The customer wrote too long ago: Instagram lets nobody answer until they write again.",
 };
+const PRIVATE_REPLY_TEXT_ONLY: Unfit = Unfit {
+    reason: "PRIVATE_REPLY_TEXT_ONLY",
+    detail: "The customer only commented: Instagram takes one short text to Direct, until they answer there.",
+};
 const REACTION_UNSUPPORTED: Unfit = Unfit {
     reason: "REACTION_UNSUPPORTED",
     detail: "Instagram does not know this reaction.",
@@ -153,9 +161,18 @@ pub fn private_reply(text: &str, comment_id: &str) -> Call {
     )
 }
 
+/// Returns the comment that a call answers in Direct.
+pub fn answered_in_direct(call: &Call) -> Option<&str> {
+    call.params.pointer("/recipient/comment_id")?.as_str()
+}
+
 /// Returns the body to send to this chat.
 pub fn body(call: &Call, chat_key: &str) -> Value {
     let mut body = call.params.clone();
+    if let Some(body) = body.as_object_mut() {
+        body.remove(pictures::REST);
+        body.remove(pictures::SENT);
+    }
     if call.method == MESSAGES && body.get("recipient").is_none() {
         body["recipient"] = json!({ "id": chat_key });
     }
@@ -183,17 +200,6 @@ pub fn amended(call: &Call, amendment: Amendment) -> Option<Call> {
     Some(amended)
 }
 
-/// Returns one call for each picture of a call with several, which an account may not be allowed to send.
-pub fn one_by_one(call: &Call) -> Option<Vec<Call>> {
-    let images = call.params.pointer("/message/attachments")?.as_array()?;
-    let single = images.iter().map(|image| {
-        let mut single = call.clone();
-        single.params["message"] = json!({ "attachment": image });
-        single
-    });
-    Some(single.collect())
-}
-
 fn direct(command: &OutboundCommand, how: How<'_>) -> Result<Vec<Call>, Unfit> {
     let mut messages = Vec::new();
     let mut images = Vec::new();
@@ -218,7 +224,16 @@ fn direct(command: &OutboundCommand, how: How<'_>) -> Result<Vec<Call>, Unfit> {
     }
     flush(&mut images, how, &mut messages);
     if how.window == Window::Closed && !messages.is_empty() {
-        return Err(WINDOW_CLOSED);
+        // One message for each comment, and it opens nothing: who answers it, opens the window.
+        let comment = how.private_reply.ok_or(WINDOW_CLOSED)?;
+        return match messages.as_slice() {
+            [one] => one
+                .get("text")
+                .and_then(Value::as_str)
+                .map(|text| vec![private_reply(text, comment)])
+                .ok_or(PRIVATE_REPLY_TEXT_ONLY),
+            _ => Err(PRIVATE_REPLY_TEXT_ONLY),
+        };
     }
     let answered = command.reply.as_ref().map(|reply| &reply.provider_key);
     let answered = answered.filter(|mid| how.reply_to && !mid.is_empty() && !mid.contains('\0'));

@@ -51,6 +51,23 @@ impl Comment {
     }
 }
 
+/// Tells whether a comment of ours names somebody else than this nick at its beginning, as answers in threads do.
+pub fn names_other(message: &InboundMessage, nick: &str) -> bool {
+    let words = message.parts.iter().find_map(|part| match &part.content {
+        Some(Content::Text(text)) => Some(text.text.trim_start()),
+        _ => None,
+    });
+    let named = words
+        .and_then(|words| words.strip_prefix('@'))
+        .and_then(|words| {
+            words
+                .split(|c: char| c.is_whitespace() || ",:;!?".contains(c))
+                .next()
+        })
+        .map(|named| named.trim_end_matches('.'));
+    named.is_some_and(|named| !named.is_empty() && !named.eq_ignore_ascii_case(nick))
+}
+
 /// Tells whether a field of changes is about comments.
 pub fn is_comment(field: &str) -> bool {
     matches!(field, "comments" | "live_comments" | "mentions")
@@ -103,6 +120,9 @@ pub fn read(
             kind: origin::Kind::Comment.into(),
             link: String::new(),
             parent_key,
+            post_key: Some(comment.media.clone())
+                .filter(|id| is_id(id))
+                .unwrap_or_default(),
         }),
         extension: comment.bytes(),
         ..InboundMessage::default()

@@ -56,8 +56,18 @@ pub fn body(channel: Uuid, mid: &str, message: &Value) -> Body {
             kind: kind.into(),
             link,
             parent_key: String::new(),
+            post_key: String::new(),
         },
     }
+}
+
+/// Returns the ids that files of a message have, if it has any: what is taken back names the message alone.
+pub fn file_ids(channel: Uuid, mid: &str) -> impl Iterator<Item = Uuid> {
+    let channel = channel.to_string();
+    let places = (0..ATTACHMENTS_MAX).map(|index| index.to_string());
+    places
+        .chain(["story".to_owned()])
+        .map(move |place| chassis::id::v5("attachment", &[&channel, mid, &place]))
 }
 
 /// Makes a part of a content.

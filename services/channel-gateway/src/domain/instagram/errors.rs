@@ -164,6 +164,7 @@ mod tests {
         }
     }
 
+    // pitfall 16: a dead token is told from all else
     #[test]
     fn refusals_are_told_apart_by_their_numbers() {
         for (status, code, subcode, expected) in [

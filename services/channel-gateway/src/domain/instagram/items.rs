@@ -234,6 +234,7 @@ mod tests {
         json!({ "sender": { "id": sender }, "recipient": { "id": recipient }, "timestamp": 1, "message": message })
     }
 
+    // pitfall 18: more than the first item is read
     #[test]
     fn every_item_of_a_batch_is_found_with_its_own_account() {
         let body = json!({ "object": "instagram", "entry": [

@@ -38,6 +38,7 @@ pub fn standing(
 mod tests {
     use super::*;
 
+    // pitfall 19: the window
     #[test]
     fn a_customer_is_answered_for_a_day_and_by_a_person_for_a_week() {
         let now = OffsetDateTime::UNIX_EPOCH + Duration::days(20_000);

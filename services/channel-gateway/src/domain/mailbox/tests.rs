@@ -17,6 +17,7 @@ fn remembered(cursor: Cursor) -> Remembered {
     }
 }
 
+// pitfall 32: the cursor is a UID, not a day
 #[test]
 fn a_folder_is_read_on_from_where_it_was_left() {
     let again = |uidvalidity| Cursor {
@@ -74,6 +75,7 @@ fn what_a_search_found_is_sorted_bounded_and_never_read_twice() {
     }
 }
 
+// pitfall 24: a slow line breaks off and goes on
 #[test]
 fn a_message_is_set_aside_after_three_answers_or_ten_breaks() {
     for (failure, tries, gives_up) in [

@@ -154,3 +154,19 @@ fn the_queue_id_is_found_where_servers_write_it() {
         assert_eq!(queue_id(text).as_deref(), expected, "{text}");
     }
 }
+
+#[test]
+fn copies_are_left_to_those_who_keep_them_themselves() {
+    for (host, expected) in [
+        ("smtp.gmail.com", true),
+        ("SMTP.Office365.com.", true),
+        ("outlook.office365.com", true),
+        ("gmail.com", true),
+        ("mail.shop.example", false),
+        ("notgmail.com", false),
+        ("gmail.com.evil.example", false),
+        ("", false),
+    ] {
+        assert_eq!(stores_copies(host), expected, "{host}");
+    }
+}

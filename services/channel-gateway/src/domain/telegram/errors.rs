@@ -239,6 +239,7 @@ mod tests {
         }
     }
 
+    // pitfall 05: a group that moved is written to where it is
     #[test]
     fn parameters_say_how_long_to_wait_and_where_the_chat_went() {
         let read = |body: serde_json::Value| classify(&ApiError::read(400, &body, None));

@@ -86,6 +86,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    // pitfall 01: a file that is too large is a placeholder, and no error
     #[test]
     fn a_file_that_bots_cannot_have_says_so() {
         for (bytes, state) in [

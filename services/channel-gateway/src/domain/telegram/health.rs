@@ -126,6 +126,7 @@ mod tests {
 
     const OURS: &str = "https://gw.example.ua/in/telegram/9f2c61d0";
 
+    // pitfall 02: a growing queue is told
     #[test]
     fn b10_a_webhook_is_judged_by_what_telegram_tells_of_it() {
         let now = OffsetDateTime::from_unix_timestamp(1_790_765_000).unwrap();

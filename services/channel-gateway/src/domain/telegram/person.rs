@@ -60,6 +60,7 @@ pub fn origin(message: &Value) -> Origin {
         kind: kind.into(),
         link,
         parent_key: String::new(),
+        post_key: String::new(),
     }
 }
 

@@ -148,6 +148,7 @@ fn read_message(channel: Uuid, callback: &Value, event_key: &str) -> Result<Read
             kind: origin::Kind::Direct.into(),
             link: String::new(),
             parent_key: String::new(),
+            post_key: String::new(),
         }),
         ..InboundMessage::default()
     };
@@ -215,6 +216,7 @@ mod tests {
         normalise(line, &raw, OffsetDateTime::UNIX_EPOCH).remove(0)
     }
 
+    // pitfall 11: tokens do not fit into a double
     #[test]
     fn tokens_keep_all_digits_and_those_that_fit_break_ties() {
         for (token, key, number) in [
@@ -244,6 +246,7 @@ mod tests {
         }
     }
 
+    // pitfall 08: duplicates are known by their token
     #[test]
     fn repeats_are_known_by_event_and_token_and_receipts_by_their_user_too() {
         for (callback, expected) in [

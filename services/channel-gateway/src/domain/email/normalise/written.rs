@@ -89,6 +89,7 @@ pub fn message(
             kind: origin::Kind::Direct.into(),
             link: String::new(),
             parent_key: String::new(),
+            post_key: String::new(),
         }),
         start_payload: mail.tag.clone().unwrap_or_default(),
         album_key: String::new(),

@@ -209,14 +209,6 @@ fn pictures_go_together_and_all_else_alone_in_the_order_of_the_message() {
         ..How::default()
     };
     assert_eq!(shape(one).len(), 16);
-    let together = &plan(&command(Action::Send, "", parts()), How::default()).unwrap()[1];
-    let alone = one_by_one(together).unwrap();
-    assert_eq!(alone.len(), 10);
-    assert_eq!(
-        alone[9].params["message"]["attachment"]["payload"]["url"],
-        json!({ FILE: "i9" })
-    );
-    assert!(one_by_one(&alone[0]).is_none());
 }
 
 #[test]

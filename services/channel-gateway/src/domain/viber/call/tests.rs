@@ -387,6 +387,7 @@ fn what_cannot_be_sent_is_named() {
     assert_eq!(short(vec![words("a\0b")])[0].1, "a\u{fffd}b");
 }
 
+// pitfall 11: tokens do not fit into a double
 #[test]
 fn the_key_of_a_sent_message_is_its_token_with_all_digits() {
     let answer = json!({"status": 0, "message_token": 18_446_744_073_709_551_615_u64});

@@ -107,6 +107,7 @@ fn answers_under_a_quotation_are_kept() {
     assert_eq!(trimmed(text).as_deref(), Some("not marked as quoted"));
 }
 
+// pitfall 25: no text costs more than its length
 #[test]
 fn long_texts_cost_no_more_than_their_length() {
     for text in [
