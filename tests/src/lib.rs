@@ -3,9 +3,11 @@
 
 pub mod bench;
 pub mod events;
+pub mod mail;
 pub mod meta;
 pub mod servers;
 pub mod services;
+pub mod shell;
 pub mod telegram;
 pub mod tokens;
 pub mod viber;

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from . import services
+from . import services, stand_ins
 from .ui import Refusal
 
 ACCOUNT = "demo"
@@ -19,11 +19,50 @@ AGENTS = {
     "Iryna": "0195d3c0-0000-7000-8000-00000000a003",
 }
 CHANNEL = "0195d3c0-0000-7000-8000-00000000c001"
-# What the channel's rules are made by. The channel is not enabled before they stand.
-RULES = [
-    ["connection", "set", CHANNEL, "--mode", "repeat"],
-    ["distribution", "set", CHANNEL, "round-robin", *(word for name in AGENTS for word in ("--agent", name))],
-]
+
+# The other lines, of which the mailbox is made only where its servers run. These open nothing but the stand-ins either.
+VIBER_TOKEN = "4453b6ac10caffee-e02c5f12174805f9-daf9cbb5448c51f3"
+INSTAGRAM = {"id": "17841400008460056", "username": "demo.shop", "page": "108850000000001"}
+INSTAGRAM_TOKEN = "EAADLOCALDEMOTOKENOFTHESTANDIN"
+ADDRESS = "sales@shop.example"
+# As mail_stand_in has them.
+MAIL_USER, MAIL_PASSWORD = "shop", "secret"
+
+
+def lines(system, ports):
+    """The lines beside Telegram: for each the context's section, the channel's id and name, the stand-in's control
+    address, by what the stand-in knows us, and the credentials in the words of the contract."""
+    found = [
+        (
+            "viber", "0195d3c0-0000-7000-8000-00000000c002", "Demo Viber bot", system["stand_ins"]["viber"], VIBER_TOKEN,
+            {"viber_bot": {"token": VIBER_TOKEN, "sender_name": "Demo shop"}},
+        ),
+        (
+            "instagram", "0195d3c0-0000-7000-8000-00000000c003", "Demo Instagram", system["stand_ins"]["meta"], INSTAGRAM_TOKEN,
+            # A page's token does not end, so that a stand-in started again knows it still.
+            {"instagram": {"login": "LOGIN_FACEBOOK", "account_id": INSTAGRAM["id"], "page_id": INSTAGRAM["page"],
+                           "access_token": INSTAGRAM_TOKEN}},
+        ),
+    ]  # fmt: skip
+    if "mail" in system["stand_ins"]:
+        def server(what):
+            return {"host": "127.0.0.1", "port": ports[what], "security": "SECURITY_NONE"}
+
+        mailbox = {
+            "address": ADDRESS, "display_name": "Demo shop", "username": MAIL_USER, "password": MAIL_PASSWORD,
+            "imap": server(stand_ins.IMAP), "smtp": server(stand_ins.SMTP),
+        }  # fmt: skip
+        channel = "0195d3c0-0000-7000-8000-00000000c004"
+        found.append(("mail", channel, "Demo mailbox", system["stand_ins"]["mail"], ADDRESS, {"email": mailbox}))
+    return found
+
+
+def rules(channel):
+    """What a channel's rules are made by. It is not enabled before they stand."""
+    return [
+        ["connection", "set", channel, "--mode", "repeat"],
+        ["distribution", "set", channel, "round-robin", *(word for name in AGENTS for word in ("--agent", name))],
+    ]
 
 
 def make_keys(binaries, keys):
@@ -43,10 +82,10 @@ def write_secret(file, text):
     file.write_text(text.strip() + "\n")
 
 
-def write_context(system, local):
+def write_context(system, others, local):
     """What switchboardctl must know of this system, and `.local/switchboardctl`, which hands it over."""
     quoted = json.dumps
-    lines = [
+    text = [
         "# Written by scripts/start.",
         f"account = {quoted(ACCOUNT)}",
         'key = "keys/signing.pem"',
@@ -58,24 +97,29 @@ def write_context(system, local):
         "[nats]",
         f"url = {quoted(system['nats'])}",
         "[telegram]",
-        f"control = {quoted(system['telegram'])}",
+        f"control = {quoted(system['stand_ins']['telegram'])}",
         f"bot_token = {quoted(BOT_TOKEN)}",
         f"channel = {quoted(CHANNEL)}",
     ]
-    write_secret(local / "ctl.toml", "\n".join(lines))
+    for section, channel, _, control, token, _ in others:
+        text += [f"[{section}]", f"control = {quoted(control)}", f"token = {quoted(token)}", f"channel = {quoted(channel)}"]
+    write_secret(local / "ctl.toml", "\n".join(text))
     program = Path(system["binaries"]) / "switchboardctl"
     wrapper = local / "switchboardctl"
     wrapper.write_text(
         "#!/bin/sh\n# Written by scripts/start: switchboardctl, pointed at the local system.\n"
+        # By its own name it is called in the commands it shows.
+        "SWITCHBOARD_CTL_PROGRAM=$0 "
         f"SWITCHBOARD_CTL_CONTEXT={shlex.quote(str(local / 'ctl.toml'))} exec {shlex.quote(str(program))} \"$@\"\n"
     )
     wrapper.chmod(0o755)
     return wrapper
 
 
-def set_up(system, local):
-    """Makes the demo account with its agents, pipeline and channel; returns {"account", "channel", "token"}."""
-    program = write_context(system, local)
+def set_up(system, ports, local):
+    """Makes the demo account with its agents, pipeline and channels; returns {"account", "channel", "channels", "token"}."""
+    others = lines(system, ports)
+    program = write_context(system, others, local)
     environment = {**services.plain_environment(), "SWITCHBOARD_CTL_BOT_TOKEN": BOT_TOKEN}
 
     def ctl(*args):
@@ -92,28 +136,48 @@ def set_up(system, local):
         ctl("agent", "presence", name, "online")
     if not listed("pipeline"):
         ctl("pipeline", "create", "Sales")
-    if not listed("channel"):
+    known = {channel["channelId"] for channel in listed("channel")}
+    if CHANNEL not in known:
         ctl("channel", "create-telegram", "Demo bot", "--id", CHANNEL)
-    for rule in RULES:
-        ctl(*rule)
-    # Also where it is enabled already: the stand-in forgets its webhooks when it stops, and the channel registers its
-    # own again. It is never disabled for that: what a customer writes meanwhile would be put aside.
-    ctl("channel", "enable", CHANNEL)
+    # What a stand-in forgets when it stops.
+    meta = system["stand_ins"]["meta"]
+    stand_ins.put(stand_ins.META, f"{meta}/control/accounts/{INSTAGRAM_TOKEN}", INSTAGRAM)
+    stand_ins.put(stand_ins.META, f"{meta}/control/webhook", {"url": f"{system['webhooks']}/in/instagram"})
+    for section, channel, name, _, _, credentials in others:
+        file = local / "keys" / f"{section}.json"
+        write_secret(file, json.dumps(credentials))
+        if channel not in known:
+            ctl("channel", "create", name, "--id", channel, "--credentials", str(file))
+        elif section == "mail":
+            # Its servers are elsewhere when the port base is another than before.
+            ctl("channel", "credentials", channel, str(file))
+    for channel in [CHANNEL, *(channel for _, channel, *_ in others)]:
+        for rule in rules(channel):
+            ctl(*rule)
+        # Also where it is enabled already: the stand-in forgets its webhooks when it stops, and the channel registers its
+        # own again. It is never disabled for that: what a customer writes meanwhile would be put aside.
+        ctl("channel", "enable", channel)
     agent = next(iter(AGENTS.values()))
     token = ctl("token", "--agent", agent, "--ttl", "30d").strip()
     write_secret(local / "demo.token", token)
-    return {"account": ACCOUNT, "channel": CHANNEL, "token": token}
+    channels = {"telegram": CHANNEL, **{section: channel for section, channel, *_ in others}}
+    return {"account": ACCOUNT, "channel": CHANNEL, "channels": channels, "token": token}
 
 
 def commands(local):
     """Three commands that work when pasted, from where the start was called."""
-    program = shlex.quote(os.path.relpath(local / "switchboardctl"))
-    return [f"{program} {rest}" for rest in ("channel list", "chat list", "card list")]
+    return [f"{shlex.quote(shown(local))} {rest}" for rest in ("channel list", "chat list", "card list")]
+
+
+def shown(local):
+    """How the local switchboardctl is called from here."""
+    path = os.path.relpath(local / "switchboardctl")
+    return path if "/" in path else f"./{path}"
 
 
 def story(local):
     """Plays the story; its transcript goes to the terminal, its exit code is ours."""
-    command = [str(local / "switchboardctl"), "demo", "story"]
+    command = [shown(local), "demo", "story"]
     return subprocess.run(command, env=services.plain_environment(), stdin=subprocess.DEVNULL, check=False).returncode
 
 

@@ -3,11 +3,9 @@
 import json
 import os
 import tomllib
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-from . import machine
+from . import machine, stand_ins
 from .processes import wait_until
 
 # In the order in which they are started; offsets count from the port base.
@@ -17,7 +15,8 @@ ISSUER, AUDIENCE = "switchboard", "switchboard"
 
 def ports(base):
     """All ports of a local system: {what: port}."""
-    found = {"NATS": base, "PostgreSQL": base + 1, "the Bot API stand-in": base + 2, "webhooks and files": base + 3}
+    found = {"NATS": base, "PostgreSQL": base + 1, "webhooks and files": base + 3}
+    found |= stand_ins.ports(base)
     for number, name in enumerate(NAMES):
         found[f"{name} (gRPC)"] = base + 10 + number
         found[f"{name} (admin)"] = base + 20 + number
@@ -64,7 +63,7 @@ def configuration(name, ports, nats, database, keys):
     if name == "channel-gateway":
         settings["HTTP__LISTEN"] = f"127.0.0.1:{ports['webhooks and files']}"
         settings["HTTP__PUBLIC_URL"] = f"http://127.0.0.1:{ports['webhooks and files']}"
-        settings["TELEGRAM__API_URL"] = f"http://127.0.0.1:{ports['the Bot API stand-in']}"
+        settings |= stand_ins.settings(ports)
         settings["SEAL__KEY_FILE"] = keys / "seal.key"
         settings["FILES__FOLDER"] = keys.parent / "files"
         settings["FILES__ALLOW_PRIVATE"] = "true"
@@ -101,15 +100,7 @@ def start(children, name, binaries, settings, folder):
 
 def wait_ready(child, ports, limit=60):
     url = f"{admin_url(child.name, ports)}/readyz"
-    wait_until(child, lambda: answers(url), limit, child.name)
-
-
-def answers(url):
-    try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=2) as answer:
-            return answer.status == 200
-    except (OSError, urllib.error.URLError):
-        return False
+    wait_until(child, lambda: stand_ins.answers(url), limit, child.name)
 
 
 def write_json(file, content):

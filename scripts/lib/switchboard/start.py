@@ -1,5 +1,5 @@
 """Makes everything ready and runs Switchboard on loopback, until Ctrl-C: a private NATS and PostgreSQL, the four services,
-a local stand-in for Telegram's Bot API, and a demo account."""
+local stand-ins for Telegram, Viber and Instagram, a mailbox where Dovecot is installed, and a demo account."""
 
 import argparse
 import fcntl
@@ -8,7 +8,7 @@ import shutil
 import time
 from pathlib import Path
 
-from . import cargo, demo, machine, servers, services, ui
+from . import cargo, demo, machine, servers, services, stand_ins, ui
 from .processes import Children, need_ports, wait_until
 
 LOCAL = machine.ROOT / ".local"
@@ -40,6 +40,7 @@ def main():
         machine.need_rust()
         existing_nats, existing_databases = existing_servers()
         machine.install_packages(postgres=len(existing_databases) < len(services.NAMES))
+        mail = stand_ins.mail_servers()
         if existing_nats:
             servers.check_nats(existing_nats)
         ports = services.ports(asked.port_base)
@@ -51,7 +52,7 @@ def main():
         need_ports(wanted)
         build()
         with Children() as children:
-            system = bring_up(children, ports, existing_nats, existing_databases)
+            system = bring_up(children, ports, existing_nats, existing_databases, mail)
             if asked.demo:
                 return demo.story(LOCAL)
             show(system)
@@ -87,7 +88,7 @@ def build():
         )  # fmt: skip
 
 
-def bring_up(children, ports, nats, databases):
+def bring_up(children, ports, nats, databases, mail):
     """Starts everything; returns what the demo and the last screen need to know."""
     if not nats:
         with ui.step("starting NATS"):
@@ -102,11 +103,8 @@ def bring_up(children, ports, nats, databases):
     keys.mkdir(mode=0o700, exist_ok=True)
     binaries = cargo.binaries()
     demo.make_keys(binaries, keys)
-    with ui.step("starting the Bot API stand-in and the four services"):
-        listen = f"127.0.0.1:{ports['the Bot API stand-in']}"
-        log = LOCAL / "telegram-stand-in.log"
-        stand_in = children.start("telegram-stand-in", [binaries / "telegram_stand_in", "--listen", listen], log)
-        wait_until(stand_in, lambda: services.answers(f"http://{listen}/control/health"), 20, "the Bot API stand-in")
+    with ui.step("starting the providers' stand-ins and the four services"):
+        controls = stand_ins.start(children, binaries, ports, services.plain_environment(), mail, LOCAL)
         started = []
         for name in services.NAMES:
             settings = services.configuration(name, ports, nats, databases[name], keys)
@@ -117,14 +115,14 @@ def bring_up(children, ports, nats, databases):
         "nats": nats,
         "databases": databases,
         "webhooks": f"http://127.0.0.1:{ports['webhooks and files']}",
-        "telegram": f"http://{listen}",
+        "stand_ins": controls,
         "grpc": {name: services.grpc_url(name, ports) for name in services.NAMES},
         "admin": {name: services.admin_url(name, ports) for name in services.NAMES},
         "keys": str(keys),
         "binaries": str(binaries),
     }
     with ui.step("making the demo account"):
-        system["demo"] = demo.set_up(system, LOCAL)
+        system["demo"] = demo.set_up(system, ports, LOCAL)
     services.write_json(LOCAL / "system.json", {**system, "demo": {**system["demo"], "token": "in .local/demo.token"}})
     return system
 
@@ -158,7 +156,10 @@ def show(system):
     for name, url in system["grpc"].items():
         say(f"  {name:<16} gRPC {url}   health and metrics {system['admin'][name]}")
     say(f"  {'webhooks':<16} {system['webhooks']}")
-    say(f"  {'Bot API':<16} {system['telegram']} (stand-in)")
+    for kind, url in system["stand_ins"].items():
+        say(f"  {kind:<16} {url} (stand-in)")
+    if "mail" not in system["stand_ins"]:
+        say(f"  {'mail':<16} no mailbox: Dovecot is missing (Debian: apt-get install dovecot-imapd dovecot-lmtpd)")
     say(f"  {'NATS':<16} {system['nats']}")
     for name, url in system["databases"].items():
         say(f"  {'database':<16} {name}: {masked(url)}")

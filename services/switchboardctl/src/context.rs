@@ -26,6 +26,10 @@ use crate::error::CliError;
 /// control = "http://127.0.0.1:7130"
 /// bot_token = "700001:…"
 /// channel = "…"
+/// [viber]                       # likewise [instagram] and [mail], for the story
+/// control = "http://127.0.0.1:7131"
+/// token = "…"
+/// channel = "…"
 /// ```
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -40,6 +44,9 @@ struct Context {
     services: Services,
     nats: Nats,
     telegram: Option<Telegram>,
+    viber: Option<Line>,
+    instagram: Option<Line>,
+    mail: Option<Line>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -67,6 +74,18 @@ pub(crate) struct Telegram {
     /// The bot's token.
     pub bot_token: String,
     /// The channel the bot is connected as.
+    pub channel: Uuid,
+}
+
+/// The local stand-in for another provider.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Line {
+    /// Base address of its control API.
+    pub control: String,
+    /// By what the stand-in knows our side: the bot's token, the account's token, the mailbox's address.
+    pub token: String,
+    /// The channel that it is connected as.
     pub channel: Uuid,
 }
 
@@ -106,6 +125,12 @@ pub(crate) struct Settings {
     pub nats_credentials: Option<PathBuf>,
     /// The stand-in for the Bot API.
     pub telegram: Option<Telegram>,
+    /// The stand-in for Viber.
+    pub viber: Option<Line>,
+    /// The stand-in for Meta's Graph API.
+    pub instagram: Option<Line>,
+    /// The mailbox.
+    pub mail: Option<Line>,
     /// How long a call may take.
     pub timeout: Duration,
 }
@@ -172,6 +197,9 @@ impl Settings {
             nats: or(&globals.nats, file.nats.url, "nats://127.0.0.1:4222"),
             nats_credentials: file.nats.credentials_file,
             telegram: file.telegram,
+            viber: file.viber,
+            instagram: file.instagram,
+            mail: file.mail,
             timeout: globals.timeout,
         })
     }
@@ -195,6 +223,12 @@ impl Settings {
             )
         })
     }
+}
+
+/// What this program is called by: a wrapper that hands over a context says its own name, so that a command that is
+/// shown works when pasted.
+pub(crate) fn program() -> String {
+    std::env::var("SWITCHBOARD_CTL_PROGRAM").unwrap_or_else(|_| "switchboardctl".into())
 }
 
 fn token_from(path: &Path) -> Result<String, CliError> {

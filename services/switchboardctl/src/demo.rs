@@ -1,6 +1,7 @@
 //! A sandbox: the demo account, a customer to play, and the story that plays itself. The customers live in the
-//! local stand-in for Telegram's Bot API; no provider account is needed.
+//! local stand-ins for the providers; no provider account is needed.
 
+mod control;
 mod customer;
 mod names;
 mod setup;
@@ -35,7 +36,7 @@ pub(crate) enum DemoVerb {
         #[arg(long, default_value_t = 30, value_name = "SECONDS")]
         wait: u64,
     },
-    /// Play the main path against the running system, as a transcript; exits 0 only if every step holds
+    /// Play the main path and one customer per channel against the running system, as a transcript; exits 0 only if every step holds
     Story {
         /// How long a step may take, in seconds
         #[arg(long, default_value_t = 30, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]

@@ -217,11 +217,6 @@ impl StandIn {
         delivery::sign(&self.state.options.app_secret, body)
     }
 
-    /// Runs until stopped by [`StandIn::stop`] or dropped elsewhere.
-    pub async fn stopped(&self) {
-        self.stop.cancelled().await;
-    }
-
     /// Stops listening and delivering.
     pub fn stop(&self) {
         self.stop.cancel();

@@ -57,10 +57,15 @@ impl Dovecot {
     /// Starts it on free ports. Access tokens are asked about at `introspection`, an address that a token is appended
     /// to. Blocks until it answers.
     pub fn start(introspection: Option<&str>) -> anyhow::Result<Self> {
+        Self::start_on(ports(3)?, introspection)
+    }
+
+    /// Does the same on three ports: for IMAP, for IMAP by TLS, and for LMTP.
+    pub fn start_on(ports: Vec<u16>, introspection: Option<&str>) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("switchboard-dovecot-")
             .tempdir()?;
-        let [imap, imaps, lmtp] = ports(3)?.try_into().ok().context("no free ports")?;
+        let [imap, imaps, lmtp] = ports.try_into().ok().context("three ports")?;
         let mut server = Self {
             folder,
             certificate: Certificate::new()?,

@@ -51,13 +51,18 @@ pub struct SmtpServer {
 impl SmtpServer {
     /// Starts it on a free port. Blocks until it answers.
     pub fn start(tls: SmtpTls) -> anyhow::Result<Self> {
+        let port = ports(1)?.first().copied().context("no free port")?;
+        Self::start_on(port, tls)
+    }
+
+    /// Does the same on a port.
+    pub fn start_on(port: u16, tls: SmtpTls) -> anyhow::Result<Self> {
         let folder = tempfile::Builder::new()
             .prefix("switchboard-smtp-")
             .tempdir()?;
         let certificate = Certificate::new()?;
         std::fs::write(folder.path().join("cert.pem"), &certificate.pem)?;
         std::fs::write(folder.path().join("key.pem"), &certificate.key_pem)?;
-        let port = ports(1)?.first().copied().context("no free port")?;
         let python = std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into());
         let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("clients/smtp_server.py");
         let mut command = Command::new(python);

@@ -254,11 +254,6 @@ impl StandIn {
         }
     }
 
-    /// Runs until stopped by [`StandIn::stop`] or dropped elsewhere.
-    pub async fn stopped(&self) {
-        self.stop.cancelled().await;
-    }
-
     /// Stops listening and delivering.
     pub fn stop(&self) {
         self.stop.cancel();

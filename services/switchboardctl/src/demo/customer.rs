@@ -32,7 +32,7 @@ pub(crate) async fn run(
     let stand_in = StandIn::new(telegram)?;
     stand_in.name(id, name).await?;
     let before = stand_in.sent_total().await?;
-    let earlier = chat_of(session, &telegram.channel.to_string(), id)
+    let earlier = chat_of(session, &telegram.channel.to_string(), &id.to_string())
         .await?
         .map_or(0, |chat| chat.unanswered);
     let delivered = stand_in.say(id, &json!({ "text": text })).await?;
@@ -41,7 +41,7 @@ pub(crate) async fn run(
 
     let chat = until("the message in a chat", APPEAR, async || {
         Ok(
-            match chat_of(session, &telegram.channel.to_string(), id).await? {
+            match chat_of(session, &telegram.channel.to_string(), &id.to_string()).await? {
                 Some(chat) if chat.unanswered > earlier || earlier == 0 && chat.unanswered > 0 => {
                     Seen::Yes(chat)
                 }
@@ -57,7 +57,7 @@ pub(crate) async fn run(
     // Distribution takes a moment; off, it never comes.
     let assigned = until("a responsible", DISTRIBUTE, async || {
         Ok(
-            match chat_of(session, &telegram.channel.to_string(), id).await? {
+            match chat_of(session, &telegram.channel.to_string(), &id.to_string()).await? {
                 Some(chat) if !chat.responsible_agent_id.is_empty() => Seen::Yes(chat),
                 _ => Seen::NotYet(String::new()),
             },
@@ -83,7 +83,8 @@ pub(crate) async fn run(
         return Ok(());
     }
     eprintln!(
-        "  waiting for an answer; give one: switchboardctl chat send {} 'Good day!' --as AGENT",
+        "  waiting for an answer; give one: {} chat send {} 'Good day!' --as AGENT",
+        crate::context::program(),
         chat.chat_id
     );
     let answer = async {
@@ -113,7 +114,7 @@ pub(crate) async fn run(
 pub(crate) async fn chat_of(
     session: &Session,
     channel: &str,
-    customer: i64,
+    user_id: &str,
 ) -> Result<Option<Chat>, CliError> {
     let request = ListChatsRequest {
         page_size: 200,
@@ -127,7 +128,6 @@ pub(crate) async fn chat_of(
         .await?
         .into_inner()
         .chats;
-    let user_id = customer.to_string();
     Ok(chats.into_iter().find(|chat| {
         chat.client
             .as_ref()

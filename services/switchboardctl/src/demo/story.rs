@@ -1,13 +1,16 @@
-//! The main path as a story: one customer, two agents, two conversations. Every step is checked; the transcript says
-//! what was seen.
+//! The main path as a story: one customer, two agents, two conversations; then one customer on each further channel that
+//! the context names. Every step is checked; the transcript says what was seen.
 
 mod again;
 mod ending;
+mod instagram;
+mod mail;
 mod opening;
 mod read;
 mod stage;
 mod talk;
 mod transcript;
+mod viber;
 
 use std::time::Duration;
 
@@ -39,8 +42,21 @@ pub(crate) async fn run(session: &Session, view: View, patience: Duration) -> Re
 }
 
 async fn play(stage: &mut Stage<'_>) -> Result<(), CliError> {
-    let opened = opening::play(stage).await?;
-    talk::play(stage, &opened).await?;
+    let (opened, message_id) = opening::play(stage).await?;
+    talk::play(stage, &opened, message_id).await?;
     let reopened = again::play(stage, &opened).await?;
-    ending::play(stage, &opened, &reopened).await
+    ending::play(stage).await?;
+    let settings = &stage.session.settings;
+    let mut others = Vec::new();
+    if let Some(line) = &settings.viber {
+        others.push(("on Viber", viber::play(stage, line).await?));
+    }
+    if let Some(line) = &settings.instagram {
+        others.push(("on Instagram", instagram::play(stage, line).await?));
+    }
+    if let Some(line) = &settings.mail {
+        others.push(("the mail", mail::play(stage, line).await?));
+    }
+    ending::close(stage, &opened, &reopened, &others);
+    Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
 use serde_json::Value;
 
@@ -28,6 +29,15 @@ pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Value> {
     serialise(name, bytes, true)
 }
 
+/// A message, known by its full name, from protobuf JSON; none where the text is none of it.
+pub(crate) fn message<T: Message + Default>(name: &str, text: &str) -> Option<T> {
+    let descriptor = pool()?.get_message_by_name(name)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let message = DynamicMessage::deserialize(descriptor, &mut reader).ok()?;
+    reader.end().ok()?;
+    T::decode(message.encode_to_vec().as_slice()).ok()
+}
+
 fn serialise(name: &str, bytes: &[u8], skip_default_fields: bool) -> Option<Value> {
     let descriptor = pool()?.get_message_by_name(name)?;
     let message = DynamicMessage::decode(descriptor, bytes).ok()?;
@@ -39,7 +49,6 @@ fn serialise(name: &str, bytes: &[u8], skip_default_fields: bool) -> Option<Valu
 
 #[cfg(test)]
 mod tests {
-    use prost::Message as _;
     use switchboard_proto::conversation::v1::{Chat, chat};
 
     use super::*;
@@ -64,6 +73,23 @@ mod tests {
         assert!(decode("switchboard.conversation.v1.Nothing", &[]).is_none());
         assert!(decode("switchboard.conversation.v1.Chat", &[0xff]).is_none());
         assert!(decode("switchboard.conversation.v1.Chat", &chat.encode_to_vec()).is_some());
+    }
+
+    #[test]
+    fn a_request_is_read_from_json_whole_or_not_at_all() {
+        let name = "switchboard.conversation.v1.Chat";
+        for (text, read) in [
+            (r#"{"chatId": "c", "unanswered": 2}"#, true),
+            (r#"{"chat_id": "c", "unanswered": 2}"#, true),
+            (r#"{"chat_id": "c", "unanswered": 2} more"#, false),
+            (r#"{"chat_id": "c", "odd": 2}"#, false),
+            ("chat", false),
+        ] {
+            let chat = message::<Chat>(name, text);
+            let held =
+                chat.is_some_and(|chat| (chat.chat_id.as_str(), chat.unanswered) == ("c", 2));
+            assert_eq!(held, read, "{text}");
+        }
     }
 
     #[test]

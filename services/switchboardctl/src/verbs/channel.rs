@@ -1,20 +1,19 @@
 //! Channels.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use switchboard_proto::channel_gateway::v1::{
     Channel, CreateChannelRequest, DisableChannelRequest, EnableChannelRequest, GetChannelRequest,
-    ListChannelsRequest, TelegramBotCredentials, channel::State,
+    ListChannelsRequest, TelegramBotCredentials, UpdateChannelRequest, channel::State,
     create_channel_request::Credentials,
 };
-use switchboard_proto::common::v1::ChannelKind;
 use uuid::Uuid;
 
 use super::{Page, RequestId};
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell, words};
+use crate::output::{Cell, Show, View, cell, json, words};
 
 /// Verbs on channels.
 #[derive(Subcommand)]
@@ -40,6 +39,26 @@ pub(crate) enum ChannelVerb {
         bot_token_file: Option<PathBuf>,
         #[command(flatten)]
         request_id: RequestId,
+    },
+    /// Connect a line of any kind; it is heard after `channel enable`
+    Create {
+        /// Name inside the account
+        name: String,
+        /// A file with the credentials, as JSON in the words of the contract: `{"viber_bot": {"token": "…"}}`
+        #[arg(long, value_name = "FILE")]
+        credentials: PathBuf,
+        /// Id for the channel, so that its rules can be set beforehand
+        #[arg(long, value_name = "UUID")]
+        id: Option<Uuid>,
+        #[command(flatten)]
+        request_id: RequestId,
+    },
+    /// Give a channel new credentials for the same line; where it is enabled they are proven first
+    Credentials {
+        /// Id of the channel
+        channel: Uuid,
+        /// A file with the credentials, as for `channel create`
+        file: PathBuf,
     },
     /// List channels
     List(Page),
@@ -82,7 +101,23 @@ impl Show for Channel {
 
 /// Tells whether customers of a channel are heard.
 pub(crate) fn is_enabled(channel: &Channel) -> bool {
-    channel.state() == State::Enabled && channel.kind() == ChannelKind::TelegramBot
+    channel.state() == State::Enabled
+}
+
+const CREATE: &str = "switchboard.channel_gateway.v1.CreateChannelRequest";
+const UPDATE: &str = "switchboard.channel_gateway.v1.UpdateChannelRequest";
+
+/// A request with the credentials that a file holds. What is wrong with it is not told in detail: it is secret.
+fn from_file<T: prost::Message + Default>(name: &str, path: &Path) -> Result<T, CliError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| CliError::file("read the credentials", path, &error))?;
+    json::message(name, &text).ok_or_else(|| {
+        CliError::usage(
+            &format!("{} holds no credentials of a channel", path.display()),
+            "JSON with one key of the contract: telegram_bot, viber_bot, instagram or email, and in it the fields of \
+             that message",
+        )
+    })
 }
 
 /// Runs a verb.
@@ -111,6 +146,27 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
                 credentials: Some(Credentials::TelegramBot(TelegramBotCredentials { token })),
             };
             view.one(client.create_channel(request).await?.into_inner().channel)
+        }
+        ChannelVerb::Create {
+            name,
+            credentials,
+            id,
+            request_id,
+        } => {
+            let request = CreateChannelRequest {
+                request_id: request_id.get(),
+                channel_id: id.map(|id| id.to_string()).unwrap_or_default(),
+                name,
+                ..from_file(CREATE, &credentials)?
+            };
+            view.one(client.create_channel(request).await?.into_inner().channel)
+        }
+        ChannelVerb::Credentials { channel, file } => {
+            let request = UpdateChannelRequest {
+                channel_id: channel.to_string(),
+                ..from_file(UPDATE, &file)?
+            };
+            view.one(client.update_channel(request).await?.into_inner().channel)
         }
         ChannelVerb::List(page) => {
             let request = ListChannelsRequest {

@@ -39,7 +39,7 @@ pub(crate) async fn play(stage: &mut Stage<'_>, opened: &Opened) -> Result<Reope
 }
 
 async fn say(stage: &mut Stage<'_>, chat_id: &str, text: &str) -> Result<(), CliError> {
-    stage.out.says(stage.name, text);
+    stage.out.says(&stage.name, text);
     let before = stage.messages(chat_id, message::Kind::Client).await?.len();
     stage
         .telegram

@@ -1,4 +1,4 @@
-//! The end: everything that happened was an event on its subject, in an order that makes sense.
+//! The end of the main path: everything that happened was an event on its subject, in an order that makes sense.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,6 +6,7 @@ use super::super::wait::{Seen, check, unexpected, until};
 use super::again::Reopened;
 use super::opening::Opened;
 use super::stage::Stage;
+use crate::context::program;
 use crate::error::CliError;
 use crate::output::words;
 use crate::verbs::events::Event;
@@ -36,12 +37,8 @@ const EXACTLY: [&str; 6] = [
     "delivery.sent",
 ];
 
-/// Plays the end.
-pub(crate) async fn play(
-    stage: &mut Stage<'_>,
-    opened: &Opened,
-    reopened: &Reopened,
-) -> Result<(), CliError> {
+/// Looks at what the main path published.
+pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<(), CliError> {
     stage.out.scene("What was published");
     let events = until("all events of the story", stage.patience, async || {
         let events = stage.events()?;
@@ -74,8 +71,16 @@ pub(crate) async fn play(
     );
     order(stage, &events)?;
     sequences(stage, &events)?;
-    trace(stage, &events)?;
+    trace(stage, &events)
+}
 
+/// Says how it ended.
+pub(crate) fn close(
+    stage: &Stage<'_>,
+    opened: &Opened,
+    reopened: &Reopened,
+    others: &[(&str, Opened)],
+) {
     let checks = stage.out.checks();
     println!();
     stage.out.line(
@@ -91,14 +96,19 @@ pub(crate) async fn play(
         reopened.card.title,
     );
     stage.out.line("", &line);
-    stage.out.line(
-        "",
-        &format!(
-            "Look yourself: switchboardctl chat messages {}",
-            opened.chat_id
-        ),
+    for (kind, other) in others {
+        let line = format!(
+            "{} answered {kind}: “{}”.",
+            other.agent.name, other.card.title
+        );
+        stage.out.line("", &line);
+    }
+    let line = format!(
+        "Look yourself: {} chat messages {}",
+        program(),
+        opened.chat_id
     );
-    Ok(())
+    stage.out.line("", &line);
 }
 
 /// Prints what was published so far.

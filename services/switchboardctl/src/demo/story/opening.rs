@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use switchboard_proto::assignment::v1::AssignmentRule;
-use switchboard_proto::conversation::v1::{Chat, Conversation, message};
+use switchboard_proto::conversation::v1::{Chat, Conversation, Message, message};
 use switchboard_proto::crm_cards::v1::{Card, Decision, StatusKind, decision::Outcome};
 
 use super::super::customer::chat_of;
@@ -19,19 +19,19 @@ pub(crate) struct Opened {
     pub chat_id: String,
     /// The conversation.
     pub conversation: Conversation,
-    /// Telegram's id of the first message.
-    pub message_id: i64,
+    /// The first message.
+    pub first: Message,
     /// The card.
     pub card: Card,
     /// The agent who answers.
     pub agent: Player,
 }
 
-/// Plays the scene.
-pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<Opened, CliError> {
+/// Plays the scene; returns what it left behind, and Telegram's id of the first message.
+pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<(Opened, i64), CliError> {
     stage.out.scene("A new customer writes");
     let text = "Good day! Is the red one still there in size 41?";
-    stage.out.says(stage.name, text);
+    stage.out.says(&stage.name, text);
     let delivered = stage
         .telegram
         .say(stage.customer, &json!({ "text": text }))
@@ -41,12 +41,25 @@ pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<Opened, CliError> {
         .message_id
         .ok_or_else(|| unexpected("a message id from the stand-in", "none"))?;
 
+    let user_id = stage.customer.to_string();
+    let opened = meet(stage, "telegram", &user_id, text).await?;
+    Ok((opened, message_id))
+}
+
+/// Sees a new customer who has just written become a chat, a contact and a card with a responsible. `scope` is how the
+/// kind of the customer's identity begins.
+pub(crate) async fn meet(
+    stage: &mut Stage<'_>,
+    scope: &str,
+    user_id: &str,
+    text: &str,
+) -> Result<Opened, CliError> {
     let chat = until(
         "a chat of the new customer with an open conversation",
         stage.patience,
         async || {
             Ok(
-                match chat_of(stage.session, &stage.channel, stage.customer).await? {
+                match chat_of(stage.session, &stage.channel, user_id).await? {
                     Some(chat) if chat.open_conversation.is_some() => Seen::Yes(chat),
                     Some(chat) => Seen::NotYet(format!(
                         "a chat in state {}",
@@ -67,17 +80,23 @@ pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<Opened, CliError> {
     chat.chat_id.clone_into(&mut stage.chat_id);
     let client = chat.client.clone().unwrap_or_default();
     check(
-        client.name == stage.name,
+        [&client.name, &client.username].contains(&&stage.name),
         "the customer's name on the chat",
         || client.name.clone(),
     )?;
-    stage.out.fact(
-        "chat",
-        &format!(
-            "{} with {} (@{})",
-            chat.chat_id, client.name, client.username
-        ),
-    );
+    // Some have a nick, some a name, some both.
+    let nick = match client.username.as_str() {
+        "" => String::new(),
+        nick => format!("@{nick}"),
+    };
+    let who = match (client.name.as_str(), nick.as_str()) {
+        (name, "") => name.to_owned(),
+        ("", nick) => nick.to_owned(),
+        (name, nick) => format!("{name} ({nick})"),
+    };
+    stage
+        .out
+        .fact("chat", &format!("{} with {who}", chat.chat_id));
     stage
         .out
         .fact("conversation", &format!("#{} opened", conversation.number));
@@ -92,20 +111,26 @@ pub(crate) async fn play(stage: &mut Stage<'_>) -> Result<Opened, CliError> {
     stage.about(messages.iter().map(|message| message.message_id.as_str()));
     stage.out.fact("message", "stored once");
 
-    contact(stage, &chat).await?;
+    let first = messages.into_iter().next().unwrap_or_default();
+
+    contact(stage, &chat, scope, user_id).await?;
     let (card, _) = decided(stage, &conversation, None).await?;
     let agent = assigned(stage, &chat.chat_id, &conversation, &card).await?;
     Ok(Opened {
         chat_id: chat.chat_id,
         conversation,
-        message_id,
+        first,
         card,
         agent,
     })
 }
 
-async fn contact(stage: &mut Stage<'_>, chat: &Chat) -> Result<(), CliError> {
-    let user_id = stage.customer.to_string();
+async fn contact(
+    stage: &mut Stage<'_>,
+    chat: &Chat,
+    scope: &str,
+    user_id: &str,
+) -> Result<(), CliError> {
     let contact = until("a contact linked to the chat", stage.patience, async || {
         Ok(match stage.connections(&chat.chat_id).await?.contact {
             Some(contact) => Seen::Yes(contact),
@@ -116,16 +141,16 @@ async fn contact(stage: &mut Stage<'_>, chat: &Chat) -> Result<(), CliError> {
     let known = contact
         .identities
         .iter()
-        .any(|identity| identity.scope == "telegram" && identity.user_id == user_id);
+        .any(|identity| identity.scope.starts_with(scope) && identity.user_id == user_id);
     check(
         known,
-        "the customer's Telegram identity on the contact",
+        &format!("the customer's {scope} identity on the contact"),
         || format!("{:?}", contact.identities),
     )?;
     stage.about([contact.contact_id.as_str()]);
     stage.out.fact(
         "contact",
-        &format!("{}, known by telegram/{user_id}", contact.name),
+        &format!("{}, known by {scope}/{user_id}", contact.name),
     );
     Ok(())
 }

@@ -4,15 +4,17 @@ use switchboard_proto::assignment::v1::{AssignmentChoice, ExplainAssignmentReque
 use switchboard_proto::common::v1::content_part::Content;
 use switchboard_proto::conversation::v1::{
     Chat, Conversation, GetChatRequest, ListConversationsRequest, ListMessagesRequest, Message,
-    message,
+    message, message_delivery::State,
 };
 use switchboard_proto::crm_cards::v1::{
     Card, Decision, ExplainCardRequest, GetCardRequest, GetChatConnectionsRequest,
     GetChatConnectionsResponse, ListDecisionsRequest, explain_card_request::About,
 };
 
+use super::super::wait::{Seen, unexpected, until};
 use super::stage::Stage;
 use crate::error::CliError;
+use crate::output::words;
 use crate::token::Role;
 
 impl Stage<'_> {
@@ -47,6 +49,35 @@ impl Stage<'_> {
         messages.retain(|message| message.kind() == kind);
         messages.reverse();
         Ok(messages)
+    }
+
+    /// Waits until what became of a message is exactly this.
+    pub async fn reached(
+        &self,
+        chat_id: &str,
+        message_id: &str,
+        wanted: State,
+    ) -> Result<(), CliError> {
+        let word = |state: State| words::word(state.as_str_name(), "STATE_");
+        let expected = format!("the delivery state {}", word(wanted));
+        until(&expected, self.patience, async || {
+            let messages = self.messages(chat_id, message::Kind::Agent).await?;
+            let message = messages
+                .into_iter()
+                .find(|message| message.message_id == message_id);
+            let delivery = message
+                .and_then(|message| message.delivery)
+                .unwrap_or_default();
+            Ok(match delivery.state() {
+                state if state == wanted => Seen::Yes(()),
+                State::Failed => {
+                    let seen = format!("failed: {} {}", delivery.reason, delivery.detail);
+                    return Err(unexpected(&expected, &seen));
+                }
+                other => Seen::NotYet(word(other)),
+            })
+        })
+        .await
     }
 
     /// The conversations of a chat, newest first.

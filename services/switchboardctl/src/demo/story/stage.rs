@@ -15,6 +15,7 @@ use super::super::stand_in::StandIn;
 use super::super::wait::unexpected;
 use super::transcript::Transcript;
 use crate::connect::Session;
+use crate::context::{Line, program};
 use crate::error::CliError;
 use crate::output::{View, words};
 use crate::token::Role;
@@ -46,8 +47,8 @@ pub(crate) struct Stage<'s> {
     pub source: String,
     /// The customer's Telegram id, new in every story.
     pub customer: i64,
-    /// The customer's name.
-    pub name: &'static str,
+    /// The name of the customer who plays.
+    pub name: String,
     /// The stand-in for Telegram.
     pub telegram: StandIn,
     /// Calls that the bot had made before the story.
@@ -112,7 +113,7 @@ impl<'s> Stage<'s> {
         let recorder = tokio::spawn(record(watch, Arc::clone(&events)));
 
         let mut out = Transcript::new(view.colour);
-        out.begin("Switchboard: a customer writes, twice", &line);
+        out.begin("Switchboard: a customer writes, on every channel", &line);
         Ok(Self {
             session,
             view,
@@ -121,7 +122,7 @@ impl<'s> Stage<'s> {
             channel,
             source,
             customer,
-            name,
+            name: name.to_owned(),
             telegram: stand_in,
             sent_before,
             pool,
@@ -131,6 +132,17 @@ impl<'s> Stage<'s> {
             events,
             recorder,
         })
+    }
+
+    /// Turns to another channel and a customer there.
+    pub async fn turn_to(&mut self, line: &Line, name: String) -> Result<(), CliError> {
+        let account = self.session.settings.account()?;
+        let channel = line.channel.to_string();
+        let (source, _, pool) = rules(self.session, &self.view, account, &channel).await?;
+        (self.channel, self.source, self.pool) = (channel, source, pool);
+        self.name = name;
+        self.chat_id.clear();
+        Ok(())
     }
 
     /// Remembers ids that the story is about.
@@ -175,9 +187,9 @@ impl<'s> Stage<'s> {
     pub fn advice(&self) -> String {
         let chat = match self.chat_id.as_str() {
             "" => String::new(),
-            chat => format!(", `switchboardctl chat messages {chat}`"),
+            chat => format!(", `{} chat messages {chat}`", program()),
         };
-        format!("`switchboardctl deadletter list`{chat}, the services' logs")
+        format!("`{} deadletter list`{chat}, the services' logs", program())
     }
 }
 
@@ -202,8 +214,12 @@ async fn rules(
     account: &str,
     channel: &str,
 ) -> Result<(String, String, Vec<Player>), CliError> {
-    let missing =
-        |text: String| CliError::failed(text, "`switchboardctl demo setup` makes what is missing");
+    let missing = |text: String| {
+        CliError::failed(
+            text,
+            "scripts/start and `switchboardctl demo setup` make what is missing",
+        )
+    };
     let mut gateway = session.channel_gateway(&Role::Account).await?;
     let found = gateway
         .get_channel(GetChannelRequest {

@@ -16,20 +16,24 @@ use crate::output::words;
 use crate::token::Role;
 
 /// Plays the scene.
-pub(crate) async fn play(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
+pub(crate) async fn play(
+    stage: &mut Stage<'_>,
+    opened: &Opened,
+    message_id: i64,
+) -> Result<(), CliError> {
     stage.out.scene("They talk");
-    edit(stage, opened).await?;
+    edit(stage, opened, message_id).await?;
     let (photo, photo_id) = photo(stage, opened).await?;
     answer(stage, opened, &photo, photo_id).await?;
     refuse_other(stage, opened).await
 }
 
-async fn edit(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
+async fn edit(stage: &mut Stage<'_>, opened: &Opened, message_id: i64) -> Result<(), CliError> {
     let text = "Good day! Is the red one still there in size 42?";
-    stage.out.does(stage.name, &format!("edits: {text}"));
+    stage.out.does(&stage.name, &format!("edits: {text}"));
     stage
         .telegram
-        .edit(stage.customer, stage.name, opened.message_id, text)
+        .edit(stage.customer, &stage.name, message_id, text)
         .await?;
     until(
         "the edited text in place of the old one",
@@ -55,7 +59,7 @@ async fn edit(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
 
 async fn photo(stage: &mut Stage<'_>, opened: &Opened) -> Result<(Message, i64), CliError> {
     let caption = "This one, from your window";
-    stage.out.says(stage.name, &format!("[photo] {caption}"));
+    stage.out.says(&stage.name, &format!("[photo] {caption}"));
     let size = |name: &str, width: u32, height: u32, bytes: u32| {
         json!({
             "file_id": format!("AgACAgIAAxkBAAI{}{name}", stage.customer), "file_unique_id": format!("AQAD{}{name}", stage.customer),
@@ -92,25 +96,11 @@ async fn answer(
     photo: &Message,
     photo_id: i64,
 ) -> Result<(), CliError> {
-    let agent = &opened.agent;
     let text = format!(
         "Hello {}! Yes, 42 is here. Shall I put it aside for you?",
         stage.name
     );
-    stage.out.says(&agent.name, &text);
-    let sent = send(stage, agent, opened, &text, &photo.message_id).await?;
-    stage.about([sent.message_id.as_str()]);
-    let name = sent
-        .delivery
-        .as_ref()
-        .map(|delivery| words::word(delivery.state().as_str_name(), "STATE_"));
-    stage.out.fact(
-        "answer",
-        &format!(
-            "stored, {}",
-            name.unwrap_or_else(|| "without delivery".into())
-        ),
-    );
+    let sent = say(stage, opened, &text, &photo.message_id).await?;
 
     let call = until("the answer at the Bot API", stage.patience, async || {
         let calls = stage
@@ -140,26 +130,9 @@ async fn answer(
         ),
     );
 
-    until("the delivery state sent", stage.patience, async || {
-        let messages = stage
-            .messages(&opened.chat_id, message::Kind::Agent)
-            .await?;
-        let message = messages
-            .into_iter()
-            .find(|message| message.message_id == sent.message_id);
-        let delivery = message
-            .and_then(|message| message.delivery)
-            .unwrap_or_default();
-        Ok(match delivery.state() {
-            State::Sent | State::Delivered | State::Read => Seen::Yes(()),
-            State::Failed => {
-                let seen = format!("failed: {} {}", delivery.reason, delivery.detail);
-                return Err(unexpected("the delivery state sent", &seen));
-            }
-            other => Seen::NotYet(words::word(other.as_str_name(), "STATE_")),
-        })
-    })
-    .await?;
+    stage
+        .reached(&opened.chat_id, &sent.message_id, State::Sent)
+        .await?;
     stage.out.fact("delivery", "sent");
     until(
         "nothing unanswered in the chat",
@@ -176,6 +149,30 @@ async fn answer(
     .await?;
     stage.out.fact("unanswered", "0");
     Ok(())
+}
+
+/// The responsible agent answers, to a message where one is named.
+pub(crate) async fn say(
+    stage: &mut Stage<'_>,
+    opened: &Opened,
+    text: &str,
+    reply_to: &str,
+) -> Result<Message, CliError> {
+    stage.out.says(&opened.agent.name, text);
+    let sent = send(stage, &opened.agent, opened, text, reply_to).await?;
+    stage.about([sent.message_id.as_str()]);
+    let name = sent
+        .delivery
+        .as_ref()
+        .map(|delivery| words::word(delivery.state().as_str_name(), "STATE_"));
+    stage.out.fact(
+        "answer",
+        &format!(
+            "stored, {}",
+            name.unwrap_or_else(|| "without delivery".into())
+        ),
+    );
+    Ok(sent)
 }
 
 async fn refuse_other(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
