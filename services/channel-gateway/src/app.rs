@@ -12,8 +12,10 @@ pub mod claim;
 pub mod connection;
 pub mod deliveries;
 pub mod dispatch;
+mod examine;
 pub mod fetch;
 pub mod file_sweep;
+pub mod health;
 pub mod inbound;
 pub mod line;
 pub mod mail;
@@ -24,7 +26,9 @@ pub mod restart;
 pub mod settle;
 pub mod short_links;
 pub mod told;
+mod trouble;
 pub mod uploads;
+pub mod verify;
 
 use std::sync::Arc;
 

@@ -18,7 +18,7 @@ use crate::app::fetch::Fetcher;
 use crate::app::mail::Mailroom;
 use crate::app::mailbox::{Directory, Mailboxes, Terms};
 use crate::app::restart::ByOutbox;
-use crate::app::{App, file_sweep, told};
+use crate::app::{App, file_sweep, health, told};
 use crate::config::{self, Config};
 use crate::domain::mailbox::Rhythm;
 use crate::files::source::Sources;
@@ -206,6 +206,16 @@ pub fn told(service: &Service, app: &App) {
                     };
             }
         }
+        Ok(())
+    });
+}
+
+/// Looks at channels before their customers notice (B10).
+pub fn watch_health(service: &Service, app: &App, config: &Config) {
+    let (app, terms) = (app.clone(), health::Terms::from(&config.health));
+    let stop = service.lifecycle.stop_token();
+    service.lifecycle.spawn("health", async move {
+        health::run(app, terms, stop).await;
         Ok(())
     });
 }

@@ -27,6 +27,8 @@ pub enum Credentials {
     Instagram(Instagram),
     /// A mailbox.
     Email(Box<Email>),
+    /// An administrator disconnected the channel: what signed it in is forgotten.
+    Forgotten(ChannelKind),
 }
 
 /// A Viber bot.
@@ -131,6 +133,7 @@ impl Credentials {
             Self::Viber(_) => ChannelKind::ViberBot,
             Self::Instagram(_) => ChannelKind::Instagram,
             Self::Email(_) => ChannelKind::Email,
+            Self::Forgotten(kind) => *kind,
         }
     }
 
@@ -145,6 +148,7 @@ impl Credentials {
             }
             Self::Instagram(instagram) => instagram.account_id.clone(),
             Self::Email(email) => email.address.clone(),
+            Self::Forgotten(_) => String::new(),
         }
     }
 
@@ -183,6 +187,7 @@ impl Credentials {
                 },
             })
             .to_string(),
+            Self::Forgotten(_) => String::new(),
         }
     }
 
@@ -193,6 +198,9 @@ impl Credentials {
     pub fn from_text(kind: ChannelKind, text: &str) -> Result<Self, Unreadable> {
         fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Unreadable> {
             serde_json::from_str(text).map_err(|_| Unreadable)
+        }
+        if text.is_empty() {
+            return Ok(Self::Forgotten(kind));
         }
         Ok(match kind {
             ChannelKind::TelegramBot => Self::Telegram(text.to_owned().into()),

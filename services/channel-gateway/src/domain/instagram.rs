@@ -6,6 +6,7 @@ pub mod comments;
 pub mod content;
 pub mod direct;
 pub mod errors;
+pub mod health;
 pub mod items;
 pub mod normalise;
 pub mod signature;

@@ -7,8 +7,10 @@
 
 mod bot;
 mod channels;
+mod connection;
 mod deliveries;
 mod fetches;
+mod health;
 mod inbound;
 mod janitor;
 mod links;

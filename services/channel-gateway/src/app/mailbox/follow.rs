@@ -43,6 +43,8 @@ pub(super) struct Follower {
     refusals: u32,
     /// The access token was refused: another one is needed.
     renew: bool,
+    /// It may be noted as failing, by this process or by who held it before.
+    noted: bool,
 }
 
 /// A folder that is being read.
@@ -67,6 +69,7 @@ impl Follower {
             broken: 0,
             refusals: 0,
             renew: false,
+            noted: true,
         }
     }
 
@@ -110,6 +113,7 @@ impl Follower {
                 other => {
                     self.broken = self.broken.saturating_add(1);
                     tracing::info!(channel.id = %self.wanted.channel, error = %other, tries = self.broken, "mailbox");
+                    self.note_failure(&other).await;
                     backoff::wait(self.broken, roll())
                 }
             };
@@ -121,6 +125,33 @@ impl Follower {
                 return End::Stopped;
             }
         }
+    }
+
+    /// Notes that the mailbox cannot be read, for whoever looks at the channel's health (B10). Our own faults are none of
+    /// the mailbox.
+    async fn note_failure(&mut self, fault: &Fault) {
+        let Fault::Imap(error) = fault else { return };
+        self.noted = true;
+        let problem: String = error.to_string().chars().take(200).collect();
+        let noted = async {
+            let mut connection = self.shared.pool.acquire().await?;
+            mailboxes::failing(&mut connection, self.held, &problem, clock::now()).await
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(%error, channel.id = %self.wanted.channel, "a failure was not noted");
+        }
+    }
+
+    /// Notes that the mailbox was read, where it may stand as failing.
+    async fn note_success(&mut self) {
+        if !self.noted {
+            return;
+        }
+        let noted = async {
+            let mut connection = self.shared.pool.acquire().await?;
+            mailboxes::well(&mut connection, self.held).await
+        };
+        self.noted = noted.await.is_err();
     }
 
     async fn connect(&self) -> Result<Mailbox, Fault> {
@@ -156,6 +187,7 @@ impl Follower {
                 return fault;
             }
             self.broken = 0;
+            self.note_success().await;
             if let Err(fault) = self.wait(mailbox).await {
                 return fault;
             }
