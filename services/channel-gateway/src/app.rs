@@ -22,6 +22,7 @@ pub mod mail;
 pub mod mailbox;
 pub mod noted;
 pub mod queue;
+pub mod reseal;
 pub mod restart;
 pub mod settle;
 pub mod short_links;

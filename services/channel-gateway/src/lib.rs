@@ -114,6 +114,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     });
     tasks::measure(&service, pool.clone());
     tasks::told(&service, &app);
+    tasks::reseal(&service, &app);
     tasks::watch_health(&service, &app, &config);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 

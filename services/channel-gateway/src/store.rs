@@ -14,6 +14,7 @@ pub mod notes;
 pub mod problems;
 pub mod provider_links;
 pub mod raw_items;
+pub mod sealed;
 pub mod short_links;
 pub mod told;
 pub mod uploads;

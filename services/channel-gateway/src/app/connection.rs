@@ -14,7 +14,7 @@ use crate::domain::channel::ChannelState;
 use crate::domain::credentials::Credentials;
 use crate::error::{DOMAIN, Error};
 use crate::store::channels::{self, ChannelRow};
-use crate::store::{health, lanes, problems};
+use crate::store::{health, lanes, problems, sealed};
 
 /// What is told of a channel that an administrator disconnected.
 const DISCONNECTED: &str = "An administrator disconnected the channel: connect it again to use it.";
@@ -152,7 +152,7 @@ pub async fn disconnect(
         // Somebody stored others meanwhile, whose webhook was not taken back.
         return Err(Error::Changed);
     }
-    let row = channels::release(&mut tx, id, &nothing, DISCONNECTED, now).await?;
+    let row = sealed::forget(&mut tx, id, &nothing, DISCONNECTED, now).await?;
     problems::end_all(&mut tx, id).await?;
     health::anew(&mut tx, id, &row.account, now).await?;
     lanes::resume(&mut tx, id).await?;

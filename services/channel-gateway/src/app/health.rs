@@ -1,6 +1,8 @@
 //! Looking at channels before their customers notice (B10): each by one replica at a time, a few at once, with the
 //! provider asked while no transaction is open. What it found is state and event in one transaction.
 
+mod token;
+
 use std::time::Duration;
 
 use chassis::clock;
@@ -11,7 +13,7 @@ use time::OffsetDateTime;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use super::book::{Known, aad};
+use super::book::Known;
 use super::examine::{self, Fault, examine};
 use super::line;
 use super::trouble::{self, Refused};
@@ -19,10 +21,8 @@ use crate::config;
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::Credentials;
 use crate::domain::health::{self as judged, Activity, Problem, SILENCE, Webhook};
-use crate::domain::instagram::health::Token;
 use crate::domain::refusal::Refusal;
 use crate::error::{DOMAIN, Error};
-use crate::provider::CallError;
 use crate::store::channels::{self, ChannelRow};
 use crate::store::health::{self, HealthRow, Looked};
 use crate::store::problems::{self, NewProblem, Source};
@@ -218,7 +218,7 @@ async fn answered(
     if let Credentials::Instagram(profile) = &known.access
         && !profile.by_page
     {
-        let (token, fresh) = token(app, row, known, profile, &health, now).await;
+        let (token, fresh) = token::token(app, row, known, profile, &health, now).await;
         problems.extend(token.problem(now));
         resealed = fresh;
         health = HealthRow {
@@ -261,60 +261,6 @@ async fn mend(app: &App, known: &Known) -> bool {
             false
         }
         Err(_) => false,
-    }
-}
-
-/// Renews a token that is due (channels.md §7.16); returns what is known of it now, and the fresh one, sealed.
-async fn token(
-    app: &App,
-    row: &ChannelRow,
-    known: &Known,
-    profile: &crate::domain::credentials::Instagram,
-    health: &HealthRow,
-    now: OffsetDateTime,
-) -> (Token, Option<Vec<u8>>) {
-    // Whatever is known of an older token says nothing of this one.
-    let mut token = if health.credentials == known.credentials {
-        Token {
-            since: health.token_since,
-            expires_at: health.token_expires_at,
-            tried_at: health.token_tried_at,
-        }
-    } else {
-        Token {
-            since: Some(now),
-            ..Token::default()
-        }
-    };
-    if !token.is_due(now) {
-        return (token, None);
-    }
-    match app.graph.refresh(&profile.access_token).await {
-        Ok(fresh) => {
-            token.tried_at = Some(now);
-            let renewed = crate::domain::credentials::Instagram {
-                access_token: fresh.token,
-                ..profile.clone()
-            };
-            let text = Credentials::Instagram(renewed).to_text();
-            match app.sealer.seal(text.as_bytes(), &aad(row.id, "token")) {
-                Ok(sealed) => {
-                    token.expires_at = Some(now + fresh.lasts);
-                    (token, Some(sealed))
-                }
-                Err(error) => {
-                    tracing::error!(%error, channel.id = %row.id, "a renewed token could not be sealed");
-                    (token, None)
-                }
-            }
-        }
-        Err(CallError::Refused(error)) => {
-            // The older one lives, as was just seen: a token younger than a day cannot be renewed.
-            tracing::info!(code = error.code, subcode = error.subcode, channel.id = %row.id, "a token was not renewed");
-            token.tried_at = Some(now);
-            (token, None)
-        }
-        Err(_) => (token, None),
     }
 }
 

@@ -278,8 +278,8 @@ async fn note_floods(
     Ok(())
 }
 
-/// Has channels wait from which their providers take nothing, and tells of it (B10). After the pause one message goes to
-/// see whether it is over.
+/// Has channels wait from which their providers take nothing, and tells of it (B10). After the pause messages go
+/// again, and the first refusal has it wait once more.
 async fn pause(
     connection: &mut sqlx::PgConnection,
     outcomes: &[(Work, Outcome)],

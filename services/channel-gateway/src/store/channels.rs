@@ -290,28 +290,6 @@ pub async fn set_shorten_links(
     .await
 }
 
-/// Disconnects a channel for good: its credentials are forgotten, its line may become another channel's.
-pub async fn release(
-    connection: &mut PgConnection,
-    id: Uuid,
-    nothing_sealed: &[u8],
-    problem: &str,
-    now: OffsetDateTime,
-) -> Result<ChannelRow, sqlx::Error> {
-    sqlx::query_as!(
-        ChannelRow,
-        "update channel set state = 'disconnected', problem = $3, token_sealed = $2, credentials = credentials + 1,
-             released_at = $4, changed_at = now()
-         where id = $1 returning *",
-        id,
-        nothing_sealed,
-        problem,
-        now,
-    )
-    .fetch_one(connection)
-    .await
-}
-
 /// Sets the credentials; a disconnected channel becomes disabled by it, and has its line again. A line that stands on
 /// another channel meanwhile is a violated constraint.
 pub async fn set_credentials(

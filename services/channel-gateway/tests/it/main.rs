@@ -15,6 +15,7 @@ mod inbound;
 mod janitor;
 mod links;
 mod raw;
+mod reseal;
 mod uploads;
 mod webhooks;
 mod whole;

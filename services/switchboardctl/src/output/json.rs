@@ -28,6 +28,15 @@ pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Value> {
     serialise(name, bytes, true)
 }
 
+/// Reads a message, known by its full name, from protobuf JSON; none where the text is none of it.
+pub(crate) fn read<T: prost::Message + Default>(name: &str, text: &str) -> Option<T> {
+    let descriptor = pool()?.get_message_by_name(name)?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let message = DynamicMessage::deserialize(descriptor, &mut json).ok()?;
+    json.end().ok()?;
+    message.transcode_to().ok()
+}
+
 fn serialise(name: &str, bytes: &[u8], skip_default_fields: bool) -> Option<Value> {
     let descriptor = pool()?.get_message_by_name(name)?;
     let message = DynamicMessage::decode(descriptor, bytes).ok()?;

@@ -10,6 +10,7 @@ use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{End, Fault};
+use super::notes::Notes;
 use super::{Mail, NoAccount, Poison, Shared, Wanted, kibibytes};
 use crate::domain::backoff;
 use crate::domain::mailbox::{self, Cursor, Failure, Folder, Verdict, Waiting};
@@ -43,8 +44,8 @@ pub(super) struct Follower {
     refusals: u32,
     /// The access token was refused: another one is needed.
     renew: bool,
-    /// It may be noted as failing, by this process or by who held it before.
-    noted: bool,
+    /// What is noted of it for whoever looks at the channel's health.
+    notes: Notes,
 }
 
 /// A folder that is being read.
@@ -61,6 +62,7 @@ impl Follower {
         wanted: Wanted,
         stop: CancellationToken,
     ) -> Self {
+        let notes = Notes::new(Arc::clone(&shared), held);
         Self {
             shared,
             held,
@@ -69,7 +71,7 @@ impl Follower {
             broken: 0,
             refusals: 0,
             renew: false,
-            noted: true,
+            notes,
         }
     }
 
@@ -113,7 +115,7 @@ impl Follower {
                 other => {
                     self.broken = self.broken.saturating_add(1);
                     tracing::info!(channel.id = %self.wanted.channel, error = %other, tries = self.broken, "mailbox");
-                    self.note_failure(&other).await;
+                    self.notes.failure(&other).await;
                     backoff::wait(self.broken, roll())
                 }
             };
@@ -125,33 +127,6 @@ impl Follower {
                 return End::Stopped;
             }
         }
-    }
-
-    /// Notes that the mailbox cannot be read, for whoever looks at the channel's health (B10). Our own faults are none of
-    /// the mailbox.
-    async fn note_failure(&mut self, fault: &Fault) {
-        let Fault::Imap(error) = fault else { return };
-        self.noted = true;
-        let problem: String = error.to_string().chars().take(200).collect();
-        let noted = async {
-            let mut connection = self.shared.pool.acquire().await?;
-            mailboxes::failing(&mut connection, self.held, &problem, clock::now()).await
-        };
-        if let Err(error) = noted.await {
-            tracing::debug!(%error, channel.id = %self.wanted.channel, "a failure was not noted");
-        }
-    }
-
-    /// Notes that the mailbox was read, where it may stand as failing.
-    async fn note_success(&mut self) {
-        if !self.noted {
-            return;
-        }
-        let noted = async {
-            let mut connection = self.shared.pool.acquire().await?;
-            mailboxes::well(&mut connection, self.held).await
-        };
-        self.noted = noted.await.is_err();
     }
 
     async fn connect(&self) -> Result<Mailbox, Fault> {
@@ -187,7 +162,7 @@ impl Follower {
                 return fault;
             }
             self.broken = 0;
-            self.note_success().await;
+            self.notes.success().await;
             if let Err(fault) = self.wait(mailbox).await {
                 return fault;
             }
