@@ -130,7 +130,6 @@ pub async fn listen(
 /// Takes the webhook back.
 pub async fn part(app: &App, credentials: &Credentials) -> Result<(), Error> {
     match credentials {
-        Credentials::Forgotten(_) => Ok(()),
         Credentials::Telegram(token) => app
             .bots
             .delete_webhook(token)
@@ -147,7 +146,7 @@ pub async fn part(app: &App, credentials: &Credentials) -> Result<(), Error> {
             .await
             .map_err(refused_by_instagram),
         // A mailbox calls nobody: it is followed while its channel is enabled.
-        Credentials::Email(_) => Ok(()),
+        Credentials::Email(_) | Credentials::Forgotten(_) => Ok(()),
     }
 }
 

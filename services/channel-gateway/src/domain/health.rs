@@ -175,10 +175,9 @@ pub fn state<'p>(
 ) -> State {
     match channel {
         ChannelState::Disconnected => State::Disconnected,
-        ChannelState::Disabled => State::Unknown,
         ChannelState::Enabled if reasons.any(|reason| reason != SILENCE) => State::Degraded,
         ChannelState::Enabled if checked => State::Well,
-        ChannelState::Enabled => State::Unknown,
+        ChannelState::Enabled | ChannelState::Disabled => State::Unknown,
     }
 }
 
