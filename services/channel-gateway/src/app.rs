@@ -12,8 +12,10 @@ pub mod claim;
 pub mod connection;
 pub mod deliveries;
 pub mod dispatch;
+mod examine;
 pub mod fetch;
 pub mod file_sweep;
+pub mod health;
 pub mod inbound;
 pub mod learnt;
 pub mod line;
@@ -23,12 +25,15 @@ pub mod mailbox;
 pub mod noted;
 pub mod presses;
 pub mod queue;
+pub mod reseal;
 pub mod restart;
 pub mod sent_copy;
 pub mod settle;
 pub mod short_links;
 pub mod told;
+mod trouble;
 pub mod uploads;
+pub mod verify;
 
 use std::sync::Arc;
 

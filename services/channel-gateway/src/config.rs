@@ -10,6 +10,10 @@ use chassis::run::ServiceConfig;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+mod health;
+
+pub use health::Health;
+
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -50,6 +54,8 @@ pub struct Config {
     pub peers: Peers,
     /// `[files]`
     pub files: Files,
+    /// `[health]`
+    pub health: Health,
 }
 
 /// `[http]`: where providers call us.

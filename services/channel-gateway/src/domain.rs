@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod echo;
 pub mod email;
 pub mod file;
+pub mod health;
 pub mod inbound;
 pub mod instagram;
 pub mod lane;

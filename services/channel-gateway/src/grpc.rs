@@ -1,5 +1,6 @@
 //! The gRPC API: parses, calls a use case, answers.
 
+mod channels;
 pub mod convert;
 mod files;
 
@@ -9,22 +10,22 @@ use chassis::grpc::{Parse, page_token};
 use serde::{Deserialize, Serialize};
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService;
 use switchboard_proto::channel_gateway::v1::{
-    CreateAttachmentLinkRequest, CreateAttachmentLinkResponse, CreateChannelRequest,
-    CreateChannelResponse, CreateUploadRequest, CreateUploadResponse, DisableChannelRequest,
-    DisableChannelResponse, EnableChannelRequest, EnableChannelResponse, GetAttachmentRequest,
+    ConnectChannelRequest, ConnectChannelResponse, CreateAttachmentLinkRequest,
+    CreateAttachmentLinkResponse, CreateChannelRequest, CreateChannelResponse, CreateUploadRequest,
+    CreateUploadResponse, DisableChannelRequest, DisableChannelResponse, DisconnectChannelRequest,
+    DisconnectChannelResponse, EnableChannelRequest, EnableChannelResponse, GetAttachmentRequest,
     GetAttachmentResponse, GetChannelRequest, GetChannelResponse, ListChannelsRequest,
     ListChannelsResponse, ListDeliveriesRequest, ListDeliveriesResponse, RefetchAttachmentRequest,
-    RefetchAttachmentResponse, UpdateChannelRequest, UpdateChannelResponse, create_channel_request,
-    update_channel_request,
+    RefetchAttachmentResponse, UpdateChannelRequest, UpdateChannelResponse, VerifyChannelRequest,
+    VerifyChannelResponse,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::channels::Create;
-use crate::app::{App, channels, connection, deliveries};
-use crate::domain::credentials::{self, Wrong};
+use crate::app::{self, App, connection, deliveries};
 use crate::error::{DOMAIN, Error};
-use crate::store::channels::ChannelRow;
+use channels::{Given, answer};
 
 const PARSE: Parse = Parse::new(DOMAIN);
 
@@ -54,21 +55,10 @@ impl ChannelGatewayService for Api {
     ) -> Result<Response<CreateChannelResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let plain_allowed = self.0.plain_mail;
-        let credentials = match &request.credentials {
-            Some(create_channel_request::Credentials::TelegramBot(bot)) => {
-                credentials::telegram(bot)
-            }
-            Some(create_channel_request::Credentials::ViberBot(bot)) => credentials::viber(bot),
-            Some(create_channel_request::Credentials::Instagram(profile)) => {
-                credentials::instagram(profile)
-            }
-            Some(create_channel_request::Credentials::Email(mailbox)) => {
-                credentials::email(mailbox, plain_allowed)
-            }
-            None => return Err(PARSE.refuse("credentials", "are required")),
-        }
-        .map_err(refuse)?;
+        let credentials = request.credentials.as_ref().map(Given::from);
+        let Some(credentials) = channels::parsed(&self.0, credentials)? else {
+            return Err(PARSE.refuse("credentials", "are required"));
+        };
         let create = Create {
             id: PARSE.id_opt("channel_id", &request.channel_id)?,
             request_id: PARSE.request_id(&request.request_id)?,
@@ -77,7 +67,7 @@ impl ChannelGatewayService for Api {
             request: &request,
         };
         Ok(Response::new(
-            channels::create(&self.0, &caller, create, clock::now()).await?,
+            app::channels::create(&self.0, &caller, create, clock::now()).await?,
         ))
     }
 
@@ -87,7 +77,8 @@ impl ChannelGatewayService for Api {
     ) -> Result<Response<GetChannelResponse>, Status> {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("channel_id", &request.get_ref().channel_id)?;
-        let channel = answer(&channels::get(&self.0, &caller, id).await?)?;
+        let row = app::channels::get(&self.0, &caller, id).await?;
+        let channel = answer(&self.0, row).await?;
         Ok(Response::new(GetChannelResponse { channel }))
     }
 
@@ -102,16 +93,18 @@ impl ChannelGatewayService for Api {
         let after = after
             .as_ref()
             .map(|cursor| (cursor.name.as_str(), cursor.id));
-        let mut rows = channels::list(&self.0, &caller, after, i64::from(size) + 1).await?;
+        let mut rows = app::channels::list(&self.0, &caller, after, i64::from(size) + 1).await?;
         let more = rows.len() > size as usize;
         rows.truncate(size as usize);
         let next = rows.last().filter(|_| more).map(|row| ChannelCursor {
             name: row.name.clone(),
             id: row.id,
         });
+        let known = app::channels::health(&self.0, &rows).await?;
         let channels = rows
             .iter()
-            .map(convert::channel)
+            .zip(&known)
+            .map(|(row, known)| convert::channel(row, known))
             .collect::<Result<_, sqlx::Error>>()
             .map_err(Error::from)?;
         let next_page_token = next.as_ref().map(page_token).unwrap_or_default();
@@ -129,23 +122,9 @@ impl ChannelGatewayService for Api {
         let request = request.into_inner();
         let id = PARSE.id("channel_id", &request.channel_id)?;
         let name = PARSE.text_opt("name", &request.name, NAME_MAX)?;
-        let plain_allowed = self.0.plain_mail;
-        let credentials = request
-            .credentials
-            .as_ref()
-            .map(|credentials| match credentials {
-                update_channel_request::Credentials::TelegramBot(bot) => credentials::telegram(bot),
-                update_channel_request::Credentials::ViberBot(bot) => credentials::viber(bot),
-                update_channel_request::Credentials::Instagram(profile) => {
-                    credentials::instagram(profile)
-                }
-                update_channel_request::Credentials::Email(mailbox) => {
-                    credentials::email(mailbox, plain_allowed)
-                }
-            })
-            .transpose()
-            .map_err(refuse)?;
-        let row = channels::update(
+        let credentials = request.credentials.as_ref().map(Given::from);
+        let credentials = channels::parsed(&self.0, credentials)?;
+        let row = app::channels::update(
             &self.0,
             &caller,
             id,
@@ -156,7 +135,7 @@ impl ChannelGatewayService for Api {
         )
         .await?;
         Ok(Response::new(UpdateChannelResponse {
-            channel: answer(&row)?,
+            channel: answer(&self.0, row).await?,
         }))
     }
 
@@ -168,7 +147,7 @@ impl ChannelGatewayService for Api {
         let id = PARSE.id("channel_id", &request.get_ref().channel_id)?;
         let row = connection::enable(&self.0, &caller, id, clock::now()).await?;
         Ok(Response::new(EnableChannelResponse {
-            channel: answer(&row)?,
+            channel: answer(&self.0, row).await?,
         }))
     }
 
@@ -180,8 +159,29 @@ impl ChannelGatewayService for Api {
         let id = PARSE.id("channel_id", &request.get_ref().channel_id)?;
         let row = connection::disable(&self.0, &caller, id, clock::now()).await?;
         Ok(Response::new(DisableChannelResponse {
-            channel: answer(&row)?,
+            channel: answer(&self.0, row).await?,
         }))
+    }
+
+    async fn verify_channel(
+        &self,
+        request: Request<VerifyChannelRequest>,
+    ) -> Result<Response<VerifyChannelResponse>, Status> {
+        channels::verify(&self.0, request).await
+    }
+
+    async fn disconnect_channel(
+        &self,
+        request: Request<DisconnectChannelRequest>,
+    ) -> Result<Response<DisconnectChannelResponse>, Status> {
+        channels::disconnect(&self.0, request).await
+    }
+
+    async fn connect_channel(
+        &self,
+        request: Request<ConnectChannelRequest>,
+    ) -> Result<Response<ConnectChannelResponse>, Status> {
+        channels::connect(&self.0, request).await
     }
 
     async fn list_deliveries(
@@ -241,14 +241,4 @@ impl ChannelGatewayService for Api {
     ) -> Result<Response<RefetchAttachmentResponse>, Status> {
         files::refetch_attachment(&self.0, request).await
     }
-}
-
-fn refuse(wrong: Wrong) -> Status {
-    PARSE.refuse(wrong.field, wrong.rule)
-}
-
-fn answer(
-    row: &ChannelRow,
-) -> Result<Option<switchboard_proto::channel_gateway::v1::Channel>, Status> {
-    Ok(Some(convert::channel(row).map_err(Error::from)?))
 }

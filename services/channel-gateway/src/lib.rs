@@ -118,6 +118,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         Ok(())
     });
     tasks::steady(&service, &app, &intake);
+    tasks::reseal(&service, &app);
+    tasks::watch_health(&service, &app, &config);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
     let assignment =

@@ -17,8 +17,9 @@ use crate::app::book::{Book, REFRESH};
 use crate::app::fetch::Fetcher;
 use crate::app::mail::Mailroom;
 use crate::app::mailbox::{Directory, Mailboxes, Terms};
+use crate::app::reseal::{self, Pass};
 use crate::app::restart::ByOutbox;
-use crate::app::{App, file_sweep, lookups, told};
+use crate::app::{App, file_sweep, health, lookups, told};
 use crate::config::{self, Config};
 use crate::domain::mailbox::Rhythm;
 use crate::files::source::Sources;
@@ -38,6 +39,9 @@ const SWEEP_STEPS: usize = 20;
 
 /// How often the limiter forgets accounts that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+
+/// How often it is looked for what stands under a former key.
+const RESEALED_EVERY: Duration = Duration::from_hours(1);
 
 /// How often held items are looked at.
 const JUDGED_EVERY: Duration = Duration::from_secs(1);
@@ -245,6 +249,50 @@ fn look_up(service: &Service, app: &App) {
             }
         }
         Ok(())
+    });
+}
+
+/// Looks at channels before their customers notice (B10).
+pub fn watch_health(service: &Service, app: &App, config: &Config) {
+    let (app, terms) = (app.clone(), health::Terms::from(&config.health));
+    let stop = service.lifecycle.stop_token();
+    service.lifecycle.spawn("health", async move {
+        health::run(app, terms, stop).await;
+        Ok(())
+    });
+}
+
+/// Seals anew what stands under a former key, while the key file has one: at the start, and again for what a replica
+/// with an older file sealed meanwhile.
+pub fn reseal(service: &Service, app: &App) {
+    if !app.sealer.has_former_keys() {
+        return;
+    }
+    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    service.lifecycle.spawn("reseal", async move {
+        loop {
+            let wait = match reseal::pass(&app).await {
+                Ok(Pass {
+                    resealed,
+                    unreadable: 0,
+                }) => {
+                    tracing::info!(
+                        resealed,
+                        "everything is sealed with the first key of the file: the others may go"
+                    );
+                    RESEALED_EVERY
+                }
+                // It has been logged which.
+                Ok(_) => RESEALED_EVERY,
+                Err(error) => {
+                    tracing::warn!(%error, "not everything could be sealed anew: trying again");
+                    SWEPT_EVERY
+                }
+            };
+            if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
+                return Ok(());
+            }
+        }
     });
 }
 

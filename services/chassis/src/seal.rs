@@ -111,6 +111,19 @@ impl Sealer {
         Ok(sealed)
     }
 
+    /// Tells whether there are former keys, of which some of what is sealed may still be in need.
+    pub fn has_former_keys(&self) -> bool {
+        self.keys.len() > 1
+    }
+
+    /// Tells whether a sealed text is under the key that seals now.
+    pub fn is_current(&self, sealed: &[u8]) -> bool {
+        let id = sealed.get(1..=KEY_ID);
+        self.keys
+            .first()
+            .is_some_and(|(current, _)| id == Some(current.as_slice()))
+    }
+
     /// Opens what [`Sealer::seal`] made with the same `aad`.
     pub fn open(&self, sealed: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
         let (&format, rest) = sealed.split_first().ok_or(SealError::Malformed)?;
@@ -226,7 +239,10 @@ mod tests {
         let both = file(&[[2; 32], [1; 32]]).unwrap();
         let sealed = old.seal(b"x", b"").unwrap();
         assert_eq!(both.open(&sealed, b"").unwrap(), b"x");
-        assert!(old.open(&both.seal(b"x", b"").unwrap(), b"").is_err());
+        let anew = both.seal(b"x", b"").unwrap();
+        assert!(old.open(&anew, b"").is_err());
+        assert!(both.is_current(&anew) && !both.is_current(&sealed) && !both.is_current(b""));
+        assert!(both.has_former_keys() && !old.has_former_keys());
         assert!(matches!(file(&[]), Err(SealError::KeyFile(_))));
     }
 

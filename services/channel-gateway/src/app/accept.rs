@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::book::Known;
 use super::learnt::Learnt;
-use crate::domain::channel::{ChannelKind, ChannelState};
+use crate::domain::channel::ChannelKind;
 use crate::domain::file::{RAW_MAX, is_own_key, object_key};
 use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
 use crate::domain::{instagram, telegram, viber};
@@ -48,10 +48,10 @@ pub async fn accept(
     trace: &TraceContext,
     now: OffsetDateTime,
 ) -> Result<(), NotAccepted> {
-    let events = match channel.state {
-        // Credentials may be refused for sending while customers still write: that is kept (channels.md §7.15).
-        ChannelState::Enabled | ChannelState::Disconnected => normalise(channel, raw, now),
-        ChannelState::Disabled => vec![kept_raw(channel, raw, now, "channel-disabled")],
+    let events = if channel.is_heard() {
+        normalise(channel, raw, now)
+    } else {
+        vec![kept_raw(channel, raw, now, "channel-disabled")]
     };
     send(intake, channel, events, trace, now).await
 }
@@ -65,7 +65,7 @@ pub async fn again(
     trace: &TraceContext,
     received_at: OffsetDateTime,
 ) -> Result<bool, NotAccepted> {
-    if channel.state == ChannelState::Disabled {
+    if !channel.is_heard() {
         return Ok(false);
     }
     let raw = raw_of(&intake.store, channel, item).await?;

@@ -95,6 +95,7 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
     };
     match known.state {
         ChannelState::Enabled => {}
+        ChannelState::Disconnected if known.is_forgotten() => return failed(line::NOT_CONNECTED),
         ChannelState::Disconnected => return failed(disconnected(known.kind)),
         ChannelState::Disabled => {
             return failed(Refusal {
@@ -117,6 +118,7 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
         Credentials::Viber(bot) => by_viber(app, &known, bot, work, &call).await,
         Credentials::Instagram(profile) => meta::send(app, profile, work, &call).await,
         Credentials::Email(mailbox) => post::send(app, &known, mailbox, work, &call).await,
+        Credentials::Forgotten(_) => return failed(line::NOT_CONNECTED),
     };
     match answered {
         Answered::Sent(provider_keys) => Outcome::Sent {
@@ -315,6 +317,10 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
         Class::Plain => amended(Amendment::Plain),
         Class::AsDocument => amended(Amendment::AsDocument),
         Class::Refused(refusal) => failed(refusal),
+        Class::Paused(refusal) => Outcome::Paused {
+            refusal,
+            call: call.clone(),
+        },
         Class::Disconnected(refusal) => Outcome::Failed {
             reason: refusal.reason.to_owned(),
             detail: refusal.detail.to_owned(),

@@ -55,6 +55,19 @@ pub struct Known {
     pub credentials: i64,
 }
 
+impl Known {
+    /// Tells whether customers are heard. Credentials may be refused for sending while they still write: that is kept
+    /// (channels.md §7.15). Where an administrator disconnected the channel, nobody is heard.
+    pub fn is_heard(&self) -> bool {
+        self.state != ChannelState::Disabled && !self.is_forgotten()
+    }
+
+    /// Tells whether an administrator disconnected the channel.
+    pub fn is_forgotten(&self) -> bool {
+        matches!(self.access, Credentials::Forgotten(_))
+    }
+}
+
 /// What the book says of an id.
 pub enum Found {
     /// The channel.
@@ -170,7 +183,12 @@ impl Book {
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
-            .find(|known| known.kind == kind && known.provider_account == provider_account)
+            .find(|known| {
+                known.kind == kind
+                    && known.provider_account == provider_account
+                    // Another channel may have the line by now.
+                    && !known.is_forgotten()
+            })
             .cloned();
         if let Some(known) = known {
             return Found::Known(known);

@@ -1,5 +1,7 @@
 //! Creating, reading and changing channels.
 
+use std::collections::HashMap;
+
 use chassis::access::{ChannelGrant, ChatAccess};
 use chassis::auth::Caller;
 use chassis::id;
@@ -21,7 +23,10 @@ use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::Credentials;
 use crate::error::{DOMAIN, Error};
 use crate::grpc::convert;
+use crate::store;
 use crate::store::channels::{self, ChannelRow, NewChannel};
+use crate::store::health::HealthRow;
+use crate::store::problems::{self, ProblemRow};
 
 /// The method whose request ids are remembered.
 const CREATE: &str = "CreateChannel";
@@ -79,7 +84,7 @@ pub async fn create(
     };
     let row = channels::insert(&mut tx, &new, now).await.map_err(taken)?;
     let response = CreateChannelResponse {
-        channel: Some(convert::channel(&row)?),
+        channel: Some(convert::channel(&row, &Health::default())?),
     };
     if let Some(request_id) = create.request_id {
         request::store(
@@ -102,6 +107,38 @@ pub async fn create(
     app.relay.wake();
     app.book.keep(&row);
     Ok(response)
+}
+
+/// What is known of a channel's health; nothing before somebody looked.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// How it was when somebody looked last.
+    pub looked: Option<HealthRow>,
+    /// What is wrong, the oldest first.
+    pub problems: Vec<ProblemRow>,
+}
+
+/// Returns what is known of the health of channels, in their order.
+pub async fn health(app: &App, rows: &[ChannelRow]) -> Result<Vec<Health>, Error> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let mut connection = app.pool.acquire().await?;
+    let looked = store::health::of(&mut connection, &ids).await?;
+    let mut looked: HashMap<Uuid, HealthRow> = looked
+        .into_iter()
+        .map(|row| (row.channel_id, row))
+        .collect();
+    let mut found: HashMap<Uuid, Vec<ProblemRow>> = HashMap::new();
+    for problem in problems::of(&mut connection, &ids).await? {
+        found.entry(problem.channel_id).or_default().push(problem);
+    }
+    let known = ids.iter().map(|id| Health {
+        looked: looked.remove(id),
+        problems: found.remove(id).unwrap_or_default(),
+    });
+    Ok(known.collect())
 }
 
 /// Returns a channel that the caller may see.
@@ -235,7 +272,7 @@ pub(super) fn may_read_chats(caller: &Caller) -> Result<(), Error> {
 /// Refuses credentials of another kind or of another line: keys of messages count per line, and the other one's
 /// webhook may stand on another channel. A channel that was never enabled has no messages yet, and no webhook; there
 /// the database sees to it that no two channels have the same line.
-fn same_line(row: &ChannelRow, credentials: Option<&Credentials>) -> Result<(), Error> {
+pub(super) fn same_line(row: &ChannelRow, credentials: Option<&Credentials>) -> Result<(), Error> {
     let Some(credentials) = credentials else {
         return Ok(());
     };

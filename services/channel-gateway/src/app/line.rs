@@ -3,14 +3,22 @@
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
+use super::book::Known;
 use super::{App, mail};
 use crate::domain::channel::ChannelKind;
 use crate::domain::credentials::{self, Credentials};
-use crate::domain::refusal::Class;
+use crate::domain::refusal::{Class, Refusal};
 use crate::domain::{instagram, telegram, viber};
 use crate::error::Error;
 use crate::provider::CallError;
 use crate::provider::instagram::Login;
+
+/// Nobody signs in any more: an administrator disconnected the channel.
+pub const NOT_CONNECTED: Refusal = Refusal {
+    reason: "CHANNEL_DISCONNECTED",
+    detail: "The channel is disconnected: an administrator must connect it again.",
+    retryable: true,
+};
 
 /// What a provider tells of a line whose credentials it accepts.
 #[derive(Debug, Clone, Default)]
@@ -24,6 +32,7 @@ pub struct Proven {
 /// Proves credentials by asking the provider who they are.
 pub async fn prove(app: &App, credentials: &Credentials) -> Result<Proven, Error> {
     match credentials {
+        Credentials::Forgotten(_) => Err(Error::Refused(NOT_CONNECTED)),
         Credentials::Telegram(token) => {
             let name = app.bots.get_me(token).await.map_err(refused_by_telegram)?;
             Ok(Proven {
@@ -63,6 +72,29 @@ pub async fn prove(app: &App, credentials: &Credentials) -> Result<Proven, Error
     }
 }
 
+/// Proves the credentials that a channel has. What a mail provider puts in their place meanwhile is kept.
+pub(super) async fn prove_channel(app: &App, known: &Known) -> Result<Proven, Error> {
+    let Credentials::Email(mailbox) = &known.access else {
+        return prove(app, &known.access).await;
+    };
+    mail::prove_channel(app, known.id, known.credentials, mailbox).await?;
+    Ok(Proven {
+        name: mailbox.address.clone(),
+        provider_account: None,
+    })
+}
+
+/// Returns where a provider calls us for a channel; Meta calls one address for all.
+pub(super) fn address(app: &App, kind: ChannelKind, channel: Uuid) -> String {
+    let url = &app.public_url;
+    match kind {
+        ChannelKind::TelegramBot => format!("{url}/in/telegram/{channel}"),
+        ChannelKind::ViberBot => format!("{url}/in/viber/{channel}"),
+        ChannelKind::Instagram => format!("{url}/in/instagram"),
+        ChannelKind::Email => String::new(),
+    }
+}
+
 /// Has the provider call us: from now on customers are heard.
 pub async fn listen(
     app: &App,
@@ -71,15 +103,16 @@ pub async fn listen(
     secret: &SecretString,
 ) -> Result<(), Error> {
     match credentials {
+        Credentials::Forgotten(_) => Err(Error::Refused(NOT_CONNECTED)),
         Credentials::Telegram(token) => {
-            let url = format!("{}/in/telegram/{channel}", app.public_url);
+            let url = address(app, ChannelKind::TelegramBot, channel);
             app.bots
                 .set_webhook(token, &url, secret.expose_secret())
                 .await
                 .map_err(refused_by_telegram)
         }
         Credentials::Viber(bot) => {
-            let url = format!("{}/in/viber/{channel}", app.public_url);
+            let url = address(app, ChannelKind::ViberBot, channel);
             let set = app.viber.set_webhook(&bot.token, &url).await;
             set.map_err(refused_by_viber)
         }
@@ -113,7 +146,7 @@ pub async fn part(app: &App, credentials: &Credentials) -> Result<(), Error> {
             .await
             .map_err(refused_by_instagram),
         // A mailbox calls nobody: it is followed while its channel is enabled.
-        Credentials::Email(_) => Ok(()),
+        Credentials::Email(_) | Credentials::Forgotten(_) => Ok(()),
     }
 }
 
@@ -153,7 +186,8 @@ pub(super) fn login(profile: &credentials::Instagram) -> Login {
     }
 }
 
-fn node(profile: &credentials::Instagram) -> &str {
+/// Returns what is subscribed: the account, or its page.
+pub(super) fn node(profile: &credentials::Instagram) -> &str {
     if profile.by_page {
         &profile.page_id
     } else {

@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chassis::outbox::{self, Outgoing};
+use chassis::outbox;
 use chassis::trace::TraceContext;
 use chassis::{clock, id};
 use secrecy::{ExposeSecret as _, SecretString};
-use switchboard_proto::channel_gateway::v1::{ChannelDisconnected, InboundEvent};
+use switchboard_proto::channel_gateway::v1::InboundEvent;
 use time::OffsetDateTime;
 use tokio::sync::Mutex;
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use super::accept::{self, Intake};
 use super::book::{Found, Known, aad};
 use super::mailbox::{Account, Away, Directory, Mail, NoAccount, Poison, Sink, Wanted};
 use super::sent_copy::Copies;
+use super::trouble::{self, Refused};
 use crate::config;
 use crate::domain::attachments::for_each_mut;
 use crate::domain::channel::{ChannelKind, ChannelState};
@@ -218,9 +219,19 @@ async fn keep_rotated(
     Ok(())
 }
 
-/// Proves that a mailbox can be opened.
+/// Proves that a mailbox can be opened with credentials that no channel has yet.
 pub async fn prove(app: &App, mailbox: &Email) -> Result<(), Error> {
-    let login = match login(app, Uuid::nil(), 0, mailbox, true).await {
+    prove_channel(app, Uuid::nil(), 0, mailbox).await
+}
+
+/// Proves that a channel's mailbox can be opened with the credentials that it has under that number.
+pub async fn prove_channel(
+    app: &App,
+    channel: Uuid,
+    credentials: i64,
+    mailbox: &Email,
+) -> Result<(), Error> {
+    let login = match login(app, channel, credentials, mailbox, true).await {
         Ok(login) => login,
         Err(NoAccount::Away) => return Err(Error::ProviderAway(ChannelKind::Email)),
         Err(NoAccount::Refused(_)) => return Err(Error::Refused(CREDENTIALS_REFUSED)),
@@ -406,16 +417,12 @@ impl Sink for Mailroom {
 async fn disconnect(app: &App, channel: Uuid, revision: i64, problem: &str) -> Result<(), Error> {
     let now = clock::now();
     let mut tx = app.pool.begin().await?;
-    let problems = [problem.to_owned()];
-    let rows = channels::disconnect(&mut tx, &[channel], &[revision], &problems).await?;
-    let mut events = Vec::new();
-    for row in &rows {
-        let event = ChannelDisconnected {
-            channel_id: row.id.to_string(),
-            reason: row.problem.clone(),
-        };
-        events.push(Outgoing::new(&row.account()?, row.id, &event));
-    }
+    let refused = Refused {
+        channel,
+        credentials: revision,
+        problem: problem.to_owned(),
+    };
+    let (rows, events) = trouble::disconnect(&mut tx, &[refused], now).await?;
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     app.relay.wake();

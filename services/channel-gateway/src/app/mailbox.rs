@@ -18,6 +18,7 @@ use crate::store::mailboxes::{self, Held};
 
 mod fault;
 mod follow;
+mod notes;
 mod sides;
 
 pub use sides::{Account, Away, Directory, Mail, NoAccount, Poison, Sink, Wanted};

@@ -15,6 +15,7 @@ use super::around::Around;
 use super::book::{Found, Known};
 use super::mail::domain_of;
 use super::{App, cancel, short_links, uploads};
+use crate::domain::channel::ChannelKind;
 use crate::domain::credentials::Credentials;
 use crate::domain::delivery::{Outlet, PartState, Unfit, plan};
 use crate::domain::viber::call::Sender;
@@ -79,6 +80,19 @@ pub async fn outlets(app: &App, queued: &[Queued]) -> Result<Outlets, Error> {
 fn outlet(known: &Known) -> Outlet {
     match &known.access {
         Credentials::Telegram(_) => Outlet::Telegram,
+        // Nothing goes out until it is connected again; how it is planned matters to nobody.
+        Credentials::Forgotten(kind) => match kind {
+            ChannelKind::TelegramBot => Outlet::Telegram,
+            ChannelKind::ViberBot => Outlet::Viber(Sender {
+                name: known.name.clone(),
+                avatar: String::new(),
+            }),
+            ChannelKind::Instagram => Outlet::Instagram { human_agent: false },
+            ChannelKind::Email => Outlet::Email {
+                domain: domain_of(&known.provider_account).to_owned(),
+                subject: known.name.clone(),
+            },
+        },
         Credentials::Viber(bot) => Outlet::Viber(Sender {
             name: if bot.sender_name.is_empty() {
                 known.name.clone()

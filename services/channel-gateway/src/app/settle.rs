@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chassis::outbox::{self, Outgoing};
-use switchboard_proto::channel_gateway::v1::{ChannelDisconnected, RecipientRefusal};
+use switchboard_proto::channel_gateway::v1::RecipientRefusal;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -12,15 +12,20 @@ use super::App;
 use super::announce::{self, Note};
 use super::claim::Work;
 use super::inbound;
+use super::trouble::{self, Refused};
 use crate::domain::call::Call;
 use crate::domain::delivery::PartState;
-use crate::domain::refusal::BLOCKED;
+use crate::domain::refusal::{BLOCKED, Refusal};
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::{self, Again, Final};
 use crate::store::channels;
 use crate::store::clients::{self, Block};
 use crate::store::lanes::{self, Release};
+use crate::store::problems::{self, NewProblem, Source};
 use crate::store::told::{self, SentKey};
+
+/// How long a channel waits from which its provider takes nothing.
+const PAUSED_FOR: Duration = Duration::from_mins(10);
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,6 +71,13 @@ pub enum Outcome {
         /// The chat's new key.
         chat_key: Option<String>,
     },
+    /// The provider takes nothing from the whole channel for now: it goes again when the channel does.
+    Paused {
+        /// Why, for administrators.
+        refusal: Refusal,
+        /// The call as it was.
+        call: Call,
+    },
 }
 
 impl Outcome {
@@ -76,7 +88,7 @@ impl Outcome {
             Self::Failed { .. } => "failed",
             Self::Uncertain { .. } => "uncertain",
             Self::Further { .. } => "further",
-            Self::Again { .. } => "again",
+            Self::Again { .. } | Self::Paused { .. } => "again",
         }
     }
 }
@@ -146,8 +158,12 @@ pub async fn settle(
     }));
     let spoke = app.spoke.due(spoke, now);
     channels::spoke(&mut tx, &spoke, now).await?;
+    // A pause is longer than `spoke` is seldom: what was sent after it is always among these.
+    let over = problems::end(&mut tx, Source::Delivery, &spoke, None).await?;
+    events.extend(trouble::over(over, now)?);
+    events.extend(pause(&mut tx, outcomes, now).await?);
     told::keep_keys(&mut tx, &sent_keys(outcomes), now).await?;
-    let (disconnected, told) = disconnect(&mut tx, outcomes).await?;
+    let (disconnected, told) = disconnect(&mut tx, outcomes, now).await?;
     events.extend(told);
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
@@ -189,7 +205,9 @@ fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
             }
             Outcome::Failed { reason, .. } => (PartState::Failed, String::new(), reason.clone()),
             Outcome::Uncertain { .. } => (PartState::Uncertain, String::new(), String::new()),
-            Outcome::Further { .. } | Outcome::Again { .. } => return None,
+            Outcome::Further { .. } | Outcome::Again { .. } | Outcome::Paused { .. } => {
+                return None;
+            }
         };
         Some(Final {
             chat_id: work.part.chat_id,
@@ -205,7 +223,10 @@ fn finals(outcomes: &[(Work, Outcome)]) -> Vec<Final> {
 }
 
 fn again((work, outcome): &(Work, Outcome)) -> Option<Again> {
-    let (Outcome::Again { call, .. } | Outcome::Further { call, .. }) = outcome else {
+    let (Outcome::Again { call, .. }
+    | Outcome::Further { call, .. }
+    | Outcome::Paused { call, .. }) = outcome
+    else {
         return None;
     };
     Some(Again {
@@ -222,6 +243,7 @@ fn release(work: &Work, outcome: &Outcome, now: OffsetDateTime) -> Release {
     let (pause, chat_key) = match outcome {
         Outcome::Again { wait, chat_key, .. } => (Some(now + *wait), chat_key.clone()),
         Outcome::Further { .. } => (Some(now), None),
+        Outcome::Paused { .. } => (Some(now + PAUSED_FOR), None),
         _ => (None, None),
     };
     Release {
@@ -280,6 +302,31 @@ async fn note_floods(
     Ok(())
 }
 
+/// Has channels wait from which their providers take nothing, and tells of it (B10). After the pause messages go
+/// again, and the first refusal has it wait once more.
+async fn pause(
+    connection: &mut sqlx::PgConnection,
+    outcomes: &[(Work, Outcome)],
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let paused: BTreeMap<Uuid, NewProblem> = outcomes
+        .iter()
+        .filter_map(|(work, outcome)| match outcome {
+            Outcome::Paused { refusal, .. } => Some((
+                work.channel_id,
+                trouble::of_delivery(work.channel_id, &work.account, refusal),
+            )),
+            _ => None,
+        })
+        .collect();
+    if paused.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (ids, found): (Vec<_>, Vec<_>) = paused.into_iter().unzip();
+    lanes::pause(connection, &ids, now + PAUSED_FOR).await?;
+    trouble::begin(connection, Source::Delivery, &found, now).await
+}
+
 /// A refusal tells of a block too, where the provider's own notice did not come.
 fn blocks(outcomes: &[(Work, Outcome)], now: OffsetDateTime) -> Vec<Block> {
     let blocks: BTreeMap<(Uuid, &str), Block> = outcomes
@@ -304,33 +351,28 @@ fn blocks(outcomes: &[(Work, Outcome)], now: OffsetDateTime) -> Vec<Block> {
 async fn disconnect(
     connection: &mut sqlx::PgConnection,
     outcomes: &[(Work, Outcome)],
+    now: OffsetDateTime,
 ) -> Result<(Vec<channels::ChannelRow>, Vec<Outgoing>), Error> {
-    let refused: BTreeMap<Uuid, (i64, String)> = outcomes
+    let refused: BTreeMap<Uuid, Refused> = outcomes
         .iter()
         .filter_map(|(work, outcome)| match outcome {
             Outcome::Failed {
                 disconnect: Some(credentials),
                 detail,
                 ..
-            } => Some((work.channel_id, (*credentials, detail.clone()))),
+            } => Some((
+                work.channel_id,
+                Refused {
+                    channel: work.channel_id,
+                    credentials: *credentials,
+                    problem: detail.clone(),
+                },
+            )),
             _ => None,
         })
         .collect();
-    if refused.is_empty() {
-        return Ok((Vec::new(), Vec::new()));
-    }
-    let (ids, told): (Vec<_>, Vec<_>) = refused.into_iter().unzip();
-    let (credentials, problems): (Vec<_>, Vec<_>) = told.into_iter().unzip();
-    let rows = channels::disconnect(connection, &ids, &credentials, &problems).await?;
-    let mut events = Vec::new();
-    for row in &rows {
-        let event = ChannelDisconnected {
-            channel_id: row.id.to_string(),
-            reason: row.problem.clone(),
-        };
-        events.push(Outgoing::new(&row.account()?, row.id, &event));
-    }
-    Ok((rows, events))
+    let refused: Vec<Refused> = refused.into_values().collect();
+    trouble::disconnect(connection, &refused, now).await
 }
 
 fn distinct(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {

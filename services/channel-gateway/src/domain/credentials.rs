@@ -1,14 +1,18 @@
 //! Credentials of channels: parsed from requests once, sealed as one value, never shown.
 
+mod mailbox;
+
 use std::fmt;
 
 use secrecy::{ExposeSecret as _, SecretString};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use switchboard_proto::channel_gateway::v1 as pb;
 
 use super::channel::{ChannelKind, bot_id};
+
+pub use mailbox::{Email, MailSecret, MailServer, Security};
 
 /// Characters of a secret at most.
 const SECRET_MAX: usize = 4_096;
@@ -27,6 +31,8 @@ pub enum Credentials {
     Instagram(Instagram),
     /// A mailbox.
     Email(Box<Email>),
+    /// An administrator disconnected the channel: what signed it in is forgotten.
+    Forgotten(ChannelKind),
 }
 
 /// A Viber bot.
@@ -55,65 +61,6 @@ pub struct Instagram {
     pub human_agent: bool,
 }
 
-/// How a connection to a mail server is secured.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Security {
-    /// TLS from the first byte.
-    Tls,
-    /// STARTTLS, required.
-    StartTls,
-    /// None.
-    Plain,
-}
-
-/// A mail server.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MailServer {
-    /// Host name.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// How the connection is secured.
-    pub security: Security,
-}
-
-/// How a mailbox is signed in to.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MailSecret {
-    /// A password.
-    Password(SecretString),
-    /// OAuth 2.
-    OAuth {
-        /// Id of the client application.
-        client_id: String,
-        /// Its secret.
-        client_secret: SecretString,
-        /// The newest refresh token.
-        refresh_token: SecretString,
-        /// Where tokens are renewed.
-        token_url: String,
-    },
-}
-
-/// A mailbox.
-#[derive(Debug, Clone, Deserialize)]
-pub struct Email {
-    /// Address, case-folded.
-    pub address: String,
-    /// Name beside the address; the channel's where empty.
-    pub display_name: String,
-    /// Where mails are read.
-    pub imap: MailServer,
-    /// Where mails are handed over.
-    pub smtp: MailServer,
-    /// Name to sign in with.
-    pub username: String,
-    /// How to sign in.
-    pub secret: MailSecret,
-}
-
 /// What is wrong with credentials.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wrong {
@@ -131,6 +78,7 @@ impl Credentials {
             Self::Viber(_) => ChannelKind::ViberBot,
             Self::Instagram(_) => ChannelKind::Instagram,
             Self::Email(_) => ChannelKind::Email,
+            Self::Forgotten(kind) => *kind,
         }
     }
 
@@ -145,6 +93,7 @@ impl Credentials {
             }
             Self::Instagram(instagram) => instagram.account_id.clone(),
             Self::Email(email) => email.address.clone(),
+            Self::Forgotten(_) => String::new(),
         }
     }
 
@@ -183,6 +132,7 @@ impl Credentials {
                 },
             })
             .to_string(),
+            Self::Forgotten(_) => String::new(),
         }
     }
 
@@ -193,6 +143,9 @@ impl Credentials {
     pub fn from_text(kind: ChannelKind, text: &str) -> Result<Self, Unreadable> {
         fn read<'t, T: Deserialize<'t>>(text: &'t str) -> Result<T, Unreadable> {
             serde_json::from_str(text).map_err(|_| Unreadable)
+        }
+        if text.is_empty() {
+            return Ok(Self::Forgotten(kind));
         }
         Ok(match kind {
             ChannelKind::TelegramBot => Self::Telegram(text.to_owned().into()),

@@ -7,6 +7,7 @@ pub mod content;
 pub mod direct;
 pub mod echo;
 pub mod errors;
+pub mod health;
 pub mod items;
 pub mod normalise;
 pub mod private;

@@ -7,6 +7,7 @@ use time::{Date, OffsetDateTime};
 use super::backoff;
 
 pub mod cut;
+pub mod health;
 
 /// How far before the last good moment a folder is read again when its UIDs lost their meaning.
 const RESCAN: time::Duration = time::Duration::days(2);

@@ -21,6 +21,9 @@ pub enum Class {
     Outage,
     /// It stays refused.
     Refused(Refusal),
+    /// The provider takes nothing from the whole line for now, though the credentials are good: what is to be sent waits, and
+    /// an administrator is told.
+    Paused(Refusal),
     /// The provider refuses the whole line, not this message: an administrator must connect the channel anew.
     Disconnected(Refusal),
 }

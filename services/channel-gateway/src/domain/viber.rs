@@ -4,6 +4,7 @@ pub mod call;
 pub mod content;
 pub mod errors;
 pub mod file;
+pub mod health;
 pub mod markup;
 pub mod normalise;
 pub mod signature;

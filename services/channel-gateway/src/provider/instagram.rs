@@ -30,6 +30,16 @@ pub const INSTAGRAM_FIELDS: &str = "messages,message_echoes,message_reactions,me
 pub const PAGE_FIELDS: &str = "messages,message_reactions,message_edits,message_echoes,messaging_postbacks,\
                                messaging_referrals,message_reads";
 
+impl Login {
+    /// Returns the fields that an account is subscribed to, in its own words.
+    pub const fn fields(self) -> &'static str {
+        match self {
+            Self::Instagram => INSTAGRAM_FIELDS,
+            Self::Page => PAGE_FIELDS,
+        }
+    }
+}
+
 /// Whose token it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {
@@ -169,10 +179,7 @@ impl GraphApi {
 
     /// Subscribes the app to what happens on an account; what was subscribed before is replaced.
     pub async fn subscribe(&self, login: Login, token: &SecretString, node: &str) -> Refused<()> {
-        let fields = match login {
-            Login::Instagram => INSTAGRAM_FIELDS,
-            Login::Page => PAGE_FIELDS,
-        };
+        let fields = login.fields();
         let path = format!("{}/subscribed_apps?subscribed_fields={fields}", path(node)?);
         self.send(login, token, Method::POST, &path, None)
             .await

@@ -42,6 +42,8 @@ pub struct ChannelRow {
     pub last_outbound_at: Option<OffsetDateTime>,
     /// Links in what goes out are replaced by short ones.
     pub shorten_links: bool,
+    /// When an administrator disconnected it; its line may be another channel's by now.
+    pub released_at: Option<OffsetDateTime>,
 }
 
 impl ChannelRow {
@@ -143,7 +145,7 @@ pub async fn find_line(
 ) -> Result<Option<ChannelRow>, sqlx::Error> {
     sqlx::query_as!(
         ChannelRow,
-        "select * from channel where kind = $1 and provider_account = $2",
+        "select * from channel where kind = $1 and provider_account = $2 and released_at is null",
         kind.as_str(),
         provider_account
     )
@@ -288,7 +290,8 @@ pub async fn set_shorten_links(
     .await
 }
 
-/// Sets the credentials; a disconnected channel becomes disabled by it.
+/// Sets the credentials; a disconnected channel becomes disabled by it, and has its line again. A line that stands on
+/// another channel meanwhile is a violated constraint.
 pub async fn set_credentials(
     connection: &mut PgConnection,
     id: Uuid,
@@ -298,7 +301,7 @@ pub async fn set_credentials(
     sqlx::query_as!(
         ChannelRow,
         "update channel set provider_account = $2, token_sealed = $3, credentials = credentials + 1, problem = '',
-             state = case state when 'disconnected' then 'disabled' else state end, changed_at = now()
+             released_at = null, state = case state when 'disconnected' then 'disabled' else state end, changed_at = now()
          where id = $1 returning *",
         id,
         provider_account,

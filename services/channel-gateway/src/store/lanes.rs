@@ -306,3 +306,32 @@ pub async fn flooded(
     .await
     .map(drop)
 }
+
+/// Has whole channels wait, because their providers take nothing from them for now.
+pub async fn pause(
+    connection: &mut PgConnection,
+    channels: &[Uuid],
+    until: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into channel_rate as r (channel_id, paused_until)
+         select channel_id, $2 from unnest($1::uuid[]) as t (channel_id) order by channel_id
+         on conflict (channel_id) do update set paused_until = greatest(r.paused_until, excluded.paused_until)",
+        channels,
+        until,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Has a channel wait no longer.
+pub async fn resume(connection: &mut PgConnection, channel: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update channel_rate set paused_until = 'epoch' where channel_id = $1 and paused_until > 'epoch'",
+        channel,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}

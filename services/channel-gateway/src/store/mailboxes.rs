@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::mailbox::health::Followed;
 use crate::domain::mailbox::{Cursor, Folder, Remembered};
 
 /// A mailbox that this process holds.
@@ -85,6 +86,53 @@ pub async fn release(connection: &mut PgConnection, held: &[Held]) -> Result<(),
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Notes that a mailbox cannot be read, since when and why; nothing where it is no longer held under that number.
+pub async fn failing(
+    connection: &mut PgConnection,
+    held: Held,
+    problem: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update mailbox set failing_since = coalesce(failing_since, $3), problem = $4
+         where channel_id = $1 and fence = $2",
+        held.channel_id,
+        held.fence,
+        now,
+        problem,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Notes that a mailbox was read.
+pub async fn well(connection: &mut PgConnection, held: Held) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update mailbox set failing_since = null, problem = ''
+         where channel_id = $1 and fence = $2 and failing_since is not null",
+        held.channel_id,
+        held.fence,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Returns how a mailbox is followed; none before anybody did.
+pub async fn followed(
+    connection: &mut PgConnection,
+    channel: Uuid,
+) -> Result<Option<Followed>, sqlx::Error> {
+    sqlx::query_as!(
+        Followed,
+        "select lease_until, failing_since, problem from mailbox where channel_id = $1",
+        channel,
+    )
+    .fetch_optional(connection)
+    .await
 }
 
 fn columns(held: &[Held]) -> (Vec<Uuid>, Vec<i64>) {

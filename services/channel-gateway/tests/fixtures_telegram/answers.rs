@@ -24,12 +24,12 @@ async fn real_answers_of_the_bot_api_are_told_apart() {
         let form = record["form"].as_str().unwrap();
         if form.ends_with("TelegramResponse<WebhookInfo>") {
             let info = WebhookInfo::read(&json_of(&folder.join(name))["result"]);
-            let problems = judge(
+            let judged = judge(
                 &info,
                 "https://gw.example.ua/in",
                 OffsetDateTime::UNIX_EPOCH,
             );
-            assert_eq!(problems[0].reason, "WEBHOOK_MISSING", "{name}");
+            assert_eq!(judged.mendable[0].reason, "WEBHOOK_MISSING", "{name}");
             webhooks += 1;
         }
         if form != "bot-api-response" {

@@ -38,6 +38,8 @@ struct Inner {
     calls: Vec<Called>,
     refused_tokens: Vec<String>,
     no_webhooks: bool,
+    /// What `getWebhookInfo` answers instead of the truth, field by field.
+    pretended: Value,
 }
 
 /// The stand-in. Clones share it.
@@ -72,6 +74,29 @@ impl Bot {
     /// Takes no webhooks from now on.
     pub fn refuse_webhooks(&self) {
         self.0.lock().unwrap().no_webhooks = true;
+    }
+
+    /// Answers `getWebhookInfo` with these fields, whatever is true; nothing ends it.
+    pub fn pretend_webhook(&self, fields: Value) {
+        self.0.lock().unwrap().pretended = fields;
+    }
+
+    /// What `getWebhookInfo` answers: what was set last, and what is pretended.
+    fn webhook(&self) -> Value {
+        let inner = self.0.lock().unwrap();
+        let set = inner
+            .calls
+            .iter()
+            .rfind(|call| ["setWebhook", "deleteWebhook"].contains(&call.method.as_str()))
+            .map_or(&Value::Null, |call| &call.body);
+        let url = set["url"].as_str().unwrap_or_default();
+        let mut info = json!({
+            "url": url, "pending_update_count": 0, "allowed_updates": set["allowed_updates"],
+        });
+        for (key, value) in inner.pretended.as_object().into_iter().flatten() {
+            info[key] = value.clone();
+        }
+        info
     }
 
     pub fn calls(&self, method: &str) -> Vec<Called> {
@@ -137,6 +162,7 @@ async fn answer(
         None => {}
     }
     let result = match method.as_str() {
+        "getWebhookInfo" => bot.webhook(),
         "getMe" => json!({ "id": 7001, "is_bot": true, "username": "shop_bot" }),
         "sendMessage" => {
             json!({ "message_id": number, "chat": { "id": body["chat_id"] }, "date": 1, "text": body["text"] })

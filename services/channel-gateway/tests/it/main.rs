@@ -7,16 +7,19 @@
 
 mod bot;
 mod channels;
+mod connection;
 mod deliveries;
 mod echoes;
 mod fetches;
 mod graph;
+mod health;
 mod inbound;
 mod janitor;
 mod learnt;
 mod links;
 mod raw;
 mod receipts;
+mod reseal;
 mod uploads;
 mod webhooks;
 mod whole;

@@ -35,6 +35,11 @@ impl Gate {
         }
     }
 
+    /// Where the gateway is, without a path.
+    pub fn root(&self) -> &str {
+        self.url.trim_end_matches("/in/telegram")
+    }
+
     pub async fn post(
         &self,
         channel: &str,

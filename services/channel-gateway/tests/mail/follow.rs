@@ -255,6 +255,25 @@ async fn a_server_that_was_away_disconnects_nothing() {
 
 // pitfall 33: only the third refusal disconnects
 #[tokio::test]
+async fn b10_a_server_that_is_away_is_noted_until_the_mailbox_is_read_again() {
+    let mut world = world().await;
+    let replica = world.followed().await;
+    let noted = async |world: &crate::world::World| -> (bool, String) {
+        sqlx::query_as("select failing_since is not null, problem from mailbox")
+            .fetch_one(&world.database.pool)
+            .await
+            .unwrap()
+    };
+    assert_eq!(noted(&world).await, (false, String::new()));
+    world.dovecot.stop().unwrap();
+    eventually("it is noted", async || noted(&world).await.0).await;
+    assert!(!noted(&world).await.1.is_empty());
+    world.dovecot.restart().unwrap();
+    eventually("it is well", async || !noted(&world).await.0).await;
+    replica.stop().await;
+}
+
+#[tokio::test]
 async fn only_the_third_refusal_of_the_credentials_disconnects() {
     let mut world = world().await;
     world.login = password("shop", "wrong");

@@ -66,9 +66,10 @@ impl Cell {
     pub fn by_word(self) -> Self {
         let tone = match self.text.as_str() {
             "active" | "online" | "enabled" | "sent" | "delivered" | "read" | "successful"
-            | "created" | "yes" => Tone::Good,
-            "unassigned" | "away" | "queued" | "sending" | "uncertain" | "new" => Tone::Attention,
-            "failed" | "disconnected" | "rejected" => Tone::Bad,
+            | "created" | "yes" | "well" | "set" => Tone::Good,
+            "unassigned" | "away" | "queued" | "sending" | "uncertain" | "new" | "degraded"
+            | "hint" => Tone::Attention,
+            "failed" | "disconnected" | "rejected" | "foreign" | "missing" | "failing" => Tone::Bad,
             "inactive" | "offline" | "disabled" | "-" | "no" | "none" | "skipped" | "cancelled" => {
                 Tone::Dim
             }

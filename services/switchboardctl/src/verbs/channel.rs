@@ -1,19 +1,22 @@
 //! Channels.
 
+mod show;
+
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use switchboard_proto::channel_gateway::v1::{
-    Channel, CreateChannelRequest, DisableChannelRequest, EnableChannelRequest, GetChannelRequest,
-    ListChannelsRequest, TelegramBotCredentials, UpdateChannelRequest, channel::State,
-    create_channel_request::Credentials,
+    Channel, ConnectChannelRequest, CreateChannelRequest, DisableChannelRequest,
+    DisconnectChannelRequest, EnableChannelRequest, GetChannelRequest, ListChannelsRequest,
+    TelegramBotCredentials, UpdateChannelRequest, VerifyChannelRequest, channel::State,
+    connect_channel_request, create_channel_request::Credentials,
 };
 use uuid::Uuid;
 
 use super::{Page, RequestId};
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell, json, words};
+use crate::output::{View, json};
 
 /// Verbs on channels.
 #[derive(Subcommand)]
@@ -25,18 +28,8 @@ pub(crate) enum ChannelVerb {
         /// Id for the channel, so that its rules can be set beforehand
         #[arg(long, value_name = "UUID")]
         id: Option<Uuid>,
-        /// The bot's token, from `@BotFather`
-        #[arg(
-            long,
-            env = "SWITCHBOARD_CTL_BOT_TOKEN",
-            hide_env_values = true,
-            value_name = "TOKEN",
-            required_unless_present = "bot_token_file"
-        )]
-        bot_token: Option<String>,
-        /// A file with that token, which keeps it out of the list of processes
-        #[arg(long, value_name = "FILE", conflicts_with = "bot_token")]
-        bot_token_file: Option<PathBuf>,
+        #[command(flatten)]
+        token: BotToken,
         #[command(flatten)]
         request_id: RequestId,
     },
@@ -77,26 +70,94 @@ pub(crate) enum ChannelVerb {
         /// Id of the channel
         channel: Uuid,
     },
+    /// Ask the provider how the channel stands with it; changes nothing
+    Verify {
+        /// Id of the channel
+        channel: Uuid,
+    },
+    /// Take the webhook back and forget the credentials; chats and history stay
+    Disconnect {
+        /// Id of the channel
+        channel: Uuid,
+    },
+    /// Connect a channel again with new credentials of the same line, and enable it
+    Connect {
+        /// Id of the channel
+        channel: Uuid,
+        #[command(flatten)]
+        credentials: NewCredentials,
+    },
 }
 
-impl Show for Channel {
-    const NAME: &'static str = "switchboard.channel_gateway.v1.Channel";
-    const OPTIONAL: &'static [&'static str] = &["PROVIDER", "KIND", "LAST OUT", "LAST IN"];
-    const HEADERS: &'static [&'static str] = &[
-        "ID", "KIND", "NAME", "STATE", "PROVIDER", "LAST IN", "LAST OUT", "PROBLEM",
-    ];
-    fn cells(&self, view: &View) -> Vec<Cell> {
-        vec![
-            cell(&self.channel_id),
-            cell(words::word(self.kind().as_str_name(), "CHANNEL_KIND_")),
-            cell(&self.name),
-            cell(words::word(self.state().as_str_name(), "STATE_")).by_word(),
-            cell(&self.provider_name),
-            cell(words::ago(self.last_inbound_time.as_ref(), view.now)).dim(),
-            cell(words::ago(self.last_outbound_time.as_ref(), view.now)).dim(),
-            cell(&self.problem),
-        ]
+/// A Telegram bot's token, by whichever way.
+#[derive(Args)]
+pub(crate) struct BotToken {
+    /// The bot's token, from `@BotFather`
+    #[arg(
+        long,
+        env = "SWITCHBOARD_CTL_BOT_TOKEN",
+        hide_env_values = true,
+        value_name = "TOKEN",
+        required_unless_present = "bot_token_file"
+    )]
+    bot_token: Option<String>,
+    /// A file with that token, which keeps it out of the list of processes
+    #[arg(long, value_name = "FILE", conflicts_with = "bot_token")]
+    bot_token_file: Option<PathBuf>,
+}
+
+impl BotToken {
+    fn read(self) -> Result<String, CliError> {
+        match (self.bot_token, self.bot_token_file) {
+            (_, Some(path)) => bot_token(&path),
+            (token, None) => Ok(token.unwrap_or_default()),
+        }
     }
+}
+
+/// New credentials of a channel, whichever its kind.
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct NewCredentials {
+    /// A file with a Telegram bot's token, from `@BotFather`
+    #[arg(long, value_name = "FILE")]
+    bot_token_file: Option<PathBuf>,
+    /// A JSON file with the credentials as `ConnectChannel` takes them, for example `{"viberBot": {"token": "…"}}`
+    #[arg(long, value_name = "FILE")]
+    credentials_file: Option<PathBuf>,
+}
+
+impl NewCredentials {
+    fn read(self) -> Result<Option<connect_channel_request::Credentials>, CliError> {
+        if let Some(path) = self.bot_token_file {
+            let token = bot_token(&path)?;
+            let bot = TelegramBotCredentials { token };
+            return Ok(Some(connect_channel_request::Credentials::TelegramBot(bot)));
+        }
+        let path = self.credentials_file.unwrap_or_default();
+        let text = std::fs::read_to_string(&path)
+            .map_err(|error| CliError::file("read the credentials", &path, &error))?;
+        credentials(&text).map(Some).ok_or_else(|| {
+            // Without what stands there: it is a secret.
+            CliError::failed(
+                format!("{} holds no credentials", path.display()),
+                "one object as {\"viberBot\": {…}}, {\"instagram\": {…}}, {\"email\": {…}} or {\"telegramBot\": {…}}",
+            )
+        })
+    }
+}
+
+/// Reads credentials as `ConnectChannel` takes them.
+fn credentials(text: &str) -> Option<connect_channel_request::Credentials> {
+    let name = "switchboard.channel_gateway.v1.ConnectChannelRequest";
+    let request: ConnectChannelRequest = json::message(name, text)?;
+    request.credentials
+}
+
+fn bot_token(path: &Path) -> Result<String, CliError> {
+    let token = std::fs::read_to_string(path)
+        .map_err(|error| CliError::file("read the bot's token", path, &error))?;
+    Ok(token.trim().to_owned())
 }
 
 /// Tells whether customers of a channel are heard.
@@ -128,17 +189,10 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
         ChannelVerb::CreateTelegram {
             name,
             id,
-            bot_token,
-            bot_token_file,
+            token,
             request_id,
         } => {
-            let token = match (bot_token, bot_token_file) {
-                (_, Some(path)) => std::fs::read_to_string(&path)
-                    .map_err(|error| CliError::file("read the bot's token", &path, &error))?
-                    .trim()
-                    .to_owned(),
-                (token, None) => token.unwrap_or_default(),
-            };
+            let token = token.read()?;
             let request = CreateChannelRequest {
                 request_id: request_id.get(),
                 channel_id: id.map(|id| id.to_string()).unwrap_or_default(),
@@ -193,6 +247,51 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
                 channel_id: channel.to_string(),
             };
             view.one(client.disable_channel(request).await?.into_inner().channel)
+        }
+        ChannelVerb::Verify { channel } => {
+            let request = VerifyChannelRequest {
+                channel_id: channel.to_string(),
+            };
+            view.one(Some(client.verify_channel(request).await?.into_inner()))
+        }
+        ChannelVerb::Disconnect { channel } => {
+            let request = DisconnectChannelRequest {
+                channel_id: channel.to_string(),
+            };
+            let answer = client.disconnect_channel(request).await?.into_inner();
+            if !answer.webhook_taken_back {
+                eprintln!(
+                    "the provider was not told: it may go on calling, and what it brings is put aside"
+                );
+            }
+            view.one(answer.channel)
+        }
+        ChannelVerb::Connect {
+            channel,
+            credentials,
+        } => {
+            let request = ConnectChannelRequest {
+                channel_id: channel.to_string(),
+                credentials: credentials.read()?,
+            };
+            view.one(client.connect_channel(request).await?.into_inner().channel)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_read_as_the_contract_names_them() {
+        use connect_channel_request::Credentials::{Email, ViberBot};
+        let viber = credentials(r#"{"viberBot": {"token": "x", "senderName": "Shop"}}"#);
+        assert!(matches!(viber, Some(ViberBot(bot)) if bot.sender_name == "Shop"));
+        let mail = r#"{"email": {"address": "a@b.example", "imap": {"host": "h", "security": "SECURITY_TLS"}, "password": "x"}}"#;
+        assert!(matches!(credentials(mail), Some(Email(mailbox)) if mailbox.imap.is_some()));
+        for nothing in ["", "{}", "[]", r#"{"viberBot": {"tokn": "x"}}"#] {
+            assert!(credentials(nothing).is_none(), "{nothing}");
         }
     }
 }

@@ -10,6 +10,7 @@ use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::fault::{End, Fault};
+use super::notes::Notes;
 use super::{Mail, NoAccount, Poison, Shared, Wanted, kibibytes};
 use crate::domain::backoff;
 use crate::domain::mailbox::{self, Cursor, Failure, Folder, Verdict, Waiting};
@@ -43,6 +44,8 @@ pub(super) struct Follower {
     refusals: u32,
     /// The access token was refused: another one is needed.
     renew: bool,
+    /// What is noted of it for whoever looks at the channel's health.
+    notes: Notes,
 }
 
 /// A folder that is being read.
@@ -59,6 +62,7 @@ impl Follower {
         wanted: Wanted,
         stop: CancellationToken,
     ) -> Self {
+        let notes = Notes::new(Arc::clone(&shared), held);
         Self {
             shared,
             held,
@@ -67,6 +71,7 @@ impl Follower {
             broken: 0,
             refusals: 0,
             renew: false,
+            notes,
         }
     }
 
@@ -110,6 +115,7 @@ impl Follower {
                 other => {
                     self.broken = self.broken.saturating_add(1);
                     tracing::info!(channel.id = %self.wanted.channel, error = %other, tries = self.broken, "mailbox");
+                    self.notes.failure(&other).await;
                     backoff::wait(self.broken, roll())
                 }
             };
@@ -156,6 +162,7 @@ impl Follower {
                 return fault;
             }
             self.broken = 0;
+            self.notes.success().await;
             if let Err(fault) = self.wait(mailbox).await {
                 return fault;
             }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use time::{Duration, OffsetDateTime};
 
 use super::call::ALLOWED_UPDATES;
+use crate::domain::health::{Judgement, Problem, Webhook, host, same_address};
 use crate::domain::value::{filled, int, list, text, time};
 
 /// Updates that may wait at Telegram before somebody should look.
@@ -49,54 +50,62 @@ impl WebhookInfo {
     }
 }
 
-/// Something that an administrator should know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// `UPPER_SNAKE_CASE`.
-    pub reason: &'static str,
-    /// What happened and what to do. Holds no secret.
-    pub detail: String,
-}
-
-/// Judges a webhook that should lead to `our_url`; nothing where all is well.
-pub fn judge(info: &WebhookInfo, our_url: &str, now: OffsetDateTime) -> Vec<Problem> {
-    let problem = |reason, detail: String| Problem { reason, detail };
+/// Judges a webhook that should lead to `our_url`. One that is lost or incomplete is ours to set again; one that leads
+/// elsewhere is somebody's, and told.
+pub fn judge(info: &WebhookInfo, our_url: &str, now: OffsetDateTime) -> Judgement {
     // Whatever else is told then is told of somebody else's webhook, or of none.
     if info.url.is_empty() {
-        let detail = "Telegram has no webhook for this bot, so nothing arrives: somebody took it away. Enable the channel \
-                      again.";
-        return vec![problem("WEBHOOK_MISSING", detail.to_owned())];
+        let detail = "Telegram has no webhook for this bot, so nothing arrives: somebody takes it away. Give the bot a new \
+                      token, and connect the channel with it.";
+        return Judgement {
+            webhook: Webhook::Missing,
+            mendable: vec![Problem::new("WEBHOOK_MISSING", detail)],
+            ..Judgement::default()
+        };
     }
-    if info.url.trim_end_matches('/') != our_url.trim_end_matches('/') {
+    if !same_address(&info.url, our_url) {
         let host = host(&info.url);
         let detail = format!(
             "Another program ({host}) gets what clients write to this bot. Take the bot's token away from it, then enable \
              the channel again."
         );
-        return vec![problem("WEBHOOK_FOREIGN", detail)];
+        return Judgement {
+            webhook: Webhook::Foreign,
+            problems: vec![Problem::new("WEBHOOK_FOREIGN", detail)],
+            ..Judgement::default()
+        };
     }
-    let mut problems = Vec::new();
+    let mut judgement = Judgement {
+        webhook: Webhook::Set,
+        ..Judgement::default()
+    };
     let recent = |at: OffsetDateTime| at > now - FAILING_FOR;
     if info.last_error_date.is_some_and(recent) {
         let words: String = info.last_error_message.chars().take(WORDS_MAX).collect();
         let detail = format!(
             "Telegram could not deliver: {words}. Check that the gateway's public address is reachable."
         );
-        problems.push(problem("WEBHOOK_FAILING", detail));
+        judgement.webhook = Webhook::Failing;
+        let problem = Problem::new("WEBHOOK_FAILING", detail);
+        judgement.problems.push(problem);
     }
     if info.pending > PENDING_MAX {
-        let pending = info.pending;
-        let detail = format!("{pending} updates wait at Telegram: clients' messages are late.");
-        problems.push(problem("WEBHOOK_BACKLOG", detail));
+        // Without their number: a problem that is told anew each minute is read by nobody.
+        let detail = format!(
+            "More than {PENDING_MAX} updates wait at Telegram: clients' messages are late. Check that the gateway keeps up."
+        );
+        let problem = Problem::new("WEBHOOK_BACKLOG", detail);
+        judgement.problems.push(problem);
     }
     let missing = missing(&info.allowed_updates);
     if !missing.is_empty() {
         let kinds = missing.join(", ");
         let detail =
             format!("Telegram does not deliver {kinds} to this bot. Enable the channel again.");
-        problems.push(problem("WEBHOOK_INCOMPLETE", detail));
+        let problem = Problem::new("WEBHOOK_INCOMPLETE", detail);
+        judgement.mendable.push(problem);
     }
-    problems
+    judgement
 }
 
 fn missing(allowed: &[String]) -> Vec<&'static str> {
@@ -106,17 +115,6 @@ fn missing(allowed: &[String]) -> Vec<&'static str> {
     };
     let missing = ALLOWED_UPDATES.into_iter().filter(|kind| !delivered(kind));
     missing.collect()
-}
-
-/// Names who has the webhook, without the address's path, which may be a secret.
-fn host(url: &str) -> String {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    host.chars()
-        .filter(|c| !c.is_control())
-        .take(WORDS_MAX)
-        .collect()
 }
 
 #[cfg(test)]
@@ -194,7 +192,8 @@ mod tests {
             for (key, value) in change.as_object().unwrap() {
                 info[key] = value.clone();
             }
-            let problems = judge(&WebhookInfo::read(&info), OURS, now);
+            let judged = judge(&WebhookInfo::read(&info), OURS, now);
+            let problems = [judged.problems, judged.mendable].concat();
             let reasons: Vec<&str> = problems.iter().map(|problem| problem.reason).collect();
             assert_eq!(reasons, expected, "{name}");
             assert!(
@@ -207,14 +206,23 @@ mod tests {
     }
 
     #[test]
-    fn the_one_who_has_the_webhook_is_named_without_path_and_password() {
-        for (url, expected) in [
-            ("https://other.example/hook/secret", "other.example"),
-            ("https://u:p@other.example:8443?x", "other.example:8443"),
-            ("other.example#x", "other.example"),
-            ("", ""),
+    fn b10_what_is_lost_may_be_set_again_and_what_is_somebody_elses_may_not() {
+        let now = OffsetDateTime::UNIX_EPOCH;
+        for (url, webhook, mendable) in [
+            ("", Webhook::Missing, 1),
+            ("https://other.example/x", Webhook::Foreign, 0),
+            (OURS, Webhook::Set, 1),
         ] {
-            assert_eq!(host(url), expected);
+            let info = WebhookInfo {
+                url: url.to_owned(),
+                ..WebhookInfo::default()
+            };
+            let judged = judge(&info, OURS, now);
+            assert_eq!(
+                (judged.webhook, judged.mendable.len()),
+                (webhook, mendable),
+                "{url}"
+            );
         }
     }
 

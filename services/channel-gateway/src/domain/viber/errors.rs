@@ -71,6 +71,13 @@ const BOT_SUSPENDED: Refusal = Refusal {
     retryable: true,
 };
 
+/// The bot may send again once somebody has paid: failing each message until then helps nobody.
+const BALANCE_EXHAUSTED: Refusal = Refusal {
+    reason: "BALANCE_EXHAUSTED",
+    detail: "The bot's free messages or its balance at Viber are used up: messages wait until its owner tops it up there.",
+    retryable: true,
+};
+
 /// Tells what a refusal means.
 pub fn classify(error: &ApiError) -> Class {
     let Some(status) = error.status else {
@@ -111,10 +118,7 @@ pub fn classify(error: &ApiError) -> Class {
             "CLIENT_UNREACHABLE",
             "Viber does not let bots write to the client's country.",
         ),
-        23 | 24 => passing(
-            "BALANCE_EXHAUSTED",
-            "The bot's free messages or its balance at Viber are used up.",
-        ),
+        23 | 24 => Class::Paused(BALANCE_EXHAUSTED),
         // 10 among them: the same again, once the webhook is set.
         _ => Class::Outage,
     }
@@ -130,6 +134,7 @@ mod tests {
         match classify(&error) {
             Class::Refused(refusal) => refusal.reason.to_owned(),
             Class::Disconnected(refusal) => format!("disconnected: {}", refusal.reason),
+            Class::Paused(refusal) => format!("paused: {}", refusal.reason),
             other => format!("{other:?}"),
         }
     }
@@ -156,8 +161,8 @@ mod tests {
             (19, "MESSAGE_REFUSED"),
             (21, "CLIENT_UNREACHABLE"),
             (22, "MESSAGE_REFUSED"),
-            (23, "BALANCE_EXHAUSTED"),
-            (24, "BALANCE_EXHAUSTED"),
+            (23, "paused: BALANCE_EXHAUSTED"),
+            (24, "paused: BALANCE_EXHAUSTED"),
             (25, "Outage"),
             (999, "Outage"),
             (-1, "Outage"),
