@@ -159,7 +159,7 @@ def show(system):
     for kind, url in system["stand_ins"].items():
         say(f"  {kind:<16} {url} (stand-in)")
     if "mail" not in system["stand_ins"]:
-        say(f"  {'mail':<16} no mailbox: Dovecot is missing (Debian: apt-get install dovecot-imapd dovecot-lmtpd)")
+        say(f"  {'mail':<16} no mailbox: it needs Dovecot (Debian: apt-get install dovecot-imapd dovecot-lmtpd)")
     say(f"  {'NATS':<16} {system['nats']}")
     for name, url in system["databases"].items():
         say(f"  {'database':<16} {name}: {masked(url)}")

@@ -86,10 +86,10 @@ impl Dovecot {
         }
         std::fs::write(folder.join("cert.pem"), &self.certificate.pem)?;
         std::fs::write(folder.join("key.pem"), &self.certificate.key_pem)?;
-        let user = if is_root()? {
-            USER.to_owned()
+        let (user, group) = if is_root()? {
+            (USER.to_owned(), USER.to_owned())
         } else {
-            own_name()?
+            (own("-un")?, own("-gn")?)
         };
         let (
             place,
@@ -114,11 +114,11 @@ impl Dovecot {
              protocols = imap lmtp\nlisten = 127.0.0.1\n\
              ssl = yes\nssl_cert = <{place}/cert.pem\nssl_key = <{place}/key.pem\n\
              disable_plaintext_auth = no\nauth_mechanisms = {mechanisms}\nauth_failure_delay = 0\n\
-             default_internal_user = {user}\ndefault_internal_group = {user}\ndefault_login_user = {user}\n\
+             default_internal_user = {user}\ndefault_internal_group = {group}\ndefault_login_user = {user}\n\
              mail_location = maildir:{place}/mail/%u\nfirst_valid_uid = 0\n\
              mail_max_userip_connections = 100\n{tokens}\
              passdb {{\n driver = static\n args = password=secret\n}}\n\
-             userdb {{\n driver = static\n args = uid={user} gid={user} home={place}/mail/%u allow_all_users=yes\n}}\n\
+             userdb {{\n driver = static\n args = uid={user} gid={group} home={place}/mail/%u allow_all_users=yes\n}}\n\
              service imap-login {{\n chroot =\n inet_listener imap {{\n  port = {imap}\n }}\n \
              inet_listener imaps {{\n  port = {imaps}\n }}\n}}\n\
              service lmtp {{\n inet_listener lmtp {{\n  address = 127.0.0.1\n  port = {lmtp}\n }}\n}}\n\
@@ -304,7 +304,8 @@ fn program() -> anyhow::Result<PathBuf> {
         })
 }
 
-fn own_name() -> anyhow::Result<String> {
-    let output = Command::new("id").arg("-un").output().context("id -un")?;
+/// The name of our own user (`-un`) or its group (`-gn`).
+fn own(which: &str) -> anyhow::Result<String> {
+    let output = Command::new("id").arg(which).output().context("id")?;
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
