@@ -21,15 +21,17 @@ use crate::app::announce::Cause;
 use crate::app::assignments::{self, Change};
 use crate::app::cards::Created;
 use crate::app::deliveries::{self, Report};
+use crate::app::described::Described;
 use crate::app::inbound::{Batch, storable};
 use crate::domain::words::DeliveryState;
 use crate::error::{DOMAIN, Error};
 use crate::store::attachment::Word;
 use crate::store::delivery::{PartKey, StoredPart};
+use crate::store::post::Post;
 use crate::wire;
 
 /// The events of other services that this one wants.
-pub static FILTERS: [EventFilter; 14] = [
+pub static FILTERS: [EventFilter; 16] = [
     EventFilter::of::<assignment::ChatAssigned>(),
     EventFilter::of::<assignment::ChatUnassigned>(),
     EventFilter::of::<assignment::ChatJoined>(),
@@ -43,6 +45,8 @@ pub static FILTERS: [EventFilter; 14] = [
     EventFilter::of::<gateway::DeliveryCancelled>(),
     EventFilter::of::<gateway::AttachmentStored>(),
     EventFilter::of::<gateway::AttachmentFailed>(),
+    EventFilter::of::<gateway::PostFound>(),
+    EventFilter::of::<gateway::ClientDescribed>(),
     EventFilter::of::<cards::CardCreated>(),
 ];
 
@@ -230,6 +234,30 @@ fn read(
             let event: gateway::AttachmentFailed = delivery.decode()?;
             said.files.extend(file(delivery, account, event.attachment));
         }
+        gateway::PostFound::TYPE => {
+            let event: gateway::PostFound = delivery.decode()?;
+            let (key, link) = (storable(&event.post_key), storable(&event.link));
+            if !key.is_empty() && !link.is_empty() {
+                said.posts.push(Post {
+                    account,
+                    key,
+                    link,
+                    said_at: delivery.envelope.time,
+                });
+            }
+        }
+        gateway::ClientDescribed::TYPE => {
+            let event: gateway::ClientDescribed = delivery.decode()?;
+            let profile = wire::profile(&event.client.unwrap_or_default());
+            if !profile.user_id.is_empty() {
+                said.clients.push(Described {
+                    account,
+                    profile,
+                    time: wire::time(event.time.as_ref()).unwrap_or(delivery.envelope.time),
+                    cause,
+                });
+            }
+        }
         _ => said.deliveries.extend(report(delivery, account)?),
     }
     Ok(())
@@ -309,11 +337,17 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
 fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, HandlerError> {
     let said_at = delivery.envelope.time;
     let at = |time: Option<&prost_types::Timestamp>| wire::time(time).unwrap_or(said_at);
+    let mut further_keys = Vec::new();
     let (what, mut part) = match delivery.envelope.kind.as_str() {
         gateway::DeliverySent::TYPE => {
             let event: gateway::DeliverySent = delivery.decode()?;
             let mut part = blank(DeliveryState::Sent, at(event.time.as_ref()));
             part.provider_key = storable(&event.provider_key);
+            further_keys = event
+                .provider_keys
+                .iter()
+                .map(|key| storable(key))
+                .collect();
             (event.delivery, part)
         }
         gateway::DeliveryDelivered::TYPE => {
@@ -367,6 +401,7 @@ fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, H
             part: what.part,
         },
         part,
+        further_keys,
     }))
 }
 

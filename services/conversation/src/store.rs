@@ -11,6 +11,7 @@ pub mod key;
 pub mod lock;
 pub mod message;
 pub mod parked;
+pub mod post;
 pub mod start;
 
 /// The tables of this service, applied after those of the chassis.

@@ -27,13 +27,24 @@ pub struct Report {
     pub key: PartKey,
     /// What it says.
     pub part: StoredPart,
+    /// The provider's keys of what was sent beside the part's own: an album has one for each picture.
+    pub further_keys: Vec<String>,
 }
 
 impl Report {
-    /// Returns the provider's key of what was sent.
-    pub fn provider_key(&self) -> Option<Key> {
-        let key = &self.part.provider_key;
-        (!key.is_empty()).then(|| (self.part.channel, key.clone()))
+    /// Returns every key by which the provider knows what was sent.
+    pub fn keys(&self) -> impl Iterator<Item = Key> {
+        let first = std::iter::once(&self.part.provider_key);
+        first
+            .chain(&self.further_keys)
+            .filter(|key| !key.is_empty())
+            .map(|key| (self.part.channel, key.clone()))
+    }
+
+    /// Returns those of them that its part does not hold.
+    fn others(&self) -> impl Iterator<Item = Key> {
+        let own = &self.part.provider_key;
+        self.keys().filter(move |(_, key)| key != own)
     }
 }
 
@@ -74,7 +85,7 @@ pub async fn apply(
     messages.retain(|_, message| message.delivery.is_some() && chats.contains_key(&message.chat));
     let mut parts = store::delivery::parts(connection, &ids).await?;
     let mut changed = BTreeSet::new();
-    let mut sent = BTreeMap::new();
+    let (mut sent, mut further) = (BTreeMap::new(), BTreeMap::new());
     for report in reports {
         let message = messages.get(&report.key.message);
         let Some(message) =
@@ -86,14 +97,15 @@ pub async fn apply(
         if merge(&mut parts, report) {
             changed.insert(report.key);
         }
-        if let Some(key) = report.provider_key() {
-            let known = Known {
-                message: message.id,
-                chat: message.chat,
-            };
-            sent.insert(key, known);
-        }
+        let known = Known {
+            message: message.id,
+            chat: message.chat,
+        };
+        sent.extend(report.keys().map(|key| (key, known)));
+        let others = report.others();
+        further.extend(others.map(|key| (key, (message.account.clone(), known))));
     }
+    store::key::keep(connection, &further).await?;
     let rows: BTreeMap<PartKey, &StoredPart> = changed
         .iter()
         .filter_map(|key| Some((*key, parts.get(key)?)))

@@ -12,6 +12,7 @@ use super::amend;
 use super::assignments::{self, Change};
 use super::cards::Created;
 use super::deliveries::{self, Report};
+use super::described::{self, Described};
 use super::inbound::Batch;
 use crate::domain::ChatId;
 use crate::error::Error;
@@ -19,6 +20,7 @@ use crate::store;
 use crate::store::attachment::Word;
 use crate::store::lock::{self, Mode};
 use crate::store::message::Key;
+use crate::store::post::Post;
 
 /// What a batch of events says, by kind.
 #[derive(Debug, Clone, Default)]
@@ -31,6 +33,10 @@ pub struct Events {
     pub cards: Vec<Created>,
     /// What the gateway says of files.
     pub files: Vec<Word>,
+    /// Clients whom providers describe.
+    pub clients: Vec<Described>,
+    /// Pages of posts.
+    pub posts: Vec<Post>,
     /// Rights of agents.
     pub access: Vec<(AccountSlug, AccessRecord)>,
 }
@@ -41,15 +47,12 @@ pub async fn apply(
     batch: &Events,
     now: OffsetDateTime,
 ) -> Result<Vec<Outgoing>, Error> {
-    let keys: BTreeSet<Key> = batch
-        .deliveries
-        .iter()
-        .filter_map(Report::provider_key)
-        .collect();
+    let keys: BTreeSet<Key> = batch.deliveries.iter().flat_map(Report::keys).collect();
     let locks = keys
         .iter()
         .map(|(channel, key)| (*channel, &**key, Mode::Shared));
     lock::parking(connection, locks).await?;
+    let mut events = described::apply(connection, &batch.clients, now).await?;
 
     let assigned = batch
         .assignments
@@ -62,7 +65,7 @@ pub async fn apply(
     let mut chats = store::chat::lock(connection, &ids).await?;
     let before = chats.clone();
 
-    let (mut rows, mut events) = (Vec::new(), Vec::new());
+    let mut rows = Vec::new();
     if !batch.assignments.is_empty() {
         let changes = &batch.assignments;
         assignments::apply(connection, &mut chats, changes, &mut rows, &mut events).await?;
@@ -92,6 +95,7 @@ pub async fn apply(
         .filter(|chat| before.get(&chat.id) != Some(*chat));
     store::chat::save(connection, changed).await?;
     store::attachment::keep(connection, &batch.files).await?;
+    store::post::keep(connection, &batch.posts).await?;
     if !batch.access.is_empty() {
         AccessCopy::apply(connection, &batch.access).await?;
     }

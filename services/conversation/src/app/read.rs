@@ -8,7 +8,7 @@ use prost::Message as _;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 
-use super::{access, announce, attachments};
+use super::{access, announce, attachments, posts};
 use crate::domain::chat::Chat;
 use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
@@ -75,6 +75,7 @@ pub async fn messages(
     let mut messages: Vec<pb::Message> =
         found.iter().map(wire::message).collect::<Result<_, _>>()?;
     attachments::describe(connection, caller.account(), &mut messages).await?;
+    posts::describe(connection, caller.account(), &mut messages).await?;
     if !full_text {
         messages = messages.into_iter().map(announce::carried).collect();
     }

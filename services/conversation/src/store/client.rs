@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::id::AccountSlug;
+use chassis::id::{self, AccountSlug};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
@@ -25,6 +25,42 @@ pub struct Profile {
     pub email: String,
     /// Language tag.
     pub language: String,
+}
+
+impl Profile {
+    /// Returns the id of the client: the same for whoever hears of the person first (B07).
+    pub fn client(&self, account: &AccountSlug) -> ClientId {
+        id::v5("client", &[account.as_str(), &self.scope, &self.user_id]).into()
+    }
+
+    /// Takes what is empty here from another word on the same person.
+    #[must_use]
+    pub fn filled(mut self, other: &Self) -> Self {
+        for (own, other) in [
+            (&mut self.name, &other.name),
+            (&mut self.username, &other.username),
+            (&mut self.phone, &other.phone),
+            (&mut self.email, &other.email),
+            (&mut self.language, &other.language),
+        ] {
+            if own.is_empty() {
+                own.clone_from(other);
+            }
+        }
+        self
+    }
+
+    /// Keeps the name of a person whom a message names by an id alone.
+    #[must_use]
+    pub fn named_as(mut self, known: &Self) -> Self {
+        if self.name.is_empty() && self.username.is_empty() {
+            self.username.clone_from(&known.username);
+        }
+        if self.name.is_empty() {
+            self.name.clone_from(&known.name);
+        }
+        self
+    }
 }
 
 /// A client as a batch saw it.

@@ -82,6 +82,7 @@ async fn f089_f090_f092_a_comment_keeps_its_post_and_its_parent_in_the_same_chat
         kind: kind.into(),
         link: link.into(),
         parent_key: parent.into(),
+        ..common::Origin::default()
     };
     let post = "https://www.instagram.com/p/Abc/";
     let origins = [
@@ -132,6 +133,7 @@ async fn f091_f092_f093_an_answer_to_a_comment_is_marked_and_a_plain_message_is_
                 kind: origin::Kind::Comment.into(),
                 link: post.into(),
                 parent_key: parent.into(),
+                ..common::Origin::default()
             });
         }
         item

@@ -249,6 +249,7 @@ async fn f071_what_a_machine_wrote_is_not_counted_after_an_answer_either() {
         }),
         provider_key: "<m1@gw.shop.example>".into(),
         time: Some(chassis::grpc::timestamp(at(9))),
+        ..gateway::DeliverySent::default()
     };
     world
         .hear(&[world.event(1, world.chat("7"), &delivered)])

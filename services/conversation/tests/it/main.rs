@@ -7,6 +7,7 @@ mod bounds;
 mod events;
 mod identities;
 mod inbound;
+mod learnt;
 mod lists;
 mod mail;
 mod own_app;

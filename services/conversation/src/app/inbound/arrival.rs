@@ -52,12 +52,7 @@ impl Arrival {
 
     /// Returns the client's id, made of account and identity.
     pub fn client(&self) -> ClientId {
-        let parts = [
-            self.account.as_str(),
-            &self.profile.scope,
-            &self.profile.user_id,
-        ];
-        id::v5("client", &parts).into()
+        self.profile.client(&self.account)
     }
 
     /// Returns the id of the album that the message is an item of; none where it is none. It is the same for every

@@ -75,9 +75,15 @@ pub(super) async fn clients(
     }
     let causes: BTreeMap<ClientId, &Arrival> =
         seen.iter().map(|(id, (_, by))| (*id, *by)).collect();
-    let seen: BTreeMap<ClientId, Seen> =
+    let mut seen: BTreeMap<ClientId, Seen> =
         seen.into_iter().map(|(id, (seen, _))| (id, seen)).collect();
     let known = store::client::insert_or_lock(connection, &seen, now).await?;
+    for (id, known) in &known {
+        if let Some(seen) = seen.get_mut(id) {
+            let profile = std::mem::take(&mut seen.profile);
+            seen.profile = profile.named_as(&known.profile);
+        }
+    }
     // A profile of the same second is not newer: so a repeat can never bring an older one back.
     let newer: BTreeMap<ClientId, &Seen> = seen
         .iter()
