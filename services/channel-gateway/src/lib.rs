@@ -117,9 +117,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         settler.run().await;
         Ok(())
     });
-    tasks::steady(&service, &app, &intake);
-    tasks::reseal(&service, &app);
-    tasks::watch_health(&service, &app, &config);
+    tasks::steady(&service, &app, &intake, &config);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
     let assignment =

@@ -190,10 +190,12 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
 }
 
 /// Starts what looks after the rest, every second or so.
-pub fn steady(service: &Service, app: &App, intake: &Intake) {
+pub fn steady(service: &Service, app: &App, intake: &Intake, config: &Config) {
     measure(service, app.pool.clone());
     told(service, app, intake);
     look_up(service, app);
+    reseal(service, app);
+    watch_health(service, app, config);
 }
 
 /// Judges items that wait for the outcome of an attempt, and forgets what no provider speaks of any more.
@@ -253,7 +255,7 @@ fn look_up(service: &Service, app: &App) {
 }
 
 /// Looks at channels before their customers notice (B10).
-pub fn watch_health(service: &Service, app: &App, config: &Config) {
+fn watch_health(service: &Service, app: &App, config: &Config) {
     let (app, terms) = (app.clone(), health::Terms::from(&config.health));
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("health", async move {
@@ -264,7 +266,7 @@ pub fn watch_health(service: &Service, app: &App, config: &Config) {
 
 /// Seals anew what stands under a former key, while the key file has one: at the start, and again for what a replica
 /// with an older file sealed meanwhile.
-pub fn reseal(service: &Service, app: &App) {
+fn reseal(service: &Service, app: &App) {
     if !app.sealer.has_former_keys() {
         return;
     }
