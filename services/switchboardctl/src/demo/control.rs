@@ -172,10 +172,15 @@ mod tests {
 
     #[test]
     fn ids_with_any_character_stay_one_part_of_the_path() {
-        for base in ["http://127.0.0.1:1", "http://127.0.0.1:1/"] {
+        for (base, before) in [
+            ("http://127.0.0.1:1", ""),
+            ("http://127.0.0.1:1/", ""),
+            ("http://127.0.0.1:1/viber/", "/viber"),
+        ] {
             let control = Control::new("Viber", "viber", base).unwrap();
             let url = control.url(&["customers", "a/b+c==", "say"]);
-            assert_eq!(url.path(), "/control/customers/a%2Fb+c==/say");
+            let path = format!("{before}/control/customers/a%2Fb+c==/say");
+            assert_eq!(url.path(), path);
         }
         assert!(Control::new("Viber", "viber", "127.0.0.1:1").is_err());
     }
