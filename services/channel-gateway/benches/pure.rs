@@ -101,12 +101,13 @@ fn webhooks(criterion: &mut Criterion) {
 
 /// Text and page with a quoted answer and a signature, as a mail program writes them.
 fn typical_mail() -> Bytes {
-    let quoted: String = (0..20)
-        .map(|n| format!("> line {n} of what you wrote to me last week\r\n"))
-        .collect();
-    let page: String = (0..20)
-        .map(|n| format!("<div>line {n} of what you wrote to me last week</div>\r\n"))
-        .collect();
+    let mut quoted = String::new();
+    let mut page = String::new();
+    for number in 0..20 {
+        let line = format!("line {number} of what you wrote to me last week");
+        quoted.extend(["> ", &line, "\r\n"]);
+        page.extend(["<div>", &line, "</div>\r\n"]);
+    }
     format!(
         "From: Olena <olena@customer.example>\r\nTo: sales@shop.example\r\nSubject: Re: your offer\r\n\
          Message-ID: <a1@customer.example>\r\nIn-Reply-To: <m1@gw.shop.example>\r\n\

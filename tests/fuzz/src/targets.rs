@@ -13,8 +13,11 @@ use switchboard_proto::common::v1::{Text, TextEntity, text_entity};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+/// What is given any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name, which is that of its program in `fuzz_targets` as well.
-pub const TARGETS: [(&str, fn(&[u8])); 13] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("telegram_update", telegram_update),
     ("viber_callback", viber_callback),
     ("viber_signature", viber_signature),

@@ -113,7 +113,7 @@ async fn b10_verifying_says_what_the_provider_says_and_changes_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verifying_a_provider_that_is_away_is_an_error() {
-    let (world, viber, id) = with_viber().await;
+    let (world, viber, id) = Box::pin(with_viber()).await;
     viber.stop();
     let away = verify(&world, id).await.unwrap_err();
     assert_eq!(away.code(), Code::Unavailable);

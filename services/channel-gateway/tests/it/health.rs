@@ -278,7 +278,7 @@ async fn b10_a_silence_is_a_hint_and_the_channel_stays_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b10_a_viber_webhook_that_was_lost_is_set_again() {
-    let (world, viber, id) = with_viber().await;
+    let (world, viber, id) = Box::pin(with_viber()).await;
     let ours = viber.webhook(VIBER_TOKEN).unwrap().url;
     let token = VIBER_TOKEN.to_owned().into();
     world.app.viber.remove_webhook(&token).await.unwrap();
@@ -295,7 +295,7 @@ async fn b10_a_viber_webhook_that_was_lost_is_set_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b10_a_viber_bot_without_balance_waits_and_is_told_of_once() {
-    let (world, viber, id) = with_viber().await;
+    let (world, viber, id) = Box::pin(with_viber()).await;
     let fault = Fault::of("send_message", FaultKind::Status { status: 24 });
     viber.fault(VIBER_TOKEN, fault).unwrap();
     let replica = world.replica();
@@ -340,7 +340,7 @@ async fn b10_a_viber_bot_without_balance_waits_and_is_told_of_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b10_an_instagram_token_is_renewed_and_a_dropped_subscription_comes_back() {
-    let (world, meta, id) = with_instagram("IGAA-first").await;
+    let (world, meta, id) = Box::pin(with_instagram("IGAA-first")).await;
     // As Meta leaves it after an outage.
     meta.subscribe(IG_ACCOUNT, &[]);
     look(&world, 0).await;
@@ -400,7 +400,7 @@ pub async fn with_instagram(token: &str) -> (World, Meta, Uuid) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn b10_a_dead_instagram_token_disconnects_the_channel() {
-    let (world, meta, id) = with_instagram("IGAA-first").await;
+    let (world, meta, id) = Box::pin(with_instagram("IGAA-first")).await;
     meta.forget_token("IGAA-first");
     look(&world, 0).await;
     let lost = channel(&world, id).await.health.unwrap();
