@@ -33,6 +33,10 @@ pub mod relay;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+/// The allocator of every program over this crate.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The tables of schema `chassis`, applied before a service's own migrations.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
 

@@ -1,6 +1,7 @@
 //! Clients.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use chassis::id::{self, AccountSlug};
 use sqlx::PgConnection;
@@ -74,6 +75,68 @@ pub struct Seen {
     pub time: OffsetDateTime,
 }
 
+struct Row {
+    id: ClientId,
+    account: AccountSlug,
+    scope: String,
+    user_id: String,
+    name: String,
+    username: String,
+    phone: String,
+    email: String,
+    language: String,
+    profile_time: OffsetDateTime,
+}
+
+impl Row {
+    fn seen(self) -> (ClientId, Seen) {
+        let profile = Profile {
+            scope: self.scope,
+            user_id: self.user_id,
+            name: self.name,
+            username: self.username,
+            phone: self.phone,
+            email: self.email,
+            language: self.language,
+        };
+        let seen = Seen {
+            account: self.account,
+            profile,
+            time: self.profile_time,
+        };
+        (self.id, seen)
+    }
+}
+
+/// How long the same profile said again is not written down again.
+const SAME_WORD: Duration = Duration::from_secs(600);
+
+impl Seen {
+    /// Tells whether this word is newer than what is known and worth a write: it says something else, or the time of
+    /// what is known is so old that a late older word could pass for newer.
+    pub fn tells_more(&self, known: &Self) -> bool {
+        let newer = known.time < self.time;
+        newer && (self.profile != known.profile || self.time - known.time > SAME_WORD)
+    }
+}
+
+/// Returns clients as they are, not locked.
+pub async fn known(
+    connection: &mut PgConnection,
+    ids: &[ClientId],
+) -> Result<BTreeMap<ClientId, Seen>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select client_id as "id: ClientId", account as "account: AccountSlug", scope, user_id, name, username,
+               phone, email, language, profile_time
+           from client where client_id = any($1)"#,
+        ids as &[ClientId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(Row::seen).collect())
+}
+
 /// Inserts clients that are not known and locks the others; returns the known ones as they are.
 pub async fn insert_or_lock(
     connection: &mut PgConnection,
@@ -118,7 +181,8 @@ pub async fn insert_or_lock(
     if known.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         r#"select client_id as "id: ClientId", account as "account: AccountSlug", scope, user_id, name, username,
                phone, email, language, profile_time
            from client where client_id = any($1) order by client_id for no key update"#,
@@ -126,26 +190,7 @@ pub async fn insert_or_lock(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let profile = Profile {
-                scope: row.scope,
-                user_id: row.user_id,
-                name: row.name,
-                username: row.username,
-                phone: row.phone,
-                email: row.email,
-                language: row.language,
-            };
-            let seen = Seen {
-                account: row.account,
-                profile,
-                time: row.profile_time,
-            };
-            (row.id, seen)
-        })
-        .collect())
+    Ok(rows.into_iter().map(Row::seen).collect())
 }
 
 /// Writes newer profiles of locked clients.

@@ -77,17 +77,29 @@ pub(super) async fn clients(
         seen.iter().map(|(id, (_, by))| (*id, *by)).collect();
     let mut seen: BTreeMap<ClientId, Seen> =
         seen.into_iter().map(|(id, (seen, _))| (id, seen)).collect();
-    let known = store::client::insert_or_lock(connection, &seen, now).await?;
-    for (id, known) in &known {
-        if let Some(seen) = seen.get_mut(id) {
+    let ids: Vec<ClientId> = seen.keys().copied().collect();
+    let mut known = store::client::known(connection, &ids).await?;
+    for (id, seen) in &mut seen {
+        if let Some(known) = known.get(id) {
             let profile = std::mem::take(&mut seen.profile);
             seen.profile = profile.named_as(&known.profile);
         }
     }
+    // Most clients are as they were: only those that are new or changed are locked, and looked at again.
+    let told: BTreeMap<ClientId, Seen> = seen
+        .iter()
+        .filter(|(id, seen)| known.get(id).is_none_or(|known| seen.tells_more(known)))
+        .map(|(id, seen)| (*id, seen.clone()))
+        .collect();
+    if !told.is_empty() {
+        known.extend(store::client::insert_or_lock(connection, &told, now).await?);
+    }
     // A profile of the same second is not newer: so a repeat can never bring an older one back.
     let newer: BTreeMap<ClientId, &Seen> = seen
         .iter()
-        .filter(|(id, seen)| known.get(id).is_some_and(|known| known.time < seen.time))
+        .filter(|(id, seen)| {
+            told.contains_key(id) && known.get(id).is_some_and(|known| seen.tells_more(known))
+        })
         .map(|(id, seen)| (*id, seen))
         .collect();
     store::client::update(connection, &newer).await?;
