@@ -8,12 +8,14 @@ pub mod assign;
 pub mod board;
 pub mod claim;
 pub mod drain;
+pub mod groups;
 pub mod hand;
 pub mod hear;
 pub mod once;
 pub mod policies;
 pub mod provisional;
 pub mod read;
+pub mod roles;
 
 use chassis::outbox::Waker;
 use sqlx::PgPool;

@@ -17,3 +17,11 @@ chassis::uuid_id!(
     /// A conversation: one opened-to-closed episode of a chat.
     pub struct ConversationId
 );
+chassis::uuid_id!(
+    /// A role: what many agents may do.
+    pub struct RoleId
+);
+chassis::uuid_id!(
+    /// A group of agents.
+    pub struct GroupId
+);

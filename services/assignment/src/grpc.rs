@@ -1,5 +1,8 @@
 //! The gRPC API: parse, call the use case, answer.
 
+mod groups;
+mod roles;
+
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::grpc::page_token;
@@ -23,7 +26,8 @@ use crate::wire::{self, PARSE};
 /// Names are this long at most, in characters.
 const NAME_MAX: usize = 100;
 
-/// Serves `switchboard.assignment.v1.AssignmentService`.
+/// Serves the services of `switchboard.assignment.v1`.
+#[derive(Clone)]
 pub struct Api(pub App);
 
 /// Where the next page of agents begins.
@@ -47,6 +51,17 @@ fn page<T, C: Serialize>(
         .filter(|_| more)
         .map(|last| page_token(&cursor(last)));
     (rows, next.unwrap_or_default())
+}
+
+/// Reads where a page of what is listed by name begins.
+fn after_name(token: &str) -> Result<ByName, Status> {
+    let after: Option<ByName> = PARSE.page_token(token)?;
+    let after = after.unwrap_or(ByName {
+        name: String::new(),
+        id: Uuid::nil(),
+    });
+    storable(&after.name)?;
+    Ok(after)
 }
 
 /// Refuses a page token whose text Postgres cannot take: we have made none such.
@@ -155,6 +170,8 @@ impl AssignmentService for Api {
                 .grants
                 .as_ref()
                 .map_or_else(|| Ok(Grants::everything()), wire::grants)?,
+            role: PARSE.id_opt("role_id", &request.role_id)?,
+            rights_told: request.grants.as_ref().is_some_and(wire::tells_rights),
             request_id: PARSE.request_id(&request.request_id)?,
         };
         Ok(Response::new(
@@ -178,6 +195,12 @@ impl AssignmentService for Api {
             active: request.active,
             capacity: request.capacity.map(capacity).transpose()?,
             grants: request.grants.as_ref().map(wire::grants).transpose()?,
+            role: request
+                .role_id
+                .as_deref()
+                .map(|role| PARSE.id_opt("role_id", role))
+                .transpose()?,
+            rights_told: request.grants.as_ref().is_some_and(wire::tells_rights),
         };
         let agent = self
             .0
@@ -207,14 +230,7 @@ impl AssignmentService for Api {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let size = PARSE.page_size(request.page_size)?;
-        let after: Option<ByName> = PARSE.page_token(&request.page_token)?;
-        after
-            .as_ref()
-            .map_or(Ok(()), |after| storable(&after.name))?;
-        let after = after.unwrap_or(ByName {
-            name: String::new(),
-            id: Uuid::nil(),
-        });
+        let after = after_name(&request.page_token)?;
         let limit = i64::from(size) + 1;
         let rows = self
             .0

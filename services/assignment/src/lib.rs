@@ -15,6 +15,8 @@ use std::sync::Arc;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::assignment::v1::assignment_service_server::AssignmentServiceServer;
+use switchboard_proto::assignment::v1::group_service_server::GroupServiceServer;
+use switchboard_proto::assignment::v1::role_service_server::RoleServiceServer;
 
 use crate::app::App;
 use crate::app::access::OwnAccess;
@@ -48,10 +50,12 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         nats,
         progress,
     );
-    let api = AssignmentServiceServer::new(Api(app));
+    let api = Api(app);
     service
         .grpc()
-        .add(api)
+        .add(AssignmentServiceServer::new(api.clone()))
+        .add(RoleServiceServer::new(api.clone()))
+        .add(GroupServiceServer::new(api))
         .serve(Arc::new(OwnAccess(pool)))
         .await?;
     service.finish().await

@@ -5,7 +5,9 @@ pub mod agents;
 pub mod chats;
 pub mod choices;
 pub mod conversations;
+pub mod groups;
 pub mod policies;
+pub mod roles;
 
 /// The migrations of this service, applied after those of chassis.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -1,5 +1,7 @@
 //! Between what is on the wire and what the domain speaks of. Conversion is the validation.
 
+pub mod staff;
+
 use std::collections::BTreeSet;
 
 use chassis::access::{AccessRecord, ChannelGrant, ChatAccess, KindAccess, View};
@@ -23,8 +25,8 @@ use crate::store::policies::ChannelKey;
 /// Parses fields of requests of this service.
 pub const PARSE: Parse = Parse::new(DOMAIN);
 
-/// Agents of a pool and channels of a grant at most.
-const MAX_LISTED: usize = 1_000;
+/// Agents of a pool or group and channels of a grant at most.
+pub const MAX_LISTED: usize = 1_000;
 
 /// Writes an account.
 pub fn account(row: &AccountRow) -> pb::Account {
@@ -47,6 +49,7 @@ pub fn agent(agent: &Agent) -> pb::Agent {
         load: agent.load,
         access: Some(access(&agent.access())),
         create_time: Some(timestamp(agent.created_at)),
+        role_id: agent.role.map(|role| role.to_string()).unwrap_or_default(),
     }
 }
 
@@ -82,7 +85,7 @@ fn channel_grant(grant: &ChannelGrant) -> pb::ChannelGrant {
     }
 }
 
-fn kind_access(kind: KindAccess) -> pb::KindAccess {
+pub(crate) fn kind_access(kind: KindAccess) -> pb::KindAccess {
     let view = match kind.view {
         View::None => pb::View::None,
         View::Own => pb::View::Own,
@@ -113,7 +116,13 @@ pub fn grants(grants: &pb::Grants) -> Result<Grants, Status> {
     })
 }
 
-fn kind(field: &str, kind: Option<&pb::KindAccess>) -> Result<KindAccess, Status> {
+/// Tells whether more than channels is granted.
+pub const fn tells_rights(grants: &pb::Grants) -> bool {
+    grants.leads.is_some() || grants.contacts.is_some() || grants.settings
+}
+
+/// Reads what is granted on a kind of entity; nothing where it is left out.
+pub fn kind(field: &str, kind: Option<&pb::KindAccess>) -> Result<KindAccess, Status> {
     let Some(kind) = kind else {
         return Ok(KindAccess {
             create: false,

@@ -12,7 +12,8 @@ use crate::verbs::{
     account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, card::CardVerb,
     channel::ChannelVerb, chat::ChatVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
-    events::EventsVerb, order::OrderVerb, pipeline::PipelineVerb, source::SourceVerb,
+    events::EventsVerb, group::GroupVerb, order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb,
+    source::SourceVerb,
 };
 
 /// The command line of Switchboard.
@@ -187,6 +188,12 @@ pub(crate) enum Noun {
     /// Agents: members of staff
     #[command(subcommand)]
     Agent(AgentVerb),
+    /// Roles: what many agents may do, in one place
+    #[command(subcommand)]
+    Role(RoleVerb),
+    /// Groups of agents, for pools of channels
+    #[command(subcommand)]
+    Group(GroupVerb),
     /// Channels: connected lines
     #[command(subcommand)]
     Channel(ChannelVerb),
@@ -275,6 +282,16 @@ mod tests {
             ("chat send", false),
             ("agent presence olena online", true),
             ("agent presence olena dancing", false),
+            (
+                "role create Sales --leads own --contacts own --settings",
+                true,
+            ),
+            ("role create Sales --create-leads true", false),
+            ("group create Kyiv olena taras", true),
+            (
+                "group update 0197e7a4-0000-7000-8000-000000000000 --empty --agent olena",
+                false,
+            ),
             (
                 "connection set 0197e7a4-0000-7000-8000-000000000000 --mode repeat --scope client",
                 true,

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 
 use switchboard_proto::assignment::v1 as assignment;
 use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServiceClient;
+use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
+use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
@@ -135,6 +137,20 @@ impl Session {
         role: &Role,
     ) -> Result<AssignmentServiceClient<Authorised>, CliError> {
         Ok(AssignmentServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
+    }
+
+    /// A client of assignment's roles.
+    pub async fn roles(&self, role: &Role) -> Result<RoleServiceClient<Authorised>, CliError> {
+        Ok(RoleServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
+    }
+
+    /// A client of assignment's groups.
+    pub async fn groups(&self, role: &Role) -> Result<GroupServiceClient<Authorised>, CliError> {
+        Ok(GroupServiceClient::new(
             self.service("assignment", role).await?,
         ))
     }

@@ -12,8 +12,10 @@ pub(crate) mod deadletter;
 pub(crate) mod decision;
 pub(crate) mod distribution;
 pub(crate) mod events;
+pub(crate) mod group;
 pub(crate) mod order;
 pub(crate) mod pipeline;
+pub(crate) mod role;
 pub(crate) mod source;
 
 use clap::Args;
@@ -69,6 +71,8 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Keys(_) | Noun::Token(_) => Ok(()),
         Noun::Account(verb) => account::run(verb, &session, view).await,
         Noun::Agent(verb) => agent::run(verb, &session, view).await,
+        Noun::Role(verb) => role::run(verb, &session, view).await,
+        Noun::Group(verb) => group::run(verb, &session, view).await,
         Noun::Channel(verb) => channel::run(verb, &session, view).await,
         Noun::Pipeline(verb) => pipeline::run(verb, &session, view).await,
         Noun::Source(verb) => source::run(verb, &session, view).await,

@@ -13,11 +13,13 @@ use time::OffsetDateTime;
 use super::App;
 use super::access::may_change_settings;
 use super::once::Once;
+use crate::domain::RoleId;
 use crate::domain::access::Grants;
 use crate::domain::words::Presence;
 use crate::error::Error;
 use crate::store::accounts;
 use crate::store::agents::{self, Agent};
+use crate::store::roles::{self, Hold};
 use crate::wire;
 
 /// A parsed request to create an agent.
@@ -31,6 +33,10 @@ pub struct NewAgent<'r> {
     pub capacity: i32,
     /// What is granted.
     pub grants: Grants,
+    /// The role from which all but channels comes.
+    pub role: Option<RoleId>,
+    /// The request grants more than channels.
+    pub rights_told: bool,
     /// The request id.
     pub request_id: Option<&'r str>,
 }
@@ -46,6 +52,10 @@ pub struct AgentChange<'r> {
     pub capacity: Option<i32>,
     /// New grants.
     pub grants: Option<Grants>,
+    /// New role, or none from now on.
+    pub role: Option<Option<RoleId>>,
+    /// The request grants more than channels.
+    pub rights_told: bool,
 }
 
 impl App {
@@ -71,6 +81,12 @@ impl App {
         if accounts::get(&mut transaction, account).await?.is_none() {
             return Err(Error::UnknownAccount(account.to_string()));
         }
+        let grants = match new.role {
+            Some(role) => {
+                under(&mut transaction, account, role, new.grants, new.rights_told).await?
+            }
+            None => new.grants,
+        };
         let agent = Agent {
             account: account.clone(),
             id: new.id,
@@ -78,7 +94,8 @@ impl App {
             active: true,
             presence: Presence::Offline,
             capacity: new.capacity,
-            grants: new.grants,
+            grants,
+            role: new.role,
             access_version: 1,
             suspended: false,
             load: 0,
@@ -108,6 +125,10 @@ impl App {
         may_change_settings(caller)?;
         let account = caller.account();
         let mut transaction = self.pool.begin().await?;
+        // Roles are locked before agents, as where a role changes.
+        if let Some(Some(role)) = change.role {
+            roles::lock(&mut transaction, account, role, Hold::Share).await?;
+        }
         let before = agents::lock(&mut transaction, account, id).await?;
         let before = before.ok_or(Error::UnknownAgent(id))?;
         let mut agent = before.clone();
@@ -116,7 +137,8 @@ impl App {
         }
         agent.active = change.active.unwrap_or(agent.active);
         agent.capacity = change.capacity.unwrap_or(agent.capacity);
-        agent.grants = change.grants.unwrap_or(agent.grants);
+        agent.grants = granted(&mut transaction, &before, &change).await?;
+        agent.role = change.role.unwrap_or(agent.role);
         if agent == before {
             return Ok(before);
         }
@@ -184,6 +206,44 @@ impl App {
             .await?
             .ok_or(Error::UnknownAgent(id))
     }
+}
+
+/// Returns what an agent is granted after a change: all but channels comes from the role while there is one.
+async fn granted(
+    connection: &mut PgConnection,
+    before: &Agent,
+    change: &AgentChange<'_>,
+) -> Result<Grants, Error> {
+    let told = change.grants.clone();
+    match change.role.unwrap_or(before.role) {
+        None => Ok(told.unwrap_or_else(|| before.grants.clone())),
+        Some(_) if change.rights_told => Err(Error::RightsOfRole),
+        Some(role) if change.role.is_some() => {
+            let own = told.unwrap_or_else(|| before.grants.clone());
+            under(connection, &before.account, role, own, false).await
+        }
+        // The copy of the role's rights stands in the agent's row, which is locked: a change of the role waits.
+        Some(_) => Ok(told.map_or_else(
+            || before.grants.clone(),
+            |told| before.grants.clone().on(told.channels),
+        )),
+    }
+}
+
+/// Returns grants under a role, which is held until the transaction ends.
+async fn under(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    role: RoleId,
+    own: Grants,
+    rights_told: bool,
+) -> Result<Grants, Error> {
+    if rights_told {
+        return Err(Error::RightsOfRole);
+    }
+    let found = roles::lock(connection, account, role, Hold::Share).await?;
+    let found = found.ok_or(Error::NoSuchRole(role))?;
+    Ok(own.with(found.rights))
 }
 
 /// Announces an agent as they are now, and what they may do where that is new.

@@ -16,7 +16,35 @@ pub struct Grants {
     pub settings: bool,
 }
 
+/// What a role grants (F179): all but channels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rights {
+    /// Leads; deals and orders follow.
+    pub leads: KindAccess,
+    /// Contacts; companies and buyers follow.
+    pub contacts: KindAccess,
+    /// May change settings.
+    pub settings: bool,
+}
+
 impl Grants {
+    /// Returns the grants with what a role grants; channels stay the agent's own (D21).
+    #[must_use]
+    pub fn with(self, rights: Rights) -> Self {
+        Self {
+            channels: self.channels,
+            leads: rights.leads,
+            contacts: rights.contacts,
+            settings: rights.settings,
+        }
+    }
+
+    /// Returns the grants on other channels.
+    #[must_use]
+    pub fn on(self, channels: ChannelGrant) -> Self {
+        Self { channels, ..self }
+    }
+
     /// Returns everything on every channel.
     pub const fn everything() -> Self {
         let all = KindAccess {

@@ -9,7 +9,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::unreadable;
-use crate::domain::access::{Grants, evaluate};
+use crate::domain::RoleId;
+use crate::domain::access::{Grants, Rights, evaluate};
 use crate::domain::choose::Colleague;
 use crate::domain::words::{Presence, UnknownWord};
 
@@ -30,6 +31,8 @@ pub struct Agent {
     pub capacity: i32,
     /// What is granted.
     pub grants: Grants,
+    /// The role that grants leads, contacts and settings; the grants hold a copy of it.
+    pub role: Option<RoleId>,
     /// Version of the evaluated access.
     pub access_version: i64,
     /// The account is suspended: the agent may do nothing.
@@ -82,13 +85,14 @@ struct Row {
     contacts_create: bool,
     contacts_view: String,
     settings: bool,
+    role_id: Option<Uuid>,
     access_version: i64,
     created_at: OffsetDateTime,
     suspended: bool,
     load: i32,
 }
 
-const fn view_word(view: View) -> &'static str {
+pub(super) const fn view_word(view: View) -> &'static str {
     match view {
         View::None => "none",
         View::Own => "own",
@@ -96,7 +100,7 @@ const fn view_word(view: View) -> &'static str {
     }
 }
 
-fn view_of(word: &str) -> Result<View, UnknownWord> {
+pub(super) fn view_of(word: &str) -> Result<View, UnknownWord> {
     match word {
         "none" => Ok(View::None),
         "own" => Ok(View::Own),
@@ -139,6 +143,7 @@ impl TryFrom<Row> for Agent {
                 },
                 settings: row.settings,
             },
+            role: row.role_id.map(RoleId::from),
             access_version: row.access_version,
             suspended: row.suspended,
             load: row.load,
@@ -160,8 +165,8 @@ pub async fn insert(connection: &mut PgConnection, agent: &Agent) -> Result<bool
     let inserted = sqlx::query!(
         "insert into agent (account, agent_id, name, active, presence, capacity, all_channels,
              channel_ids, leads_create, leads_view, contacts_create, contacts_view, settings,
-             access_version, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+             access_version, created_at, role_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
          on conflict do nothing",
         agent.account.as_str(),
         agent.id.uuid(),
@@ -178,6 +183,7 @@ pub async fn insert(connection: &mut PgConnection, agent: &Agent) -> Result<bool
         grants.settings,
         agent.access_version,
         agent.created_at,
+        agent.role.map(RoleId::uuid),
     )
     .execute(&mut *connection)
     .await?;
@@ -200,7 +206,7 @@ pub async fn update(connection: &mut PgConnection, agent: &Agent) -> Result<(), 
     sqlx::query!(
         "update agent set name = $3, active = $4, presence = $5, capacity = $6, all_channels = $7,
              channel_ids = $8, leads_create = $9, leads_view = $10, contacts_create = $11,
-             contacts_view = $12, settings = $13, access_version = $14
+             contacts_view = $12, settings = $13, access_version = $14, role_id = $15
          where account = $1 and agent_id = $2",
         agent.account.as_str(),
         agent.id.uuid(),
@@ -216,6 +222,7 @@ pub async fn update(connection: &mut PgConnection, agent: &Agent) -> Result<(), 
         view_word(grants.contacts.view),
         grants.settings,
         agent.access_version,
+        agent.role.map(RoleId::uuid),
     )
     .execute(connection)
     .await
@@ -232,7 +239,7 @@ pub async fn get(
         Row,
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
                a.created_at, c.suspended, l.load
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
@@ -275,7 +282,7 @@ pub async fn list_by_name(
         Row,
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
                a.created_at, c.suspended, l.load
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
@@ -302,7 +309,7 @@ pub async fn list_by_id(
         Row,
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
                a.created_at, c.suspended, l.load
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
@@ -326,13 +333,54 @@ pub async fn online(
         Row,
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
                a.created_at, c.suspended, l.load
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
            where a.account = $1 and a.active and a.presence = 'online'
            order by a.agent_id"#,
         account.as_str(),
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Agent::try_from).collect()
+}
+
+/// Copies what a role grants to its agents, and returns those whose rights changed by it. The role must be locked.
+pub async fn follow_role(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    role: RoleId,
+    rights: &Rights,
+) -> Result<Vec<Agent>, sqlx::Error> {
+    let changed: Vec<Uuid> = sqlx::query_scalar!(
+        "update agent set leads_create = $3, leads_view = $4, contacts_create = $5, contacts_view = $6,
+             settings = $7, access_version = access_version + 1
+         where account = $1 and role_id = $2
+           and (leads_create, leads_view, contacts_create, contacts_view, settings) <> ($3, $4, $5, $6, $7)
+         returning agent_id",
+        account.as_str(),
+        role.uuid(),
+        rights.leads.create,
+        view_word(rights.leads.view),
+        rights.contacts.create,
+        view_word(rights.contacts.view),
+        rights.settings,
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let rows = sqlx::query_as!(
+        Row,
+        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
+               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
+               a.created_at, c.suspended, l.load
+           from agent a join account c on c.slug = a.account
+           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           where a.account = $1 and a.agent_id = any($2)
+           order by a.agent_id"#,
+        account.as_str(),
+        &changed,
     )
     .fetch_all(connection)
     .await?;
@@ -369,7 +417,7 @@ pub async fn lock_loads(
         Row,
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.access_version,
+               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
                a.created_at, c.suspended, l.load
            from agent_load l
            join unnest($1::text[], $2::uuid[]) as wanted(account, agent_id)

@@ -11,4 +11,5 @@ mod agents;
 mod distribution;
 mod order;
 mod replies;
+mod roles;
 mod world;

@@ -26,6 +26,9 @@ pub(crate) enum AgentVerb {
         /// How many open chats distribution may give at most; 0 is no limit
         #[arg(long, default_value_t = 0)]
         capacity: i32,
+        /// Role that grants leads, contacts and settings (`role list`); the other options grant channels only
+        #[arg(long, value_name = "UUID")]
+        role: Option<Uuid>,
         #[command(flatten)]
         grants: GrantArgs,
         #[command(flatten)]
@@ -54,6 +57,12 @@ pub(crate) enum AgentVerb {
         /// New capacity; 0 is no limit
         #[arg(long)]
         capacity: Option<i32>,
+        /// New role (`role list`)
+        #[arg(long, value_name = "UUID")]
+        role: Option<Uuid>,
+        /// Take the role away; what it granted stays granted
+        #[arg(long, conflicts_with = "role")]
+        no_role: bool,
         #[command(flatten)]
         grants: GrantArgs,
     },
@@ -86,9 +95,9 @@ impl GrantArgs {
             || self.leads.is_some()
             || self.contacts.is_some()
             || self.settings;
+        // What is left out is not granted, or comes from the role.
         let kind = |seen: Option<Seen>| {
-            let seen = seen.unwrap_or(Seen::None);
-            Some(KindAccess {
+            seen.map(|seen| KindAccess {
                 create: seen != Seen::None,
                 view: seen.into(),
             })
@@ -147,6 +156,7 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
             name,
             id,
             capacity,
+            role,
             grants,
             request_id,
         } => {
@@ -156,6 +166,7 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
                 name,
                 capacity,
                 grants: grants.get(),
+                role_id: role.map(|id| id.to_string()).unwrap_or_default(),
             };
             view.one(client.create_agent(request).await?.into_inner().agent)
         }
@@ -180,6 +191,8 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
             name,
             active,
             capacity,
+            role,
+            no_role,
             grants,
         } => {
             let agent_id = session.agent_id(&agent).await?.to_string();
@@ -189,6 +202,7 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
                 active,
                 capacity,
                 grants: grants.get(),
+                role_id: role.map(|id| id.to_string()).or(no_role.then(String::new)),
             };
             view.one(client.update_agent(request).await?.into_inner().agent)
         }
