@@ -285,7 +285,32 @@ mod tests {
             ),
             ("deadletter replay --service conversation 4 5", true),
             ("deadletter replay --service conversation", false),
-            ("deadletter replay 4", false),
+            ("deadletter replay 4", true),
+            ("deadletter replay", false),
+            ("deadletter show 4", true),
+            ("chat list --all", true),
+            ("chat list --all --limit 3", false),
+            ("chat list --limit 10001", false),
+            (
+                "channel connect 0197e7a4-0000-7000-8000-000000000000 --credentials x.json",
+                true,
+            ),
+            (
+                "channel connect 0197e7a4-0000-7000-8000-000000000000 --credentials-file x.json",
+                true,
+            ),
+            (
+                "channel credentials 0197e7a4-0000-7000-8000-000000000000 x.json",
+                true,
+            ),
+            (
+                "channel credentials 0197e7a4-0000-7000-8000-000000000000",
+                false,
+            ),
+            (
+                "channel create Shop --credentials x.json --bot-token-file y",
+                false,
+            ),
             (
                 "token --scope chats:* --agent 0197e7a4-0000-7000-8000-000000000000 --service x",
                 false,

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::connect::Session;
 use crate::error::{CliError, plain};
-use crate::output::{View, json as protobuf_json, words};
+use crate::output::{View, json as protobuf_json, say, words};
 
 /// The stream of domain events.
 const STREAM: &str = "EVENTS";
@@ -220,7 +220,7 @@ fn print(event: &Event, brief: bool, view: &View) {
         if !brief {
             value["data"] = event.payload.clone();
         }
-        println!("{value}");
+        say!("{value}");
         return;
     }
     let time = event.time.map(words::clock).unwrap_or_default();
@@ -229,9 +229,10 @@ fn print(event: &Event, brief: bool, view: &View) {
     } else {
         ("", "", "")
     };
-    println!(
+    say!(
         "{dim}{time}{end}  {bold}{}{end}  {dim}{}{end}",
-        event.subject, event.id
+        event.subject,
+        event.id
     );
     if !brief {
         let payload = if event.payload.is_null() {
@@ -239,7 +240,7 @@ fn print(event: &Event, brief: bool, view: &View) {
         } else {
             event.payload.to_string()
         };
-        println!("              {payload}");
+        say!("              {payload}");
     }
 }
 
