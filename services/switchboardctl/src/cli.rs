@@ -171,6 +171,8 @@ pub(crate) enum Format {
     Json,
     /// Protobuf JSON, one object a line.
     Ndjson,
+    /// What a table has in its first column, one a line: `CHAT=$(switchboardctl chat list --limit 1 -o ids)`.
+    Ids,
 }
 
 /// The nouns.
@@ -272,6 +274,7 @@ mod tests {
             ("chat list --state asleep", false),
             ("chat list -o json --fail-empty", true),
             ("chat list -o xml", false),
+            ("chat list --limit 1 -o ids", true),
             ("chat send", false),
             ("agent presence olena online", true),
             ("agent presence olena dancing", false),
@@ -300,7 +303,7 @@ mod tests {
                 true,
             ),
             (
-                "channel credentials 0197e7a4-0000-7000-8000-000000000000 x.json",
+                "channel credentials 0197e7a4-0000-7000-8000-000000000000 --bot-token-file x",
                 true,
             ),
             (

@@ -69,6 +69,11 @@ impl View {
         self.format == Format::Table
     }
 
+    /// Tells whether only ids are wanted.
+    pub fn is_ids(&self) -> bool {
+        self.format == Format::Ids
+    }
+
     /// Learns the names of agents and channels, for tables only. Without them ids are shown: a list must not fail
     /// because names are away or not for this token.
     pub async fn learn_names(&mut self, session: &Session) {
@@ -118,6 +123,7 @@ impl View {
                 table::drop_empty(&mut headers, &mut cells, T::SPARSE);
                 self.rows(&headers, T::OPTIONAL, cells);
             }
+            Format::Ids => rows.iter().for_each(|row| self.id(row)),
             Format::Json | Format::Ndjson => {
                 self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?);
             }
@@ -185,6 +191,13 @@ impl View {
         }
     }
 
+    /// Prints what a message is called by.
+    fn id<T: Show>(&self, message: &T) {
+        if let Some(id) = message.cells(self).first() {
+            say!("{}", id.text());
+        }
+    }
+
     /// Prints one message as lines of label and value.
     fn record<T: Show>(&self, message: &T) {
         let (mut headers, mut cells) = (T::HEADERS.to_vec(), vec![message.cells(self)]);
@@ -208,6 +221,7 @@ impl View {
             Format::Table => {
                 self.record(&message);
             }
+            Format::Ids => self.id(&message),
             Format::Json => say!("{:#}", json::value(&message)?),
             Format::Ndjson => say!("{}", json::value(&message)?),
         }

@@ -51,6 +51,11 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 impl Cell {
+    /// The text as it is shown.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Gives the cell a tone.
     pub fn tone(mut self, tone: Tone) -> Self {
         self.tone = tone;

@@ -35,7 +35,7 @@ pub(crate) enum DeadLetterVerb {
     },
     /// Show one dead letter, decoded
     Show {
-        /// Only of this service; whose it is tells the sequence unless given
+        /// Only of this service; else the sequence tells whose it is
         #[arg(long, value_parser = service)]
         service: Option<&'static str>,
         /// Its sequence, as listed
@@ -43,7 +43,7 @@ pub(crate) enum DeadLetterVerb {
     },
     /// Handle dead letters again; those that succeed are removed
     Replay {
-        /// Only of this service; whose a letter is tells its sequence unless given
+        /// Only of this service; else the sequences tell whose they are
         #[arg(long, value_parser = service)]
         service: Option<&'static str>,
         /// Sequences, as listed

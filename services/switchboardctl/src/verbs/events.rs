@@ -215,6 +215,10 @@ pub(crate) async fn run(verb: EventsVerb, session: &Session, view: View) -> Resu
 }
 
 fn print(event: &Event, brief: bool, view: &View) {
+    if view.is_ids() {
+        say!("{}", event.id);
+        return;
+    }
     if !view.is_table() {
         let mut value = json!({ "subject": event.subject, "headers": event.headers });
         if !brief {

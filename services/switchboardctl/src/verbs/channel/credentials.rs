@@ -49,9 +49,6 @@ pub(crate) struct CredentialsFile {
     /// For a Telegram bot: a file with nothing but its token, from `@BotFather`
     #[arg(long, value_name = "FILE")]
     bot_token_file: Option<PathBuf>,
-    // As `channel credentials` took it formerly.
-    #[arg(hide = true, value_name = "FILE")]
-    file: Option<PathBuf>,
 }
 
 /// A request that carries credentials.
@@ -79,7 +76,7 @@ impl CredentialsFile {
             let token = json!({ "telegram_bot": { "token": bot_token(&path)? } });
             return request(&path, &token.to_string());
         }
-        let path = self.credentials.or(self.file).unwrap_or_default();
+        let path = self.credentials.unwrap_or_default();
         let text = std::fs::read_to_string(&path)
             .map_err(|error| CliError::file("read the credentials", &path, &error))?;
         request(&path, &text)
