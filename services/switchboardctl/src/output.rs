@@ -128,7 +128,10 @@ impl View {
                 self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?);
             }
         }
-        Self::tell_more(next_page_token);
+        // Whoever takes ids into a command has said how many.
+        if !self.is_ids() {
+            Self::tell_more(next_page_token);
+        }
         self.judge_empty(rows.is_empty())
     }
 
