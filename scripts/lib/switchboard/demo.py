@@ -150,7 +150,7 @@ def set_up(system, ports, local):
             ctl("channel", "create", name, "--id", channel, "--credentials", str(file))
         elif section == "mail":
             # Its servers are elsewhere when the port base is another than before.
-            ctl("channel", "credentials", channel, str(file))
+            ctl("channel", "credentials", channel, "--credentials", str(file))
     for channel in [CHANNEL, *(channel for _, channel, *_ in others)]:
         for rule in rules(channel):
             ctl(*rule)

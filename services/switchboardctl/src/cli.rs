@@ -172,6 +172,8 @@ pub(crate) enum Format {
     Json,
     /// Protobuf JSON, one object a line.
     Ndjson,
+    /// What a table has in its first column, one a line: `CHAT=$(switchboardctl chat list --limit 1 -o ids)`.
+    Ids,
 }
 
 /// The nouns.
@@ -279,6 +281,7 @@ mod tests {
             ("chat list --state asleep", false),
             ("chat list -o json --fail-empty", true),
             ("chat list -o xml", false),
+            ("chat list --limit 1 -o ids", true),
             ("chat send", false),
             ("agent presence olena online", true),
             ("agent presence olena dancing", false),
@@ -302,7 +305,32 @@ mod tests {
             ),
             ("deadletter replay --service conversation 4 5", true),
             ("deadletter replay --service conversation", false),
-            ("deadletter replay 4", false),
+            ("deadletter replay 4", true),
+            ("deadletter replay", false),
+            ("deadletter show 4", true),
+            ("chat list --all", true),
+            ("chat list --all --limit 3", false),
+            ("chat list --limit 10001", false),
+            (
+                "channel connect 0197e7a4-0000-7000-8000-000000000000 --credentials x.json",
+                true,
+            ),
+            (
+                "channel connect 0197e7a4-0000-7000-8000-000000000000 --credentials-file x.json",
+                true,
+            ),
+            (
+                "channel credentials 0197e7a4-0000-7000-8000-000000000000 --bot-token-file x",
+                true,
+            ),
+            (
+                "channel credentials 0197e7a4-0000-7000-8000-000000000000",
+                false,
+            ),
+            (
+                "channel create Shop --credentials x.json --bot-token-file y",
+                false,
+            ),
             (
                 "token --scope chats:* --agent 0197e7a4-0000-7000-8000-000000000000 --service x",
                 false,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::cli::Globals;
 use crate::error::CliError;
+use crate::output::note;
 
 /// A context file, for example:
 ///
@@ -270,7 +271,7 @@ fn read(path: &Path) -> Result<Context, CliError> {
 fn warn_when_readable_by_others(path: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     if std::fs::metadata(path).is_ok_and(|meta| meta.permissions().mode() & 0o077 != 0) {
-        eprintln!(
+        note!(
             "warning: {} can be read by others; chmod 600 it",
             path.display()
         );

@@ -15,6 +15,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::CliError;
+use crate::output::say;
 
 /// Verbs on keys.
 #[derive(Subcommand)]
@@ -32,7 +33,7 @@ pub(crate) fn run(verb: KeysVerb) -> Result<(), CliError> {
     match verb {
         KeysVerb::Init { dir } => {
             for (path, made) in init(&dir)? {
-                println!(
+                say!(
                     "{:<8} {}",
                     if made { "created" } else { "kept" },
                     path.display()

@@ -3,6 +3,8 @@
 //! It speaks to the services by their public gRPC API, reads events from the broker, and makes the keys and tokens
 //! of an installation without an identity provider.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod cli;
 mod clock;
 mod connect;
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use cli::Cli;
+use output::note;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
     {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("error: cannot start: {error}");
+            note!("error: cannot start: {error}");
             return ExitCode::FAILURE;
         }
     };
@@ -38,7 +41,7 @@ fn main() -> ExitCode {
         Err(error) => {
             let text = error.render();
             if !text.is_empty() {
-                eprintln!("{text}");
+                note!("{text}");
             }
             ExitCode::from(error.exit_code())
         }

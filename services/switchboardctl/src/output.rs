@@ -1,6 +1,7 @@
 //! How answers are printed: a table for people, protobuf JSON for programs.
 
 pub(crate) mod json;
+pub(crate) mod out;
 pub(crate) mod table;
 pub(crate) mod words;
 
@@ -15,6 +16,7 @@ use crate::cli::{Format, Globals};
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::token::Role;
+pub(crate) use out::{note, say};
 pub(crate) use table::{Cell, cell};
 
 /// How long names of agents and channels may take: they are pleasant, not needed.
@@ -28,6 +30,8 @@ pub(crate) trait Show: prost::Message {
     const HEADERS: &'static [&'static str];
     /// Headers that a narrow terminal does without, the first to go first.
     const OPTIONAL: &'static [&'static str] = &[];
+    /// Headers that are shown only where something stands below them.
+    const SPARSE: &'static [&'static str] = &[];
     /// One cell a header.
     fn cells(&self, view: &View) -> Vec<Cell>;
     /// Lines below the fields when one message is shown alone.
@@ -63,6 +67,11 @@ impl View {
     /// Tells whether people read the answer.
     pub fn is_table(&self) -> bool {
         self.format == Format::Table
+    }
+
+    /// Tells whether only ids are wanted.
+    pub fn is_ids(&self) -> bool {
+        self.format == Format::Ids
     }
 
     /// Learns the names of agents and channels, for tables only. Without them ids are shown: a list must not fail
@@ -107,33 +116,58 @@ impl View {
     pub fn list<T: Show>(&self, rows: &[T], next_page_token: &str) -> Result<(), CliError> {
         match self.format {
             Format::Table => {
-                self.rows(
-                    T::HEADERS,
-                    T::OPTIONAL,
-                    rows.iter().map(|row| row.cells(self)).collect(),
+                let (mut headers, mut cells) = (
+                    T::HEADERS.to_vec(),
+                    rows.iter().map(|row| row.cells(self)).collect::<Vec<_>>(),
                 );
+                table::drop_empty(&mut headers, &mut cells, T::SPARSE);
+                self.rows(&headers, T::OPTIONAL, cells);
             }
+            Format::Ids => rows.iter().for_each(|row| self.id(row)),
             Format::Json | Format::Ndjson => {
                 self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?);
             }
         }
-        if !next_page_token.is_empty() {
-            eprintln!("more: --page-token {next_page_token}");
+        // Whoever takes ids into a command has said how many.
+        if !self.is_ids() {
+            Self::tell_more(next_page_token);
         }
         self.judge_empty(rows.is_empty())
+    }
+
+    /// Prints a list whose rows are read one after the other, each with everything that is known of it.
+    pub fn each<T: Show>(&self, rows: &[T], next_page_token: &str) -> Result<(), CliError> {
+        if !self.is_table() || rows.is_empty() {
+            return self.list(rows, next_page_token);
+        }
+        for (at, row) in rows.iter().enumerate() {
+            if at > 0 {
+                say!();
+            }
+            self.record(row);
+        }
+        Self::tell_more(next_page_token);
+        Ok(())
+    }
+
+    /// Says that a list goes on, where it does.
+    fn tell_more(next_page_token: &str) {
+        if !next_page_token.is_empty() {
+            note!("there are more: --all, or --page-token {next_page_token}");
+        }
     }
 
     /// Prints rows as a table.
     pub fn rows(&self, headers: &[&str], optional: &[&str], mut rows: Vec<Vec<Cell>>) {
         if rows.is_empty() {
-            eprintln!("nothing found");
+            note!("nothing found");
             return;
         }
         let (width, mut headers) = (table::terminal_width(), headers.to_vec());
         let left_out = table::fit(&mut headers, &mut rows, optional, width);
-        println!("{}", table::render(&headers, rows, self.colour, width));
+        say!("{}", table::render(&headers, rows, self.colour, width));
         if !left_out.is_empty() {
-            eprintln!(
+            note!(
                 "left out in this width: {}",
                 left_out.join(", ").to_lowercase()
             );
@@ -143,10 +177,10 @@ impl View {
     /// Prints JSON values: one array, or one a line.
     pub fn values(&self, values: Vec<serde_json::Value>) {
         if self.format == Format::Json {
-            println!("{:#}", serde_json::Value::Array(values));
+            say!("{:#}", serde_json::Value::Array(values));
         } else {
             for value in values {
-                println!("{value}");
+                say!("{value}");
             }
         }
     }
@@ -160,6 +194,24 @@ impl View {
         }
     }
 
+    /// Prints what a message is called by.
+    fn id<T: Show>(&self, message: &T) {
+        if let Some(id) = message.cells(self).first() {
+            say!("{}", id.text());
+        }
+    }
+
+    /// Prints one message as lines of label and value.
+    fn record<T: Show>(&self, message: &T) {
+        let (mut headers, mut cells) = (T::HEADERS.to_vec(), vec![message.cells(self)]);
+        table::drop_empty(&mut headers, &mut cells, T::SPARSE);
+        let cells = cells.pop().unwrap_or_default();
+        say!("{}", table::details(&headers, cells, self.colour));
+        for line in message.more(self) {
+            say!("{line}");
+        }
+    }
+
     /// Prints one message.
     pub fn one<T: Show>(&self, message: Option<T>) -> Result<(), CliError> {
         let message = message.ok_or_else(|| {
@@ -170,16 +222,11 @@ impl View {
         })?;
         match self.format {
             Format::Table => {
-                println!(
-                    "{}",
-                    table::details(T::HEADERS, message.cells(self), self.colour)
-                );
-                for line in message.more(self) {
-                    println!("{line}");
-                }
+                self.record(&message);
             }
-            Format::Json => println!("{:#}", json::value(&message)?),
-            Format::Ndjson => println!("{}", json::value(&message)?),
+            Format::Ids => self.id(&message),
+            Format::Json => say!("{:#}", json::value(&message)?),
+            Format::Ndjson => say!("{}", json::value(&message)?),
         }
         Ok(())
     }

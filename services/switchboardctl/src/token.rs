@@ -13,6 +13,7 @@ use crate::cli::Globals;
 use crate::context::{AUDIENCE, ISSUER, Settings};
 use crate::error::CliError;
 use crate::keys::SigningKeyFile;
+use crate::output::say;
 
 /// What an agent's token made by this command may do.
 pub(crate) const AGENT_SCOPES: &str = "chats:* crm:* channels:read agents:read";
@@ -165,7 +166,7 @@ impl Mint {
 
 /// Prints a token.
 pub(crate) fn run(args: TokenArgs, globals: &Globals, now: OffsetDateTime) -> Result<(), CliError> {
-    println!("{}", make(args, globals, now)?);
+    say!("{}", make(args, globals, now)?);
     Ok(())
 }
 

@@ -30,16 +30,50 @@ use crate::output::View;
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Page {
     /// At most this many
-    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=200))]
-    pub limit: i32,
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i32).range(1..=MOST))]
+    limit: i32,
+    /// As many as there are, up to 10000
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
     /// Where to go on, as the page before said
     #[arg(
-        long,
+        long = "page-token",
         default_value = "",
         hide_default_value = true,
         value_name = "TOKEN"
     )]
-    pub page_token: String,
+    from: String,
+}
+
+/// How many rows one command shows at most: what one terminal and one JSON array hold well.
+const MOST: i64 = 10_000;
+/// How many rows a service gives in one page.
+const PAGE: i32 = 200;
+
+impl Page {
+    /// Tells whether a later page is asked for.
+    pub fn goes_on(&self) -> bool {
+        !self.from.is_empty()
+    }
+
+    /// Asks for pages, each by its size and token, until there are as many rows as were wanted; returns them with the
+    /// token of what comes after. A service may give fewer rows in a page than it was asked for.
+    pub async fn read<T>(
+        &self,
+        mut ask: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String), CliError>,
+    ) -> Result<(Vec<T>, String), CliError> {
+        let wanted = usize::try_from(if self.all { MOST } else { self.limit.into() }).unwrap_or(0);
+        let (mut rows, mut token) = (Vec::new(), self.from.clone());
+        loop {
+            let left = i32::try_from(wanted.saturating_sub(rows.len())).unwrap_or(PAGE);
+            let (page, next) = ask(left.min(PAGE), token).await?;
+            rows.extend(page);
+            token = next;
+            if token.is_empty() || rows.len() >= wanted {
+                return Ok((rows, token));
+            }
+        }
+    }
 }
 
 /// The id that makes a creating call idempotent.
@@ -87,5 +121,46 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::DeadLetter(verb) => deadletter::run(verb, &session, view).await,
         Noun::Events(verb) => events::run(verb, &session, view).await,
         Noun::Demo(verb) => crate::demo::run(verb, &session, view).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(limit: i32, all: bool) -> Page {
+        Page {
+            limit,
+            all,
+            from: String::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_list_is_read_until_there_are_as_many_as_were_wanted() {
+        // A service with 470 rows, which gives 100 at once at most; its token is where the next page begins.
+        for (page, rows, calls, goes_on) in [
+            (page(50, false), 50, 1, true),
+            (page(150, false), 150, 2, true),
+            (page(470, false), 470, 5, false),
+            (page(50, true), 470, 5, false),
+        ] {
+            let mut called = 0;
+            let ask = async |size: i32, token: String| {
+                called += 1;
+                let start: i32 = token.parse().unwrap_or(0);
+                let end = 470.min(start + size.min(100));
+                let next = if end < 470 {
+                    end.to_string()
+                } else {
+                    String::new()
+                };
+                Ok(((start..end).collect(), next))
+            };
+            let (found, next) = page.read(ask).await.unwrap();
+            assert_eq!((found.len(), called), (rows, calls));
+            assert!(found.iter().copied().eq(0..i32::try_from(rows).unwrap()));
+            assert_eq!(!next.is_empty(), goes_on);
+        }
     }
 }

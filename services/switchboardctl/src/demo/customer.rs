@@ -3,13 +3,16 @@
 use std::time::Duration;
 
 use serde_json::json;
+use switchboard_proto::channel_gateway::v1::{Channel, GetChannelRequest, channel::State};
 use switchboard_proto::conversation::v1::{Chat, ListChatsRequest};
+use tonic::Code;
+use uuid::Uuid;
 
 use super::stand_in::StandIn;
 use super::wait::{Seen, until};
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{View, words};
+use crate::output::{View, note, say, words};
 use crate::token::Role;
 
 /// How long the chat may take to appear.
@@ -30,14 +33,15 @@ pub(crate) async fn run(
     view.learn_names(session).await;
     let telegram = session.settings.telegram()?;
     let stand_in = StandIn::new(telegram)?;
+    heard(session, &stand_in, telegram.channel).await?;
     stand_in.name(id, name).await?;
     let before = stand_in.sent_total().await?;
     let earlier = chat_of(session, &telegram.channel.to_string(), &id.to_string())
         .await?
         .map_or(0, |chat| chat.unanswered);
     let delivered = stand_in.say(id, &json!({ "text": text })).await?;
-    println!("{name}: {text}");
-    println!("  {}", delivered.told());
+    say!("{name}: {text}");
+    say!("  {}", delivered.told());
 
     let chat = until("the message in a chat", APPEAR, async || {
         Ok(
@@ -68,7 +72,7 @@ pub(crate) async fn run(
         .open_conversation
         .as_ref()
         .map(|open| format!("conversation #{}", open.number));
-    println!(
+    say!(
         "  chat {} · {} · {} · {}",
         chat.chat_id,
         words::word(chat.state().as_str_name(), "STATE_"),
@@ -82,7 +86,7 @@ pub(crate) async fn run(
     if wait.is_zero() {
         return Ok(());
     }
-    eprintln!(
+    note!(
         "  waiting for an answer; give one: {} chat send {} 'Good day!' --as AGENT",
         crate::context::program(),
         chat.chat_id
@@ -102,12 +106,56 @@ pub(crate) async fn run(
     };
     tokio::select! {
         answer = tokio::time::timeout(wait, answer) => match answer {
-            Ok(answer) => println!("answer: {}", answer?.text()),
-            Err(_) => println!("  no answer within {} s", wait.as_secs()),
+            Ok(answer) => say!("answer: {}", answer?.text()),
+            Err(_) => say!("  no answer within {} s", wait.as_secs()),
         },
         _ = tokio::signal::ctrl_c() => {}
     }
     Ok(())
+}
+
+/// Fails at once where nobody would hear the customer, with what to do.
+async fn heard(session: &Session, stand_in: &StandIn, channel: Uuid) -> Result<(), CliError> {
+    let request = GetChannelRequest {
+        channel_id: channel.to_string(),
+    };
+    let mut gateway = session.channel_gateway(&Role::Account).await?;
+    let found = match gateway.get_channel(request).await.map_err(CliError::from) {
+        Ok(answer) => answer.into_inner().channel,
+        Err(error) if error.code() == Some(Code::NotFound) => None,
+        Err(error) => return Err(error),
+    };
+    let webhook = stand_in.has_webhook().await?;
+    deaf(found.as_ref(), webhook, channel).map_or(Ok(()), Err)
+}
+
+/// Why a customer would not be heard, and what to do.
+fn deaf(found: Option<&Channel>, webhook: bool, channel: Uuid) -> Option<CliError> {
+    let program = crate::context::program();
+    let (why, hint) = match found.map(Channel::state) {
+        None => (
+            "there is no channel of the demo's bot".to_owned(),
+            "demo setup".to_owned(),
+        ),
+        Some(State::Enabled) if webhook => return None,
+        Some(State::Enabled) => (
+            "the stand-in for the Bot API knows no webhook of the channel".to_owned(),
+            format!("channel enable {channel}"),
+        ),
+        Some(State::Disconnected) => (
+            format!(
+                "the demo's channel is disconnected: {}",
+                found.map(|it| it.problem.as_str()).unwrap_or_default()
+            ),
+            format!("channel connect {channel} --bot-token-file FILE"),
+        ),
+        Some(_) => (
+            "the demo's channel is disabled: customers are not heard".to_owned(),
+            format!("channel enable {channel}"),
+        ),
+    };
+    let why = why.trim_end_matches(": ");
+    Some(CliError::failed(why, format!("`{program} {hint}`")))
 }
 
 /// The chat of a customer on a channel. The newest chats are enough: the customer has just written, or never.
@@ -133,4 +181,30 @@ pub(crate) async fn chat_of(
             .as_ref()
             .is_some_and(|client| client.user_id == user_id)
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_customer_whom_nobody_would_hear_is_told_why() {
+        let of = |state: State| Channel {
+            state: state.into(),
+            ..Channel::default()
+        };
+        for (channel, webhook, expected) in [
+            (None, false, Some("demo setup")),
+            (Some(of(State::Disabled)), false, Some("channel enable")),
+            (Some(of(State::Disconnected)), true, Some("channel connect")),
+            (Some(of(State::Enabled)), false, Some("channel enable")),
+            (Some(of(State::Enabled)), true, None),
+        ] {
+            let error = deaf(channel.as_ref(), webhook, Uuid::nil()).map(|error| error.render());
+            match expected {
+                None => assert_eq!(error, None),
+                Some(hint) => assert!(error.is_some_and(|text| text.contains(hint)), "{hint}"),
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::stand_in::StandIn;
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::View;
+use crate::output::{View, say};
 use crate::token::Role;
 use crate::verbs::channel::is_enabled;
 
@@ -211,5 +211,5 @@ async fn pipeline_and_source(session: &Session) -> Result<(String, String), CliE
 }
 
 fn told(what: &str, text: &str) {
-    println!("{what:<13} {text}");
+    say!("{what:<13} {text}");
 }

@@ -97,6 +97,14 @@ impl StandIn {
         self.control.post(&path, content).await
     }
 
+    /// Sends an album as a customer: one update an item, as Telegram does.
+    pub async fn album(&self, customer: i64, items: &[Value]) -> Result<(), CliError> {
+        let customer = customer.to_string();
+        let path = ["bots", &self.bot, "customers", &customer, "album"];
+        let body = json!({ "items": items });
+        self.control.post::<Value>(&path, &body).await.map(drop)
+    }
+
     /// Edits a text as a customer.
     pub async fn edit(
         &self,

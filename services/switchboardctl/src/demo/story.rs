@@ -4,6 +4,7 @@
 mod again;
 mod ending;
 mod instagram;
+mod lines;
 mod mail;
 mod opening;
 mod read;
@@ -49,7 +50,9 @@ async fn play(stage: &mut Stage<'_>) -> Result<(), CliError> {
     let settings = &stage.session.settings;
     let mut others = Vec::new();
     if let Some(line) = &settings.viber {
-        others.push(("on Viber", viber::play(stage, line).await?));
+        let opened = viber::play(stage, line).await?;
+        lines::again(stage, line, &opened).await?;
+        others.push(("on Viber", opened));
     }
     if let Some(line) = &settings.instagram {
         others.push(("on Instagram", instagram::play(stage, line).await?));
@@ -57,6 +60,7 @@ async fn play(stage: &mut Stage<'_>) -> Result<(), CliError> {
     if let Some(line) = &settings.mail {
         others.push(("the mail", mail::play(stage, line).await?));
     }
+    lines::play(stage).await?;
     ending::close(stage, &opened, &reopened, &others);
     Ok(())
 }

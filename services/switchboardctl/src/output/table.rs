@@ -51,6 +51,11 @@ pub(crate) fn harmless(text: &str) -> String {
 }
 
 impl Cell {
+    /// The text as it is shown.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Gives the cell a tone.
     pub fn tone(mut self, tone: Tone) -> Self {
         self.tone = tone;
@@ -94,6 +99,30 @@ impl Cell {
             Tone::Attention => cell.fg(Color::Yellow),
             Tone::Bad => cell.fg(Color::Red),
             Tone::Dim => cell.add_attribute(Attribute::Dim),
+        }
+    }
+}
+
+/// The same for a text of several lines, whose breaks are kept.
+pub(crate) fn harmless_lines(text: &str) -> String {
+    text.lines().map(harmless).collect::<Vec<_>>().join("\n")
+}
+
+/// Leaves out the named columns below which nothing stands.
+pub(crate) fn drop_empty(headers: &mut Vec<&str>, rows: &mut [Vec<Cell>], named: &[&str]) {
+    for name in named {
+        let Some(at) = headers.iter().position(|header| header == name) else {
+            continue;
+        };
+        if rows
+            .iter()
+            .filter_map(|row| row.get(at))
+            .all(|cell| cell.text == "-")
+        {
+            headers.remove(at);
+            for row in rows.iter_mut().filter(|row| at < row.len()) {
+                row.remove(at);
+            }
         }
     }
 }
@@ -262,6 +291,25 @@ mod tests {
         }
         let piped = render(&["ID", "STATE", "LAST MESSAGE"], rows(), false, None);
         assert_eq!(piped.lines().count(), 2, "{piped}");
+    }
+
+    #[test]
+    fn a_column_of_nothing_is_left_out_where_it_may_be() {
+        for (state, sparse, expected) in [
+            ("", &["STATE"][..], vec!["ID", "TEXT"]),
+            ("", &[], vec!["ID", "STATE", "TEXT"]),
+            ("active", &["STATE"], vec!["ID", "STATE", "TEXT"]),
+        ] {
+            let mut headers = vec!["ID", "STATE", "TEXT"];
+            let mut rows = vec![
+                vec![cell("1"), cell(state), cell("a")],
+                vec![cell("2"), cell(""), cell("")],
+            ];
+            drop_empty(&mut headers, &mut rows, sparse);
+            assert_eq!(headers, expected);
+            assert!(rows.iter().all(|row| row.len() == expected.len()));
+        }
+        assert_eq!(harmless_lines("a\r\n\u{1b}b\n"), "a\n\\u{1b}b");
     }
 
     #[test]

@@ -57,12 +57,16 @@ pub(crate) async fn run(verb: AccountVerb, session: &Session, view: View) -> Res
             view.one(client.create_account(request).await?.into_inner().account)
         }
         AccountVerb::List(page) => {
-            let request = ListAccountsRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListAccountsRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_accounts(request).await?.into_inner();
+                Ok((page.accounts, page.next_page_token))
             };
-            let page = client.list_accounts(request).await?.into_inner();
-            view.list(&page.accounts, &page.next_page_token)
+            let (accounts, next) = page.read(ask).await?;
+            view.list(&accounts, &next)
         }
     }
 }

@@ -171,12 +171,16 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
             view.one(client.create_agent(request).await?.into_inner().agent)
         }
         AgentVerb::List(page) => {
-            let request = ListAgentsRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListAgentsRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_agents(request).await?.into_inner();
+                Ok((page.agents, page.next_page_token))
             };
-            let page = client.list_agents(request).await?.into_inner();
-            view.list(&page.agents, &page.next_page_token)
+            let (agents, next) = page.read(ask).await?;
+            view.list(&agents, &next)
         }
         AgentVerb::Presence { agent, presence } => {
             let agent_id = session.agent_id(&agent).await?.to_string();

@@ -73,11 +73,15 @@ pub(crate) async fn run(
     view.learn_names(session).await;
     let AssignmentVerb::Explain { chat, page } = verb;
     let mut client = session.assignment(&session.role().await?).await?;
-    let request = ExplainAssignmentRequest {
-        chat_id: chat.to_string(),
-        page_size: page.limit,
-        page_token: page.page_token,
+    let ask = async |page_size, page_token| {
+        let request = ExplainAssignmentRequest {
+            chat_id: chat.to_string(),
+            page_size,
+            page_token,
+        };
+        let page = client.explain_assignment(request).await?.into_inner();
+        Ok((page.choices, page.next_page_token))
     };
-    let page = client.explain_assignment(request).await?.into_inner();
-    view.list(&page.choices, &page.next_page_token)
+    let (choices, next) = page.read(ask).await?;
+    view.list(&choices, &next)
 }

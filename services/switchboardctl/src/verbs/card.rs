@@ -56,7 +56,9 @@ pub(crate) enum CardVerb {
 
 impl Show for Card {
     const NAME: &'static str = "switchboard.crm_cards.v1.Card";
-    const OPTIONAL: &'static [&'static str] = &["CHAT", "KIND", "CREATED", "RESPONSIBLE"];
+    const OPTIONAL: &'static [&'static str] =
+        &["CHAT", "KIND", "CREATED", "SOURCE DETAIL", "RESPONSIBLE"];
+    const SPARSE: &'static [&'static str] = &["SOURCE DETAIL"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "TITLE",
@@ -64,6 +66,7 @@ impl Show for Card {
         "KIND",
         "RESPONSIBLE",
         "CHAT",
+        "SOURCE DETAIL",
         "CREATED",
     ];
     fn cells(&self, view: &View) -> Vec<Cell> {
@@ -75,6 +78,7 @@ impl Show for Card {
             cell(words::word(status.kind().as_str_name(), "STATUS_KIND_")).by_word(),
             cell(view.name(&self.responsible_agent_id)),
             cell(view.name(&self.chat_id)),
+            cell(words::short(&self.source_detail, 40)),
             cell(words::ago(self.create_time.as_ref(), view.now)).dim(),
         ]
     }
@@ -92,15 +96,20 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
             statuses,
             page,
         } => {
-            let request = ListCardsRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
-                chat_id: text(chat),
-                pipeline_id: text(pipeline),
-                status_kinds: statuses.into_iter().map(Into::into).collect(),
+            let kinds: Vec<i32> = statuses.into_iter().map(Into::into).collect();
+            let ask = async |page_size, page_token| {
+                let request = ListCardsRequest {
+                    page_size,
+                    page_token,
+                    chat_id: text(chat),
+                    pipeline_id: text(pipeline),
+                    status_kinds: kinds.clone(),
+                };
+                let page = client.list_cards(request).await?.into_inner();
+                Ok((page.cards, page.next_page_token))
             };
-            let page = client.list_cards(request).await?.into_inner();
-            view.list(&page.cards, &page.next_page_token)
+            let (cards, next) = page.read(ask).await?;
+            view.list(&cards, &next)
         }
         CardVerb::Show { card } => view.one(
             client

@@ -1,22 +1,22 @@
 //! Channels.
 
+mod credentials;
 mod show;
 
-use std::path::{Path, PathBuf};
-
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use switchboard_proto::channel_gateway::v1::{
     Channel, ConnectChannelRequest, CreateChannelRequest, DisableChannelRequest,
     DisconnectChannelRequest, EnableChannelRequest, GetChannelRequest, ListChannelsRequest,
-    TelegramBotCredentials, UpdateChannelRequest, VerifyChannelRequest, channel::State,
-    connect_channel_request, create_channel_request::Credentials,
+    TelegramBotCredentials, UpdateChannelRequest, VerifyChannelRequest, VerifyChannelResponse,
+    channel::State, create_channel_request::Credentials,
 };
 use uuid::Uuid;
 
 use super::{Page, RequestId};
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{View, json};
+use crate::output::{View, note};
+use credentials::{BotToken, CredentialsFile};
 
 /// Verbs on channels.
 #[derive(Subcommand)]
@@ -37,9 +37,8 @@ pub(crate) enum ChannelVerb {
     Create {
         /// Name inside the account
         name: String,
-        /// A file with the credentials, as JSON in the words of the contract: `{"viber_bot": {"token": "…"}}`
-        #[arg(long, value_name = "FILE")]
-        credentials: PathBuf,
+        #[command(flatten)]
+        credentials: CredentialsFile,
         /// Id for the channel, so that its rules can be set beforehand
         #[arg(long, value_name = "UUID")]
         id: Option<Uuid>,
@@ -50,8 +49,8 @@ pub(crate) enum ChannelVerb {
     Credentials {
         /// Id of the channel
         channel: Uuid,
-        /// A file with the credentials, as for `channel create`
-        file: PathBuf,
+        #[command(flatten)]
+        credentials: CredentialsFile,
     },
     /// List channels
     List(Page),
@@ -70,7 +69,8 @@ pub(crate) enum ChannelVerb {
         /// Id of the channel
         channel: Uuid,
     },
-    /// Ask the provider how the channel stands with it; changes nothing
+    /// Ask the provider how the channel stands with it; changes nothing. Exits with 1 where the provider refuses the
+    /// credentials
     Verify {
         /// Id of the channel
         channel: Uuid,
@@ -85,100 +85,13 @@ pub(crate) enum ChannelVerb {
         /// Id of the channel
         channel: Uuid,
         #[command(flatten)]
-        credentials: NewCredentials,
+        credentials: CredentialsFile,
     },
-}
-
-/// A Telegram bot's token, by whichever way.
-#[derive(Args)]
-pub(crate) struct BotToken {
-    /// The bot's token, from `@BotFather`
-    #[arg(
-        long,
-        env = "SWITCHBOARD_CTL_BOT_TOKEN",
-        hide_env_values = true,
-        value_name = "TOKEN",
-        required_unless_present = "bot_token_file"
-    )]
-    bot_token: Option<String>,
-    /// A file with that token, which keeps it out of the list of processes
-    #[arg(long, value_name = "FILE", conflicts_with = "bot_token")]
-    bot_token_file: Option<PathBuf>,
-}
-
-impl BotToken {
-    fn read(self) -> Result<String, CliError> {
-        match (self.bot_token, self.bot_token_file) {
-            (_, Some(path)) => bot_token(&path),
-            (token, None) => Ok(token.unwrap_or_default()),
-        }
-    }
-}
-
-/// New credentials of a channel, whichever its kind.
-#[derive(Args)]
-#[group(required = true, multiple = false)]
-pub(crate) struct NewCredentials {
-    /// A file with a Telegram bot's token, from `@BotFather`
-    #[arg(long, value_name = "FILE")]
-    bot_token_file: Option<PathBuf>,
-    /// A JSON file with the credentials as `ConnectChannel` takes them, for example `{"viberBot": {"token": "…"}}`
-    #[arg(long, value_name = "FILE")]
-    credentials_file: Option<PathBuf>,
-}
-
-impl NewCredentials {
-    fn read(self) -> Result<Option<connect_channel_request::Credentials>, CliError> {
-        if let Some(path) = self.bot_token_file {
-            let token = bot_token(&path)?;
-            let bot = TelegramBotCredentials { token };
-            return Ok(Some(connect_channel_request::Credentials::TelegramBot(bot)));
-        }
-        let path = self.credentials_file.unwrap_or_default();
-        let text = std::fs::read_to_string(&path)
-            .map_err(|error| CliError::file("read the credentials", &path, &error))?;
-        credentials(&text).map(Some).ok_or_else(|| {
-            // Without what stands there: it is a secret.
-            CliError::failed(
-                format!("{} holds no credentials", path.display()),
-                "one object as {\"viberBot\": {…}}, {\"instagram\": {…}}, {\"email\": {…}} or {\"telegramBot\": {…}}",
-            )
-        })
-    }
-}
-
-/// Reads credentials as `ConnectChannel` takes them.
-fn credentials(text: &str) -> Option<connect_channel_request::Credentials> {
-    let name = "switchboard.channel_gateway.v1.ConnectChannelRequest";
-    let request: ConnectChannelRequest = json::message(name, text)?;
-    request.credentials
-}
-
-fn bot_token(path: &Path) -> Result<String, CliError> {
-    let token = std::fs::read_to_string(path)
-        .map_err(|error| CliError::file("read the bot's token", path, &error))?;
-    Ok(token.trim().to_owned())
 }
 
 /// Tells whether customers of a channel are heard.
 pub(crate) fn is_enabled(channel: &Channel) -> bool {
     channel.state() == State::Enabled
-}
-
-const CREATE: &str = "switchboard.channel_gateway.v1.CreateChannelRequest";
-const UPDATE: &str = "switchboard.channel_gateway.v1.UpdateChannelRequest";
-
-/// A request with the credentials that a file holds. What is wrong with it is not told in detail: it is secret.
-fn from_file<T: prost::Message + Default>(name: &str, path: &Path) -> Result<T, CliError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| CliError::file("read the credentials", path, &error))?;
-    json::message(name, &text).ok_or_else(|| {
-        CliError::usage(
-            &format!("{} holds no credentials of a channel", path.display()),
-            "JSON with one key of the contract: telegram_bot, viber_bot, instagram or email, and in it the fields of \
-             that message",
-        )
-    })
 }
 
 /// Runs a verb.
@@ -211,24 +124,31 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
                 request_id: request_id.get(),
                 channel_id: id.map(|id| id.to_string()).unwrap_or_default(),
                 name,
-                ..from_file(CREATE, &credentials)?
+                ..credentials.read()?
             };
             view.one(client.create_channel(request).await?.into_inner().channel)
         }
-        ChannelVerb::Credentials { channel, file } => {
+        ChannelVerb::Credentials {
+            channel,
+            credentials,
+        } => {
             let request = UpdateChannelRequest {
                 channel_id: channel.to_string(),
-                ..from_file(UPDATE, &file)?
+                ..credentials.read()?
             };
             view.one(client.update_channel(request).await?.into_inner().channel)
         }
         ChannelVerb::List(page) => {
-            let request = ListChannelsRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListChannelsRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_channels(request).await?.into_inner();
+                Ok((page.channels, page.next_page_token))
             };
-            let page = client.list_channels(request).await?.into_inner();
-            view.list(&page.channels, &page.next_page_token)
+            let (channels, next) = page.read(ask).await?;
+            view.list(&channels, &next)
         }
         ChannelVerb::Show { channel } => {
             let request = GetChannelRequest {
@@ -248,19 +168,14 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
             };
             view.one(client.disable_channel(request).await?.into_inner().channel)
         }
-        ChannelVerb::Verify { channel } => {
-            let request = VerifyChannelRequest {
-                channel_id: channel.to_string(),
-            };
-            view.one(Some(client.verify_channel(request).await?.into_inner()))
-        }
+        ChannelVerb::Verify { channel } => verify(session, channel, &view).await,
         ChannelVerb::Disconnect { channel } => {
             let request = DisconnectChannelRequest {
                 channel_id: channel.to_string(),
             };
             let answer = client.disconnect_channel(request).await?.into_inner();
             if !answer.webhook_taken_back {
-                eprintln!(
+                note!(
                     "the provider was not told: it may go on calling, and what it brings is put aside"
                 );
             }
@@ -272,26 +187,77 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
         } => {
             let request = ConnectChannelRequest {
                 channel_id: channel.to_string(),
-                credentials: credentials.read()?,
+                ..credentials.read()?
             };
             view.one(client.connect_channel(request).await?.into_inner().channel)
         }
     }
 }
 
+/// Shows what the provider says.
+async fn verify(session: &Session, channel: Uuid, view: &View) -> Result<(), CliError> {
+    let mut client = session.channel_gateway(&session.role().await?).await?;
+    let request = VerifyChannelRequest {
+        channel_id: channel.to_string(),
+    };
+    let answer = client.verify_channel(request).await?.into_inner();
+    view.one(Some(answer.clone()))?;
+    accepted(&answer, channel)
+}
+
+/// Fails where the provider does not accept the credentials, with what to do.
+fn accepted(answer: &VerifyChannelResponse, channel: Uuid) -> Result<(), CliError> {
+    if answer.accepted {
+        return Ok(());
+    }
+    let why = answer.problems.iter().find(|problem| !problem.hint);
+    let why = why
+        .map(|problem| problem.reason.as_str())
+        .unwrap_or_default();
+    // A disconnected channel takes them by being connected again, any other in place.
+    let verb = if why == "CHANNEL_DISCONNECTED" {
+        "connect"
+    } else {
+        "credentials"
+    };
+    Err(CliError::failed(
+        format!("the provider does not accept the channel's credentials: {why}")
+            .trim_end_matches(": ")
+            .to_owned(),
+        format!(
+            "new ones of the same line: `{} channel {verb} {channel} --credentials FILE`",
+            crate::context::program()
+        ),
+    ))
+}
+
 #[cfg(test)]
 mod tests {
+    use switchboard_proto::channel_gateway::v1::ChannelProblem;
+
     use super::*;
 
     #[test]
-    fn credentials_are_read_as_the_contract_names_them() {
-        use connect_channel_request::Credentials::{Email, ViberBot};
-        let viber = credentials(r#"{"viberBot": {"token": "x", "senderName": "Shop"}}"#);
-        assert!(matches!(viber, Some(ViberBot(bot)) if bot.sender_name == "Shop"));
-        let mail = r#"{"email": {"address": "a@b.example", "imap": {"host": "h", "security": "SECURITY_TLS"}, "password": "x"}}"#;
-        assert!(matches!(credentials(mail), Some(Email(mailbox)) if mailbox.imap.is_some()));
-        for nothing in ["", "{}", "[]", r#"{"viberBot": {"tokn": "x"}}"#] {
-            assert!(credentials(nothing).is_none(), "{nothing}");
+    fn b10_a_refusal_of_the_provider_is_a_failure_that_says_what_to_do() {
+        let channel = Uuid::from_u128(1);
+        let answer = |accepted, reason: &str| VerifyChannelResponse {
+            accepted,
+            problems: vec![ChannelProblem {
+                reason: reason.into(),
+                ..ChannelProblem::default()
+            }],
+            ..VerifyChannelResponse::default()
+        };
+        assert!(accepted(&answer(true, "WEBHOOK_FOREIGN"), channel).is_ok());
+        for (reason, verb) in [
+            ("CHANNEL_DISCONNECTED", "connect"),
+            ("CREDENTIALS_REFUSED", "credentials"),
+        ] {
+            let error = accepted(&answer(false, reason), channel).unwrap_err();
+            assert_eq!(error.exit_code(), 1);
+            let text = error.render();
+            let hint = format!("channel {verb} {channel} --credentials FILE");
+            assert!(text.contains(&hint) && text.contains(reason), "{text}");
         }
     }
 }

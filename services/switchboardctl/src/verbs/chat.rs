@@ -47,6 +47,9 @@ pub(crate) enum ChatVerb {
     Messages {
         /// Id of the chat
         chat: Uuid,
+        /// Each message whole, with the mail's full text and the ids of its HTML and original
+        #[arg(long)]
+        full: bool,
         #[command(flatten)]
         page: Page,
     },
@@ -125,16 +128,24 @@ async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliE
                 Some(word @ ("me" | "none")) => word.to_owned(),
                 Some(agent) => session.agent_id(agent).await?.to_string(),
             };
-            let request = ListChatsRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let wanted = ListChatsRequest {
                 states: states.into_iter().map(Into::into).collect(),
                 channel_id: channel.map(|id| id.to_string()).unwrap_or_default(),
                 responsible,
                 unanswered_only: unanswered,
+                ..ListChatsRequest::default()
             };
-            let page = client.list_chats(request).await?.into_inner();
-            view.list(&page.chats, &page.next_page_token)
+            let ask = async |page_size, page_token| {
+                let request = ListChatsRequest {
+                    page_size,
+                    page_token,
+                    ..wanted.clone()
+                };
+                let page = client.list_chats(request).await?.into_inner();
+                Ok((page.chats, page.next_page_token))
+            };
+            let (chats, next) = page.read(ask).await?;
+            view.list(&chats, &next)
         }
         ChatVerb::Show { chat } => view.one(
             client
@@ -145,24 +156,36 @@ async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliE
                 .into_inner()
                 .chat,
         ),
-        ChatVerb::Messages { chat, page } => {
-            let request = ListMessagesRequest {
-                chat_id: chat.to_string(),
-                page_size: page.limit,
-                page_token: page.page_token,
-                full_text: false,
+        ChatVerb::Messages { chat, full, page } => {
+            let ask = async |page_size, page_token| {
+                let request = ListMessagesRequest {
+                    chat_id: chat.to_string(),
+                    page_size,
+                    page_token,
+                    full_text: full,
+                };
+                let page = client.list_messages(request).await?.into_inner();
+                Ok((page.messages, page.next_page_token))
             };
-            let page = client.list_messages(request).await?.into_inner();
-            view.list(&page.messages, &page.next_page_token)
+            let (messages, next) = page.read(ask).await?;
+            if full {
+                view.each(&messages, &next)
+            } else {
+                view.list(&messages, &next)
+            }
         }
         ChatVerb::Conversations { chat, page } => {
-            let request = ListConversationsRequest {
-                chat_id: chat.to_string(),
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListConversationsRequest {
+                    chat_id: chat.to_string(),
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_conversations(request).await?.into_inner();
+                Ok((page.conversations, page.next_page_token))
             };
-            let page = client.list_conversations(request).await?.into_inner();
-            view.list(&page.conversations, &page.next_page_token)
+            let (conversations, next) = page.read(ask).await?;
+            view.list(&conversations, &next)
         }
         _ => Ok(()),
     }

@@ -66,12 +66,16 @@ pub(crate) async fn run(
     let mut client = session.crm_cards(&session.role().await?).await?;
     match verb {
         ContactVerb::List(page) => {
-            let request = ListContactsRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListContactsRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_contacts(request).await?.into_inner();
+                Ok((page.contacts, page.next_page_token))
             };
-            let page = client.list_contacts(request).await?.into_inner();
-            view.list(&page.contacts, &page.next_page_token)
+            let (contacts, next) = page.read(ask).await?;
+            view.list(&contacts, &next)
         }
         ContactVerb::Show { contact } => {
             let request = GetContactRequest {

@@ -1,5 +1,7 @@
 //! Dead letters: what services could not handle.
 
+mod groups;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -9,11 +11,12 @@ use switchboard_proto::operator::v1::{
     DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest,
     ReplayOutcome,
 };
+use tonic::Code;
 
 use super::Page;
 use crate::connect::{SERVICES, Session};
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell, json, words};
+use crate::output::{Cell, Show, View, cell, json, note, words};
 
 /// How many letters one call replays.
 const REPLAY: usize = 200;
@@ -27,28 +30,28 @@ pub(crate) enum DeadLetterVerb {
         #[arg(long, value_parser = service)]
         service: Option<&'static str>,
         /// Count them by cause instead
-        #[arg(long, conflicts_with = "page_token")]
+        #[arg(long, conflicts_with = "from")]
         grouped: bool,
         #[command(flatten)]
         page: Page,
     },
     /// Show one dead letter, decoded
     Show {
-        /// The service
+        /// Only of this service; else the sequence tells whose it is
         #[arg(long, value_parser = service)]
-        service: &'static str,
+        service: Option<&'static str>,
         /// Its sequence, as listed
         sequence: u64,
     },
     /// Handle dead letters again; those that succeed are removed
     Replay {
-        /// The service
+        /// Only of this service; else the sequences tell whose they are
         #[arg(long, value_parser = service)]
-        service: &'static str,
+        service: Option<&'static str>,
         /// Sequences, as listed
         #[arg(required_unless_present = "all", value_name = "SEQUENCE")]
         sequences: Vec<u64>,
-        /// All of the service
+        /// All of them, or all of the service
         #[arg(long, conflicts_with = "sequences")]
         all: bool,
         /// Only tell what would be replayed
@@ -144,7 +147,7 @@ pub(crate) async fn run(
             service: None,
             page,
             ..
-        } if !page.page_token.is_empty() => Err(CliError::usage(
+        } if page.goes_on() => Err(CliError::usage(
             "a page token is of one service",
             "name it: --service SERVICE",
         )),
@@ -159,37 +162,30 @@ pub(crate) async fn run(
                 for service in services {
                     letters.extend(all(session, service).await?);
                 }
-                return groups(&letters, &view);
+                return groups::show(&letters, &view);
             }
             let (mut letters, mut next) = (Vec::new(), String::new());
             for service in services {
-                let request = ListDeadLettersRequest {
-                    page_size: page.limit,
-                    page_token: page.page_token.clone(),
-                    account: String::new(),
+                let mut client = session.operator(service).await?;
+                let ask = async |page_size, page_token| {
+                    let request = ListDeadLettersRequest {
+                        page_size,
+                        page_token,
+                        account: String::new(),
+                    };
+                    let page = client.list_dead_letters(request).await?.into_inner();
+                    Ok((page.dead_letters, page.next_page_token))
                 };
-                let answer = session
-                    .operator(service)
-                    .await?
-                    .list_dead_letters(request)
-                    .await?
-                    .into_inner();
-                letters.extend(answer.dead_letters);
-                if !answer.next_page_token.is_empty() {
-                    next = format!("{} (--service {service})", answer.next_page_token);
+                let (found, more) = page.read(ask).await?;
+                letters.extend(found);
+                if !more.is_empty() {
+                    next = format!("{more} (--service {service})");
                 }
             }
             view.list(&letters, &next)
         }
         DeadLetterVerb::Show { service, sequence } => {
-            let mut client = session.operator(service).await?;
-            view.one(
-                client
-                    .get_dead_letter(GetDeadLetterRequest { sequence })
-                    .await?
-                    .into_inner()
-                    .dead_letter,
-            )
+            view.one(Some(find(session, service, sequence).await?))
         }
         DeadLetterVerb::Replay {
             service,
@@ -197,21 +193,97 @@ pub(crate) async fn run(
             all: everything,
             dry_run,
         } => {
-            let sequences = if everything {
-                all(session, service)
-                    .await?
-                    .into_iter()
-                    .map(|letter| letter.sequence)
-                    .collect()
+            let wanted = if everything {
+                every(session, service).await?
+            } else if let Some(service) = service {
+                BTreeMap::from([(service, sequences)])
             } else {
-                sequences
+                // One listing a service, however many are asked for: a letter knows whose it is.
+                let known = every(session, None).await?;
+                owners(known, &sequences)?
             };
             if dry_run {
-                eprintln!("would replay {} of {service}", sequences.len());
+                for (service, sequences) in &wanted {
+                    note!("would replay {} of {service}", sequences.len());
+                }
                 return Ok(());
             }
-            replay(session, service, &sequences, &view).await
+            replay(session, &wanted, &view).await
         }
+    }
+}
+
+/// A letter, from the service that has it. All share one stream: a sequence is of one service only.
+async fn find(
+    session: &Session,
+    service: Option<&'static str>,
+    sequence: u64,
+) -> Result<DeadLetter, CliError> {
+    let services = service.map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
+    let mut away = None;
+    for service in services {
+        let ask = async {
+            let mut client = session.operator(service).await?;
+            let answer = client
+                .get_dead_letter(GetDeadLetterRequest { sequence })
+                .await?;
+            Ok::<_, CliError>(answer.into_inner().dead_letter)
+        };
+        match ask.await {
+            Ok(Some(letter)) => return Ok(letter),
+            Ok(None) => {}
+            Err(error) if error.code() == Some(Code::NotFound) => {}
+            // The next one may have it; if none has, this one may.
+            Err(error @ CliError::Unreachable { .. }) => away = Some(error),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(away.unwrap_or_else(|| unknown(&[sequence])))
+}
+
+fn unknown(sequences: &[u64]) -> CliError {
+    let words: Vec<_> = sequences.iter().map(ToString::to_string).collect();
+    CliError::failed(
+        format!("there is no dead letter {}", words.join(", ")),
+        format!("`{} deadletter list`", crate::context::program()),
+    )
+}
+
+/// The sequences of all letters, by service.
+async fn every(
+    session: &Session,
+    service: Option<&'static str>,
+) -> Result<BTreeMap<&'static str, Vec<u64>>, CliError> {
+    let services = service.map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
+    let mut found = BTreeMap::new();
+    for service in services {
+        let letters = all(session, service).await?;
+        let sequences: Vec<_> = letters.iter().map(|letter| letter.sequence).collect();
+        if !sequences.is_empty() {
+            found.insert(service, sequences);
+        }
+    }
+    Ok(found)
+}
+
+/// Those of the known letters that are wanted, by service; fails where one is unknown.
+fn owners(
+    mut known: BTreeMap<&'static str, Vec<u64>>,
+    wanted: &[u64],
+) -> Result<BTreeMap<&'static str, Vec<u64>>, CliError> {
+    for sequences in known.values_mut() {
+        sequences.retain(|it| wanted.contains(it));
+    }
+    known.retain(|_, sequences| !sequences.is_empty());
+    let missing: Vec<u64> = wanted
+        .iter()
+        .filter(|it| !known.values().flatten().any(|found| found == *it))
+        .copied()
+        .collect();
+    if missing.is_empty() {
+        Ok(known)
+    } else {
+        Err(unknown(&missing))
     }
 }
 
@@ -236,23 +308,19 @@ async fn all(session: &Session, service: &'static str) -> Result<Vec<DeadLetter>
 
 async fn replay(
     session: &Session,
-    service: &'static str,
-    sequences: &[u64],
+    wanted: &BTreeMap<&'static str, Vec<u64>>,
     view: &View,
 ) -> Result<(), CliError> {
-    let mut client = session.operator(service).await?;
-    let mut outcomes = Vec::with_capacity(sequences.len());
-    for chunk in sequences.chunks(REPLAY) {
-        let request = ReplayDeadLettersRequest {
-            sequences: chunk.to_vec(),
-        };
-        outcomes.extend(
-            client
-                .replay_dead_letters(request)
-                .await?
-                .into_inner()
-                .outcomes,
-        );
+    let mut outcomes = Vec::new();
+    for (service, sequences) in wanted {
+        let mut client = session.operator(service).await?;
+        for chunk in sequences.chunks(REPLAY) {
+            let request = ReplayDeadLettersRequest {
+                sequences: chunk.to_vec(),
+            };
+            let answer = client.replay_dead_letters(request).await?.into_inner();
+            outcomes.extend(answer.outcomes);
+        }
     }
     view.list(&outcomes, "")?;
     let left = outcomes.iter().filter(|outcome| !outcome.handled).count();
@@ -264,81 +332,8 @@ async fn replay(
             "{left} of {} letters could not be handled and stay where they are",
             outcomes.len()
         ),
-        format!("`switchboardctl deadletter show --service {service} SEQUENCE`"),
+        format!("`{} deadletter show SEQUENCE`", crate::context::program()),
     ))
-}
-
-/// One line a cause: how many, of which service and type, first and last time.
-fn groups(letters: &[DeadLetter], view: &View) -> Result<(), CliError> {
-    let mut groups: BTreeMap<(String, String, String), Vec<&DeadLetter>> = BTreeMap::new();
-    for letter in letters {
-        let kind = letter
-            .event_type
-            .rsplit('.')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
-        groups
-            .entry((letter.service.clone(), kind, cause(&letter.error)))
-            .or_default()
-            .push(letter);
-    }
-    let ends = |letters: &[&DeadLetter]| {
-        let time = |letter: &&DeadLetter| letter.time.map(|time| (time.seconds, time.nanos));
-        let first = letters
-            .iter()
-            .min_by_key(|letter| time(letter))
-            .and_then(|letter| letter.time);
-        let last = letters
-            .iter()
-            .max_by_key(|letter| time(letter))
-            .and_then(|letter| letter.time);
-        (first, last)
-    };
-    if view.is_table() {
-        let rows = groups.iter().map(|((service, kind, cause), letters)| {
-            let (first, last) = ends(letters);
-            vec![
-                cell(letters.len()),
-                cell(service),
-                cell(kind),
-                cell(cause),
-                cell(words::ago(first.as_ref(), view.now)).dim(),
-                cell(words::ago(last.as_ref(), view.now)).dim(),
-            ]
-        });
-        let headers = ["COUNT", "SERVICE", "TYPE", "CAUSE", "FIRST", "LAST"];
-        view.rows(&headers, &["FIRST", "TYPE"], rows.collect());
-    } else {
-        let values = groups.iter().map(|((service, kind, cause), letters)| {
-            let (first, last) = ends(letters);
-            serde_json::json!({
-                "count": letters.len(), "service": service, "type": kind, "cause": cause,
-                "firstTime": first.as_ref().map(ToString::to_string), "lastTime": last.as_ref().map(ToString::to_string),
-                "sequences": letters.iter().map(|letter| letter.sequence).collect::<Vec<_>>(),
-            })
-        });
-        view.values(values.collect());
-    }
-    view.judge_empty(groups.is_empty())
-}
-
-/// An error without what differs from letter to letter: ids and numbers.
-fn cause(error: &str) -> String {
-    let words = error.split(' ').map(|word| {
-        let id = word.len() > 30
-            && word
-                .chars()
-                .all(|c| c.is_ascii_hexdigit() || "-,.:;()\"'`".contains(c));
-        if id {
-            "…".to_owned()
-        } else {
-            word.chars()
-                .map(|c| if c.is_ascii_digit() { '#' } else { c })
-                .collect()
-        }
-    });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -346,16 +341,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_grouped_without_ids_and_numbers() {
-        for (error, expected) in [
+    fn a_letter_is_replayed_by_the_service_that_gave_it_up() {
+        let known = || BTreeMap::from([("conversation", vec![4, 7]), ("crm-cards", vec![5])]);
+        for (wanted, expected) in [
+            (&[5][..], Some(vec![("crm-cards", vec![5])])),
             (
-                "chat 0197e7a4-0000-7000-8000-000000000000 has no channel",
-                "chat … has no channel",
+                &[7, 5],
+                Some(vec![("conversation", vec![7]), ("crm-cards", vec![5])]),
             ),
-            ("offset 412 is beyond 7", "offset ### is beyond #"),
-            ("not decodable", "not decodable"),
+            (&[7, 6], None),
         ] {
-            assert_eq!(cause(error), expected);
+            let found = owners(known(), wanted).ok();
+            assert_eq!(found.map(|found| found.into_iter().collect()), expected);
         }
+        let text = owners(known(), &[6]).unwrap_err().render();
+        assert!(text.contains("no dead letter 6"), "{text}");
     }
 }

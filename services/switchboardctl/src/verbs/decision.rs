@@ -77,11 +77,15 @@ impl Show for Decision {
 pub(crate) async fn run(verb: DecisionVerb, session: &Session, view: View) -> Result<(), CliError> {
     let DecisionVerb::List { chat, page } = verb;
     let mut client = session.crm_cards(&session.role().await?).await?;
-    let request = ListDecisionsRequest {
-        page_size: page.limit,
-        page_token: page.page_token,
-        chat_id: chat.map(|id| id.to_string()).unwrap_or_default(),
+    let ask = async |page_size, page_token| {
+        let request = ListDecisionsRequest {
+            page_size,
+            page_token,
+            chat_id: chat.map(|id| id.to_string()).unwrap_or_default(),
+        };
+        let page = client.list_decisions(request).await?.into_inner();
+        Ok((page.decisions, page.next_page_token))
     };
-    let page = client.list_decisions(request).await?.into_inner();
-    view.list(&page.decisions, &page.next_page_token)
+    let (decisions, next) = page.read(ask).await?;
+    view.list(&decisions, &next)
 }

@@ -10,7 +10,7 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::connect::Session;
 use crate::error::{CliError, plain};
-use crate::output::{View, json as protobuf_json, words};
+use crate::output::{View, json as protobuf_json, say, words};
 
 /// The stream of domain events.
 const STREAM: &str = "EVENTS";
@@ -215,12 +215,16 @@ pub(crate) async fn run(verb: EventsVerb, session: &Session, view: View) -> Resu
 }
 
 fn print(event: &Event, brief: bool, view: &View) {
+    if view.is_ids() {
+        say!("{}", event.id);
+        return;
+    }
     if !view.is_table() {
         let mut value = json!({ "subject": event.subject, "headers": event.headers });
         if !brief {
             value["data"] = event.payload.clone();
         }
-        println!("{value}");
+        say!("{value}");
         return;
     }
     let time = event.time.map(words::clock).unwrap_or_default();
@@ -229,9 +233,10 @@ fn print(event: &Event, brief: bool, view: &View) {
     } else {
         ("", "", "")
     };
-    println!(
+    say!(
         "{dim}{time}{end}  {bold}{}{end}  {dim}{}{end}",
-        event.subject, event.id
+        event.subject,
+        event.id
     );
     if !brief {
         let payload = if event.payload.is_null() {
@@ -239,7 +244,7 @@ fn print(event: &Event, brief: bool, view: &View) {
         } else {
             event.payload.to_string()
         };
-        println!("              {payload}");
+        say!("              {payload}");
     }
 }
 

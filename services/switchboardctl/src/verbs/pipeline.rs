@@ -86,12 +86,16 @@ pub(crate) async fn run(verb: PipelineVerb, session: &Session, view: View) -> Re
             view.one(client.create_pipeline(request).await?.into_inner().pipeline)
         }
         PipelineVerb::List(page) => {
-            let request = ListPipelinesRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListPipelinesRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_pipelines(request).await?.into_inner();
+                Ok((page.pipelines, page.next_page_token))
             };
-            let page = client.list_pipelines(request).await?.into_inner();
-            view.list(&page.pipelines, &page.next_page_token)
+            let (pipelines, next) = page.read(ask).await?;
+            view.list(&pipelines, &next)
         }
     }
 }

@@ -42,12 +42,16 @@ pub(crate) async fn run(verb: SourceVerb, session: &Session, view: View) -> Resu
             view.one(client.create_source(request).await?.into_inner().source)
         }
         SourceVerb::List(page) => {
-            let request = ListSourcesRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListSourcesRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_sources(request).await?.into_inner();
+                Ok((page.sources, page.next_page_token))
             };
-            let page = client.list_sources(request).await?.into_inner();
-            view.list(&page.sources, &page.next_page_token)
+            let (sources, next) = page.read(ask).await?;
+            view.list(&sources, &next)
         }
     }
 }

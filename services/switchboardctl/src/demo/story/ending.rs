@@ -8,7 +8,7 @@ use super::opening::Opened;
 use super::stage::Stage;
 use crate::context::program;
 use crate::error::CliError;
-use crate::output::words;
+use crate::output::{say, words};
 use crate::verbs::events::Event;
 
 /// Events that must have come, how often at least, and the publishing service.
@@ -82,7 +82,7 @@ pub(crate) fn close(
     others: &[(&str, Opened)],
 ) {
     let checks = stage.out.checks();
-    println!();
+    say!();
     stage.out.line(
         "1;32",
         &format!("The end: {checks} facts checked, all hold."),

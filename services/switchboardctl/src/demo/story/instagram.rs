@@ -49,17 +49,24 @@ impl Instagram<'_> {
         self.control.post(&["acts"], &body).await
     }
 
-    /// Waits for a call with this text.
-    async fn sent(&self, stage: &Stage<'_>, text: &str) -> Result<Sent, CliError> {
+    /// The ordinal of the newest call.
+    async fn newest(&self) -> Result<u64, CliError> {
+        let page: Page = self.control.get(&["sent"], &[]).await?;
+        Ok(page.sent.last().map_or(0, |sent| sent.ordinal))
+    }
+
+    /// Waits for a call with this text after another: a story played before had the same texts.
+    async fn sent(&self, stage: &Stage<'_>, after: u64, text: &str) -> Result<Sent, CliError> {
         until("the answer at the Graph API", stage.patience, async || {
-            let page: Page = self.control.get(&["sent"], &[]).await?;
+            let mut page: Page = self.control.get(&["sent"], &[]).await?;
+            page.sent.retain(|sent| sent.ordinal > after);
             let text = Value::from(text);
             let ours = |sent: &Sent| {
                 [sent.body.get("message"), sent.body.pointer("/message/text")]
                     .contains(&Some(&text))
             };
             let all = page.sent.len();
-            Ok(page.sent.into_iter().rev().find(ours).map_or_else(
+            Ok(page.sent.into_iter().find(ours).map_or_else(
                 || Seen::NotYet(format!("{all} calls, none with it")),
                 Seen::Yes,
             ))
@@ -104,10 +111,26 @@ async fn comment(stage: &mut Stage<'_>, instagram: &Instagram<'_>) -> Result<Ope
     stage
         .out
         .fact("comment", "marked as one: it is answered where it stands");
+    let link = until("the link of the post", stage.patience, async || {
+        // The gateway looks the post up beside: the message is there before.
+        let messages = stage
+            .messages(&opened.chat_id, message::Kind::Client)
+            .await?;
+        let origin = messages.into_iter().next().and_then(|first| first.origin);
+        let link = origin.unwrap_or_default().link;
+        Ok(if link.contains(POST) {
+            Seen::Yes(link)
+        } else {
+            Seen::NotYet(format!("“{link}”"))
+        })
+    })
+    .await?;
+    stage.out.fact("post", &link);
 
     let text = "There is, and it can be tried on here.";
+    let before = instagram.newest().await?;
     let answer = say(stage, &opened, text, &opened.first.message_id).await?;
-    let sent = instagram.sent(stage, text).await?;
+    let sent = instagram.sent(stage, before, text).await?;
     let wanted = format!("POST /{commented}/replies");
     check(sent.call == wanted, &wanted, || sent.call.clone())?;
     stage.out.fact(
@@ -160,8 +183,9 @@ async fn direct(
     stage.out.fact("no card", "the conversation is open");
 
     let text = "It is 800 hryvnias.";
+    let before = instagram.newest().await?;
     let answer = say(stage, opened, text, "").await?;
-    let sent = instagram.sent(stage, text).await?;
+    let sent = instagram.sent(stage, before, text).await?;
     let to = sent.body.pointer("/recipient/id").and_then(Value::as_str);
     check(
         sent.call == "POST /me/messages" && to == Some(instagram.user.as_str()),

@@ -11,6 +11,7 @@ use super::super::customer::chat_of;
 use super::super::names::name_of;
 use super::super::wait::{Seen, check, until};
 use super::opening::{Opened, meet};
+use super::read::plain_text;
 use super::stage::Stage;
 use super::talk::say;
 use crate::context::Line;
@@ -19,6 +20,9 @@ use crate::error::CliError;
 /// A mailbox is heard from the moment at which it was first looked into: the mail is put there again, as the same mail,
 /// while nothing came of it.
 const AGAIN: Duration = Duration::from_secs(3);
+
+/// What the customer's program quotes below their words.
+const QUOTED: &str = "Your order 551 has left us.";
 
 /// A mail that was handed over.
 #[derive(Clone, Deserialize)]
@@ -42,9 +46,10 @@ pub(crate) async fn play(stage: &mut Stage<'_>, line: &Line) -> Result<Opened, C
     stage.turn_to(line, name.to_owned()).await?;
     let address = format!("{}.{}@client.example", name.to_lowercase(), stage.customer);
     let (subject, text) = ("Order 551", "Where is my order?");
+    let whole = format!("{text}\n\nOn Mon, 23 Nov 2026, Demo shop wrote:\n> {QUOTED}\n");
     let id = format!("{}@client.example", crate::clock::new_id());
     let written = json!({
-        "name": name, "from": address, "to": line.token, "subject": subject, "text": text, "message_id": id,
+        "name": name, "from": address, "to": line.token, "subject": subject, "text": whole, "message_id": id,
     });
 
     stage.out.says(
@@ -67,6 +72,7 @@ pub(crate) async fn play(stage: &mut Stage<'_>, line: &Line) -> Result<Opened, C
     .await?;
     stage.out.fact("accepted", "read from the mailbox by IMAP");
     let opened = meet(stage, "email", &address, text).await?;
+    details(stage, &opened, subject).await?;
 
     let text = "It left us this morning.";
     let answer = say(stage, &opened, text, &opened.first.message_id).await?;
@@ -109,4 +115,34 @@ pub(crate) async fn play(stage: &mut Stage<'_>, line: &Line) -> Result<Opened, C
         .await?;
     stage.out.fact("delivery", "sent");
     Ok(opened)
+}
+
+/// The mail is more than what is shown of it: its subject, the whole text with the quoted history, the original.
+async fn details(stage: &mut Stage<'_>, opened: &Opened, subject: &str) -> Result<(), CliError> {
+    let mail = stage
+        .whole_message(&opened.chat_id, &opened.first.message_id)
+        .await?;
+    check(mail.subject == subject, "the mail's subject", || {
+        mail.subject.clone()
+    })?;
+    stage.out.fact("subject", &mail.subject);
+    check(
+        mail.full_text.contains(QUOTED) && !plain_text(&mail).contains(QUOTED),
+        "the quoted history in the full text, and not in what is shown",
+        || mail.full_text.clone(),
+    )?;
+    let lines = mail.full_text.lines().count();
+    let fact = format!("{lines} lines with the quoted history, which the message leaves out");
+    stage.out.fact("full text", &fact);
+    let original = mail.original.unwrap_or_default();
+    check(
+        !original.attachment_id.is_empty(),
+        "the mail as it came, as a file",
+        || "none".into(),
+    )?;
+    stage.out.fact(
+        "original",
+        &format!("kept as file {}", original.attachment_id),
+    );
+    Ok(())
 }

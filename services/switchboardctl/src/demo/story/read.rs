@@ -51,6 +51,25 @@ impl Stage<'_> {
         Ok(messages)
     }
 
+    /// One of the newest messages of a chat, with all that is kept of it.
+    pub async fn whole_message(
+        &self,
+        chat_id: &str,
+        message_id: &str,
+    ) -> Result<Message, CliError> {
+        let mut client = self.session.conversation(&Role::Account).await?;
+        let request = ListMessagesRequest {
+            chat_id: chat_id.to_owned(),
+            full_text: true,
+            ..ListMessagesRequest::default()
+        };
+        let messages = client.list_messages(request).await?.into_inner().messages;
+        messages
+            .into_iter()
+            .find(|message| message.message_id == message_id)
+            .ok_or_else(|| unexpected("the message among the newest of its chat", "other messages"))
+    }
+
     /// Waits until what became of a message is exactly this.
     pub async fn reached(
         &self,

@@ -1,6 +1,6 @@
 //! Second scene: the customer corrects and shows, the agent answers, another agent is told who answers here.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use switchboard_proto::common::v1::{Text, attachment, content_part::Content};
 use switchboard_proto::conversation::v1::{
     Message, SendMessageRequest, message, message_delivery::State,
@@ -24,6 +24,7 @@ pub(crate) async fn play(
     stage.out.scene("They talk");
     edit(stage, opened, message_id).await?;
     let (photo, photo_id) = photo(stage, opened).await?;
+    album(stage, opened).await?;
     answer(stage, opened, &photo, photo_id).await?;
     refuse_other(stage, opened).await
 }
@@ -57,16 +58,77 @@ async fn edit(stage: &mut Stage<'_>, opened: &Opened, message_id: i64) -> Result
     Ok(())
 }
 
-async fn photo(stage: &mut Stage<'_>, opened: &Opened) -> Result<(Message, i64), CliError> {
-    let caption = "This one, from your window";
-    stage.out.says(&stage.name, &format!("[photo] {caption}"));
-    let size = |name: &str, width: u32, height: u32, bytes: u32| {
+/// The sizes of one picture as Telegram words them; `name` tells pictures of a customer apart.
+fn sizes(customer: i64, name: &str) -> Value {
+    let size = |kind: &str, width: u32, height: u32, bytes: u32| {
         json!({
-            "file_id": format!("AgACAgIAAxkBAAI{}{name}", stage.customer), "file_unique_id": format!("AQAD{}{name}", stage.customer),
+            "file_id": format!("AgACAgIAAxkBAAI{customer}{name}{kind}"),
+            "file_unique_id": format!("AQAD{customer}{name}{kind}"),
             "width": width, "height": height, "file_size": bytes,
         })
     };
-    let content = json!({ "photo": [size("s", 90, 67, 1_412), size("x", 800, 600, 90_211)], "caption": caption });
+    json!([size("s", 90, 67, 1_412), size("x", 800, 600, 90_211)])
+}
+
+/// Three pictures at once are one message with three files, for whoever answers and for the count of the unanswered.
+async fn album(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
+    let caption = "And this is what I have";
+    stage
+        .out
+        .says(&stage.name, &format!("[album of 3 photos] {caption}"));
+    let before = stage
+        .messages(&opened.chat_id, message::Kind::Client)
+        .await?
+        .len();
+    let mut items: Vec<Value> = ["a", "b", "c"]
+        .iter()
+        .map(|name| json!({ "photo": sizes(stage.customer, name) }))
+        .collect();
+    if let Some(first) = items.first_mut() {
+        first["caption"] = caption.into();
+    }
+    stage.telegram.album(stage.customer, &items).await?;
+    let wanted = items.len();
+    let album = until(
+        "one more message, with all photos of the album",
+        stage.patience,
+        async || {
+            let messages = stage
+                .messages(&opened.chat_id, message::Kind::Client)
+                .await?;
+            let count = messages.len();
+            Ok(match messages.into_iter().last() {
+                Some(last) if count == before + 1 && last.album.len() == wanted => Seen::Yes(last),
+                Some(last) => Seen::NotYet(format!(
+                    "{count} messages, {before} before, the last with {} items",
+                    last.album.len()
+                )),
+                None => Seen::NotYet("no message".into()),
+            })
+        },
+    )
+    .await?;
+    let files = album
+        .parts
+        .iter()
+        .filter(|part| matches!(part.content, Some(Content::Attachment(_))))
+        .count();
+    check(
+        files == wanted && plain_text(&album) == caption,
+        "three photos and their caption",
+        || crate::verbs::chat::text_of(&album),
+    )?;
+    stage.about([album.message_id.as_str()]);
+    stage
+        .out
+        .fact("album", "three updates, one message with three photos");
+    Ok(())
+}
+
+async fn photo(stage: &mut Stage<'_>, opened: &Opened) -> Result<(Message, i64), CliError> {
+    let caption = "This one, from your window";
+    stage.out.says(&stage.name, &format!("[photo] {caption}"));
+    let content = json!({ "photo": sizes(stage.customer, ""), "caption": caption });
     let delivered = stage.telegram.say(stage.customer, &content).await?;
     let photo_id = delivered
         .message_id

@@ -1,6 +1,6 @@
 //! The transcript: what a person reads while the story plays.
 
-use crate::output::words;
+use crate::output::{say, words};
 
 /// Width of the names at the left.
 const NAMES: usize = 13;
@@ -26,15 +26,15 @@ impl Transcript {
 
     /// The title above everything, and a line below it.
     pub fn begin(&mut self, title: &str, line: &str) {
-        println!("{}", self.styled("1", title));
-        println!("{}", self.styled("2", line));
+        say!("{}", self.styled("1", title));
+        say!("{}", self.styled("2", line));
     }
 
     /// Begins a scene.
     pub fn scene(&mut self, title: &str) {
         self.scene += 1;
         title.clone_into(&mut self.title);
-        println!(
+        say!(
             "\n{}",
             self.styled("1;36", &format!("{}. {title}", self.scene))
         );
@@ -47,7 +47,7 @@ impl Transcript {
 
     /// Somebody says something.
     pub fn says(&self, who: &str, text: &str) {
-        println!(
+        say!(
             "  {} {text}",
             self.styled("1", &format!("{:>NAMES$} »", words::short(who, NAMES)))
         );
@@ -55,7 +55,7 @@ impl Transcript {
 
     /// Somebody does something.
     pub fn does(&self, who: &str, text: &str) {
-        println!(
+        say!(
             "  {} {}",
             self.styled("1", &format!("{:>NAMES$} ·", words::short(who, NAMES))),
             self.styled("3", text)
@@ -65,7 +65,7 @@ impl Transcript {
     /// A fact that was checked.
     pub fn fact(&mut self, label: &str, text: &str) {
         self.checks += 1;
-        println!(
+        say!(
             "  {} {} {text}",
             self.styled("2", &format!("{label:>NAMES$}")),
             self.styled("32", "✓")
@@ -74,12 +74,12 @@ impl Transcript {
 
     /// More about the fact above.
     pub fn more(&self, text: &str) {
-        println!("  {:>NAMES$}   {}", "", self.styled("2", text));
+        say!("  {:>NAMES$}   {}", "", self.styled("2", text));
     }
 
     /// The story stopped.
     pub fn broken(&self) {
-        println!(
+        say!(
             "  {:>NAMES$} {}",
             "",
             self.styled("31", "✗ the story stops here")
@@ -93,7 +93,7 @@ impl Transcript {
 
     /// A line in a style; none where it is empty.
     pub fn line(&self, style: &str, text: &str) {
-        println!("  {}", self.styled(style, text));
+        say!("  {}", self.styled(style, text));
     }
 
     /// Text in a style, where colour may be used.

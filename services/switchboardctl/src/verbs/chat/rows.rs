@@ -1,21 +1,33 @@
 //! How chats, conversations, messages and assignments are shown.
 
 use switchboard_proto::assignment::v1::ChatAssignment;
-use switchboard_proto::common::v1::{ContentPart, content_part::Content};
+use switchboard_proto::common::v1::{Attachment, ContentPart, content_part::Content, origin};
 use switchboard_proto::conversation::v1::{Chat, Conversation, Message, message};
 
+use crate::output::table::{harmless, harmless_lines};
 use crate::output::{Cell, Show, View, cell, words};
+
+/// How much of a deep link's payload a table shows (D30).
+const PAYLOAD: usize = 40;
 
 impl Show for Chat {
     const NAME: &'static str = "switchboard.conversation.v1.Chat";
-    const OPTIONAL: &'static [&'static str] =
-        &["CHANNEL", "NO", "UNANSWERED", "WHEN", "RESPONSIBLE"];
+    const OPTIONAL: &'static [&'static str] = &[
+        "CAME BY",
+        "CHANNEL",
+        "NO",
+        "UNANSWERED",
+        "WHEN",
+        "RESPONSIBLE",
+    ];
+    const SPARSE: &'static [&'static str] = &["CAME BY"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "CLIENT",
         "CHANNEL",
         "STATE",
         "NO",
+        "CAME BY",
         "RESPONSIBLE",
         "UNANSWERED",
         "LAST MESSAGE",
@@ -39,6 +51,13 @@ impl Show for Chat {
             cell(view.name(&self.channel_id)),
             cell(words::word(self.state().as_str_name(), "STATE_")).by_word(),
             cell(number),
+            cell(words::short(
+                self.open_conversation
+                    .as_ref()
+                    .map(|open| open.start_payload.as_str())
+                    .unwrap_or_default(),
+                PAYLOAD,
+            )),
             cell(view.name(&self.responsible_agent_id)),
             cell(self.unanswered),
             cell(words::short(
@@ -56,12 +75,14 @@ impl Show for Chat {
 
 impl Show for Conversation {
     const NAME: &'static str = "switchboard.conversation.v1.Conversation";
-    const HEADERS: &'static [&'static str] = &["ID", "NO", "OPENED", "CLOSED"];
+    const SPARSE: &'static [&'static str] = &["CAME BY"];
+    const HEADERS: &'static [&'static str] = &["ID", "NO", "CAME BY", "OPENED", "CLOSED"];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let closed = self.close_time.as_ref();
         vec![
             cell(&self.conversation_id),
             cell(format!("#{}", self.number)),
+            cell(words::short(&self.start_payload, PAYLOAD)),
             cell(words::ago(self.open_time.as_ref(), view.now)),
             cell(closed.map_or_else(|| "open".into(), |time| words::ago(Some(time), view.now))),
         ]
@@ -70,8 +91,11 @@ impl Show for Conversation {
 
 impl Show for Message {
     const NAME: &'static str = "switchboard.conversation.v1.Message";
-    const OPTIONAL: &'static [&'static str] = &["WHEN", "DELIVERY"];
-    const HEADERS: &'static [&'static str] = &["ID", "FROM", "TEXT", "DELIVERY", "WHEN"];
+    const OPTIONAL: &'static [&'static str] = &["CAME BY", "UNDER", "WHEN", "DELIVERY", "SUBJECT"];
+    const SPARSE: &'static [&'static str] = &["SUBJECT", "UNDER", "CAME BY"];
+    const HEADERS: &'static [&'static str] = &[
+        "ID", "FROM", "SUBJECT", "TEXT", "UNDER", "CAME BY", "DELIVERY", "WHEN",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let from = match self.kind() {
             message::Kind::Agent => view.name(&self.agent_id),
@@ -88,7 +112,10 @@ impl Show for Message {
         vec![
             cell(&self.message_id),
             cell(from),
+            cell(words::short(&self.subject, 60)),
             cell(words::short(&text, 200)),
+            cell(under(self)),
+            cell(words::short(&self.start_payload, PAYLOAD)),
             cell(state).by_word(),
             cell(words::ago(self.time.as_ref(), view.now)).dim(),
         ]
@@ -98,14 +125,38 @@ impl Show for Message {
             .delivery
             .as_ref()
             .filter(|delivery| !delivery.reason.is_empty());
-        let subject = (!self.subject.is_empty()).then(|| format!("subject  {}", self.subject));
+        let failure = failure.map(|failure| {
+            let text = format!("reason    {}: {}", failure.reason, failure.detail);
+            harmless(&text)
+        });
+        let file = |what: &str, file: &Option<Attachment>| {
+            let file = file.as_ref()?;
+            let state = words::word(file.state().as_str_name(), "STATE_");
+            Some(format!("{what:<10}{} ({state})", file.attachment_id))
+        };
+        let album = (!self.album.is_empty()).then(|| format!("album     {}", self.album.len()));
+        let whole = (!self.full_text.is_empty())
+            .then(|| format!("full text\n{}", harmless_lines(&self.full_text)));
         let machine = self.automatic.then(|| "written by a machine".to_owned());
         failure
-            .map(|failure| format!("reason   {}: {}", failure.reason, failure.detail))
             .into_iter()
-            .chain(subject)
             .chain(machine)
+            .chain(album)
+            .chain(file("html", &self.html))
+            .chain(file("original", &self.original))
+            .chain(whole)
             .collect()
+    }
+}
+
+/// Under what a message was written: the link of the post or story where it is known, else a word for it; nothing for
+/// an ordinary message.
+fn under(message: &Message) -> String {
+    let origin = message.origin.clone().unwrap_or_default();
+    match origin.kind() {
+        origin::Kind::Direct | origin::Kind::Unspecified => String::new(),
+        _ if !origin.link.is_empty() => origin.link,
+        kind => words::word(kind.as_str_name(), "KIND_"),
     }
 }
 
@@ -172,10 +223,34 @@ fn part(part: &ContentPart) -> String {
 
 #[cfg(test)]
 mod tests {
-    use switchboard_proto::common::v1::{Attachment, Text, attachment};
+    use switchboard_proto::common::v1::{Origin, Text, attachment};
     use switchboard_proto::conversation::v1::SystemNotice;
 
     use super::*;
+
+    #[test]
+    fn where_a_message_was_written_is_told_by_its_link() {
+        let origin = |kind: origin::Kind, link: &str| Origin {
+            kind: kind.into(),
+            link: link.into(),
+            ..Origin::default()
+        };
+        for (origin, expected) in [
+            (None, ""),
+            (Some(origin(origin::Kind::Direct, "")), ""),
+            (Some(origin(origin::Kind::Comment, "")), "comment"),
+            (
+                Some(origin(origin::Kind::Comment, "https://x/p/1")),
+                "https://x/p/1",
+            ),
+        ] {
+            let message = Message {
+                origin,
+                ..Message::default()
+            };
+            assert_eq!(under(&message), expected);
+        }
+    }
 
     #[test]
     fn a_message_is_told_in_one_text() {

@@ -1,0 +1,164 @@
+//! E-mail, with a real Dovecot and a real SMTP server.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use switchboard_proto::channel_gateway::v1 as gateway;
+use switchboard_proto::conversation::v1::{self as conversation, message::Kind, message_delivery};
+use switchboard_tests::servers::{Dovecot, SmtpServer, SmtpTls};
+use switchboard_tests::world::{Account, Plan, World, text_of, within};
+
+use super::{answer, connect, delivered, environment, settled};
+
+#[expect(
+    clippy::too_many_lines,
+    reason = "a story is read from its beginning to its end"
+)]
+#[tokio::test(flavor = "multi_thread")]
+async fn f185_a_mail_is_a_chat_and_the_answer_stays_in_its_thread() -> anyhow::Result<()> {
+    let dovecot = Dovecot::start(None)?;
+    let smtp = SmtpServer::start(SmtpTls::None)?;
+    smtp.behave(&serde_json::json!({ "users": { "shop": "secret" } }))?;
+    let world = World::start_with(environment(&[
+        ("MAIL__ALLOW_PLAIN", "true"),
+        ("MAIL__ALLOW_PRIVATE", "true"),
+        ("MAIL__RENEW", "500ms"),
+        ("MAIL__LEASE", "3s"),
+    ]))
+    .await?;
+    let account = world.account(Plan::default()).await?;
+    let server = |port: u16| {
+        Some(gateway::email_credentials::Server {
+            host: "127.0.0.1".into(),
+            port: port.into(),
+            security: gateway::email_credentials::Security::None.into(),
+        })
+    };
+    let mailbox = gateway::EmailCredentials {
+        address: "sales@shop.example".into(),
+        display_name: "Shop".into(),
+        imap: server(dovecot.imap()),
+        smtp: server(smtp.port()),
+        username: "shop".into(),
+        secret: Some(gateway::email_credentials::Secret::Password(
+            "secret".into(),
+        )),
+    };
+    let credentials = gateway::create_channel_request::Credentials::Email(mailbox);
+    let channel = connect(&account, credentials).await?;
+    assert_eq!(channel.provider_name, "sales@shop.example");
+
+    // A channel begins with what comes after it was connected: the mail is sent until the mailbox is followed.
+    let mail = |number: usize| {
+        format!(
+            "From: =?UTF-8?B?0J7Qu9C10L3QsA==?= <olena@client.example>\r\nTo: sales@shop.example\r\n\
+             Subject: Order 551\r\nMessage-ID: <q{number}@client.example>\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\n\
+             Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\
+             Чи є 42 розмір?\r\n\r\nOn Mon, 23 Nov 2026 Shop wrote:\r\n> Добрий день\r\n"
+        )
+    };
+    let (mut number, mut last) = (0, None::<Instant>);
+    let chat = within(Duration::from_secs(40), "the mail's chat", async || {
+        if last.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
+            number += 1;
+            last = Some(Instant::now());
+            dovecot.deliver("shop", &mail(number))?;
+        }
+        let chats = account.chats().await?;
+        let ours = |chat: &conversation::Chat| {
+            chat.client
+                .as_ref()
+                .is_some_and(|client| client.user_id == "olena@client.example")
+        };
+        Ok(chats.into_iter().find(ours))
+    })
+    .await?;
+    let chat = settled(&account, &chat.client.context("a client")?.user_id).await?;
+    let messages = account.messages(&chat.chat_id).await?;
+    let written = messages
+        .iter()
+        .find(|message| message.kind() == Kind::Client)
+        .context("the mail")?;
+    assert_eq!(text_of(written), "Чи є 42 розмір?", "without the history");
+    details(&account, written).await?;
+
+    let message = answer(&account, &chat, "Так, є.", &written.message_id).await?;
+    delivered(
+        &account,
+        &chat.chat_id,
+        &message,
+        message_delivery::State::Sent,
+    )
+    .await?;
+    let sent = smtp.received()?.pop().context("a mail went out")?;
+    assert_eq!(sent.to, ["olena@client.example"]);
+    let raw = String::from_utf8_lossy(&sent.raw).into_owned();
+    let head = raw.split("\r\n\r\n").next().unwrap_or_default();
+    assert!(head.contains("Subject: Re: Order 551"), "{head}");
+    assert!(
+        head.contains("In-Reply-To: <q") && head.contains("References: <q"),
+        "{head}"
+    );
+    assert!(
+        head.contains("@shop.example>"),
+        "our own Message-ID: {head}"
+    );
+
+    // A bounce of our answer fails it, and opens nothing.
+    let own = head
+        .lines()
+        .find_map(|line| line.strip_prefix("Message-ID: "))
+        .context("our Message-ID")?;
+    let bounce = format!(
+        "Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.client.example\r\nTo: sales@shop.example\r\nSubject: Undelivered\r\n\
+         Message-ID: <d1@mx.client.example>\r\nMIME-Version: 1.0\r\n\
+         Content-Type: multipart/report; report-type=delivery-status; boundary=D\r\n\r\n\
+         --D\r\nContent-Type: text/plain\r\n\r\nIt could not be delivered.\r\n\
+         --D\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.client.example\r\n\r\n\
+         Final-Recipient: rfc822; olena@client.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\
+         Diagnostic-Code: smtp; 550 5.1.1 No such user\r\n\r\n\
+         --D\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {own}\r\n\r\n--D--\r\n"
+    );
+    let before = account.chats().await?.len();
+    dovecot.deliver("shop", &bounce)?;
+    delivered(
+        &account,
+        &chat.chat_id,
+        &message,
+        message_delivery::State::Failed,
+    )
+    .await?;
+    assert_eq!(account.chats().await?.len(), before);
+    Ok(())
+}
+
+/// A mail is more than what is shown of it: its subject, the whole text, and the file it came as.
+async fn details(account: &Account, written: &conversation::Message) -> anyhow::Result<()> {
+    assert_eq!(written.subject, "Order 551");
+    assert!(written.full_text.is_empty(), "only where it is asked for");
+    let whole = account
+        .admin
+        .conversation
+        .clone()
+        .list_messages(conversation::ListMessagesRequest {
+            chat_id: written.chat_id.clone(),
+            full_text: true,
+            ..Default::default()
+        })
+        .await?
+        .into_inner()
+        .messages
+        .into_iter()
+        .find(|message| message.message_id == written.message_id)
+        .context("the mail, whole")?;
+    let (own, history) = ("Чи є 42 розмір?", "> Добрий день");
+    assert!(
+        whole.full_text.starts_with(own) && whole.full_text.contains(history),
+        "{}",
+        whole.full_text
+    );
+    let original = whole.original.context("the mail as it came")?;
+    assert!(!original.attachment_id.is_empty());
+    assert!(whole.html.is_none(), "it had none");
+    Ok(())
+}
