@@ -70,7 +70,7 @@ pub(crate) enum ChannelVerb {
         /// Id of the channel
         channel: Uuid,
     },
-    /// Ask the provider how the channel stands with it; changes nothing
+    /// Ask the provider how the channel stands with it; mends nothing
     Verify {
         /// Id of the channel
         channel: Uuid,
@@ -246,7 +246,9 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
             let request = DisableChannelRequest {
                 channel_id: channel.to_string(),
             };
-            view.one(client.disable_channel(request).await?.into_inner().channel)
+            let answer = client.disable_channel(request).await?.into_inner();
+            warn_unless(answer.webhook_taken_back);
+            view.one(answer.channel)
         }
         ChannelVerb::Verify { channel } => {
             let request = VerifyChannelRequest {
@@ -259,11 +261,7 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
                 channel_id: channel.to_string(),
             };
             let answer = client.disconnect_channel(request).await?.into_inner();
-            if !answer.webhook_taken_back {
-                eprintln!(
-                    "the provider was not told: it may go on calling, and what it brings is put aside"
-                );
-            }
+            warn_unless(answer.webhook_taken_back);
             view.one(answer.channel)
         }
         ChannelVerb::Connect {
@@ -276,6 +274,15 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
             };
             view.one(client.connect_channel(request).await?.into_inner().channel)
         }
+    }
+}
+
+/// Says that a provider may go on calling for a channel that hears nobody any more.
+fn warn_unless(webhook_taken_back: bool) {
+    if !webhook_taken_back {
+        eprintln!(
+            "the provider was not told: it may go on calling, and what it brings is put aside"
+        );
     }
 }
 
