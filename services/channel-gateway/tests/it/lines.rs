@@ -228,16 +228,18 @@ async fn b02_a_viber_token_is_refused_again_also_once_its_bot_is_known() {
     });
     let second = create(&world, another.clone()).await.unwrap();
     enable(&world, second).await.unwrap();
-    sqlx::query(
-        "with bot as (select provider_account from channel where id = $1),
-              anew as (delete from channel where id = $1)
-         update channel set provider_account = bot.provider_account from bot where id = $2",
-    )
-    .bind(second)
-    .bind(first)
-    .execute(&world.app.pool)
-    .await
-    .unwrap();
+    let bot: String =
+        sqlx::query_scalar("delete from channel where id = $1 returning provider_account")
+            .bind(second)
+            .fetch_one(&world.app.pool)
+            .await
+            .unwrap();
+    sqlx::query("update channel set provider_account = $2 where id = $1")
+        .bind(first)
+        .bind(bot)
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
     let second = create(&world, another).await.unwrap();
     let refused = enable(&world, second).await.unwrap_err();
     assert_eq!(reason(&refused), "CHANNEL_ALREADY_CONNECTED");
