@@ -148,7 +148,7 @@ pub async fn prove(app: &App, mailbox: &Email) -> Result<Option<Email>, Error> {
     let (secret, rotated) = match &mailbox.secret {
         MailSecret::Password(password) => (Secret::Password(password.clone()), None),
         MailSecret::OAuth { .. } => {
-            let fresh = refresh(app, mailbox).await.map_err(unproven)?;
+            let fresh = refresh(app, mailbox).await?;
             (Secret::Token(fresh.access), fresh.rotated)
         }
     };
@@ -167,8 +167,8 @@ pub async fn prove_channel(
     credentials: i64,
     mailbox: &Email,
 ) -> Result<(), Error> {
-    let login = login(app, channel, credentials, mailbox, true).await;
-    open(app, mailbox, &login.map_err(unproven)?).await
+    let login = login(app, channel, credentials, mailbox, true).await?;
+    open(app, mailbox, &login).await
 }
 
 async fn open(app: &App, mailbox: &Email, login: &Login) -> Result<(), Error> {
@@ -187,10 +187,12 @@ async fn open(app: &App, mailbox: &Email, login: &Login) -> Result<(), Error> {
     }
 }
 
-fn unproven(reason: NoAccount) -> Error {
-    match reason {
-        NoAccount::Away => Error::ProviderAway(ChannelKind::Email),
-        NoAccount::Refused(_) => Error::Refused(CREDENTIALS_REFUSED),
+impl From<NoAccount> for Error {
+    fn from(reason: NoAccount) -> Self {
+        match reason {
+            NoAccount::Away => Self::ProviderAway(ChannelKind::Email),
+            NoAccount::Refused(_) => Self::Refused(CREDENTIALS_REFUSED),
+        }
     }
 }
 
