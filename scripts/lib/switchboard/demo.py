@@ -116,6 +116,12 @@ def write_context(system, others, local):
     return wrapper
 
 
+def introduce(controls):
+    """Tells the stand-ins again what they forget when they stop, before any service asks them: the gateway takes a token
+    that Meta does not know for one that was taken back, and disconnects the channel."""
+    stand_ins.put(stand_ins.META, f"{controls['meta']}/control/accounts/{INSTAGRAM_TOKEN}", INSTAGRAM)
+
+
 def set_up(system, ports, local):
     """Makes the demo account with its agents, pipeline and channels; returns {"account", "channel", "channels", "token"}."""
     others = lines(system, ports)
@@ -139,9 +145,8 @@ def set_up(system, ports, local):
     known = {channel["channelId"] for channel in listed("channel")}
     if CHANNEL not in known:
         ctl("channel", "create-telegram", "Demo bot", "--id", CHANNEL)
-    # What a stand-in forgets when it stops.
+    # Forgotten when it stops. The gateway is asked whether the address is its own.
     meta = system["stand_ins"]["meta"]
-    stand_ins.put(stand_ins.META, f"{meta}/control/accounts/{INSTAGRAM_TOKEN}", INSTAGRAM)
     stand_ins.put(stand_ins.META, f"{meta}/control/webhook", {"url": f"{system['webhooks']}/in/instagram"})
     for section, channel, name, _, _, credentials in others:
         file = local / "keys" / f"{section}.json"

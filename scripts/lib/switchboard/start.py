@@ -105,6 +105,7 @@ def bring_up(children, ports, nats, databases, mail):
     demo.make_keys(binaries, keys)
     with ui.step("starting the providers' stand-ins and the four services"):
         controls = stand_ins.start(children, binaries, ports, services.plain_environment(), mail, LOCAL)
+        demo.introduce(controls)
         started = []
         for name in services.NAMES:
             settings = services.configuration(name, ports, nats, databases[name], keys)

@@ -22,7 +22,7 @@ use switchboard_proto::channel_gateway::v1::{
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::app::channels::Create;
+use crate::app::channels::{Change, Create};
 use crate::app::{self, App, connection, deliveries};
 use crate::error::{DOMAIN, Error};
 use channels::{Given, answer};
@@ -128,9 +128,11 @@ impl ChannelGatewayService for Api {
             &self.0,
             &caller,
             id,
-            name,
-            credentials.as_ref(),
-            request.shorten_links,
+            Change {
+                name,
+                credentials: credentials.as_ref(),
+                shorten_links: request.shorten_links,
+            },
             clock::now(),
         )
         .await?;
@@ -157,9 +159,11 @@ impl ChannelGatewayService for Api {
     ) -> Result<Response<DisableChannelResponse>, Status> {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("channel_id", &request.get_ref().channel_id)?;
-        let row = connection::disable(&self.0, &caller, id, clock::now()).await?;
+        let (row, webhook_taken_back) =
+            connection::disable(&self.0, &caller, id, clock::now()).await?;
         Ok(Response::new(DisableChannelResponse {
             channel: answer(&self.0, row).await?,
+            webhook_taken_back,
         }))
     }
 

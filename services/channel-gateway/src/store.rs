@@ -10,6 +10,7 @@ pub mod echoes;
 pub mod fetches;
 pub mod health;
 pub mod lanes;
+pub mod lines;
 pub mod lookups;
 pub mod mailboxes;
 pub mod notes;

@@ -70,7 +70,7 @@ fn records(folder: &Path, direction: &str) -> Vec<(String, Value, Vec<u8>)> {
 
 fn one(raw: &[u8]) -> InboundEvent {
     let raw = Bytes::copy_from_slice(raw);
-    let received_at = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
+    let received_at = OffsetDateTime::UNIX_EPOCH + time::Duration::days(21_000);
     let mut events = normalise(LINE, &raw, received_at);
     assert_eq!(events.len(), 1);
     let event = events.remove(0);

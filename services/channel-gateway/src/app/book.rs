@@ -16,6 +16,7 @@ use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::Credentials;
 use crate::error::Error;
 use crate::store::channels::{self, ChannelRow};
+use crate::store::lines;
 
 /// How often changes of other replicas are looked for.
 pub const REFRESH: Duration = Duration::from_secs(5);
@@ -53,6 +54,9 @@ pub struct Known {
     pub secret: SecretString,
     /// Counts changes of credentials.
     pub credentials: i64,
+    /// The provider vouches that the line is its own, and no administrator gave it up. Whatever account enters a line's
+    /// id has a channel that names it.
+    pub proven: bool,
 }
 
 impl Known {
@@ -176,7 +180,8 @@ impl Book {
         }
     }
 
-    /// Returns the channel of a line that the provider names by its own id, from memory, else from the database.
+    /// Returns the channel that has a line proven which the provider names by its own id, from memory, else from the
+    /// database.
     pub async fn find_line(&self, kind: ChannelKind, provider_account: &str) -> Found {
         let known = self
             .channels
@@ -184,10 +189,7 @@ impl Book {
             .unwrap_or_else(PoisonError::into_inner)
             .values()
             .find(|known| {
-                known.kind == kind
-                    && known.provider_account == provider_account
-                    // Another channel may have the line by now.
-                    && !known.is_forgotten()
+                known.kind == kind && known.provider_account == provider_account && known.proven
             })
             .cloned();
         if let Some(known) = known {
@@ -213,7 +215,7 @@ impl Book {
             return Ok(None);
         };
         let mut connection = self.pool.acquire().await?;
-        let row = channels::find_line(&mut connection, kind, provider_account).await?;
+        let row = lines::find(&mut connection, kind, provider_account).await?;
         Ok(row.as_ref().and_then(|row| self.keep(row)))
     }
 
@@ -262,6 +264,7 @@ impl Book {
                 .map_err(crate::store::unreadable)?,
             secret: secret(&row.secret_sealed, "secret")?,
             credentials: row.credentials,
+            proven: row.proven_at.is_some() && row.released_at.is_none(),
         })
     }
 }

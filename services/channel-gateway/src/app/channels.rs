@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::App;
 use super::book::aad;
 use super::connection;
+use super::line::Proven;
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::Credentials;
 use crate::error::{DOMAIN, Error};
@@ -26,6 +27,7 @@ use crate::grpc::convert;
 use crate::store;
 use crate::store::channels::{self, ChannelRow, NewChannel};
 use crate::store::health::HealthRow;
+use crate::store::lines::{self, Line};
 use crate::store::problems::{self, ProblemRow};
 
 /// The method whose request ids are remembered.
@@ -53,7 +55,6 @@ pub async fn create(
     now: OffsetDateTime,
 ) -> Result<CreateChannelResponse, Error> {
     may_change(caller)?;
-    let kind = create.credentials.kind();
     let account = caller.account();
     let mut tx = app.pool.begin().await?;
     if let Some(request_id) = create.request_id {
@@ -68,12 +69,22 @@ pub async fn create(
         }
     }
     let channel = create.id.unwrap_or_else(|| id::v7(now));
+    let provider_account = create.credentials.provider_account();
+    let token_hash = create.credentials.token_hash();
+    let line = Line {
+        kind: create.credentials.kind(),
+        provider_account: &provider_account,
+        token_hash: token_hash.as_deref(),
+    };
+    // Better said now than when it is enabled. What was only entered reserves nothing outside its account.
+    if lines::is_taken(&mut tx, account, channel, line).await? {
+        return Err(Error::AlreadyConnected);
+    }
     let new = NewChannel {
         id: channel,
         account,
-        kind,
         name: create.name,
-        provider_account: &create.credentials.provider_account(),
+        line,
         token_sealed: &app.sealer.seal(
             create.credentials.to_text().as_bytes(),
             &aad(channel, "token"),
@@ -98,7 +109,7 @@ pub async fn create(
     }
     let event = ChannelConnected {
         channel_id: channel.to_string(),
-        kind: kind.contract().into(),
+        kind: new.line.kind.contract().into(),
         name: row.name.clone(),
     };
     let event = Outgoing::new(account, channel, &event).actor(caller.actor());
@@ -172,54 +183,110 @@ pub async fn list(
     .await?)
 }
 
-/// Changes name, credentials, or whether links are shortened (F195). New credentials of an enabled channel are proven and
-/// registered before they are stored.
+/// What is to be changed of a channel; the rest stays as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Change<'a> {
+    /// Name.
+    pub name: Option<&'a str>,
+    /// What signs it in.
+    pub credentials: Option<&'a Credentials>,
+    /// Whether links are shortened (F195).
+    pub shorten_links: Option<bool>,
+}
+
+/// Changes a channel. New credentials of an enabled channel are proven and registered before they are stored.
 pub async fn update(
     app: &App,
     caller: &Caller,
     id: Uuid,
-    name: Option<&str>,
-    credentials: Option<&Credentials>,
-    shorten_links: Option<bool>,
+    change: Change<'_>,
     now: OffsetDateTime,
 ) -> Result<ChannelRow, Error> {
     may_change(caller)?;
     let before = get(app, caller, id).await?;
-    same_line(&before, credentials)?;
-    if let Some(credentials) = credentials
-        && before.state()? == ChannelState::Enabled
-    {
-        connection::register(app, &before, credentials).await?;
-    }
+    same_line(&before, change.credentials)?;
+    let proven = match change.credentials {
+        Some(credentials) if before.state()? == ChannelState::Enabled => {
+            Some(connection::register(app, &before, credentials).await?)
+        }
+        _ => None,
+    };
+    store(app, caller, id, change, proven, now).await
+}
+
+/// Stores a change, with what the provider told of the new credentials where it was asked.
+pub(super) async fn store(
+    app: &App,
+    caller: &Caller,
+    id: Uuid,
+    change: Change<'_>,
+    proven: Option<Proven>,
+    now: OffsetDateTime,
+) -> Result<ChannelRow, Error> {
     let mut tx = app.pool.begin().await?;
     let mut row = locked(&mut tx, caller, id).await?;
     // Once more under the lock: it may have been enabled meanwhile.
-    same_line(&row, credentials)?;
-    if let Some(name) = name {
+    same_line(&row, change.credentials)?;
+    if let Some(name) = change.name {
         row = channels::rename(&mut tx, id, name).await?;
     }
-    if let Some(shorten_links) = shorten_links {
+    if let Some(shorten_links) = change.shorten_links {
         row = channels::set_shorten_links(&mut tx, id, shorten_links).await?;
     }
-    if let Some(credentials) = credentials {
-        let sealed = app
-            .sealer
-            .seal(credentials.to_text().as_bytes(), &aad(id, "token"))?;
-        // Viber's id of a bot that was enabled once is known already, and its token does not tell it.
-        let told = credentials.kind() != ChannelKind::ViberBot || row.provider_name.is_empty();
-        let provider_account = if told {
-            credentials.provider_account()
-        } else {
-            row.provider_account.clone()
-        };
-        row = channels::set_credentials(&mut tx, id, &provider_account, &sealed)
-            .await
-            .map_err(taken)?;
+    if let Some(credentials) = change.credentials {
+        row = store_credentials(app, &mut tx, &row, credentials, proven.as_ref(), now).await?;
     }
     outbox::write(&mut tx, DOMAIN, vec![updated(caller, &row)?], now).await?;
     tx.commit().await?;
     app.relay.wake();
     app.book.keep(&row);
+    Ok(row)
+}
+
+async fn store_credentials(
+    app: &App,
+    connection: &mut PgConnection,
+    row: &ChannelRow,
+    given: &Credentials,
+    proven: Option<&Proven>,
+    now: OffsetDateTime,
+) -> Result<ChannelRow, Error> {
+    // A mail provider may have put another refresh token in the place of the given one, which is void then
+    // (channels.md §7.36).
+    let replaced = proven.and_then(|proven| proven.replaced.as_ref());
+    let credentials = replaced.unwrap_or(given);
+    let told = proven.and_then(|proven| proven.provider_account.clone());
+    let provider_account = match told {
+        Some(told) => told,
+        // Viber's id of a bot that was enabled once is known already, and its token does not tell it.
+        None if credentials.kind() == ChannelKind::ViberBot && !row.provider_name.is_empty() => {
+            row.provider_account.clone()
+        }
+        None => credentials.provider_account(),
+    };
+    let token_hash = credentials.token_hash();
+    let line = Line {
+        kind: credentials.kind(),
+        provider_account: &provider_account,
+        token_hash: token_hash.as_deref(),
+    };
+    let account = row.account()?;
+    if lines::is_taken(connection, &account, row.id, line).await? {
+        return Err(Error::AlreadyConnected);
+    }
+    let new = lines::NewCredentials {
+        line,
+        token_sealed: &app
+            .sealer
+            .seal(credentials.to_text().as_bytes(), &aad(row.id, "token"))?,
+        proven_at: proven.map(|_| now),
+    };
+    let row = lines::set_credentials(connection, row.id, &new)
+        .await
+        .map_err(taken)?;
+    if let Some(webhook) = proven.and_then(|proven| proven.webhook) {
+        connection::learnt(connection, &row, webhook, now).await?;
+    }
     Ok(row)
 }
 
@@ -270,8 +337,8 @@ pub(super) fn may_read_chats(caller: &Caller) -> Result<(), Error> {
 }
 
 /// Refuses credentials of another kind or of another line: keys of messages count per line, and the other one's
-/// webhook may stand on another channel. A channel that was never enabled has no messages yet, and no webhook; there
-/// the database sees to it that no two channels have the same line.
+/// webhook may stand on another channel. A channel that was never enabled has no messages yet, no webhook, and no line that
+/// others could not have.
 pub(super) fn same_line(row: &ChannelRow, credentials: Option<&Credentials>) -> Result<(), Error> {
     let Some(credentials) = credentials else {
         return Ok(());
@@ -283,7 +350,9 @@ pub(super) fn same_line(row: &ChannelRow, credentials: Option<&Credentials>) -> 
             rule: "are of another kind than the channel",
         });
     }
-    let never_enabled = row.provider_name.is_empty() && row.state()? == ChannelState::Disabled;
+    let never_enabled = row.provider_name.is_empty()
+        && row.proven_at.is_none()
+        && row.state()? == ChannelState::Disabled;
     let same = credentials.provider_account() == row.provider_account;
     match kind {
         // Which bot a token is of, Viber tells when it is proven.
@@ -309,7 +378,9 @@ pub(super) fn taken(error: sqlx::Error) -> Error {
         .as_database_error()
         .and_then(|error| error.constraint())
     {
-        Some("channel_provider_account") => Error::AlreadyConnected,
+        Some("channel_provider_account" | "channel_provider_account_once") => {
+            Error::AlreadyConnected
+        }
         Some("channel_pkey") => Error::IdTaken,
         _ => error.into(),
     }

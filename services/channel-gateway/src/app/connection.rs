@@ -2,18 +2,23 @@
 
 use chassis::auth::Caller;
 use chassis::outbox::{self, Outgoing};
+use sqlx::PgConnection;
 use switchboard_proto::channel_gateway::v1::ChannelEnabled;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
 use super::book::aad;
-use super::channels::{get, locked, may_change, same_line, taken, updated};
+use super::channels::{Change, get, locked, may_change, same_line, taken, updated};
+use super::line::Proven;
 use super::{line, trouble};
 use crate::domain::channel::ChannelState;
 use crate::domain::credentials::Credentials;
+use crate::domain::health::Webhook;
 use crate::error::{DOMAIN, Error};
 use crate::store::channels::{self, ChannelRow};
+use crate::store::lines::{self, Line};
+use crate::store::problems::Source;
 use crate::store::{health, lanes, problems, sealed};
 
 /// What is told of a channel that an administrator disconnected.
@@ -33,18 +38,23 @@ pub async fn enable(
         .keep(&before)
         .ok_or(Error::Seal(chassis::seal::SealError::Refused))?;
     let proven = line::prove_channel(app, &known).await?;
+    same_bot(&before, &proven)?;
     // Providers call as soon as the webhook stands: by then the channel must be enabled for everybody.
     let mut tx = app.pool.begin().await?;
     if locked(&mut tx, caller, id).await?.credentials != before.credentials {
         // The token that was proven is not the channel's any more, and may become another channel's.
         return Err(Error::Changed);
     }
-    if let Some(told) = &proven.provider_account {
-        channels::set_provider_account(&mut tx, id, told)
-            .await
-            .map_err(taken)?;
-    }
-    let row = channels::set_state(&mut tx, id, ChannelState::Enabled, &proven.name, "").await?;
+    let token_hash = known.access.token_hash();
+    let told = proven.provider_account.as_deref();
+    let proven_line = Line {
+        kind: known.kind,
+        provider_account: told.unwrap_or(&before.provider_account),
+        token_hash: token_hash.as_deref(),
+    };
+    let row = lines::enable(&mut tx, id, proven_line, &proven.name, now)
+        .await
+        .map_err(taken)?;
     let event = ChannelEnabled {
         channel_id: id.to_string(),
         kind: row.kind()?.contract().into(),
@@ -53,7 +63,7 @@ pub async fn enable(
     let event = Outgoing::new(caller.account(), id, &event).actor(caller.actor());
     // Proven and registered anew: what was wrong is over, and told again should it be there still (B10).
     let over = problems::end_all(&mut tx, id).await?;
-    health::anew(&mut tx, id, &row.account, now).await?;
+    let fence = health::anew(&mut tx, id, &row.account, now).await?;
     lanes::resume(&mut tx, id).await?;
     let mut events = vec![event];
     events.extend(trouble::over(over, now)?);
@@ -61,14 +71,31 @@ pub async fn enable(
     tx.commit().await?;
     app.relay.wake();
     app.book.keep(&row);
-    if let Err(error) = line::listen(app, id, &known.access, &known.secret).await {
-        // One that was enabled before has its webhook still.
-        if before.state()? != ChannelState::Enabled {
-            take_back(app, caller, id, before.credentials, now).await?;
+    match line::listen(app, id, &known.access, &known.secret).await {
+        Ok(webhook) => {
+            let mut connection = app.pool.acquire().await?;
+            health::learnt(&mut connection, id, fence, webhook.as_str(), now).await?;
+            Ok(row)
         }
-        return Err(error);
+        Err(error) => {
+            // One that was enabled before has its webhook still.
+            if before.state()? != ChannelState::Enabled {
+                take_back(app, caller, id, before.credentials, now).await?;
+            }
+            Err(error)
+        }
     }
-    Ok(row)
+}
+
+/// Has a channel looked at anew whose provider was just told where to call, and shows that until somebody has.
+pub(super) async fn learnt(
+    connection: &mut PgConnection,
+    row: &ChannelRow,
+    webhook: Webhook,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let fence = health::anew(connection, row.id, &row.account, now).await?;
+    Ok(health::learnt(connection, row.id, fence, webhook.as_str(), now).await?)
 }
 
 /// Disables a channel whose webhook could not be set, unless somebody changed it meanwhile.
@@ -90,38 +117,44 @@ async fn take_back(
     Ok(())
 }
 
-/// Takes the webhook back. What still arrives is kept as unsupported.
+/// Takes the webhook back. What still arrives is kept as unsupported. Returns also whether the provider took it back.
 pub async fn disable(
     app: &App,
     caller: &Caller,
     id: Uuid,
     now: OffsetDateTime,
-) -> Result<ChannelRow, Error> {
+) -> Result<(ChannelRow, bool), Error> {
     may_change(caller)?;
     let before = get(app, caller, id).await?;
-    if let Some(known) = app.book.keep(&before)
-        && let Err(error) = line::part(app, &known.access).await
-    {
-        // Whatever the provider says, from here on nobody is heard.
-        tracing::warn!(%error, channel.id = %id, "webhook could not be taken back");
-    }
+    let parted = part(app, &before).await;
     let mut tx = app.pool.begin().await?;
-    locked(&mut tx, caller, id).await?;
-    let row = channels::set_state(
-        &mut tx,
-        id,
-        ChannelState::Disabled,
-        &before.provider_name,
-        "",
-    )
-    .await?;
-    problems::end_all(&mut tx, id).await?;
+    let row = locked(&mut tx, caller, id).await?;
+    // Refused credentials are refused still, whether anybody is to be heard or not: only new ones end that.
+    let problem = match &parted {
+        Err(Error::Refused(refusal)) if row.problem.is_empty() => refusal.detail,
+        _ => row.problem.as_str(),
+    };
+    let row = channels::disable(&mut tx, id, problem).await?;
+    for source in [Source::Check, Source::Delivery] {
+        problems::end(&mut tx, source, &[id], None).await?;
+    }
     health::anew(&mut tx, id, &row.account, now).await?;
     outbox::write(&mut tx, DOMAIN, vec![updated(caller, &row)?], now).await?;
     tx.commit().await?;
     app.relay.wake();
     app.book.keep(&row);
-    Ok(row)
+    Ok((row, parted.is_ok()))
+}
+
+/// Takes a channel's webhook back. Whatever the provider says to that, from here on nobody is heard.
+async fn part(app: &App, row: &ChannelRow) -> Result<(), Error> {
+    let parted = match app.book.keep(row) {
+        Some(known) => line::part(app, &known.access).await,
+        None => Err(Error::Seal(chassis::seal::SealError::Refused)),
+    };
+    parted.inspect_err(|error| {
+        tracing::warn!(%error, channel.id = %row.id, "webhook could not be taken back");
+    })
 }
 
 /// Takes the webhook back, as well as that can be done, and forgets the credentials. Channel and history stay; what waits to
@@ -137,14 +170,7 @@ pub async fn disconnect(
     if before.released_at.is_some() {
         return Ok((before, true));
     }
-    let parted = match app.book.keep(&before) {
-        Some(known) => line::part(app, &known.access).await,
-        None => Err(Error::Seal(chassis::seal::SealError::Refused)),
-    };
-    if let Err(error) = &parted {
-        // Whatever the provider says, from here on nobody is heard and nobody can sign in.
-        tracing::warn!(%error, channel.id = %id, "webhook could not be taken back");
-    }
+    let parted = part(app, &before).await;
     let nothing = app.sealer.seal(b"", &aad(id, "token"))?;
     let mut tx = app.pool.begin().await?;
     let row = locked(&mut tx, caller, id).await?;
@@ -175,13 +201,15 @@ pub async fn connect(
     may_change(caller)?;
     let before = get(app, caller, id).await?;
     same_line(&before, Some(credentials))?;
-    if before.state()? != ChannelState::Enabled {
-        prove_same(app, &before, credentials).await?;
+    let change = Change {
+        credentials: Some(credentials),
+        ..Change::default()
+    };
+    if before.state()? == ChannelState::Enabled {
+        return super::channels::update(app, caller, id, change, now).await;
     }
-    let row = super::channels::update(app, caller, id, None, Some(credentials), None, now).await?;
-    if row.state()? == ChannelState::Enabled {
-        return Ok(row);
-    }
+    let proven = prove_same(app, &before, credentials).await?;
+    super::channels::store(app, caller, id, change, Some(proven), now).await?;
     enable(app, caller, id, now).await
 }
 
@@ -190,26 +218,40 @@ pub(super) async fn register(
     app: &App,
     row: &ChannelRow,
     credentials: &Credentials,
-) -> Result<(), Error> {
+) -> Result<Proven, Error> {
     let known = app
         .book
         .keep(row)
         .ok_or(Error::Seal(chassis::seal::SealError::Refused))?;
-    prove_same(app, row, credentials).await?;
-    line::listen(app, row.id, credentials, &known.secret).await
+    let proven = prove_same(app, row, credentials).await?;
+    let webhook = line::listen(app, row.id, credentials, &known.secret).await?;
+    Ok(Proven {
+        webhook: Some(webhook),
+        ..proven
+    })
 }
 
 /// Proves credentials, which must be of the line that the channel has had since it was first enabled.
-async fn prove_same(app: &App, row: &ChannelRow, credentials: &Credentials) -> Result<(), Error> {
+async fn prove_same(
+    app: &App,
+    row: &ChannelRow,
+    credentials: &Credentials,
+) -> Result<Proven, Error> {
     let proven = line::prove(app, credentials).await?;
-    if proven
-        .provider_account
-        .is_some_and(|told| !row.provider_name.is_empty() && told != row.provider_account)
-    {
-        return Err(Error::Invalid {
-            field: "viber_bot.token",
-            rule: "is another bot's: create a channel for it",
-        });
+    same_bot(row, &proven)?;
+    Ok(proven)
+}
+
+/// Refuses credentials of another line than the channel has had since it was first enabled, where only the provider tells
+/// that: a Viber token does not say whose it is.
+fn same_bot(row: &ChannelRow, proven: &Proven) -> Result<(), Error> {
+    match &proven.provider_account {
+        Some(told) if !row.provider_name.is_empty() && *told != row.provider_account => {
+            Err(Error::Invalid {
+                field: "viber_bot.token",
+                rule: "is another bot's: create a channel for it",
+            })
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

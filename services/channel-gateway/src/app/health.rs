@@ -1,7 +1,7 @@
 //! Looking at channels before their customers notice (B10): each by one replica at a time, a few at once, with the
 //! provider asked while no transaction is open. What it found is state and event in one transaction.
 
-mod token;
+pub(super) mod token;
 
 use std::time::Duration;
 
@@ -125,15 +125,53 @@ pub async fn step(app: &App, terms: &Terms, now: OffsetDateTime) -> Result<usize
 }
 
 /// What a look came to.
-struct Seen {
-    health: HealthRow,
+pub(super) struct Seen {
+    pub health: HealthRow,
     /// None: nobody could tell, what is known stays.
-    problems: Option<Vec<Problem>>,
+    pub problems: Option<Vec<Problem>>,
     /// Problems beside those that stay.
-    beside: Option<Problem>,
-    refused: Option<Refusal>,
+    pub beside: Option<Problem>,
+    pub refused: Option<Refusal>,
     /// The token in place of the older one, sealed.
-    resealed: Option<Vec<u8>>,
+    pub resealed: Option<Vec<u8>>,
+}
+
+impl Seen {
+    /// The provider was asked, and answered.
+    pub fn answered(health: HealthRow, now: OffsetDateTime) -> Self {
+        Self {
+            health: HealthRow {
+                checked_at: Some(now),
+                failing_since: None,
+                ..health
+            },
+            problems: None,
+            beside: None,
+            refused: None,
+            resealed: None,
+        }
+    }
+
+    /// Sums up what was found wrong, with the hint that nobody is heard.
+    pub fn found(
+        mut self,
+        webhook: Webhook,
+        mut problems: Vec<Problem>,
+        row: &ChannelRow,
+        now: OffsetDateTime,
+    ) -> Self {
+        let activity = Activity {
+            last: self.health.active_on,
+            days: self.health.active_days.cast_unsigned(),
+        };
+        let activity = activity.heard(row.last_inbound_at);
+        problems.extend(activity.silence(now));
+        webhook.as_str().clone_into(&mut self.health.webhook);
+        self.health.active_on = activity.last;
+        self.health.active_days = activity.days.cast_signed();
+        self.problems = Some(problems);
+        self
+    }
 }
 
 async fn look(
@@ -154,15 +192,8 @@ async fn look(
     let seen = match looked.unwrap_or(Err(Fault::Away)) {
         Ok(judgement) => answered(app, row, &known, health, judgement, now).await,
         Err(Fault::Refused(refusal)) => Seen {
-            health: HealthRow {
-                checked_at: Some(now),
-                failing_since: None,
-                ..health
-            },
-            problems: None,
-            beside: None,
             refused: Some(refusal),
-            resealed: None,
+            ..Seen::answered(health, now)
         },
         Err(Fault::Away) => {
             let since = health.failing_since.unwrap_or(now);
@@ -178,7 +209,22 @@ async fn look(
             }
         }
     };
-    write(app, terms, &known, seen, now).await
+    let check_at = now + spread(pause(terms.every(known.kind), &seen, now));
+    write(app, &known, seen, Some(check_at), now).await
+}
+
+/// Returns how long a channel is left alone after a look.
+fn pause(every: Duration, seen: &Seen, now: OffsetDateTime) -> Duration {
+    let found = seen.problems.iter().flatten();
+    let troubled =
+        seen.beside.is_some() || found.into_iter().any(|problem| problem.reason != SILENCE);
+    match seen.health.failing_since {
+        Some(since) => AGAIN
+            .max((now - since).try_into().unwrap_or(AGAIN))
+            .min(every.max(AGAIN)),
+        None if troubled => every.min(WITH_PROBLEM),
+        None => every,
+    }
 }
 
 /// Mends what can be mended, and sums up.
@@ -195,11 +241,8 @@ async fn answered(
         mut problems,
         mendable,
     } = judgement;
-    let mut health = HealthRow {
-        checked_at: Some(now),
-        failing_since: None,
-        ..health
-    };
+    let mut seen = Seen::answered(health, now);
+    let health = &mut seen.health;
     if !mendable.is_empty() {
         let mended = if judged::may_mend(health.mended_at, now) {
             health.mended_at = Some(now);
@@ -213,37 +256,18 @@ async fn answered(
             problems.extend(mendable);
         }
     }
-    webhook.as_str().clone_into(&mut health.webhook);
-    let mut resealed = None;
     if let Credentials::Instagram(profile) = &known.access
         && !profile.by_page
     {
-        let (token, fresh) = token::token(app, row, known, profile, &health, now).await;
+        let (token, fresh) = token::token(app, row, known, profile, health, now).await;
         problems.extend(token.problem(now));
-        resealed = fresh;
-        health = HealthRow {
-            credentials: known.credentials,
-            token_since: token.since,
-            token_expires_at: token.expires_at,
-            token_tried_at: token.tried_at,
-            ..health
-        };
+        health.credentials = known.credentials;
+        health.token_since = token.since;
+        health.token_expires_at = token.expires_at;
+        health.token_tried_at = token.tried_at;
+        seen.resealed = fresh;
     }
-    let activity = Activity {
-        last: health.active_on,
-        days: health.active_days.cast_unsigned(),
-    };
-    let activity = activity.heard(row.last_inbound_at);
-    problems.extend(activity.silence(now));
-    health.active_on = activity.last;
-    health.active_days = activity.days.cast_signed();
-    Seen {
-        health,
-        problems: Some(problems),
-        beside: None,
-        refused: None,
-        resealed,
-    }
+    seen.found(webhook, problems, row, now)
 }
 
 /// Has the provider call us again.
@@ -251,7 +275,7 @@ async fn mend(app: &App, known: &Known) -> bool {
     let limit = examine::DEADLINE;
     let set = line::listen(app, known.id, &known.access, &known.secret);
     match tokio::time::timeout(limit, set).await {
-        Ok(Ok(())) => {
+        Ok(Ok(_)) => {
             tracing::warn!(channel.id = %known.id, "a lost webhook was set again");
             metrics::counter!("webhooks_mended_total", "kind" => known.kind.as_str()).increment(1);
             true
@@ -264,31 +288,18 @@ async fn mend(app: &App, known: &Known) -> bool {
     }
 }
 
-async fn write(
+/// Writes what a look came to, as state and events in one transaction, unless somebody else looks by now.
+pub(super) async fn write(
     app: &App,
-    terms: &Terms,
     known: &Known,
     seen: Seen,
+    check_at: Option<OffsetDateTime>,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let mut tx = app.pool.begin().await?;
-    let troubled = seen.beside.is_some()
-        || seen
-            .problems
-            .iter()
-            .flatten()
-            .any(|problem| problem.reason != SILENCE);
-    let every = terms.every(known.kind);
-    let wait = match seen.health.failing_since {
-        Some(since) => AGAIN
-            .max((now - since).try_into().unwrap_or(AGAIN))
-            .min(every.max(AGAIN)),
-        None if troubled => every.min(WITH_PROBLEM),
-        None => every,
-    };
     let looked = Looked {
         row: &seen.health,
-        check_at: now + spread(wait),
+        check_at,
     };
     if !health::write(&mut tx, &looked).await? {
         // Somebody enabled or disabled it meanwhile, or took so long that another replica looked.

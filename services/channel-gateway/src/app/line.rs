@@ -7,6 +7,7 @@ use super::book::Known;
 use super::{App, mail};
 use crate::domain::channel::ChannelKind;
 use crate::domain::credentials::{self, Credentials};
+use crate::domain::health::Webhook;
 use crate::domain::refusal::{Class, Refusal};
 use crate::domain::{instagram, telegram, viber};
 use crate::error::Error;
@@ -27,6 +28,19 @@ pub struct Proven {
     pub name: String,
     /// The provider's own id of the line, where only the provider can tell it.
     pub provider_account: Option<String>,
+    /// What the provider put in the place of the credentials, which are void then.
+    pub replaced: Option<Credentials>,
+    /// Where the provider calls, where it was told to call us too.
+    pub webhook: Option<Webhook>,
+}
+
+impl Proven {
+    fn named(name: String) -> Self {
+        Self {
+            name,
+            ..Self::default()
+        }
+    }
 }
 
 /// Proves credentials by asking the provider who they are.
@@ -35,17 +49,14 @@ pub async fn prove(app: &App, credentials: &Credentials) -> Result<Proven, Error
         Credentials::Forgotten(_) => Err(Error::Refused(NOT_CONNECTED)),
         Credentials::Telegram(token) => {
             let name = app.bots.get_me(token).await.map_err(refused_by_telegram)?;
-            Ok(Proven {
-                name,
-                provider_account: None,
-            })
+            Ok(Proven::named(name))
         }
         Credentials::Viber(bot) => {
             let info = app.viber.account_info(&bot.token).await;
             let info = info.map_err(refused_by_viber)?;
             Ok(Proven {
-                name: info.name,
                 provider_account: (!info.id.is_empty()).then_some(info.id),
+                ..Proven::named(info.name)
             })
         }
         Credentials::Instagram(profile) => {
@@ -57,16 +68,13 @@ pub async fn prove(app: &App, credentials: &Credentials) -> Result<Proven, Error
                     rule: "is not the account of the token",
                 });
             }
-            Ok(Proven {
-                name: me.username,
-                provider_account: None,
-            })
+            Ok(Proven::named(me.username))
         }
         Credentials::Email(mailbox) => {
-            mail::prove(app, mailbox).await?;
+            let replaced = mail::prove(app, mailbox).await?;
             Ok(Proven {
-                name: mailbox.address.clone(),
-                provider_account: None,
+                replaced: replaced.map(|mailbox| Credentials::Email(Box::new(mailbox))),
+                ..Proven::named(mailbox.address.clone())
             })
         }
     }
@@ -78,10 +86,7 @@ pub(super) async fn prove_channel(app: &App, known: &Known) -> Result<Proven, Er
         return prove(app, &known.access).await;
     };
     mail::prove_channel(app, known.id, known.credentials, mailbox).await?;
-    Ok(Proven {
-        name: mailbox.address.clone(),
-        provider_account: None,
-    })
+    Ok(Proven::named(mailbox.address.clone()))
 }
 
 /// Returns where a provider calls us for a channel; Meta calls one address for all.
@@ -95,36 +100,37 @@ pub(super) fn address(app: &App, kind: ChannelKind, channel: Uuid) -> String {
     }
 }
 
-/// Has the provider call us: from now on customers are heard.
+/// Has the provider call us: from now on customers are heard. Returns where it calls now.
 pub async fn listen(
     app: &App,
     channel: Uuid,
     credentials: &Credentials,
     secret: &SecretString,
-) -> Result<(), Error> {
+) -> Result<Webhook, Error> {
     match credentials {
-        Credentials::Forgotten(_) => Err(Error::Refused(NOT_CONNECTED)),
+        Credentials::Forgotten(_) => return Err(Error::Refused(NOT_CONNECTED)),
         Credentials::Telegram(token) => {
             let url = address(app, ChannelKind::TelegramBot, channel);
             app.bots
                 .set_webhook(token, &url, secret.expose_secret())
                 .await
-                .map_err(refused_by_telegram)
+                .map_err(refused_by_telegram)?;
         }
         Credentials::Viber(bot) => {
             let url = address(app, ChannelKind::ViberBot, channel);
             let set = app.viber.set_webhook(&bot.token, &url).await;
-            set.map_err(refused_by_viber)
+            set.map_err(refused_by_viber)?;
         }
         // The webhook's address stands in the app; here the account is subscribed to.
         Credentials::Instagram(profile) => app
             .graph
             .subscribe(login(profile), &profile.access_token, node(profile))
             .await
-            .map_err(refused_by_instagram),
+            .map_err(refused_by_instagram)?,
         // A mailbox calls nobody: it is followed while its channel is enabled.
-        Credentials::Email(_) => Ok(()),
+        Credentials::Email(_) => return Ok(Webhook::NotUsed),
     }
+    Ok(Webhook::Set)
 }
 
 /// Takes the webhook back.

@@ -97,7 +97,7 @@ pub(super) async fn disconnect(
 }
 
 /// The reason under which refused credentials are noted.
-const CREDENTIALS_REFUSED: &str = "CREDENTIALS_REFUSED";
+pub(super) const CREDENTIALS_REFUSED: &str = "CREDENTIALS_REFUSED";
 
 /// Makes the event of a channel that is connected no longer.
 pub(super) fn disconnected(account: &str, channel: Uuid, reason: &str) -> Result<Outgoing, Error> {

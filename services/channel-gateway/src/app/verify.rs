@@ -1,16 +1,21 @@
-//! How a channel stands with its provider, asked by an administrator. Nothing is changed by it.
+//! How a channel stands with its provider, asked by an administrator. Nothing is mended by it, and nothing changed at the
+//! provider; what it learns is kept and told as what the regular look learns is (B10).
 
 use chassis::auth::Caller;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::book::Known;
 use super::channels::{get, may_change};
 use super::examine::{Fault, examine};
+use super::health::{Seen, token, write};
+use super::trouble::CREDENTIALS_REFUSED;
 use super::{App, line};
+use crate::domain::channel::ChannelState;
 use crate::domain::health::{Problem, Webhook};
-use crate::domain::instagram::health::Token;
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
+use crate::store::channels::ChannelRow;
 use crate::store::health;
 
 /// What was found.
@@ -41,28 +46,37 @@ pub async fn verify(
         .book
         .keep(&row)
         .ok_or(Error::Seal(chassis::seal::SealError::Refused))?;
+    let health = {
+        let mut connection = app.pool.acquire().await?;
+        health::take(&mut connection, id, &row.account, now).await?
+    };
+    let seen = Seen::answered(health, now);
     let proven = match line::prove_channel(app, &known).await {
         Ok(proven) => proven,
-        Err(Error::Refused(refusal)) => return Ok(refused(&refusal)),
+        Err(Error::Refused(refusal)) => {
+            // Some refuse this one call, and not the whole line.
+            let whole = refusal.reason == CREDENTIALS_REFUSED
+                || matches!(examine(app, &known, now).await, Err(Fault::Refused(_)));
+            if whole {
+                return refused(app, &row, &known, seen, refusal, now).await;
+            }
+            return Ok(of(&refusal));
+        }
         Err(error) => return Err(error),
     };
     let judgement = match examine(app, &known, now).await {
         Ok(judgement) => judgement,
-        Err(Fault::Refused(refusal)) => return Ok(refused(&refusal)),
+        Err(Fault::Refused(refusal)) => {
+            return refused(app, &row, &known, seen, refusal, now).await;
+        }
         Err(Fault::Away) => return Err(Error::ProviderAway(known.kind)),
     };
-    let looked = {
-        let mut connection = app.pool.acquire().await?;
-        health::of(&mut connection, &[id]).await?
-    };
-    let token = looked.first().map_or_else(Token::default, |looked| Token {
-        since: looked.token_since,
-        expires_at: looked.token_expires_at,
-        tried_at: looked.token_tried_at,
-    });
+    let token = token::of(&seen.health, known.credentials).unwrap_or_default();
     let mut problems = judgement.problems;
     problems.extend(judgement.mendable);
     problems.extend(token.problem(now));
+    let seen = seen.found(judgement.webhook, problems.clone(), &row, now);
+    keep(app, &row, &known, seen, now).await?;
     Ok(Verified {
         accepted: true,
         provider_name: proven.name,
@@ -72,7 +86,43 @@ pub async fn verify(
     })
 }
 
-fn refused(refusal: &Refusal) -> Verified {
+async fn refused(
+    app: &App,
+    row: &ChannelRow,
+    known: &Known,
+    seen: Seen,
+    refusal: Refusal,
+    now: OffsetDateTime,
+) -> Result<Verified, Error> {
+    let seen = Seen {
+        refused: Some(refusal),
+        ..seen
+    };
+    keep(app, row, known, seen, now).await?;
+    Ok(of(&refusal))
+}
+
+/// Keeps what was found, as that of any other look is. What a channel needs that is switched off is no problem yet.
+async fn keep(
+    app: &App,
+    row: &ChannelRow,
+    known: &Known,
+    seen: Seen,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let seen = if row.state()? == ChannelState::Enabled {
+        seen
+    } else {
+        Seen {
+            problems: None,
+            refused: None,
+            ..seen
+        }
+    };
+    write(app, known, seen, None, now).await
+}
+
+fn of(refusal: &Refusal) -> Verified {
     Verified {
         problems: vec![Problem::new(refusal.reason, refusal.detail)],
         ..Verified::default()

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::lines::Line;
 use crate::domain::channel::{ChannelKind, ChannelState};
 
 /// A row of `channel`.
@@ -44,6 +45,10 @@ pub struct ChannelRow {
     pub shorten_links: bool,
     /// When an administrator disconnected it; its line may be another channel's by now.
     pub released_at: Option<OffsetDateTime>,
+    /// Since when the provider vouches that the line is its own.
+    pub proven_at: Option<OffsetDateTime>,
+    /// Hash of its token, where that does not tell whose line it is.
+    pub token_hash: Option<String>,
 }
 
 impl ChannelRow {
@@ -69,19 +74,17 @@ pub struct NewChannel<'a> {
     pub id: Uuid,
     /// The account.
     pub account: &'a AccountSlug,
-    /// Kind.
-    pub kind: ChannelKind,
     /// Name.
     pub name: &'a str,
-    /// The provider's own id of the line.
-    pub provider_account: &'a str,
+    /// The line, unproven.
+    pub line: Line<'a>,
     /// The sealed credentials.
     pub token_sealed: &'a [u8],
     /// The sealed secret of its webhook.
     pub secret_sealed: &'a [u8],
 }
 
-/// Inserts a channel, disabled. A taken id or line is a violated constraint.
+/// Inserts a channel, disabled. A taken id, or a line that the account has on another channel, is a violated constraint.
 pub async fn insert(
     connection: &mut PgConnection,
     new: &NewChannel<'_>,
@@ -89,14 +92,16 @@ pub async fn insert(
 ) -> Result<ChannelRow, sqlx::Error> {
     sqlx::query_as!(
         ChannelRow,
-        "insert into channel (id, account, kind, name, state, provider_account, token_sealed, secret_sealed, created_at)
-         values ($1, $2, $3, $4, 'disabled', $5, $6, $7, $8)
+        "insert into channel (id, account, kind, name, state, provider_account, token_hash, token_sealed, secret_sealed,
+             created_at)
+         values ($1, $2, $3, $4, 'disabled', $5, $6, $7, $8, $9)
          returning *",
         new.id,
         new.account.as_str(),
-        new.kind.as_str(),
+        new.line.kind.as_str(),
         new.name,
-        new.provider_account,
+        new.line.provider_account,
+        new.line.token_hash,
         new.token_sealed,
         new.secret_sealed,
         now,
@@ -132,22 +137,6 @@ pub async fn find_locked(
         "select * from channel where account = $1 and id = $2 for update",
         account.as_str(),
         id
-    )
-    .fetch_optional(connection)
-    .await
-}
-
-/// Returns the channel of a line, whatever its account: for webhooks that name the provider's own id.
-pub async fn find_line(
-    connection: &mut PgConnection,
-    kind: ChannelKind,
-    provider_account: &str,
-) -> Result<Option<ChannelRow>, sqlx::Error> {
-    sqlx::query_as!(
-        ChannelRow,
-        "select * from channel where kind = $1 and provider_account = $2 and released_at is null",
-        kind.as_str(),
-        provider_account
     )
     .fetch_optional(connection)
     .await
@@ -203,38 +192,16 @@ pub async fn page(
     .await
 }
 
-/// Sets the provider's own id of the line, once the provider has told it. A line that stands on another channel is a
-/// violated constraint.
-pub async fn set_provider_account(
+/// Disables a channel, with what is wrong with it still.
+pub async fn disable(
     connection: &mut PgConnection,
     id: Uuid,
-    provider_account: &str,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update channel set provider_account = $2, changed_at = now() where id = $1",
-        id,
-        provider_account,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Sets state, provider's name and problem.
-pub async fn set_state(
-    connection: &mut PgConnection,
-    id: Uuid,
-    state: ChannelState,
-    provider_name: &str,
     problem: &str,
 ) -> Result<ChannelRow, sqlx::Error> {
     sqlx::query_as!(
         ChannelRow,
-        "update channel set state = $2, provider_name = $3, problem = $4, changed_at = now()
-         where id = $1 returning *",
+        "update channel set state = 'disabled', problem = $2, changed_at = now() where id = $1 returning *",
         id,
-        state.as_str(),
-        provider_name,
         problem,
     )
     .fetch_one(connection)
@@ -285,27 +252,6 @@ pub async fn set_shorten_links(
         "update channel set shorten_links = $2, changed_at = now() where id = $1 returning *",
         id,
         shorten_links,
-    )
-    .fetch_one(connection)
-    .await
-}
-
-/// Sets the credentials; a disconnected channel becomes disabled by it, and has its line again. A line that stands on
-/// another channel meanwhile is a violated constraint.
-pub async fn set_credentials(
-    connection: &mut PgConnection,
-    id: Uuid,
-    provider_account: &str,
-    token_sealed: &[u8],
-) -> Result<ChannelRow, sqlx::Error> {
-    sqlx::query_as!(
-        ChannelRow,
-        "update channel set provider_account = $2, token_sealed = $3, credentials = credentials + 1, problem = '',
-             released_at = null, state = case state when 'disconnected' then 'disabled' else state end, changed_at = now()
-         where id = $1 returning *",
-        id,
-        provider_account,
-        token_sealed,
     )
     .fetch_one(connection)
     .await

@@ -66,8 +66,8 @@ pub async fn claim(
 pub struct Looked<'a> {
     /// The row as it is to be.
     pub row: &'a HealthRow,
-    /// When it is looked at again.
-    pub check_at: OffsetDateTime,
+    /// When it is looked at again; none: as it was.
+    pub check_at: Option<OffsetDateTime>,
 }
 
 /// Writes what was found and gives the channel back; false where it is no longer held under that number. The row stays
@@ -79,7 +79,7 @@ pub async fn write(
     let row = looked.row;
     let written = sqlx::query!(
         "update channel_health
-         set check_at = $3, lease_until = 'epoch', checked_at = $4, failing_since = $5, webhook = $6, mended_at = $7,
+         set check_at = coalesce($3, check_at), lease_until = 'epoch', checked_at = $4, failing_since = $5, webhook = $6, mended_at = $7,
              credentials = $8, token_since = $9, token_expires_at = $10, token_tried_at = $11, active_on = $12,
              active_days = $13
          where channel_id = $1 and fence = $2",
@@ -102,25 +102,68 @@ pub async fn write(
     Ok(written.rows_affected() > 0)
 }
 
-/// Has a channel looked at anew and soon: whoever looks at it now writes nothing any more.
+/// Has a channel looked at anew and soon: whoever looks at it now writes nothing any more. Returns the number under which
+/// nobody has looked yet.
 pub async fn anew(
     connection: &mut PgConnection,
     channel: Uuid,
     account: &str,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
         "insert into channel_health as h (channel_id, account, check_at) values ($1, $2, $3)
          on conflict (channel_id) do update
          set check_at = excluded.check_at, lease_until = 'epoch', fence = h.fence + 1, checked_at = null,
-             failing_since = null, webhook = 'unknown', mended_at = null",
+             failing_since = null, webhook = 'unknown', mended_at = null
+         returning fence",
         channel,
         account,
+        now,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Writes where the provider calls, as it was just told to, unless somebody has looked since that number: they know better.
+pub async fn learnt(
+    connection: &mut PgConnection,
+    channel: Uuid,
+    fence: i64,
+    webhook: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update channel_health set webhook = $3, checked_at = $4 where channel_id = $1 and fence = $2",
+        channel,
+        fence,
+        webhook,
         now,
     )
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Takes a channel to look at it out of turn: whoever looks at it now writes nothing any more, and whoever begins
+/// meanwhile writes in our place.
+pub async fn take(
+    connection: &mut PgConnection,
+    channel: Uuid,
+    account: &str,
+    now: OffsetDateTime,
+) -> Result<HealthRow, sqlx::Error> {
+    sqlx::query_as!(
+        HealthRow,
+        "insert into channel_health as h (channel_id, account, check_at) values ($1, $2, $3)
+         on conflict (channel_id) do update set lease_until = 'epoch', fence = h.fence + 1
+         returning channel_id, fence, checked_at, failing_since, webhook, mended_at, credentials, token_since,
+             token_expires_at, token_tried_at, active_on, active_days",
+        channel,
+        account,
+        now,
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// Returns what is known of channels.

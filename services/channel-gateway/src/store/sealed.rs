@@ -114,8 +114,8 @@ pub async fn forget(
 ) -> Result<ChannelRow, sqlx::Error> {
     sqlx::query_as!(
         ChannelRow,
-        "update channel set state = 'disconnected', problem = $3, token_sealed = $2, credentials = credentials + 1,
-             released_at = $4, changed_at = now()
+        "update channel set state = 'disconnected', problem = $3, token_sealed = $2, token_hash = null,
+             credentials = credentials + 1, released_at = $4, changed_at = now()
          where id = $1 returning *",
         id,
         nothing_sealed,

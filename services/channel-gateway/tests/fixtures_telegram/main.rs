@@ -55,7 +55,7 @@ fn json_of(path: &Path) -> Value {
 
 fn one(raw: &[u8]) -> InboundEvent {
     let raw = Bytes::copy_from_slice(raw);
-    let received_at = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_000);
+    let received_at = OffsetDateTime::UNIX_EPOCH + time::Duration::days(21_000);
     let mut events = normalise(LINE, &raw, received_at);
     assert_eq!(events.len(), 1);
     let event = events.remove(0);

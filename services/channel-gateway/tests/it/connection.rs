@@ -83,7 +83,7 @@ fn other_token(world: &World) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn b10_verifying_says_what_the_provider_says_and_changes_nothing() {
+async fn b10_verifying_says_what_the_provider_says_and_mends_nothing() {
     let world = world().await;
     let well = verify(&world, world.channel).await.unwrap();
     assert!(well.accepted && well.problems.is_empty());
@@ -91,7 +91,6 @@ async fn b10_verifying_says_what_the_provider_says_and_changes_nothing() {
         (well.provider_name.as_str(), well.webhook()),
         ("shop_bot", Webhook::Set)
     );
-    let events = world.events().await.len();
     world.bot.pretend_webhook(json!({ "url": "" }));
     let lost = verify(&world, world.channel).await.unwrap();
     assert_eq!(lost.problems[0].reason, "WEBHOOK_MISSING");
@@ -104,11 +103,12 @@ async fn b10_verifying_says_what_the_provider_says_and_changes_nothing() {
     let refused = verify(&world, world.channel).await.unwrap();
     assert!(!refused.accepted);
     assert_eq!(refused.problems[0].reason, "CREDENTIALS_REFUSED");
+    // As after any other look.
     assert_eq!(
         channel(&world, world.channel).await.state(),
-        channel::State::Enabled
+        channel::State::Disconnected
     );
-    assert_eq!(world.events().await.len(), events);
+    assert_eq!(world.count("channel.disconnected").await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

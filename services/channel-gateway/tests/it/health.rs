@@ -202,7 +202,7 @@ async fn b10_what_was_seen_before_an_administrator_acted_is_not_written() {
     enable(&world, world.channel).await.unwrap();
     let looked = channel_gateway::store::health::Looked {
         row: &row,
-        check_at: now,
+        check_at: Some(now),
     };
     let written = channel_gateway::store::health::write(&mut connection, &looked).await;
     assert!(!written.unwrap());

@@ -31,7 +31,11 @@ fn item(world: &World, sequence: u64, update: &Value) -> Delivery {
     delivery
 }
 
-fn member(time: i64, status: &str) -> Value {
+/// Some second of 2023.
+const BEGAN: i64 = 1_700_000_000;
+
+fn member(second: i64, status: &str) -> Value {
+    let time = BEGAN + second;
     let chat = json!({ "id": 23, "type": "private", "first_name": "A" });
     json!({ "update_id": time, "my_chat_member": {
         "chat": chat, "from": chat, "date": time, "new_chat_member": { "status": status } } })
@@ -68,7 +72,7 @@ async fn blocks_are_announced_once_and_the_newest_wins_in_any_order() {
             .time
             .unwrap()
             .seconds,
-        200
+        BEGAN + 200
     );
 }
 

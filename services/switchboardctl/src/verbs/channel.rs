@@ -69,7 +69,7 @@ pub(crate) enum ChannelVerb {
         /// Id of the channel
         channel: Uuid,
     },
-    /// Ask the provider how the channel stands with it; changes nothing. Exits with 1 where the provider refuses the
+    /// Ask the provider how the channel stands with it; mends nothing. Exits with 1 where the provider refuses the
     /// credentials
     Verify {
         /// Id of the channel
@@ -166,7 +166,9 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
             let request = DisableChannelRequest {
                 channel_id: channel.to_string(),
             };
-            view.one(client.disable_channel(request).await?.into_inner().channel)
+            let answer = client.disable_channel(request).await?.into_inner();
+            warn_unless(answer.webhook_taken_back);
+            view.one(answer.channel)
         }
         ChannelVerb::Verify { channel } => verify(session, channel, &view).await,
         ChannelVerb::Disconnect { channel } => {
@@ -174,11 +176,7 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
                 channel_id: channel.to_string(),
             };
             let answer = client.disconnect_channel(request).await?.into_inner();
-            if !answer.webhook_taken_back {
-                note!(
-                    "the provider was not told: it may go on calling, and what it brings is put aside"
-                );
-            }
+            warn_unless(answer.webhook_taken_back);
             view.one(answer.channel)
         }
         ChannelVerb::Connect {
@@ -229,6 +227,15 @@ fn accepted(answer: &VerifyChannelResponse, channel: Uuid) -> Result<(), CliErro
             crate::context::program()
         ),
     ))
+}
+
+/// Says that a provider may go on calling for a channel that hears nobody any more.
+fn warn_unless(webhook_taken_back: bool) {
+    if !webhook_taken_back {
+        note!(
+            "the provider was not told: it may go on calling, and what it brings is put aside"
+        );
+    }
 }
 
 #[cfg(test)]

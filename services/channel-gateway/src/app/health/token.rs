@@ -10,6 +10,15 @@ use crate::provider::CallError;
 use crate::store::channels::ChannelRow;
 use crate::store::health::HealthRow;
 
+/// Returns what is known of the token of these credentials. What is known of an older one says nothing of it.
+pub(in crate::app) fn of(health: &HealthRow, credentials: i64) -> Option<Token> {
+    (health.credentials == credentials).then_some(Token {
+        since: health.token_since,
+        expires_at: health.token_expires_at,
+        tried_at: health.token_tried_at,
+    })
+}
+
 /// Renews a token that is due (channels.md §7.16); returns what is known of it now, and the fresh one, sealed.
 pub(super) async fn token(
     app: &App,
@@ -19,19 +28,10 @@ pub(super) async fn token(
     health: &HealthRow,
     now: OffsetDateTime,
 ) -> (Token, Option<Vec<u8>>) {
-    // Whatever is known of an older token says nothing of this one.
-    let mut token = if health.credentials == known.credentials {
-        Token {
-            since: health.token_since,
-            expires_at: health.token_expires_at,
-            tried_at: health.token_tried_at,
-        }
-    } else {
-        Token {
-            since: Some(now),
-            ..Token::default()
-        }
-    };
+    let mut token = of(health, known.credentials).unwrap_or(Token {
+        since: Some(now),
+        ..Token::default()
+    });
     if !token.is_due(now) {
         return (token, None);
     }

@@ -7,12 +7,12 @@ use switchboard_proto::channel_gateway::v1::{
     InboundEvent, InboundOwnAppMessage, InboundProviderState, inbound_event::Kind,
 };
 use switchboard_proto::common::v1::{Attachment, ChannelKind, ClientIdentity};
-use time::{Duration, OffsetDateTime};
+use time::OffsetDateTime;
 
 use super::address::Address;
 use super::loops::RECEIVED_MAX;
 use super::read::{Mail, Ours, read};
-use crate::domain::inbound::{Line, frame, unsupported};
+use crate::domain::inbound::{Line, credible, frame, unsupported};
 
 mod reported;
 mod written;
@@ -104,7 +104,7 @@ pub fn normalise(
         meta.uid_key.to_owned(),
     );
     meta.raw_ref.clone_into(&mut event.raw_ref);
-    event.provider_time = Some(timestamp(sane(meta.internal_date, received_at)));
+    event.provider_time = Some(timestamp(credible(Some(meta.internal_date), received_at)));
     let sent = meta.folder == Folder::Sent;
     let kept = |kind: &str| {
         let kind = Some(unsupported(kind));
@@ -159,14 +159,6 @@ pub fn normalise(
         Kind::Message(message)
     });
     (vec![event], files)
-}
-
-/// A server's clock that is far off is not believed.
-fn sane(time: OffsetDateTime, received_at: OffsetDateTime) -> OffsetDateTime {
-    if time.year() < 1990 || time > received_at + Duration::days(1) {
-        return received_at;
-    }
-    time
 }
 
 /// Returns who got a copy that lies among the sent ones, where its sender is not the mailbox's own address.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::items::{Found, ITEMS_MAX, found};
 use super::{comments, direct};
-use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
+use crate::domain::inbound::{Line, credible, frame, hashed_key, unsupported};
 
 const KIND: ChannelKind = ChannelKind::Instagram;
 
@@ -150,7 +150,7 @@ fn event(
     let mut event = frame(known.line, KIND, raw, received_at, key);
     match read {
         Ok(reading) => {
-            event.provider_time = Some(timestamp(reading.time.unwrap_or(received_at)));
+            event.provider_time = Some(timestamp(credible(reading.time, received_at)));
             event.chat_key = reading
                 .client
                 .as_ref()

@@ -17,7 +17,7 @@ use super::business::{self, Connection};
 use super::chat::Chat;
 use super::content::{kind_of, own_phone, parts};
 use super::person::{button_title, origin, person, reply, start_payload};
-use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
+use crate::domain::inbound::{Line, credible, frame, hashed_key, unsupported};
 use crate::domain::value::{filled, id, int, list, object, text, time};
 
 const KIND: ChannelKind = ChannelKind::TelegramBot;
@@ -52,8 +52,16 @@ pub fn normalise(line: Line<'_>, raw: &Bytes, received_at: OffsetDateTime) -> Ve
                 event.chat_key = chat.key();
                 event.client = Some(client);
             }
-            event.provider_time = Some(timestamp(reading.time.unwrap_or(received_at)));
-            event.kind = Some(reading.kind);
+            event.provider_time = Some(timestamp(credible(reading.time, received_at)));
+            let mut kind = reading.kind;
+            if let Kind::Edit(edit) = &mut kind {
+                // What is not known by then stands where it was sent.
+                let sent_at = edit.sent_at.as_ref();
+                let sent_at =
+                    sent_at.and_then(|at| OffsetDateTime::from_unix_timestamp(at.seconds).ok());
+                edit.sent_at = sent_at.map(|at| timestamp(credible(Some(at), received_at)));
+            }
+            event.kind = Some(kind);
         }
         Err(kind) => event.kind = Some(unsupported(&kind)),
     }

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::content::parts;
-use crate::domain::inbound::{Line, frame, hashed_key, unsupported};
+use crate::domain::inbound::{Line, credible, frame, hashed_key, unsupported};
 use crate::domain::value::{filled, flag, id, int, object, text, time};
 
 const KIND: ChannelKind = ChannelKind::ViberBot;
@@ -46,7 +46,7 @@ pub fn normalise(line: Line<'_>, raw: &Bytes, received_at: OffsetDateTime) -> Ve
     match read {
         Ok(reading) => {
             let told = callback.and_then(|callback| time(&callback, "timestamp"));
-            event.provider_time = Some(timestamp(told.unwrap_or(received_at)));
+            event.provider_time = Some(timestamp(credible(told, received_at)));
             // The person is the chat: bots have no other.
             event.chat_key = reading
                 .client
