@@ -30,6 +30,7 @@ use crate::app::learnt::Learnt;
 use crate::app::mail::Post;
 use crate::app::noted::Noted;
 use crate::app::presses::Presses;
+use crate::app::unclaimed::{Replay, Unclaimed};
 use crate::app::{App, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
@@ -83,9 +84,20 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         store,
         learnt: app.learnt.clone(),
     };
+    let unclaimed = Unclaimed {
+        nats: nats.clone(),
+        streams: service.streams.clone(),
+        store: intake.store.clone(),
+        pool: pool.clone(),
+    };
+    service.replay_by(Arc::new(Replay {
+        book: Arc::clone(&book),
+        intake: intake.clone(),
+    }));
     let webhooks = Arc::new(Webhooks::new(
         book,
         intake.clone(),
+        unclaimed,
         &config.http,
         &config.instagram,
     ));

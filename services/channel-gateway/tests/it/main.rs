@@ -20,6 +20,7 @@ mod links;
 mod raw;
 mod receipts;
 mod reseal;
+mod unclaimed;
 mod uploads;
 mod webhooks;
 mod whole;
