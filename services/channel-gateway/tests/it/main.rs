@@ -19,6 +19,7 @@ mod learnt;
 mod links;
 mod raw;
 mod receipts;
+mod refusals;
 mod reseal;
 mod unclaimed;
 mod uploads;
