@@ -7,8 +7,9 @@ use uuid::Uuid;
 use super::channels::{get, may_change};
 use super::examine::{Fault, examine};
 use super::{App, line};
+use crate::domain::channel::ChannelKind;
 use crate::domain::health::{Problem, Webhook};
-use crate::domain::instagram::health::Token;
+use crate::domain::instagram::{self, health::Token};
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
 use crate::store::health;
@@ -63,6 +64,9 @@ pub async fn verify(
     let mut problems = judgement.problems;
     problems.extend(judgement.mendable);
     problems.extend(token.problem(now));
+    if known.kind == ChannelKind::Instagram {
+        problems.extend(instagram::health::never_heard(row.last_inbound_at));
+    }
     Ok(Verified {
         accepted: true,
         provider_name: proven.name,

@@ -25,7 +25,7 @@ use crate::webhooks::{Gate, items};
 use crate::world::World;
 
 /// The account that is connected, and one that is not.
-const CONNECTED: &str = "17841400008460056";
+const CONNECTED: &str = crate::health::IG_ACCOUNT;
 const UNKNOWN: &str = "17841400000000099";
 
 /// A gateway that knows one Instagram account, with what its operator sees.
