@@ -161,6 +161,12 @@ async fn a_disconnected_channel_forgets_its_credentials_hears_nobody_and_fails_w
     let replica = world.replica();
     world.queue([world.command(1, 1, "before")]).await;
     world.until_states(1, &["sent"]).await;
+    // A provider that asked to wait has nothing to say to what fails anyway.
+    let paused = sqlx::query("update channel_rate set paused_until = now() + interval '1 hour'")
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(paused.rows_affected(), 1);
 
     let gone = disconnect(&world).await;
     assert!(gone.webhook_taken_back);
@@ -215,6 +221,11 @@ async fn a_channel_is_connected_again_with_credentials_of_the_same_line_only() {
     let another = connect(&world, "99100:AAE_other-bot").await.unwrap_err();
     let field = &another.get_details_bad_request().unwrap().field_violations[0];
     assert_eq!(field.field, "telegram_bot.token");
+    let asked = world.bot.calls("getMe");
+    assert!(
+        asked.iter().all(|call| !call.token.contains("99100")),
+        "nobody signs in as another bot"
+    );
 
     let token = other_token(&world);
     world.bot.refuse_token(&token);
