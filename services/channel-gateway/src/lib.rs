@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chassis::access::{AccessCopy, FromAssignment};
-use chassis::nats::Declared;
+use chassis::nats::{Declared, Nats};
 use chassis::packs::{Packer, PackerConfig};
 use chassis::run::{Service, ServiceConfig as _};
 use chassis::seal::Sealer;
@@ -84,23 +84,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         store,
         learnt: app.learnt.clone(),
     };
-    let unclaimed = Unclaimed {
-        nats: nats.clone(),
-        streams: service.streams.clone(),
-        store: intake.store.clone(),
-        pool: pool.clone(),
-    };
-    service.replay_by(Arc::new(Replay {
-        book: Arc::clone(&book),
-        intake: intake.clone(),
-    }));
-    let webhooks = Arc::new(Webhooks::new(
-        book,
-        intake.clone(),
-        unclaimed,
-        &config.http,
-        &config.instagram,
-    ));
+    let webhooks = webhooks(&service, &app, &intake, &nats, &config);
     tasks::serve_webhooks(&service, webhooks, &app, &config).await?;
     tasks::follow_mailboxes(&service, &app, &intake, &config.mail);
     tasks::fetch_files(&service, &app, &config)?;
@@ -157,6 +141,33 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .serve(Arc::new(access))
         .await?;
     service.finish().await
+}
+
+/// Makes what answers webhooks, and what takes in by a replay those that were nobody's.
+fn webhooks(
+    service: &Service,
+    app: &App,
+    intake: &Intake,
+    nats: &Nats,
+    config: &Config,
+) -> Arc<Webhooks> {
+    let unclaimed = Unclaimed {
+        nats: nats.clone(),
+        streams: service.streams.clone(),
+        store: intake.store.clone(),
+        pool: app.pool.clone(),
+    };
+    service.replay_by(Arc::new(Replay {
+        book: Arc::clone(&app.book),
+        intake: intake.clone(),
+    }));
+    Arc::new(Webhooks::new(
+        Arc::clone(&app.book),
+        intake.clone(),
+        unclaimed,
+        &config.http,
+        &config.instagram,
+    ))
 }
 
 /// Applies the migrations.

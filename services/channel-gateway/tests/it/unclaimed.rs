@@ -186,7 +186,7 @@ async fn x04_what_was_nobodys_is_taken_in_by_a_replay_once_its_account_is_connec
         scene.post(&body(&[said(UNKNOWN, "m1", "hello")])).await,
         200
     );
-    assert_eq!(scene.post(&body(&[large.clone()])).await, 200);
+    assert_eq!(scene.post(&body(&[large])).await, 200);
     let letters = scene.letters().await;
     let second = item(&letters[1]);
     assert!(second.raw.is_empty() && second.raw_ref.starts_with("_unclaimed/"));
