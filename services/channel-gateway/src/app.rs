@@ -32,6 +32,7 @@ pub mod settle;
 pub mod short_links;
 pub mod told;
 mod trouble;
+pub mod unclaimed;
 pub mod uploads;
 pub mod verify;
 

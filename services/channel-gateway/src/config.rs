@@ -135,6 +135,12 @@ pub struct Instagram {
     /// Bytes of a webhook's body at most.
     #[serde(with = "config::bytes")]
     pub body_limit: u64,
+    /// Bytes of bodies for accounts that are connected nowhere here that a replica keeps a second, over time.
+    #[serde(with = "config::bytes")]
+    pub unclaimed_per_second: u64,
+    /// Bytes of such bodies that it keeps at once.
+    #[serde(with = "config::bytes")]
+    pub unclaimed_burst: u64,
     /// How long a connection may take.
     #[serde(with = "config::duration")]
     pub connect_timeout: Duration,

@@ -3,7 +3,6 @@
 pub mod files;
 pub mod links;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,8 +19,8 @@ use chassis::id::AccountSlug;
 use chassis::packs::PackError;
 use chassis::trace::TraceContext;
 use futures::StreamExt as _;
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use governor::clock::{Clock as _, DefaultClock, QuantaInstant};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use secrecy::ExposeSecret as _;
 use subtle::ConstantTimeEq as _;
 use tracing::Instrument as _;
@@ -29,6 +28,7 @@ use uuid::Uuid;
 
 use crate::app::accept::{self, Intake, NotAccepted};
 use crate::app::book::{Book, Found, Known};
+use crate::app::unclaimed::{self, Unclaimed};
 use crate::config;
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::{self, Credentials};
@@ -43,8 +43,8 @@ const VIBER_SIGNATURE: &str = "x-viber-content-signature";
 /// The header with Meta's signature of the body.
 const META_SIGNATURE: &str = "x-hub-signature-256";
 
-/// Accounts of one batch of Meta's that are looked up at most.
-const ACCOUNTS_MAX: usize = 1_000;
+/// The budget of what is nobody's is counted in so many bytes.
+const UNIT: u64 = 1024;
 
 /// When a provider that was refused for our own state may come again, in seconds.
 const COME_AGAIN: u64 = 1;
@@ -57,6 +57,8 @@ pub struct Webhooks {
     book: Arc<Book>,
     intake: Intake,
     limiter: DefaultKeyedRateLimiter<AccountSlug>,
+    unclaimed: Unclaimed,
+    unclaimed_budget: DefaultDirectRateLimiter,
     meta: config::Instagram,
     body_limit: usize,
     meta_limit: usize,
@@ -85,6 +87,7 @@ impl Webhooks {
     pub fn new(
         book: Arc<Book>,
         intake: Intake,
+        unclaimed: Unclaimed,
         config: &config::Http,
         meta: &config::Instagram,
     ) -> Self {
@@ -96,6 +99,11 @@ impl Webhooks {
             limiter: RateLimiter::keyed(quota(
                 config.requests_per_second_per_account,
                 config.burst,
+            )),
+            unclaimed,
+            unclaimed_budget: RateLimiter::direct(quota(
+                units(meta.unclaimed_per_second),
+                units(meta.unclaimed_burst.max(meta.body_limit)),
             )),
             body_limit: usize::try_from(config.body_limit).unwrap_or(usize::MAX),
             meta_limit: usize::try_from(meta.body_limit).unwrap_or(usize::MAX),
@@ -222,7 +230,8 @@ impl Webhooks {
         self.take_in(known, &raw, &parts.headers).await
     }
 
-    /// Accepts a batch of Meta's, which may be for several accounts: all of it, or none.
+    /// Accepts a batch of Meta's, which may be for several accounts. A repeat of one that was accepted in part is
+    /// known again.
     async fn accept_batch(&self, request: Request) -> Result<(), Refused> {
         let (parts, body) = request.into_parts();
         let raw = self.read(&parts.headers, body, self.meta_limit).await?;
@@ -236,41 +245,42 @@ impl Webhooks {
         if !instagram::signature::verify(&secrets, &raw, given) {
             return Err(Refused::Secret);
         }
-        let mut channels: BTreeMap<Uuid, Arc<Known>> = BTreeMap::new();
-        let accounts: BTreeSet<String> = instagram::items(&raw)
-            .items
-            .into_iter()
-            .filter(|item| !item.test)
-            .flat_map(|item| item.accounts)
-            .take(ACCOUNTS_MAX)
-            .collect();
-        for account in &accounts {
-            match self.book.find_line(ChannelKind::Instagram, account).await {
-                Found::Known(known) => {
-                    channels.insert(known.id, known);
-                }
-                // An account that is connected nowhere here is nobody's: there is no tenant to keep it for.
-                Found::Unknown => {
-                    metrics::counter!("webhook_unknown_accounts_total", "provider" => "instagram")
-                        .increment(1);
-                }
-                Found::Away => return Err(Refused::Away),
-            }
-        }
-        for known in channels.values() {
+        let sorted = unclaimed::sort(&self.book, &raw).await;
+        let sorted = sorted.ok_or(Refused::Away)?;
+        metrics::counter!("webhook_unknown_accounts_total", "provider" => "instagram")
+            .increment(sorted.unknown);
+        for known in &sorted.channels {
             self.admit(known)?;
         }
-        for known in channels.into_values() {
+        for known in sorted.channels {
             self.take_in(known, &raw, &parts.headers).await?;
         }
-        Ok(())
+        // After the tenants' own: what is nobody's must not hold it up.
+        match sorted.rest {
+            Some(rest) => self.keep(&rest).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Keeps what is authentic and nobody's, within a budget of bytes: it comes rarely, and nobody answers for it. Beyond
+    /// the budget Meta repeats it later.
+    async fn keep(&self, rest: &instagram::rest::Rest) -> Result<(), Refused> {
+        match self.unclaimed_budget.check_n(units(rest.raw.len() as u64)) {
+            Ok(admitted) => admitted.map_err(|until| too_many(&until))?,
+            Err(_) => return Err(Refused::TooLarge),
+        }
+        let kept = self.unclaimed.keep(rest, chassis::clock::now()).await;
+        kept.map_err(|error| {
+            tracing::warn!(%error, "a webhook of nobody here could not be kept");
+            Refused::Away
+        })
     }
 
     /// Admits a call of an account within its rate.
     fn admit(&self, known: &Known) -> Result<(), Refused> {
         self.limiter
             .check_key(&known.account)
-            .map_err(|until| Refused::TooMany(until.wait_time_from(DefaultClock::default().now())))
+            .map_err(|until| too_many(&until))
     }
 
     /// Takes an authentic body in for a channel.
@@ -328,6 +338,16 @@ impl Webhooks {
         }
         Ok(raw.freeze())
     }
+}
+
+fn too_many(until: &NotUntil<QuantaInstant>) -> Refused {
+    Refused::TooMany(until.wait_time_from(DefaultClock::default().now()))
+}
+
+/// Returns how many units of the budget so many bytes are: at least one.
+fn units(bytes: u64) -> NonZeroU32 {
+    let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
+    NonZeroU32::new(units).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Compares the secret in constant time, before anything of the body is read.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use chassis::access::{AccessCopy, FromAssignment};
-use chassis::nats::Declared;
+use chassis::nats::{Declared, Nats};
 use chassis::packs::{Packer, PackerConfig};
 use chassis::run::{Service, ServiceConfig as _};
 use chassis::seal::Sealer;
@@ -30,6 +30,7 @@ use crate::app::learnt::Learnt;
 use crate::app::mail::Post;
 use crate::app::noted::Noted;
 use crate::app::presses::Presses;
+use crate::app::unclaimed::{Replay, Unclaimed};
 use crate::app::{App, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
@@ -83,12 +84,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         store,
         learnt: app.learnt.clone(),
     };
-    let webhooks = Arc::new(Webhooks::new(
-        book,
-        intake.clone(),
-        &config.http,
-        &config.instagram,
-    ));
+    let webhooks = webhooks(&service, &app, &intake, &nats, &config);
     tasks::serve_webhooks(&service, webhooks, &app, &config).await?;
     tasks::follow_mailboxes(&service, &app, &intake, &config.mail);
     tasks::fetch_files(&service, &app, &config)?;
@@ -145,6 +141,33 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .serve(Arc::new(access))
         .await?;
     service.finish().await
+}
+
+/// Makes what answers webhooks, and what takes in by a replay those that were nobody's.
+fn webhooks(
+    service: &Service,
+    app: &App,
+    intake: &Intake,
+    nats: &Nats,
+    config: &Config,
+) -> Arc<Webhooks> {
+    let unclaimed = Unclaimed {
+        nats: nats.clone(),
+        streams: service.streams.clone(),
+        store: intake.store.clone(),
+        pool: app.pool.clone(),
+    };
+    service.replay_by(Arc::new(Replay {
+        book: Arc::clone(&app.book),
+        intake: intake.clone(),
+    }));
+    Arc::new(Webhooks::new(
+        Arc::clone(&app.book),
+        intake.clone(),
+        unclaimed,
+        &config.http,
+        &config.instagram,
+    ))
 }
 
 /// Applies the migrations.

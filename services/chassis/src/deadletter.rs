@@ -8,11 +8,16 @@ use async_nats::header::NATS_MESSAGE_ID;
 use bytes::Bytes;
 use prost::Message as _;
 use switchboard_proto::operator::v1::DeadLetter;
+use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::clock;
-use crate::consumer::{Delivery, HandlerError, Unit, unpack};
+use crate::consumer::{Delivery, HandlerError, Origin, Unit, unpack};
+use crate::envelope::{Envelope, INBOUND_SERVICE};
 use crate::grpc::timestamp;
+use crate::id::AccountSlug;
 use crate::nats::{self, Nats, PublishError};
+use crate::trace::TraceContext;
 
 /// How long the broker's acknowledgement is awaited at once.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -74,6 +79,32 @@ impl Letter {
 }
 
 impl Letter {
+    /// Makes the letter of an item that never stood in a stream, because it is nobody's: no account is shown it.
+    /// `consumer` names the handler that a replay gives it to; the same `id` soon after is not kept twice.
+    pub fn of_nobody(
+        service: &str,
+        consumer: &str,
+        id: Uuid,
+        kind: &str,
+        error: &str,
+        payload: Bytes,
+        now: OffsetDateTime,
+    ) -> Self {
+        let place = Place {
+            service,
+            consumer,
+            stream: "",
+            sequence: 0,
+            subject: "",
+        };
+        Self(DeadLetter {
+            event_id: id.to_string(),
+            event_type: kind.to_owned(),
+            time: Some(timestamp(now)),
+            ..letter(place, 0, error, payload)
+        })
+    }
+
     /// Leaves the payload out, where the letter would exceed what the broker takes; the original stays in its stream.
     pub(crate) fn drop_payload(&mut self) {
         let size = self.0.payload.len();
@@ -106,13 +137,17 @@ pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), 
         origin_stream,
         origin_sequence,
         origin_index,
+        event_id,
         ..
     } = &letter.0;
     let mut headers = HeaderMap::new();
-    headers.insert(
-        NATS_MESSAGE_ID,
-        format!("{service}/{consumer}/{origin_stream}/{origin_sequence}/{origin_index}"),
-    );
+    let id = if origin_stream.is_empty() {
+        // It has no place: its own id tells it from others.
+        format!("{service}/{consumer}/{event_id}")
+    } else {
+        format!("{service}/{consumer}/{origin_stream}/{origin_sequence}/{origin_index}")
+    };
+    headers.insert(NATS_MESSAGE_ID, id);
     headers.insert("ce-type", "switchboard.operator.v1.DeadLetter");
     let payload = Bytes::from(letter.0.encode_to_vec());
     nats::publish(nats, subject.to_owned(), headers, payload, ACK_TIMEOUT)
@@ -125,6 +160,9 @@ pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), 
 /// # Errors
 /// Returns what cannot be read, if that is all or part of it.
 pub(crate) fn revive(letter: &DeadLetter) -> Result<Vec<Delivery>, String> {
+    if letter.origin_stream.is_empty() {
+        return Ok(vec![of_nobody(letter)?]);
+    }
     let mut headers = HeaderMap::new();
     for (name, value) in &letter.headers {
         headers.insert(name.as_str(), value.as_str());
@@ -147,6 +185,33 @@ pub(crate) fn revive(letter: &DeadLetter) -> Result<Vec<Delivery>, String> {
         Unit::Poison { error, .. } => Err(error),
     });
     deliveries.collect()
+}
+
+/// Makes the delivery of an item that never stood in a stream: under no account, in which nothing can be found.
+fn of_nobody(letter: &DeadLetter) -> Result<Delivery, String> {
+    let id = letter.event_id.parse();
+    Ok(Delivery {
+        envelope: Envelope {
+            id: id.map_err(|_| "the letter has neither an origin nor an id".to_owned())?,
+            kind: letter.event_type.clone(),
+            service: INBOUND_SERVICE.to_owned(),
+            entity: "inbound".to_owned(),
+            event: "item".to_owned(),
+            account: AccountSlug::none(),
+            subject_id: String::new(),
+            actor: None,
+            cause: None,
+            sequence: 0,
+            time: clock::now(),
+            trace: TraceContext::none(),
+        },
+        payload: letter.payload.clone(),
+        origin: Origin {
+            stream: String::new(),
+            sequence: 0,
+            index: 0,
+        },
+    })
 }
 
 /// The first value of each header: none of ours is repeated.

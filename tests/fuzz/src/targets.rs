@@ -211,9 +211,13 @@ pub fn mail_address(data: &[u8]) {
     }
 }
 
+/// A longer text is refused before anything is done with it.
+const TEXT_MAX: usize = 20_000;
+
 /// A text with entities anywhere, inside it or beyond.
 fn formatted(data: &[u8]) -> (u8, Text) {
     let (numbers, text) = data.split_at(data.len().min(9));
+    let text = text.get(..TEXT_MAX).unwrap_or(text);
     let number = |index: usize| numbers.get(index).copied().unwrap_or_default();
     let text = String::from_utf8_lossy(text).into_owned();
     let entities = (0..2)

@@ -11,8 +11,9 @@ use super::examine::{Fault, examine};
 use super::health::{Seen, token, write};
 use super::trouble::CREDENTIALS_REFUSED;
 use super::{App, line};
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::health::{Problem, Webhook};
+use crate::domain::instagram;
 use crate::domain::refusal::Refusal;
 use crate::error::Error;
 use crate::store::channels::ChannelRow;
@@ -77,6 +78,9 @@ pub async fn verify(
     problems.extend(token.problem(now));
     let seen = seen.found(judgement.webhook, problems.clone(), &row, now);
     keep(app, &row, &known, seen, now).await?;
+    if known.kind == ChannelKind::Instagram {
+        problems.extend(instagram::health::never_heard(row.last_inbound_at));
+    }
     Ok(Verified {
         accepted: true,
         provider_name: proven.name,

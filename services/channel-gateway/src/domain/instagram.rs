@@ -11,6 +11,7 @@ pub mod health;
 pub mod items;
 pub mod normalise;
 pub mod private;
+pub mod rest;
 pub mod signature;
 pub mod window;
 pub mod wire;

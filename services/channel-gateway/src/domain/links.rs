@@ -25,8 +25,9 @@ pub fn shorten(text: &Text, mut short: impl FnMut(&str) -> Option<String>) -> Te
         Some(short)
     };
     let mut replaced = Vec::new();
+    let mut counted = Counted::default();
     for link in written(&text.text) {
-        if is_free(text, &link)
+        if is_free(text, counted.range(&text.text, &link))
             && let Some(short) = text.text.get(link.clone()).and_then(&mut replace)
         {
             replaced.push((link, short));
@@ -78,32 +79,61 @@ fn written(text: &str) -> Vec<Range<usize>> {
 
 /// Links that the finder does not take for such: it knows no top domains beyond the Latin letters, as `.укр`.
 fn abroad(text: &str, found: &[Range<usize>]) -> Vec<Range<usize>> {
-    let mut more = Vec::new();
-    for scheme in ["https://", "http://"] {
-        for (start, _) in text.match_indices(scheme) {
-            let rest = text.get(start..).unwrap_or_default();
-            let ends = |c: char| c.is_whitespace() || "<>\"«»“”".contains(c);
-            let link = rest.split(ends).next().unwrap_or_default();
-            let link = link.trim_end_matches(|c| ".,;:!?)]}'…".contains(c));
-            let link = start..start + link.len();
-            let apart = |known: &Range<usize>| link.end <= known.start || known.end <= link.start;
-            if found.iter().all(apart) && more.iter().all(apart) {
-                more.push(link);
-            }
+    let mut more: Vec<Range<usize>> = Vec::new();
+    // Both are in their order, so that each place is looked at once, however many links there are.
+    let mut known = found.iter().peekable();
+    for (start, _) in text.match_indices("http") {
+        let rest = text.get(start..).unwrap_or_default();
+        if !rest.starts_with("https://") && !rest.starts_with("http://") {
+            continue;
+        }
+        while known.next_if(|link| link.end <= start).is_some() {}
+        let inside = known.peek().is_some_and(|link| link.start <= start);
+        if inside || more.last().is_some_and(|link| link.end > start) {
+            continue;
+        }
+        let ends = |c: char| c.is_whitespace() || "<>\"«»“”".contains(c);
+        let most = rest.floor_char_boundary(URL_MAX + 4);
+        let link = rest.get(..most).unwrap_or_default();
+        let link = link.split(ends).next().unwrap_or_default();
+        if link.len() > URL_MAX {
+            continue;
+        }
+        let link = link.trim_end_matches(|c| ".,;:!?)]}'…".contains(c));
+        let link = start..start + link.len();
+        if known.peek().is_none_or(|known| link.end <= known.start) {
+            more.push(link);
         }
     }
     more
 }
 
 /// A link may be replaced where its characters are neither code nor the text of another link.
-fn is_free(text: &Text, link: &Range<usize>) -> bool {
-    let before = text.text.get(..link.start).map_or(0, units);
-    let after = text.text.get(..link.end).map_or(0, units);
+fn is_free(text: &Text, (before, after): (u32, u32)) -> bool {
     !text.entities.iter().any(|entity| {
         matches!(entity.kind(), Kind::Code | Kind::Pre | Kind::TextLink)
             && entity.offset < after
             && end(entity) > before
     })
+}
+
+/// Counts code units on from where it was asked last: places come in their order.
+#[derive(Default)]
+struct Counted {
+    bytes: usize,
+    units: u32,
+}
+
+impl Counted {
+    fn to(&mut self, text: &str, place: usize) -> u32 {
+        self.units += text.get(self.bytes..place).map_or(0, units);
+        self.bytes = place.max(self.bytes);
+        self.units
+    }
+
+    fn range(&mut self, text: &str, range: &Range<usize>) -> (u32, u32) {
+        (self.to(text, range.start), self.to(text, range.end))
+    }
 }
 
 fn end(entity: &TextEntity) -> u32 {
@@ -210,6 +240,25 @@ mod tests {
             Some(format!("s/{}", targets.len()))
         });
         (text, targets)
+    }
+
+    #[test]
+    fn f191_links_cost_little_however_many_stand_in_a_text() {
+        for unit in [
+            "http://a.укр/ ",
+            "http://",
+            "https://shop.example/x,",
+            "www.a.b/ ",
+        ] {
+            let text = Text {
+                text: unit.repeat(20_000 / unit.len()),
+                entities: vec![],
+            };
+            let began = std::time::Instant::now();
+            let _ = shorten(&text, |_| None);
+            let took = began.elapsed();
+            assert!(took.as_secs() < 2, "{unit}: {took:?}");
+        }
     }
 
     #[test]

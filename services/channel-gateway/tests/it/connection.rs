@@ -1,6 +1,10 @@
 //! Verifying, disconnecting and connecting channels again.
 
-use chassis::testing;
+use channel_gateway::domain::inbound::Line;
+use channel_gateway::domain::instagram;
+use chassis::consumer::Handler as _;
+use chassis::{clock, testing};
+use prost::Message as _;
 use serde_json::json;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
 use switchboard_proto::channel_gateway::v1::channel_health::Webhook;
@@ -11,11 +15,14 @@ use switchboard_proto::channel_gateway::v1::{
     create_channel_request::Credentials, email_credentials, instagram_credentials::Login,
 };
 use switchboard_proto::common::v1::ChannelKind;
+use switchboard_proto::conversation::v1::MessageQueued;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
-use crate::health::{channel, create, enable, look, viber_bot, with_viber};
+use crate::health::{
+    IG_ACCOUNT, channel, create, enable, look, viber_bot, with_instagram, with_viber,
+};
 use crate::webhooks::{Gate, items};
 use crate::world::{World, world};
 
@@ -120,12 +127,46 @@ async fn verifying_a_provider_that_is_away_is_an_error() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pitfall_21_an_account_of_which_nothing_came_has_a_check_list_until_somebody_wrote() {
+    let (world, _meta, id) = Box::pin(with_instagram("IGAA-first")).await;
+    let silent = verify(&world, id).await.unwrap();
+    let [problem] = silent.problems.as_slice() else {
+        panic!("{:?}", silent.problems)
+    };
+    assert!(silent.accepted && problem.hint && problem.reason == "SILENCE");
+    for cause in ["Live", "Advanced Access", "access to messages"] {
+        assert!(problem.detail.contains(cause), "{}", problem.detail);
+    }
+    let wrote = json!({ "object": "instagram", "entry": [{ "id": IG_ACCOUNT, "time": 1, "messaging": [{
+        "sender": { "id": "77" }, "recipient": { "id": IG_ACCOUNT }, "timestamp": 1_790_764_802_000_u64,
+        "message": { "mid": "m1", "text": "hi" } }] }] });
+    let line = Line {
+        account: world.account.as_str(),
+        channel: id,
+        provider_account: IG_ACCOUNT,
+    };
+    let raw = wrote.to_string().into_bytes().into();
+    let event = instagram::normalise(line, &raw, clock::now()).remove(0);
+    let mut delivery = world.delivery(&MessageQueued::default());
+    delivery.payload = event.encode_to_vec().into();
+    let heard = world.inbound().handle(&[delivery], clock::now()).await;
+    heard.unwrap();
+    assert_eq!(verify(&world, id).await.unwrap().problems, []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_disconnected_channel_forgets_its_credentials_hears_nobody_and_fails_what_waits() {
     let world = world().await;
     let (gate, secret) = (Gate::open(&world).await, world.secret());
     let replica = world.replica();
     world.queue([world.command(1, 1, "before")]).await;
     world.until_states(1, &["sent"]).await;
+    // A provider that asked to wait has nothing to say to what fails anyway.
+    let paused = sqlx::query("update channel_rate set paused_until = now() + interval '1 hour'")
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(paused.rows_affected(), 1);
 
     let gone = disconnect(&world).await;
     assert!(gone.webhook_taken_back);
@@ -180,6 +221,11 @@ async fn a_channel_is_connected_again_with_credentials_of_the_same_line_only() {
     let another = connect(&world, "99100:AAE_other-bot").await.unwrap_err();
     let field = &another.get_details_bad_request().unwrap().field_violations[0];
     assert_eq!(field.field, "telegram_bot.token");
+    let asked = world.bot.calls("getMe");
+    assert!(
+        asked.iter().all(|call| !call.token.contains("99100")),
+        "nobody signs in as another bot"
+    );
 
     let token = other_token(&world);
     world.bot.refuse_token(&token);

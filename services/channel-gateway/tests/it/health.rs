@@ -24,7 +24,7 @@ use crate::webhooks::Gate;
 use crate::world::{World, eventually, world};
 
 const VIBER_TOKEN: &str = "4453b6ac12345678-e02c5f12174805f9-daf9cbb5448c51f3";
-const IG_ACCOUNT: &str = "17841400008460056";
+pub const IG_ACCOUNT: &str = "17841400008460056";
 
 fn terms(world: &World) -> Terms {
     Terms::from(&world.config.health)
@@ -250,6 +250,8 @@ async fn b10_a_provider_out_of_reach_changes_nothing_until_it_lasts() {
         channel_gateway::provider::telegram::BotApi::new(&world.config.telegram).unwrap();
     look(&world, 10).await;
     assert_eq!(reasons(&world, world.channel).await, ["WEBHOOK_BACKLOG"]);
+    // The time counts from the first look that was not answered.
+    assert_eq!(look(&world, 18).await, 1);
     look(&world, 26).await;
     assert_eq!(
         reasons(&world, world.channel).await,

@@ -23,6 +23,7 @@ impl Gate {
         let webhooks = Webhooks::new(
             book,
             world.intake(),
+            world.unclaimed(),
             &world.config.http,
             &world.config.instagram,
         );
@@ -62,6 +63,14 @@ impl Gate {
             again,
             answer.text().await.unwrap(),
         )
+    }
+
+    /// Posts a body to where Meta calls.
+    pub async fn meta(&self, body: &str, signature: &str) -> u16 {
+        let request = self.http.post(format!("{}/in/instagram", self.root()));
+        let request = request.header("x-hub-signature-256", signature);
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        answer.status().as_u16()
     }
 
     pub async fn status(&self, channel: &str, secret: &str, body: Vec<u8>) -> u16 {

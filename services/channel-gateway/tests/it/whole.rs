@@ -27,7 +27,7 @@ async fn run(world: &World) -> Running {
         std::fs::write(&path, text).unwrap();
         path
     };
-    let mut config = world.config.clone();
+    let mut config = (*world.config).clone();
     config.database.url = world.database.url.clone().into();
     config.nats.url = testing::nats().await.url;
     config.auth.jwks = file("jwks.json", KEYS).display().to_string();

@@ -13,6 +13,7 @@ use channel_gateway::app::learnt::Learnt;
 use channel_gateway::app::mail::Post;
 use channel_gateway::app::noted::Noted;
 use channel_gateway::app::presses::Presses;
+use channel_gateway::app::unclaimed::Unclaimed;
 use channel_gateway::app::{App, connection, dispatch};
 use channel_gateway::config::Config;
 use channel_gateway::events::{Events, Inbound};
@@ -59,7 +60,7 @@ pub struct World {
     pub database: TestDatabase,
     pub nats: Nats,
     pub streams: Streams,
-    pub config: Config,
+    pub config: Box<Config>,
     pub app: App,
     pub bot: Bot,
     pub account: AccountSlug,
@@ -191,7 +192,7 @@ pub async fn world() -> World {
         database,
         nats,
         streams,
-        config,
+        config: Box::new(config),
         app,
         bot,
         account,
@@ -259,6 +260,16 @@ impl World {
             nats: self.nats.clone(),
             streams: self.streams.clone(),
             intake: self.intake(),
+        }
+    }
+
+    /// Where what is nobody's goes.
+    pub fn unclaimed(&self) -> Unclaimed {
+        Unclaimed {
+            nats: self.nats.clone(),
+            streams: self.streams.clone(),
+            store: self.store(),
+            pool: self.app.pool.clone(),
         }
     }
 

@@ -50,6 +50,11 @@ impl Service {
         Ok(())
     }
 
+    /// Has a handler replay dead letters that stood in no stream: it consumes nothing.
+    pub fn replay_by(&self, handler: Arc<dyn Handler>) {
+        self.registry.add(handler);
+    }
+
     fn consumers(&self) -> anyhow::Result<Consumers> {
         Ok(Consumers {
             nats: self.connected()?,

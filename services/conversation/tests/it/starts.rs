@@ -121,7 +121,7 @@ async fn d30_a_payload_that_comes_after_the_first_words_is_kept_with_the_open_co
 }
 
 #[tokio::test]
-async fn d30_a_payload_inside_a_message_opens_with_it_and_shows_on_the_message() {
+async fn d30_f122_a_payload_inside_a_message_opens_with_it_shows_on_it_and_waits_for_an_answer() {
     let world = World::new().await;
     let with = |key: &str, payload: &str| {
         let mut item = world.message("7", key, at(key.parse().unwrap()), "/start");
@@ -140,6 +140,9 @@ async fn d30_a_payload_inside_a_message_opens_with_it_and_shows_on_the_message()
         .map(|message| message.start_payload)
         .collect();
     assert_eq!(shown, ["lead_77", "lead_78"]);
+    // Whoever came by a button waits to be greeted.
+    let chat = world.get_chat(&world.as_service(), "7").await.unwrap();
+    assert_eq!(chat.unanswered, 2);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use time::{Duration, OffsetDateTime};
 
-use crate::domain::health::{Judgement, Problem, Webhook};
+use crate::domain::health::{Judgement, Problem, SILENCE, Webhook};
 
 /// A token is renewed when it lasts shorter than this; a fresh one lasts 60 days.
 const RENEWED_BEFORE: Duration = Duration::days(30);
@@ -79,6 +79,19 @@ pub fn judge(subscribed: &[String], wanted: &str) -> Judgement {
         mendable,
         ..Judgement::default()
     }
+}
+
+/// Tells of an account of which nothing came yet, though all looks well: what keeps it away the Graph API says nowhere,
+/// so it takes a message of somebody to know (channels.md §7.21).
+pub fn never_heard(last_inbound_at: Option<OffsetDateTime>) -> Option<Problem> {
+    last_inbound_at.is_none().then(|| {
+        Problem::new(
+            SILENCE,
+            "Nothing has come from Instagram yet. Have somebody without a role in the Meta app write to the account. If it \
+             does not arrive: the app must be Live and have Advanced Access for messages and comments, the account must \
+             be public for comments, and its owner must allow access to messages in Instagram's settings.",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -233,6 +233,8 @@ impl Work {
                 chat.heard(preview.time);
                 chat.show(preview);
             }
+            // A start from a link (`/start lead_77`) is one as well, though nothing is asked yet: the client came and
+            // waits to be greeted, and the chat must be among the unanswered ones that agents look at (D30, F122).
             (false, false) => chat.received(preview),
         }
         if automatic {

@@ -1,0 +1,246 @@
+//! Reading what other services say: each event by its kind.
+
+use chassis::access::AccessRecord;
+use chassis::consumer::{Delivery, HandlerError};
+use chassis::id::AccountSlug;
+use prost::Message as _;
+use switchboard_proto::DomainEvent;
+use switchboard_proto::assignment::v1 as assignment;
+use switchboard_proto::channel_gateway::v1 as gateway;
+use switchboard_proto::common::v1::Attachment;
+use switchboard_proto::crm_cards::v1 as cards;
+use time::OffsetDateTime;
+
+use crate::app;
+use crate::app::announce::Cause;
+use crate::app::assignments::{self, Change};
+use crate::app::cards::Created;
+use crate::app::deliveries::{self, Report};
+use crate::app::described::Described;
+use crate::app::inbound::storable;
+use crate::domain::words::DeliveryState;
+use crate::store::attachment::Word;
+use crate::store::delivery::{PartKey, StoredPart};
+use crate::store::post::Post;
+use crate::wire;
+
+/// Sorts one event to its kind. What is none of ours is ignored.
+pub(super) fn read(
+    delivery: &Delivery,
+    cause: Cause,
+    said: &mut app::events::Events,
+) -> Result<(), HandlerError> {
+    let account = delivery.envelope.account.clone();
+    let kind = delivery.envelope.kind.as_str();
+    match kind {
+        assignment::ChatAssigned::TYPE
+        | assignment::ChatUnassigned::TYPE
+        | assignment::ChatJoined::TYPE
+        | assignment::ChatLeft::TYPE => said.assignments.extend(change(delivery, cause)?),
+        assignment::AgentAccessChanged::TYPE => {
+            let event: assignment::AgentAccessChanged = delivery.decode()?;
+            if let Some(access) = event.access {
+                let record = AccessRecord::try_from(access)
+                    .map_err(|error| HandlerError::Poison(error.to_string()))?;
+                said.access.push((account, record));
+            }
+        }
+        cards::CardCreated::TYPE => {
+            let card = delivery
+                .decode::<cards::CardCreated>()?
+                .card
+                .unwrap_or_default();
+            if let Ok(chat) = card.chat_id.parse() {
+                let parameters = vec![("card_id", card.card_id), ("title", card.title)];
+                let time = delivery.envelope.time;
+                said.cards.push(Created {
+                    account,
+                    chat,
+                    parameters,
+                    time,
+                    cause,
+                });
+            }
+        }
+        gateway::AttachmentStored::TYPE => {
+            let event: gateway::AttachmentStored = delivery.decode()?;
+            said.files.extend(file(delivery, account, event.attachment));
+        }
+        gateway::AttachmentFailed::TYPE => {
+            let event: gateway::AttachmentFailed = delivery.decode()?;
+            said.files.extend(file(delivery, account, event.attachment));
+        }
+        gateway::PostFound::TYPE => {
+            let event: gateway::PostFound = delivery.decode()?;
+            let (key, link) = (storable(&event.post_key), storable(&event.link));
+            if !key.is_empty() && !link.is_empty() {
+                said.posts.push(Post {
+                    account,
+                    key,
+                    link,
+                    said_at: delivery.envelope.time,
+                });
+            }
+        }
+        gateway::ClientDescribed::TYPE => {
+            let event: gateway::ClientDescribed = delivery.decode()?;
+            let profile = wire::profile(&event.client.unwrap_or_default());
+            if !profile.user_id.is_empty() {
+                said.clients.push(Described {
+                    account,
+                    profile,
+                    time: wire::time(event.time.as_ref()).unwrap_or(delivery.envelope.time),
+                    cause,
+                });
+            }
+        }
+        _ => said.deliveries.extend(report(delivery, account)?),
+    }
+    Ok(())
+}
+
+/// Reads what is said of a file; none where it names none.
+fn file(delivery: &Delivery, account: AccountSlug, file: Option<Attachment>) -> Option<Word> {
+    let file = file?;
+    Some(Word {
+        id: file.attachment_id.parse().ok()?,
+        account,
+        word: file.encode_to_vec(),
+        said_at: delivery.envelope.time,
+    })
+}
+
+/// Reads an event about a chat's responsible or participants.
+fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerError> {
+    let mut confirms = false;
+    let (word, notice, parameters) = match delivery.envelope.kind.as_str() {
+        assignment::ChatAssigned::TYPE => {
+            let event: assignment::ChatAssigned = delivery.decode()?;
+            let rule = event
+                .rule()
+                .as_str_name()
+                .trim_start_matches("ASSIGNMENT_RULE_");
+            let rule = ("rule", rule.to_ascii_lowercase().replace('_', "-"));
+            let word = event.assignment.unwrap_or_default();
+            confirms = !word.agent_id.is_empty() && word.agent_id == event.previous_agent_id;
+            let agent = ("agent_id", word.agent_id.clone());
+            let previous = ("previous_agent_id", event.previous_agent_id);
+            (word, "chat.assigned", vec![agent, previous, rule])
+        }
+        assignment::ChatUnassigned::TYPE => {
+            let event: assignment::ChatUnassigned = delivery.decode()?;
+            let previous = ("previous_agent_id", event.previous_agent_id);
+            (
+                event.assignment.unwrap_or_default(),
+                "chat.unassigned",
+                vec![previous],
+            )
+        }
+        assignment::ChatJoined::TYPE => {
+            let event: assignment::ChatJoined = delivery.decode()?;
+            let agent = ("agent_id", event.agent_id);
+            (
+                event.assignment.unwrap_or_default(),
+                "chat.joined",
+                vec![agent],
+            )
+        }
+        _ => {
+            let event: assignment::ChatLeft = delivery.decode()?;
+            let agent = ("agent_id", event.agent_id);
+            (
+                event.assignment.unwrap_or_default(),
+                "chat.left",
+                vec![agent],
+            )
+        }
+    };
+    if word.chat_id.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Change {
+        account: delivery.envelope.account.clone(),
+        assignment: assignments::parse(&word)?,
+        notice,
+        parameters,
+        confirms,
+        time: delivery.envelope.time,
+        cause,
+    }))
+}
+
+/// Reads an event about a part of a message to a client; none where it is no such event.
+fn report(delivery: &Delivery, account: AccountSlug) -> Result<Option<Report>, HandlerError> {
+    let said_at = delivery.envelope.time;
+    let at = |time: Option<&prost_types::Timestamp>| wire::time(time).unwrap_or(said_at);
+    let mut further_keys = Vec::new();
+    let (what, mut part) = match delivery.envelope.kind.as_str() {
+        gateway::DeliverySent::TYPE => {
+            let event: gateway::DeliverySent = delivery.decode()?;
+            let mut part = blank(DeliveryState::Sent, at(event.time.as_ref()));
+            part.provider_key = storable(&event.provider_key);
+            further_keys = event
+                .provider_keys
+                .iter()
+                .map(|key| storable(key))
+                .collect();
+            (event.delivery, part)
+        }
+        gateway::DeliveryDelivered::TYPE => {
+            let event: gateway::DeliveryDelivered = delivery.decode()?;
+            (
+                event.delivery,
+                blank(DeliveryState::Delivered, at(event.time.as_ref())),
+            )
+        }
+        gateway::DeliveryRead::TYPE => {
+            let event: gateway::DeliveryRead = delivery.decode()?;
+            (
+                event.delivery,
+                blank(DeliveryState::Read, at(event.time.as_ref())),
+            )
+        }
+        gateway::DeliveryFailed::TYPE => {
+            let event: gateway::DeliveryFailed = delivery.decode()?;
+            let mut part = blank(DeliveryState::Failed, at(event.time.as_ref()));
+            part.part.reason = storable(&event.reason);
+            part.part.detail = storable(&event.detail);
+            part.part.retryable = event.retryable;
+            (event.delivery, part)
+        }
+        gateway::DeliveryUncertain::TYPE => {
+            let event: gateway::DeliveryUncertain = delivery.decode()?;
+            let mut part = blank(DeliveryState::Uncertain, at(event.time.as_ref()));
+            part.part.detail = storable(&event.detail);
+            part.part.retryable = true;
+            (event.delivery, part)
+        }
+        gateway::DeliveryCancelled::TYPE => {
+            let event: gateway::DeliveryCancelled = delivery.decode()?;
+            (
+                event.delivery,
+                blank(DeliveryState::Cancelled, at(event.time.as_ref())),
+            )
+        }
+        _ => return Ok(None),
+    };
+    let what = what.unwrap_or_default();
+    let broken = |field| HandlerError::Poison(format!("delivery: {field} is no UUID"));
+    part.channel = what.channel_id.parse().map_err(|_| broken("channel_id"))?;
+    part.parts = what.parts.max(1);
+    Ok(Some(Report {
+        account,
+        chat: what.chat_id.parse().map_err(|_| broken("chat_id"))?,
+        key: PartKey {
+            message: what.message_id.parse().map_err(|_| broken("message_id"))?,
+            attempt: what.attempt,
+            part: what.part,
+        },
+        part,
+        further_keys,
+    }))
+}
+
+fn blank(state: DeliveryState, time: OffsetDateTime) -> StoredPart {
+    deliveries::part(uuid::Uuid::nil().into(), 1, state, time)
+}
