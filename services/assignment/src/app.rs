@@ -1,11 +1,13 @@
 //! Use cases: one a file, each in one transaction.
 
 pub mod access;
+pub mod actions;
 pub mod accounts;
 pub mod admit;
 pub mod agents;
 pub mod assign;
 pub mod board;
+pub mod change;
 pub mod claim;
 pub mod drain;
 pub mod hand;
@@ -14,6 +16,7 @@ pub mod once;
 pub mod policies;
 pub mod provisional;
 pub mod read;
+pub mod release;
 
 use chassis::outbox::Waker;
 use sqlx::PgPool;

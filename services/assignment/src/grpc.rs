@@ -1,5 +1,7 @@
 //! The gRPC API: parse, call the use case, answer.
 
+mod actions;
+
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::grpc::page_token;
@@ -293,12 +295,13 @@ impl AssignmentService for Api {
             .policy
             .ok_or_else(|| PARSE.refuse("policy", "is required"))?;
         let channel: ChannelId = PARSE.id("policy.channel_id", &policy.channel_id)?;
+        let rules = wire::reply_rules_of(&policy);
         let policy = wire::policy_of(&policy)?;
         self.0
-            .set_policy(&caller, channel, &policy, clock::now())
+            .set_policy(&caller, channel, &policy, rules, clock::now())
             .await?;
         let key = (caller.account().clone(), channel);
-        let policy = Some(wire::policy(&key, Some(&policy)));
+        let policy = Some(wire::policy(&key, Some(&policy), rules));
         Ok(Response::new(pb::SetDistributionPolicyResponse { policy }))
     }
 
@@ -308,9 +311,9 @@ impl AssignmentService for Api {
     ) -> Result<Response<pb::GetDistributionPolicyResponse>, Status> {
         let caller = Caller::of(&request)?;
         let channel = PARSE.id("channel_id", &request.get_ref().channel_id)?;
-        let policy = self.0.get_policy(&caller, channel).await?;
+        let (policy, rules) = self.0.get_policy(&caller, channel).await?;
         let key = (caller.account().clone(), channel);
-        let policy = Some(wire::policy(&key, policy.as_ref()));
+        let policy = Some(wire::policy(&key, policy.as_ref(), rules));
         Ok(Response::new(pb::GetDistributionPolicyResponse { policy }))
     }
 
@@ -350,6 +353,41 @@ impl AssignmentService for Api {
                 .assign_chat(&caller, &request, hand, clock::now())
                 .await?,
         ))
+    }
+
+    async fn unassign_chat(
+        &self,
+        request: Request<pb::UnassignChatRequest>,
+    ) -> Result<Response<pb::UnassignChatResponse>, Status> {
+        actions::unassign(&self.0, request).await
+    }
+
+    async fn redirect_chat(
+        &self,
+        request: Request<pb::RedirectChatRequest>,
+    ) -> Result<Response<pb::RedirectChatResponse>, Status> {
+        actions::redirect(&self.0, request).await
+    }
+
+    async fn join_chat(
+        &self,
+        request: Request<pb::JoinChatRequest>,
+    ) -> Result<Response<pb::JoinChatResponse>, Status> {
+        actions::join(&self.0, request).await
+    }
+
+    async fn add_participants(
+        &self,
+        request: Request<pb::AddParticipantsRequest>,
+    ) -> Result<Response<pb::AddParticipantsResponse>, Status> {
+        actions::add(&self.0, request).await
+    }
+
+    async fn leave_chat(
+        &self,
+        request: Request<pb::LeaveChatRequest>,
+    ) -> Result<Response<pb::LeaveChatResponse>, Status> {
+        actions::leave(&self.0, request).await
     }
 
     async fn admit_reply(

@@ -6,6 +6,8 @@ pub mod chats;
 pub mod choices;
 pub mod conversations;
 pub mod policies;
+pub mod releases;
+pub mod reply_rules;
 
 /// The migrations of this service, applied after those of chassis.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();
