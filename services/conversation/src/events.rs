@@ -293,11 +293,12 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         }
         assignment::ChatUnassigned::TYPE => {
             let event: assignment::ChatUnassigned = delivery.decode()?;
+            let reason = ("reason", reason(event.reason()));
             let previous = ("previous_agent_id", event.previous_agent_id);
             (
                 event.assignment.unwrap_or_default(),
                 "chat.unassigned",
-                vec![previous],
+                vec![previous, reason],
             )
         }
         assignment::ChatJoined::TYPE => {
@@ -311,11 +312,12 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         }
         _ => {
             let event: assignment::ChatLeft = delivery.decode()?;
+            let reason = ("reason", reason(event.reason()));
             let agent = ("agent_id", event.agent_id);
             (
                 event.assignment.unwrap_or_default(),
                 "chat.left",
-                vec![agent],
+                vec![agent, reason],
             )
         }
     };
@@ -331,6 +333,15 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         time: delivery.envelope.time,
         cause,
     }))
+}
+
+/// Why somebody does not work with a chat any more, in a word; empty where the event does not say.
+fn reason(reason: assignment::PartReason) -> String {
+    if reason == assignment::PartReason::Unspecified {
+        return String::new();
+    }
+    let name = reason.as_str_name().trim_start_matches("PART_REASON_");
+    name.to_ascii_lowercase().replace('_', "-")
 }
 
 /// Reads an event about a part of a message to a client; none where it is no such event.

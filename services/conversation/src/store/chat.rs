@@ -233,6 +233,8 @@ pub enum Whose {
     Nobodys,
     /// One agent's.
     Of(AgentId),
+    /// Open chats that an agent answers for or has joined (F127, F150).
+    WorkedBy(AgentId),
 }
 
 /// Where a page begins: after the chat with this time and id.
@@ -275,7 +277,7 @@ pub async fn list(
     after: Option<Position>,
     limit: i64,
 ) -> Result<Vec<Chat>, sqlx::Error> {
-    // Three statements and not one with an `or`: each has its own index.
+    // Several statements and not one with an `or`: each has its own index.
     let rows = match whose {
         Whose::All => {
             list_chats!("", account, narrowing, after, limit)
@@ -286,6 +288,34 @@ pub async fn list(
             list_chats!("and responsible is null", account, narrowing, after, limit)
                 .fetch_all(connection)
                 .await?
+        }
+        Whose::WorkedBy(agent) => {
+            let mut rows = list_chats!(
+                "and responsible = $9 and state = 'active'",
+                account,
+                narrowing,
+                after,
+                limit,
+                agent as AgentId
+            )
+            .fetch_all(&mut *connection)
+            .await?;
+            let joined = joined(connection, account, agent).await?;
+            if !joined.is_empty() {
+                let joined = list_chats!(
+                    "and chat_id = any($9) and responsible <> $10",
+                    account,
+                    narrowing,
+                    after,
+                    limit,
+                    &joined as &[ChatId],
+                    agent as AgentId
+                );
+                rows.extend(joined.fetch_all(connection).await?);
+                rows.sort_by_key(|row| std::cmp::Reverse((row.last_client_message_at, row.id)));
+                rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            }
+            rows
         }
         Whose::Of(agent) => {
             list_chats!(
@@ -301,6 +331,29 @@ pub async fn list(
         }
     };
     chats(rows)
+}
+
+/// Open chats of an agent's Active tab that they have joined, at most.
+const MAX_JOINED: i64 = 10_000;
+
+/// Returns the open chats that an agent has joined beside the responsible.
+async fn joined(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agent: AgentId,
+) -> Result<Vec<ChatId>, sqlx::Error> {
+    // Participants belong to the conversation that they joined.
+    sqlx::query_scalar!(
+        r#"select a.chat_id as "chat: ChatId" from chat_assignment a join chat c on c.chat_id = a.chat_id
+           where a.participants <> '{}' and a.participants @> array[$2::uuid] and a.account = $1
+             and c.state = 'active' and c.number = a.number
+           limit $3"#,
+        account.as_str(),
+        agent as AgentId,
+        MAX_JOINED,
+    )
+    .fetch_all(connection)
+    .await
 }
 
 /// Saves locked chats.
