@@ -1,8 +1,8 @@
 //! Use cases: one a file, each in one transaction.
 
 pub mod access;
-pub mod actions;
 pub mod accounts;
+pub mod actions;
 pub mod admit;
 pub mod agents;
 pub mod assign;

@@ -61,7 +61,9 @@ pub enum Error {
     #[error("nobody is responsible for the chat; claim or assign it")]
     NobodyResponsible(ChatId),
     /// Nobody could take over from the responsible (F161).
-    #[error("you are the only one who works with the chat; redirect or unassign it, or add somebody first")]
+    #[error(
+        "you are the only one who works with the chat; redirect or unassign it, or add somebody first"
+    )]
     SoleResponsible(ChatId),
     /// The caller does not take part.
     #[error("you take no part in the chat")]

@@ -13,12 +13,9 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::app::admit::Reply;
 use crate::app::agents::{AgentChange, NewAgent};
-use crate::app::hand::HandOver;
+use crate::domain::ChannelId;
 use crate::domain::access::Grants;
-use crate::domain::chat::{Opening, Told};
-use crate::domain::{ChannelId, ChatId};
 use crate::store::accounts::AccountRow;
 use crate::wire::{self, PARSE};
 
@@ -64,31 +61,6 @@ fn capacity(capacity: i32) -> Result<i32, Status> {
         return Err(PARSE.refuse("capacity", "must not be negative; 0 is no limit"));
     }
     Ok(capacity)
-}
-
-/// Reads what the caller knows of a chat's newest conversation; none before its first.
-fn told(request: &pb::AdmitReplyRequest) -> Result<Option<Told>, Status> {
-    if request.number == 0 {
-        return Ok(None);
-    }
-    if request.number < 0 || request.revision < 1 {
-        return Err(PARSE.refuse("number", "and revision begin at 1"));
-    }
-    let time = PARSE.time_opt("open_time", request.open_time.as_ref())?;
-    let opener = PARSE.id_opt("opener_agent_id", &request.opener_agent_id)?;
-    Ok(Some(Told {
-        conversation: PARSE.id("conversation_id", &request.conversation_id)?,
-        number: request.number,
-        revision: request.revision,
-        open: request.open,
-        opening: time.map(|time| Opening {
-            time,
-            opener,
-            event: None,
-            traceparent: String::new(),
-        }),
-        decided: false,
-    }))
 }
 
 #[tonic::async_trait]
@@ -321,38 +293,14 @@ impl AssignmentService for Api {
         &self,
         request: Request<pb::ClaimChatRequest>,
     ) -> Result<Response<pb::ClaimChatResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let chat = PARSE.id("chat_id", &request.chat_id)?;
-        let request_id = PARSE.request_id(&request.request_id)?;
-        let now = clock::now();
-        Ok(Response::new(
-            self.0
-                .claim_chat(&caller, &request, (chat, request_id), now)
-                .await?,
-        ))
+        actions::claim(&self.0, request).await
     }
 
     async fn assign_chat(
         &self,
         request: Request<pb::AssignChatRequest>,
     ) -> Result<Response<pb::AssignChatResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let expected = request.expected_agent_id.as_deref();
-        let hand = HandOver {
-            chat: PARSE.id("chat_id", &request.chat_id)?,
-            agent: PARSE.id("agent_id", &request.agent_id)?,
-            expected: expected
-                .map(|id| PARSE.id_opt("expected_agent_id", id))
-                .transpose()?,
-            request_id: PARSE.request_id(&request.request_id)?,
-        };
-        Ok(Response::new(
-            self.0
-                .assign_chat(&caller, &request, hand, clock::now())
-                .await?,
-        ))
+        actions::assign(&self.0, request).await
     }
 
     async fn unassign_chat(
@@ -394,22 +342,7 @@ impl AssignmentService for Api {
         &self,
         request: Request<pb::AdmitReplyRequest>,
     ) -> Result<Response<pb::AdmitReplyResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let reply = Reply {
-            account: caller.account().clone(),
-            chat: PARSE.id::<ChatId>("chat_id", &request.chat_id)?,
-            channel: PARSE.id::<ChannelId>("channel_id", &request.channel_id)?,
-            told: told(&request)?,
-            agent: PARSE.id("agent_id", &request.agent_id)?,
-            request_id: PARSE
-                .request_id(&request.request_id)?
-                .unwrap_or_default()
-                .to_owned(),
-        };
-        Ok(Response::new(
-            self.0.admit_reply(&reply, clock::now()).await?,
-        ))
+        actions::admit(&self.0, request).await
     }
 
     async fn get_chat_assignment(

@@ -293,7 +293,7 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         }
         assignment::ChatUnassigned::TYPE => {
             let event: assignment::ChatUnassigned = delivery.decode()?;
-            let reason = ("reason", reason(event.reason()));
+            let reason = ("reason", assignments::reason(event.reason()));
             let previous = ("previous_agent_id", event.previous_agent_id);
             (
                 event.assignment.unwrap_or_default(),
@@ -312,7 +312,7 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         }
         _ => {
             let event: assignment::ChatLeft = delivery.decode()?;
-            let reason = ("reason", reason(event.reason()));
+            let reason = ("reason", assignments::reason(event.reason()));
             let agent = ("agent_id", event.agent_id);
             (
                 event.assignment.unwrap_or_default(),
@@ -333,15 +333,6 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         time: delivery.envelope.time,
         cause,
     }))
-}
-
-/// Why somebody does not work with a chat any more, in a word; empty where the event does not say.
-fn reason(reason: assignment::PartReason) -> String {
-    if reason == assignment::PartReason::Unspecified {
-        return String::new();
-    }
-    let name = reason.as_str_name().trim_start_matches("PART_REASON_");
-    name.to_ascii_lowercase().replace('_', "-")
 }
 
 /// Reads an event about a part of a message to a client; none where it is no such event.

@@ -66,11 +66,10 @@ impl Deed {
     /// Returns whose loads have to be locked: of everybody whose rights are looked at or whose load may change.
     fn concerns(&self, chat: &Chat, caller: Option<AgentId>) -> Vec<AgentId> {
         let mut agents: Vec<AgentId> = match self {
-            Self::Join => Vec::new(),
+            Self::Join | Self::Unassign(_) => Vec::new(),
             Self::Add(agents) => agents.clone(),
             Self::Leave => chat.participants.clone(),
             Self::Redirect(agent) => vec![*agent],
-            Self::Unassign(_) => Vec::new(),
         };
         agents.extend(chat.agent);
         agents.extend(caller);

@@ -52,15 +52,14 @@ impl App {
         let known: BTreeMap<_, _> = [(chat, (account.clone(), reply.channel))].into();
         let mut board = Board::of(&mut transaction, &known).await?;
         let told = reply.told.as_ref();
-        let heard = told
-            .map(|told| board.hear(chat, told))
-            .unwrap_or_default();
+        let heard = told.map(|told| board.hear(chat, told)).unwrap_or_default();
         let choose = heard.choose;
         let to_choose = if choose { vec![chat] } else { Vec::new() };
-        let held = board.chat(chat).ok_or(Error::UnknownChat(chat))?;
         // A channel's options matter only where nobody answers, or one who has joined writes.
-        let joined = held.agent.filter(|_| held.participants.contains(&agent));
-        let rules = if joined.is_some() || held.agent.is_none() {
+        let held = board.chat(chat);
+        let joins = held.is_some_and(|held| held.participants.contains(&agent));
+        let joined = held.and_then(|held| held.agent).filter(|_| joins);
+        let rules = if joined.is_some() || held.is_some_and(|held| held.agent.is_none()) {
             reply_rules::get(&mut transaction, &(account.clone(), reply.channel)).await?
         } else {
             ReplyRules::default()
@@ -107,9 +106,7 @@ impl App {
         let claimed = match held.agent {
             _ if inactive => false,
             // D09: who has joined takes over by writing.
-            Some(responsible)
-                if rules.reassign_on_reply && held.participants.contains(&agent) =>
-            {
+            Some(responsible) if rules.reassign_on_reply && held.participants.contains(&agent) => {
                 assign(&mut board, act(Rule::Reply, Some(responsible)), now).is_ok()
             }
             // The first answer made them responsible; a repeat of it is told so again.

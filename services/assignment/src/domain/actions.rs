@@ -103,7 +103,10 @@ pub fn leaving(
         return Err(Refusal::NotIn);
     }
     let follows = chat.participants.iter().find(|joined| may_follow(**joined));
-    follows.copied().map(Leaving::FollowedBy).ok_or(Refusal::Sole)
+    follows
+        .copied()
+        .map(Leaving::FollowedBy)
+        .ok_or(Refusal::Sole)
 }
 
 #[cfg(test)]

@@ -118,7 +118,10 @@ impl Chat {
             freed: held.filter(|_| held != holds),
             taken: holds.filter(|_| held != holds),
             choose: (now_waiting && !was_waiting)
-                || (learned_opener && self.open && self.agent.is_none() && self.given_back.is_none()),
+                || (learned_opener
+                    && self.open
+                    && self.agent.is_none()
+                    && self.given_back.is_none()),
             confirm: self.decided
                 && !before.decided
                 && self.agent.is_some()

@@ -7,8 +7,11 @@
 )]
 
 mod access;
+mod actions;
 mod agents;
 mod distribution;
 mod order;
+mod races;
+mod release;
 mod replies;
 mod world;

@@ -109,7 +109,7 @@ impl Row {
 }
 
 /// How long the same profile said again is not written down again.
-const SAME_WORD: Duration = Duration::from_secs(600);
+const SAME_WORD: Duration = Duration::from_mins(10);
 
 impl Seen {
     /// Tells whether this word is newer than what is known and worth a write: it says something else, or the time of

@@ -158,6 +158,7 @@ async fn an_unassigned_chat_is_unassigned_and_another_account_changes_nothing() 
     let unassigned = assignment::ChatUnassigned {
         assignment: Some(word(&world, "", 1, 2, &[])),
         previous_agent_id: agent("ann").to_string(),
+        ..Default::default()
     };
     let mut foreign = world.event(9, world.chat("7"), &assigned);
     foreign.envelope.account = chassis::testing::account("other");

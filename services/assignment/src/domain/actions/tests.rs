@@ -46,9 +46,27 @@ fn x03_an_act_needs_an_open_chat_with_the_responsible_that_the_caller_saw() {
         ("not compared", true, Some(1), None, Ok(())),
         ("as seen", true, Some(1), Some(one), Ok(())),
         ("nobody, as seen", true, None, Some(None), Ok(())),
-        ("another", true, Some(1), Some(two), Err(Refusal::Changed(one))),
-        ("somebody now", true, Some(1), Some(None), Err(Refusal::Changed(one))),
-        ("nobody now", true, None, Some(one), Err(Refusal::Changed(None))),
+        (
+            "another",
+            true,
+            Some(1),
+            Some(two),
+            Err(Refusal::Changed(one)),
+        ),
+        (
+            "somebody now",
+            true,
+            Some(1),
+            Some(None),
+            Err(Refusal::Changed(one)),
+        ),
+        (
+            "nobody now",
+            true,
+            None,
+            Some(one),
+            Err(Refusal::Changed(None)),
+        ),
         ("closed", false, Some(1), Some(one), Err(Refusal::NotOpen)),
     ] {
         let mut chat = chat(responsible, &[]);
@@ -60,8 +78,20 @@ fn x03_an_act_needs_an_open_chat_with_the_responsible_that_the_caller_saw() {
 #[test]
 fn f149_who_does_not_work_with_a_chat_joins_it_first() {
     for (name, responsible, joined, by, answer) in [
-        ("the responsible", Some(1), [2], By::Agent(agent(1)), Ok(agent(1))),
-        ("who has joined", Some(1), [2], By::Agent(agent(2)), Ok(agent(1))),
+        (
+            "the responsible",
+            Some(1),
+            [2],
+            By::Agent(agent(1)),
+            Ok(agent(1)),
+        ),
+        (
+            "who has joined",
+            Some(1),
+            [2],
+            By::Agent(agent(2)),
+            Ok(agent(1)),
+        ),
         ("a supervisor", Some(1), [2], By::Supervisor, Ok(agent(1))),
         (
             "a colleague",
@@ -70,7 +100,13 @@ fn f149_who_does_not_work_with_a_chat_joins_it_first() {
             By::Agent(agent(3)),
             Err(Refusal::JoinFirst(agent(1))),
         ),
-        ("nobody answers", None, [2], By::Supervisor, Err(Refusal::Nobody)),
+        (
+            "nobody answers",
+            None,
+            [2],
+            By::Supervisor,
+            Err(Refusal::Nobody),
+        ),
     ] {
         assert_eq!(worked_by(&chat(responsible, &joined), by), answer, "{name}");
     }
@@ -88,11 +124,18 @@ fn f160_agents_are_added_once_each_beside_the_responsible() {
         let answer = joining(&chat(Some(1), joined), &agents(adding));
         assert_eq!(answer, Ok(agents(new)), "{name}");
     }
-    assert_eq!(joining(&chat(None, &[]), &agents(&[2])), Err(Refusal::Nobody));
+    assert_eq!(
+        joining(&chat(None, &[]), &agents(&[2])),
+        Err(Refusal::Nobody)
+    );
     let full: Vec<u128> = (100..150).collect();
     let full = chat(Some(1), &full);
     assert_eq!(joining(&full, &agents(&[2])), Err(Refusal::TooMany));
-    assert_eq!(joining(&full, &agents(&[100])), Ok(Vec::new()), "in already");
+    assert_eq!(
+        joining(&full, &agents(&[100])),
+        Ok(Vec::new()),
+        "in already"
+    );
 }
 
 #[test]
@@ -101,7 +144,13 @@ fn f161_d24_the_sole_responsible_stays_and_the_longest_participant_follows() {
     for (name, joined, leaves, barred, answer) in [
         ("a participant", &[2, 3][..], 3, 0, Ok(Participant)),
         ("the responsible", &[3, 2], 1, 0, Ok(FollowedBy(agent(3)))),
-        ("the longest may not", &[3, 2], 1, 3, Ok(FollowedBy(agent(2)))),
+        (
+            "the longest may not",
+            &[3, 2],
+            1,
+            3,
+            Ok(FollowedBy(agent(2))),
+        ),
         ("the only one may not", &[3], 1, 3, Err(Refusal::Sole)),
         ("nobody else", &[], 1, 0, Err(Refusal::Sole)),
         ("takes no part", &[2], 4, 0, Err(Refusal::NotIn)),
@@ -121,7 +170,10 @@ fn f124_a_chat_that_was_taken_back_has_nobody_and_waits_only_if_it_is_to() {
     for (given_back, waits) in [(GivenBack::Queued, true), (GivenBack::Stays, false)] {
         let mut chat = chat(Some(1), &[2]);
         assert_eq!(chat.take_back(act, given_back), Some(agent(1)));
-        assert_eq!((chat.agent, chat.participants.len(), chat.version), (None, 0, 2));
+        assert_eq!(
+            (chat.agent, chat.participants.len(), chat.version),
+            (None, 0, 2)
+        );
         assert_eq!(chat.waiting_since().is_some(), waits, "{given_back:?}");
         // No rule puts it back to who opened it or had it before; what a rule chooses is as late as the taking back.
         assert_eq!((chat.opener(), chat.previous), (None, None));
