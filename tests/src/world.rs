@@ -313,6 +313,7 @@ impl Account {
                         .map(|agent| agent.id.to_string())
                         .collect(),
                     keep_previous: false,
+                    ..Default::default()
                 }),
             })
             .await?;

@@ -2,10 +2,12 @@
 
 pub mod access;
 pub mod accounts;
+pub mod actions;
 pub mod admit;
 pub mod agents;
 pub mod assign;
 pub mod board;
+pub mod change;
 pub mod claim;
 pub mod drain;
 pub mod groups;
@@ -15,6 +17,7 @@ pub mod once;
 pub mod policies;
 pub mod provisional;
 pub mod read;
+pub mod release;
 pub mod roles;
 
 use chassis::outbox::Waker;

@@ -5,6 +5,7 @@ use chassis::id::AgentId;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
+use crate::domain::actions::MAX_PARTICIPANTS;
 use crate::domain::choose::LeftOut;
 use crate::domain::{ChannelId, ChatId, GroupId, RoleId};
 
@@ -76,9 +77,29 @@ pub enum Error {
     /// Somebody was faster to claim (X03).
     #[error("{} is responsible for the chat", .0.name)]
     ClaimedBy(Named),
-    /// Who is neither responsible nor has joined may not write (D19, F149).
-    #[error("{} is responsible for the chat; join it to write", .0.name)]
-    WrittenBy(Named),
+    /// Who is neither responsible nor has joined may not write, nor act for those who are (D19, F149).
+    #[error("{} is responsible for the chat; join it first", .0.name)]
+    JoinFirst(Named),
+    /// Writing into an unassigned chat needs a claim first (F128, D18).
+    #[error("nobody is responsible for the chat; claim it before you write")]
+    ClaimFirst(ChatId),
+    /// Nobody is responsible.
+    #[error("nobody is responsible for the chat; claim or assign it")]
+    NobodyResponsible(ChatId),
+    /// Nobody could take over from the responsible (F161).
+    #[error(
+        "you are the only one who works with the chat; redirect or unassign it, or add somebody first"
+    )]
+    SoleResponsible(ChatId),
+    /// The caller does not take part.
+    #[error("you take no part in the chat")]
+    NotInChat(ChatId),
+    /// More would take part than may.
+    #[error("at most {MAX_PARTICIPANTS} agents take part in a chat beside its responsible")]
+    TooManyParticipants,
+    /// Agents who were to be added may not have the chat; none was added.
+    #[error("some of the agents may not work with this chat; none was added")]
+    AllBarred(Vec<(AgentId, LeftOut)>),
     /// The responsible is another than the caller saw.
     #[error("the chat's responsible has changed")]
     ResponsibleChanged(Option<Named>),
@@ -115,6 +136,10 @@ impl From<Error> for Status {
             let id = who.map(|who| who.id.to_string()).unwrap_or_default();
             let name = who.map_or("", |who| &who.name);
             refuse(code, reason, &[("agent_id", &id), ("agent_name", name)])
+        };
+        let of_chat = |reason, chat: ChatId| {
+            let id = chat.to_string();
+            refuse(Code::FailedPrecondition, reason, &[("chat_id", &id)])
         };
         match &error {
             Error::UnknownAccount(slug) => {
@@ -187,17 +212,25 @@ impl From<Error> for Status {
                 "CHANNEL_NOT_FOUND",
                 &[("channel_id", &id.to_string())],
             ),
-            Error::ChatNotOpen(id) => {
-                let id = id.to_string();
-                refuse(
-                    Code::FailedPrecondition,
-                    "CHAT_NOT_OPEN",
-                    &[("chat_id", &id)],
-                )
-            }
+            Error::ChatNotOpen(chat) => of_chat("CHAT_NOT_OPEN", *chat),
             Error::ClaimedBy(who) => named(Code::Aborted, "CHAT_HAS_RESPONSIBLE", Some(who)),
-            Error::WrittenBy(who) => {
-                named(Code::FailedPrecondition, "CHAT_HAS_RESPONSIBLE", Some(who))
+            Error::JoinFirst(who) => named(Code::FailedPrecondition, "JOIN_REQUIRED", Some(who)),
+            Error::ClaimFirst(chat) => of_chat("CLAIM_REQUIRED", *chat),
+            Error::NobodyResponsible(chat) => of_chat("CHAT_HAS_NO_RESPONSIBLE", *chat),
+            Error::SoleResponsible(chat) => of_chat("SOLE_RESPONSIBLE", *chat),
+            Error::NotInChat(chat) => of_chat("NOT_IN_CHAT", *chat),
+            Error::TooManyParticipants => {
+                let max = MAX_PARTICIPANTS.to_string();
+                let code = Code::FailedPrecondition;
+                refuse(code, "TOO_MANY_PARTICIPANTS", &[("max", &max)])
+            }
+            Error::AllBarred(agents) => {
+                let agents: Vec<_> = agents
+                    .iter()
+                    .map(|(agent, why)| (agent.to_string(), why.as_str()))
+                    .collect();
+                let facts: Vec<_> = agents.iter().map(|(id, why)| (&**id, *why)).collect();
+                refuse(Code::FailedPrecondition, "AGENTS_BARRED", &facts)
             }
             Error::ResponsibleChanged(who) => {
                 named(Code::Aborted, "RESPONSIBLE_CHANGED", who.as_ref())

@@ -1,5 +1,6 @@
 //! The gRPC API: parse, call the use case, answer.
 
+mod actions;
 mod groups;
 mod roles;
 
@@ -14,12 +15,9 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::App;
-use crate::app::admit::Reply;
 use crate::app::agents::{AgentChange, NewAgent};
-use crate::app::hand::HandOver;
+use crate::domain::ChannelId;
 use crate::domain::access::Grants;
-use crate::domain::chat::{Opening, Told};
-use crate::domain::{ChannelId, ChatId};
 use crate::store::accounts::AccountRow;
 use crate::wire::{self, PARSE};
 
@@ -77,31 +75,6 @@ fn capacity(capacity: i32) -> Result<i32, Status> {
         return Err(PARSE.refuse("capacity", "must not be negative; 0 is no limit"));
     }
     Ok(capacity)
-}
-
-/// Reads what the caller knows of a chat's newest conversation; none before its first.
-fn told(request: &pb::AdmitReplyRequest) -> Result<Option<Told>, Status> {
-    if request.number == 0 {
-        return Ok(None);
-    }
-    if request.number < 0 || request.revision < 1 {
-        return Err(PARSE.refuse("number", "and revision begin at 1"));
-    }
-    let time = PARSE.time_opt("open_time", request.open_time.as_ref())?;
-    let opener = PARSE.id_opt("opener_agent_id", &request.opener_agent_id)?;
-    Ok(Some(Told {
-        conversation: PARSE.id("conversation_id", &request.conversation_id)?,
-        number: request.number,
-        revision: request.revision,
-        open: request.open,
-        opening: time.map(|time| Opening {
-            time,
-            opener,
-            event: None,
-            traceparent: String::new(),
-        }),
-        decided: false,
-    }))
 }
 
 #[tonic::async_trait]
@@ -309,12 +282,13 @@ impl AssignmentService for Api {
             .policy
             .ok_or_else(|| PARSE.refuse("policy", "is required"))?;
         let channel: ChannelId = PARSE.id("policy.channel_id", &policy.channel_id)?;
+        let rules = wire::reply_rules_of(&policy);
         let policy = wire::policy_of(&policy)?;
         self.0
-            .set_policy(&caller, channel, &policy, clock::now())
+            .set_policy(&caller, channel, &policy, rules, clock::now())
             .await?;
         let key = (caller.account().clone(), channel);
-        let policy = Some(wire::policy(&key, Some(&policy)));
+        let policy = Some(wire::policy(&key, Some(&policy), rules));
         Ok(Response::new(pb::SetDistributionPolicyResponse { policy }))
     }
 
@@ -324,9 +298,9 @@ impl AssignmentService for Api {
     ) -> Result<Response<pb::GetDistributionPolicyResponse>, Status> {
         let caller = Caller::of(&request)?;
         let channel = PARSE.id("channel_id", &request.get_ref().channel_id)?;
-        let policy = self.0.get_policy(&caller, channel).await?;
+        let (policy, rules) = self.0.get_policy(&caller, channel).await?;
         let key = (caller.account().clone(), channel);
-        let policy = Some(wire::policy(&key, policy.as_ref()));
+        let policy = Some(wire::policy(&key, policy.as_ref(), rules));
         Ok(Response::new(pb::GetDistributionPolicyResponse { policy }))
     }
 
@@ -334,60 +308,56 @@ impl AssignmentService for Api {
         &self,
         request: Request<pb::ClaimChatRequest>,
     ) -> Result<Response<pb::ClaimChatResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let chat = PARSE.id("chat_id", &request.chat_id)?;
-        let request_id = PARSE.request_id(&request.request_id)?;
-        let now = clock::now();
-        Ok(Response::new(
-            self.0
-                .claim_chat(&caller, &request, (chat, request_id), now)
-                .await?,
-        ))
+        actions::claim(&self.0, request).await
     }
 
     async fn assign_chat(
         &self,
         request: Request<pb::AssignChatRequest>,
     ) -> Result<Response<pb::AssignChatResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let expected = request.expected_agent_id.as_deref();
-        let hand = HandOver {
-            chat: PARSE.id("chat_id", &request.chat_id)?,
-            agent: PARSE.id("agent_id", &request.agent_id)?,
-            expected: expected
-                .map(|id| PARSE.id_opt("expected_agent_id", id))
-                .transpose()?,
-            request_id: PARSE.request_id(&request.request_id)?,
-        };
-        Ok(Response::new(
-            self.0
-                .assign_chat(&caller, &request, hand, clock::now())
-                .await?,
-        ))
+        actions::assign(&self.0, request).await
+    }
+
+    async fn unassign_chat(
+        &self,
+        request: Request<pb::UnassignChatRequest>,
+    ) -> Result<Response<pb::UnassignChatResponse>, Status> {
+        actions::unassign(&self.0, request).await
+    }
+
+    async fn redirect_chat(
+        &self,
+        request: Request<pb::RedirectChatRequest>,
+    ) -> Result<Response<pb::RedirectChatResponse>, Status> {
+        actions::redirect(&self.0, request).await
+    }
+
+    async fn join_chat(
+        &self,
+        request: Request<pb::JoinChatRequest>,
+    ) -> Result<Response<pb::JoinChatResponse>, Status> {
+        actions::join(&self.0, request).await
+    }
+
+    async fn add_participants(
+        &self,
+        request: Request<pb::AddParticipantsRequest>,
+    ) -> Result<Response<pb::AddParticipantsResponse>, Status> {
+        actions::add(&self.0, request).await
+    }
+
+    async fn leave_chat(
+        &self,
+        request: Request<pb::LeaveChatRequest>,
+    ) -> Result<Response<pb::LeaveChatResponse>, Status> {
+        actions::leave(&self.0, request).await
     }
 
     async fn admit_reply(
         &self,
         request: Request<pb::AdmitReplyRequest>,
     ) -> Result<Response<pb::AdmitReplyResponse>, Status> {
-        let caller = Caller::of(&request)?;
-        let request = request.into_inner();
-        let reply = Reply {
-            account: caller.account().clone(),
-            chat: PARSE.id::<ChatId>("chat_id", &request.chat_id)?,
-            channel: PARSE.id::<ChannelId>("channel_id", &request.channel_id)?,
-            told: told(&request)?,
-            agent: PARSE.id("agent_id", &request.agent_id)?,
-            request_id: PARSE
-                .request_id(&request.request_id)?
-                .unwrap_or_default()
-                .to_owned(),
-        };
-        Ok(Response::new(
-            self.0.admit_reply(&reply, clock::now()).await?,
-        ))
+        actions::admit(&self.0, request).await
     }
 
     async fn get_chat_assignment(

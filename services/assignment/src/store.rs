@@ -7,6 +7,8 @@ pub mod choices;
 pub mod conversations;
 pub mod groups;
 pub mod policies;
+pub mod releases;
+pub mod reply_rules;
 pub mod roles;
 
 /// The migrations of this service, applied after those of chassis.

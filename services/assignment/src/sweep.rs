@@ -58,6 +58,9 @@ pub fn spawn(
     let (stop, drained, every) = (lifecycle.stop_token(), app.clone(), config.sweep);
     lifecycle.spawn("waiting chats", async move {
         while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+            if let Err(error) = drained.release_pending(clock::now()).await {
+                tracing::warn!(%error, "chats of agents without access could not be taken back");
+            }
             if let Err(error) = drained.drain(None, clock::now()).await {
                 tracing::warn!(%error, "waiting chats could not be looked at");
             }

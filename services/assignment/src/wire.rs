@@ -21,6 +21,7 @@ use crate::store::accounts::AccountRow;
 use crate::store::agents::Agent;
 use crate::store::choices::ChoiceRow;
 use crate::store::policies::ChannelKey;
+use crate::store::reply_rules::ReplyRules;
 
 /// Parses fields of requests of this service.
 pub const PARSE: Parse = Parse::new(DOMAIN);
@@ -161,7 +162,11 @@ pub fn presence_of(value: i32) -> Result<Presence, Status> {
 }
 
 /// Writes a policy; off where it was never set.
-pub fn policy((_, channel): &ChannelKey, policy: Option<&Policy>) -> pb::DistributionPolicy {
+pub fn policy(
+    (_, channel): &ChannelKey,
+    policy: Option<&Policy>,
+    rules: ReplyRules,
+) -> pb::DistributionPolicy {
     let distribution = match policy.map(|policy| policy.distribution) {
         None | Some(Distribution::Off) => pb::Distribution::Off,
         Some(Distribution::RoundRobin) => pb::Distribution::RoundRobin,
@@ -173,6 +178,16 @@ pub fn policy((_, channel): &ChannelKey, policy: Option<&Policy>) -> pb::Distrib
             p.pool.iter().map(ToString::to_string).collect()
         }),
         keep_previous: policy.is_some_and(|policy| policy.keep_previous),
+        claim_before_reply: rules.claim_before_reply,
+        reassign_on_reply: rules.reassign_on_reply,
+    }
+}
+
+/// Reads what a policy says of replies.
+pub const fn reply_rules_of(policy: &pb::DistributionPolicy) -> ReplyRules {
+    ReplyRules {
+        claim_before_reply: policy.claim_before_reply,
+        reassign_on_reply: policy.reassign_on_reply,
     }
 }
 
@@ -209,6 +224,9 @@ pub const fn rule(rule: Rule) -> pb::AssignmentRule {
         Rule::Claim => pb::AssignmentRule::Claim,
         Rule::FirstReply => pb::AssignmentRule::FirstReply,
         Rule::Hand => pb::AssignmentRule::Hand,
+        Rule::Redirect => pb::AssignmentRule::Redirect,
+        Rule::Successor => pb::AssignmentRule::Successor,
+        Rule::Reply => pb::AssignmentRule::Reply,
         Rule::None => pb::AssignmentRule::None,
     }
 }

@@ -70,7 +70,11 @@ impl ConversationService for Api {
         let after = PARSE.page_token::<(i128, uuid::Uuid)>(&request.page_token)?;
         let after = after.map(|(nanos, chat)| Ok::<_, Status>((moment(nanos)?, chat.into())));
         let after = after.transpose()?;
-        let whose = whose(&caller, &request.responsible)?;
+        let whose = if request.mine {
+            mine(&caller, &request.responsible)?
+        } else {
+            whose(&caller, &request.responsible)?
+        };
         let narrowing = narrowing(&request)?;
         let mut connection = self.connection().await?;
         let (chats, next) =
@@ -228,6 +232,15 @@ fn moment(nanos: i128) -> Result<time::OffsetDateTime, Status> {
         .ok()
         .filter(|time| (1..=9999).contains(&time.year()))
         .ok_or_else(|| PARSE.refuse("page_token", "is not one that this method returned"))
+}
+
+/// Reads that the caller's Active tab is wanted (F127, F150).
+fn mine(caller: &Caller, responsible: &str) -> Result<Whose, Status> {
+    if !responsible.is_empty() {
+        return Err(PARSE.refuse("responsible", "must be empty together with `mine`"));
+    }
+    let agent = caller.agent().map(Whose::WorkedBy);
+    agent.ok_or_else(|| PARSE.refuse("mine", "is of an agent's token only"))
 }
 
 /// Reads whose chats are wanted: `me`, `none`, an agent, or everybody's (F078).

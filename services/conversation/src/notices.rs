@@ -25,14 +25,35 @@ pub fn sentence(notice: &SystemNotice) -> String {
             Some(_) => "The chat has a new responsible".to_owned(),
             None => "The chat has a responsible".to_owned(),
         },
-        "chat.unassigned" => "The chat has no responsible any more".to_owned(),
+        "chat.unassigned" => match value("reason") {
+            Some(reason @ ("agent-inactive" | "channel-not-granted" | "chat-access-missing")) => {
+                format!("The chat has no responsible any more: {}", lost(reason))
+            }
+            _ => "The chat has no responsible any more".to_owned(),
+        },
         "chat.joined" => "An agent joined the chat".to_owned(),
-        "chat.left" => "An agent left the chat".to_owned(),
+        "chat.left" => match value("reason") {
+            Some("redirected") => "An agent handed the chat over and left".to_owned(),
+            Some("unassigned") => "An agent left the chat, which is unassigned now".to_owned(),
+            Some(reason @ ("agent-inactive" | "channel-not-granted" | "chat-access-missing")) => {
+                format!("An agent left the chat: {}", lost(reason))
+            }
+            _ => "An agent left the chat".to_owned(),
+        },
         "card.created" => value("title").map_or_else(
             || "A card was created".to_owned(),
             |title| format!("Card \"{title}\" was created"),
         ),
         kind => kind.to_owned(),
+    }
+}
+
+/// Words why an agent had to leave a chat.
+fn lost(reason: &str) -> &'static str {
+    match reason {
+        "channel-not-granted" => "the channel is not granted to the agent any more",
+        "chat-access-missing" => "the agent has no access to chats any more",
+        _ => "the agent is inactive",
     }
 }
 

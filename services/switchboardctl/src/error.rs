@@ -209,6 +209,11 @@ fn advice(status: &Status) -> String {
         "CHAT_HAS_RESPONSIBLE" => {
             "ask them, or hand it over: `switchboardctl chat assign CHAT AGENT`"
         }
+        "JOIN_REQUIRED" => "`switchboardctl chat join CHAT`",
+        "CLAIM_REQUIRED" | "CHAT_HAS_NO_RESPONSIBLE" => "`switchboardctl chat claim CHAT`",
+        "SOLE_RESPONSIBLE" => {
+            "hand it over: `switchboardctl chat redirect CHAT AGENT`, or `chat unassign CHAT`"
+        }
         "CHAT_ACCESS_MISSING"
         | "CRM_ACCESS_MISSING"
         | "SETTINGS_ACCESS_MISSING"

@@ -72,6 +72,7 @@ async fn connect(
                     .map(|agent| agent.id.to_string())
                     .collect(),
                 keep_previous: false,
+                ..Default::default()
             }),
         })
         .await?;

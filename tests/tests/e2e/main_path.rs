@@ -110,7 +110,7 @@ async fn a_message_becomes_a_chat_a_card_and_an_assignment_and_the_answer_goes_b
         .unwrap_err();
     assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
     let info = refused.get_details_error_info().expect("ErrorInfo");
-    assert_eq!(info.reason, "CHAT_HAS_RESPONSIBLE");
+    assert_eq!(info.reason, "JOIN_REQUIRED");
     assert_eq!(info.metadata.get("agent_id"), Some(&responsible));
 
     // The responsible answers; the answer reaches the Bot API and its delivery state comes back.

@@ -178,7 +178,7 @@ async fn x03_of_agents_who_answer_at_once_one_becomes_responsible_and_the_others
             let info = refused.get_details_error_info().expect("ErrorInfo");
             assert_eq!(
                 (info.reason.as_str(), info.metadata.get("agent_id")),
-                ("CHAT_HAS_RESPONSIBLE", winners.first())
+                ("JOIN_REQUIRED", winners.first())
             );
         }
         eventually("the responsible", async || {

@@ -11,11 +11,13 @@ use super::App;
 use super::access::name_of;
 use super::assign::{Act, Origin, assign, by_rules};
 use super::board::Board;
+use super::change::{Doing, take_from_barred};
 use crate::domain::chat::Told;
 use crate::domain::choose::{Candidate, LeftOut, barred};
 use crate::domain::words::Rule;
 use crate::domain::{ChannelId, ChatId};
 use crate::error::Error;
+use crate::store::reply_rules::{self, ReplyRules};
 use crate::wire;
 
 /// A parsed request to write.
@@ -49,14 +51,33 @@ impl App {
         let mut transaction = self.pool.begin().await?;
         let known: BTreeMap<_, _> = [(chat, (account.clone(), reply.channel))].into();
         let mut board = Board::of(&mut transaction, &known).await?;
-        let choose = reply
-            .told
-            .as_ref()
-            .is_some_and(|told| board.hear(chat, told).choose);
+        let told = reply.told.as_ref();
+        let heard = told.map(|told| board.hear(chat, told)).unwrap_or_default();
+        let choose = heard.choose;
         let to_choose = if choose { vec![chat] } else { Vec::new() };
+        // A channel's options matter only where nobody answers, or one who has joined writes.
+        let held = board.chat(chat);
+        let joins = held.is_some_and(|held| held.participants.contains(&agent));
+        let joined = held.and_then(|held| held.agent).filter(|_| joins);
+        let rules = if joined.is_some() || held.is_some_and(|held| held.agent.is_none()) {
+            reply_rules::get(&mut transaction, &(account.clone(), reply.channel)).await?
+        } else {
+            ReplyRules::default()
+        };
+        let concerned = joined.into_iter().chain([agent]);
+        let concerned: Vec<_> = concerned.map(|agent| (account.clone(), agent)).collect();
         board
-            .lock_staff(&mut transaction, &to_choose, &[(account.clone(), agent)])
+            .lock_staff(&mut transaction, &to_choose, &concerned)
             .await?;
+        let doing = Doing {
+            actor: Actor::Rule("access".to_owned()),
+            origin: Origin::of_request(),
+            request: String::new(),
+            now,
+        };
+        if heard.taken.is_some() {
+            take_from_barred(&mut board, chat, &doing);
+        }
         if choose {
             by_rules(&mut board, chat, Origin::of_request(), now);
         }
@@ -68,8 +89,26 @@ impl App {
         let load = colleague.map_or(0, |colleague| colleague.load);
         let held = board.chat(chat).ok_or(Error::UnknownChat(chat))?;
         let inactive = !held.open;
+        let act = |rule, expected| Act {
+            chat,
+            agent,
+            rule,
+            actor: Actor::Agent(agent.uuid()),
+            expected: Some(expected),
+            candidates: vec![Candidate {
+                agent,
+                load,
+                left_out: None,
+            }],
+            origin: Origin::of_request(),
+            request: reply.request_id.clone(),
+        };
         let claimed = match held.agent {
             _ if inactive => false,
+            // D09: who has joined takes over by writing.
+            Some(responsible) if rules.reassign_on_reply && held.participants.contains(&agent) => {
+                assign(&mut board, act(Rule::Reply, Some(responsible)), now).is_ok()
+            }
             // The first answer made them responsible; a repeat of it is told so again.
             _ if held.is_theirs(agent) => {
                 !reply.request_id.is_empty() && held.claim_request == reply.request_id
@@ -77,27 +116,17 @@ impl App {
             Some(responsible) => {
                 metrics::counter!("assignment_refusals_total", "method" => "AdmitReply")
                     .increment(1);
-                return Err(Error::WrittenBy(
+                return Err(Error::JoinFirst(
                     name_of(&mut transaction, account, responsible).await?,
                 ));
             }
-            None => {
-                let act = Act {
-                    chat,
-                    agent,
-                    rule: Rule::FirstReply,
-                    actor: Actor::Agent(agent.uuid()),
-                    expected: Some(None),
-                    candidates: vec![Candidate {
-                        agent,
-                        load,
-                        left_out: None,
-                    }],
-                    origin: Origin::of_request(),
-                    request: reply.request_id.clone(),
-                };
-                assign(&mut board, act, now).is_ok()
+            // D18: the channel wants a claim first.
+            None if rules.claim_before_reply => {
+                metrics::counter!("assignment_refusals_total", "method" => "AdmitReply")
+                    .increment(1);
+                return Err(Error::ClaimFirst(chat));
             }
+            None => assign(&mut board, act(Rule::FirstReply, None), now).is_ok(),
         };
         let mut assignment = board.chat(chat).map(wire::assignment);
         if let Some(assignment) = assignment.as_mut().filter(|_| inactive) {

@@ -2,7 +2,7 @@
 
 use chassis::actor::Actor;
 use chassis::auth::{Caller, Scope};
-use chassis::id::{AccountSlug, AgentId};
+use chassis::id::{AccountSlug, AgentId, v7};
 use chassis::outbox::{self, Outgoing};
 use sqlx::PgConnection;
 use switchboard_proto::assignment::v1::{
@@ -19,6 +19,7 @@ use crate::domain::words::Presence;
 use crate::error::Error;
 use crate::store::accounts;
 use crate::store::agents::{self, Agent};
+use crate::store::releases::{self, Release};
 use crate::store::roles::{self, Hold};
 use crate::wire;
 
@@ -145,6 +146,19 @@ impl App {
         let access_changed = agent.access() != before.access();
         agent.access_version += i64::from(access_changed);
         agents::update(&mut transaction, &agent).await?;
+        let release = Release {
+            account: account.clone(),
+            agent: id,
+            actor: caller.actor(),
+            change: v7(now),
+        };
+        if access_changed {
+            // Whoever gives this agent a chat holds the load's lock and looks at the access under it.
+            let key = (account.clone(), id);
+            agents::lock_loads(&mut transaction, &[key].into()).await?;
+            let (actor, change) = (&release.actor, release.change);
+            releases::note(&mut transaction, account, &[id], actor, change).await?;
+        }
         announce(
             &mut transaction,
             &agent,
@@ -155,6 +169,9 @@ impl App {
         .await?;
         transaction.commit().await?;
         self.waker.wake();
+        if access_changed {
+            self.release_soon(&release, now).await;
+        }
         self.drain_soon(&[account.clone()].into(), now).await;
         Ok(agent)
     }

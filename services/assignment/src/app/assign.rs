@@ -15,7 +15,7 @@ use super::board::Board;
 use crate::domain::ChatId;
 use crate::domain::chat::Chat;
 use crate::domain::choose::{Candidate, Choice, Facts, choose};
-use crate::domain::words::Rule;
+use crate::domain::words::{GivenBack, Rule};
 use crate::store::choices::ChoiceRow;
 use crate::wire;
 
@@ -101,16 +101,15 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
     }
     let event = v7(now);
     let stamp = match act.rule {
-        // A rule serves the opening and takes its stamp; a person's act is later than what it replaces. What a
-        // rule chose before the decision keeps zero, so that anything may replace it (§8).
+        // A rule serves the opening and takes its stamp; a person's act is later than what it replaces (§8).
         Rule::Opener => before.opening_stamp(),
-        Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None if before.decided => {
-            before.opening_stamp()
-        }
-        Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None => Stamp::ZERO,
-        Rule::Claim | Rule::FirstReply | Rule::Hand => {
-            Stamp::next_for_person(before.stamp, now, event)
-        }
+        Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None => before.stamp_of_rule(),
+        Rule::Claim
+        | Rule::FirstReply
+        | Rule::Hand
+        | Rule::Redirect
+        | Rule::Successor
+        | Rule::Reply => Stamp::next_for_person(before.stamp, now, event),
     };
     let counted_before = before.counted_for();
     let account = before.account.clone();
@@ -118,6 +117,10 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
         return Err(Faster(None));
     };
     let former = chat.give(act.agent, stamp, &act.request);
+    if let Some(former) = former.filter(|_| act.rule == Rule::Reply) {
+        // Nobody asked the former to leave: they go on beside who took over by writing (D09).
+        chat.participants.push(former);
+    }
     let announced = ChatAssigned {
         assignment: Some(wire::assignment(chat)),
         previous_agent_id: former.map(|agent| agent.to_string()).unwrap_or_default(),
@@ -157,12 +160,13 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
     let Some(chat) = board
         .chat(id)
         .filter(|chat| chat.open && chat.agent.is_none())
+        .filter(|chat| chat.given_back != Some(GivenBack::Stays))
     else {
         return;
     };
     let facts = Facts {
         channel: chat.channel,
-        opener: chat.opening.as_ref().and_then(|opening| opening.opener),
+        opener: chat.opener(),
         previous: chat.previous,
         ripe: chat.is_ripe(),
     };

@@ -135,6 +135,12 @@ impl Board {
             self.shifts
                 .extend(agent.map(|agent| ((account.clone(), agent), by)));
         }
+        if heard.taken.is_some() {
+            // Who has joined may have to follow, where the responsible lost access while the chat was inactive.
+            let joined = held.chat.participants.iter();
+            self.shifts
+                .extend(joined.map(|agent| ((account.clone(), *agent), 0)));
+        }
         heard
     }
 
@@ -277,6 +283,15 @@ impl Board {
             })
             .collect();
         chats::remove_participants(connection, &gone).await?;
+        let new: Vec<(ChatId, AgentId)> = changed
+            .iter()
+            .flat_map(|held| {
+                let new = |agent: &&AgentId| !held.joined_before.contains(agent);
+                let joined = held.chat.participants.iter();
+                joined.filter(new).map(|agent| (held.chat.id, *agent))
+            })
+            .collect();
+        chats::add_participants(connection, &new, now).await?;
         let turned: Vec<_> = self
             .policies
             .iter()

@@ -1,4 +1,4 @@
-//! Somebody hands a chat to an agent, whoever has it (F102, F103, F162).
+//! Somebody sets a chat's responsible by hand, whoever has it (F102, F103).
 
 use chassis::auth::Caller;
 use chassis::id::AgentId;

@@ -1,13 +1,15 @@
 //! Hearing of conversations: opened, continued, closed, decided. A batch is one transaction.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use chassis::actor::Actor;
 use chassis::id::AccountSlug;
 use time::OffsetDateTime;
 
 use super::App;
 use super::assign::{self, Origin};
 use super::board::{Board, Saved};
+use super::change::{Doing, take_from_barred};
 use crate::domain::chat::Told;
 use crate::domain::{ChannelId, ChatId};
 use crate::store::conversations::ConversationRow;
@@ -54,12 +56,16 @@ async fn hear(
         .map(|report| (report.chat, (report.account.clone(), report.channel)))
         .collect();
     let mut board = Board::of(connection, &wanted).await?;
+    let mut reopened: BTreeSet<ChatId> = BTreeSet::new();
     let mut to_choose: BTreeMap<ChatId, Origin> = BTreeMap::new();
     for report in reports {
         if let Some(row) = &report.row {
             board.keep(row);
         }
         let heard = board.hear(report.chat, &report.told);
+        if heard.taken.is_some() {
+            reopened.insert(report.chat);
+        }
         if heard.choose {
             to_choose.insert(report.chat, report.origin);
         } else if heard.confirm {
@@ -75,6 +81,16 @@ async fn hear(
     };
     order.sort_by_key(|id| (opened(id), *id));
     board.lock_staff(connection, &order, &[]).await?;
+    for chat in reopened {
+        // Access may have been taken away while the chat was inactive.
+        let doing = Doing {
+            actor: Actor::Rule("access".to_owned()),
+            origin: Origin::of_opening(board.chat(chat)),
+            request: String::new(),
+            now,
+        };
+        take_from_barred(&mut board, chat, &doing);
+    }
     board.learn_queues(connection, &order).await?;
     for chat in order {
         if let Some(origin) = to_choose.remove(&chat) {

@@ -9,6 +9,7 @@ use super::access::{may_change_settings, sees_channel};
 use crate::domain::ChannelId;
 use crate::domain::choose::Policy;
 use crate::error::Error;
+use crate::store::reply_rules::{self, ReplyRules};
 use crate::store::{agents, policies};
 
 impl App {
@@ -18,6 +19,7 @@ impl App {
         caller: &Caller,
         channel: ChannelId,
         policy: &Policy,
+        rules: ReplyRules,
         now: OffsetDateTime,
     ) -> Result<(), Error> {
         may_change_settings(caller)?;
@@ -30,22 +32,26 @@ impl App {
             let named = named.filter(|(_, agent)| unknown.contains(agent)).collect();
             return Err(Error::UnknownPoolAgents(named));
         }
-        policies::set(&mut transaction, &(account.clone(), channel), policy).await?;
+        let key = (account.clone(), channel);
+        policies::set(&mut transaction, &key, policy).await?;
+        reply_rules::set(&mut transaction, &key, rules).await?;
         transaction.commit().await?;
         self.drain_soon(&[account.clone()].into(), now).await;
         Ok(())
     }
 
-    /// Returns a channel's policy, where one was set and the caller sees the channel.
+    /// Returns a channel's policy, where one was set, and its options for replies; the caller sees the channel.
     pub async fn get_policy(
         &self,
         caller: &Caller,
         channel: ChannelId,
-    ) -> Result<Option<Policy>, Error> {
+    ) -> Result<(Option<Policy>, ReplyRules), Error> {
         if !sees_channel(caller, channel) {
             return Err(Error::UnknownChannel(channel));
         }
         let mut connection = self.pool.acquire().await?;
-        Ok(policies::get(&mut connection, &(caller.account().clone(), channel)).await?)
+        let key = (caller.account().clone(), channel);
+        let policy = policies::get(&mut connection, &key).await?;
+        Ok((policy, reply_rules::get(&mut connection, &key).await?))
     }
 }

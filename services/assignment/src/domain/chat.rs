@@ -5,6 +5,7 @@ use chassis::stamp::Stamp;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::words::GivenBack;
 use super::{ChannelId, ChatId, ConversationId};
 
 /// A chat, its newest conversation's state, and its responsible.
@@ -44,6 +45,8 @@ pub struct Chat {
     pub waiting_reasons: String,
     /// Request id of the act that made the responsible.
     pub claim_request: String,
+    /// Nobody answers because the responsible was taken away; what is to become of the chat.
+    pub given_back: Option<GivenBack>,
 }
 
 /// How a conversation was opened.
@@ -115,7 +118,10 @@ impl Chat {
             freed: held.filter(|_| held != holds),
             taken: holds.filter(|_| held != holds),
             choose: (now_waiting && !was_waiting)
-                || (learned_opener && self.open && self.agent.is_none()),
+                || (learned_opener
+                    && self.open
+                    && self.agent.is_none()
+                    && self.given_back.is_none()),
             confirm: self.decided
                 && !before.decided
                 && self.agent.is_some()
@@ -139,6 +145,7 @@ impl Chat {
         self.provisional = false;
         self.waiting_reasons.clear();
         self.claim_request.clear();
+        self.given_back = None;
     }
 
     /// Keeps how the conversation was opened; returns whether an opener became known by it.
@@ -167,13 +174,48 @@ impl Chat {
         self.version += 1;
         self.waiting_reasons.clear();
         claim_request.clone_into(&mut self.claim_request);
+        self.given_back = None;
         former
+    }
+
+    /// Takes the responsible and everybody who has joined away; returns who was responsible.
+    ///
+    /// The responsible of the conversation before is forgotten: a chat that was given back is not put back by a rule.
+    pub fn take_back(&mut self, stamp: Stamp, given_back: GivenBack) -> Option<AgentId> {
+        let former = self.agent.take();
+        self.participants.clear();
+        self.previous = None;
+        self.stamp = stamp;
+        self.version += 1;
+        self.waiting_reasons.clear();
+        self.claim_request.clear();
+        self.given_back = Some(given_back);
+        former
+    }
+
+    /// Adds an agent beside the responsible, as the one who joined last.
+    pub fn join(&mut self, agent: AgentId) {
+        self.participants.push(agent);
+        self.version += 1;
+    }
+
+    /// Takes a participant out.
+    pub fn part(&mut self, agent: AgentId) {
+        self.participants.retain(|joined| *joined != agent);
+        self.version += 1;
+    }
+
+    /// Returns who opened the conversation, as far as a rule may still give it to them.
+    pub fn opener(&self) -> Option<AgentId> {
+        let opening = self.opening.as_ref().filter(|_| self.given_back.is_none());
+        opening.and_then(|opening| opening.opener)
     }
 
     /// Returns since when the chat waits for somebody to become eligible, if it does.
     pub fn waiting_since(&self) -> Option<OffsetDateTime> {
         let opening = self.opening.as_ref()?;
-        (self.open && self.is_ripe() && self.agent.is_none()).then_some(opening.time)
+        let held_back = self.given_back == Some(GivenBack::Stays);
+        (self.open && self.is_ripe() && self.agent.is_none() && !held_back).then_some(opening.time)
     }
 
     /// Tells whether the rules beyond the opener's may run: the decision has come, or was waited for in vain.
@@ -199,6 +241,17 @@ impl Chat {
             // Told by a caller before the event came: the conversation's id stands for it.
             event: opening.event.unwrap_or(self.conversation.uuid()),
         })
+    }
+
+    /// Returns the stamp of what a rule chooses now (§8). A rule serves the opening and takes its stamp; before the
+    /// decision it keeps zero, so that anything may replace it. After somebody has taken the responsible away it
+    /// serves that act.
+    pub fn stamp_of_rule(&self) -> Stamp {
+        match self.given_back {
+            Some(_) => self.stamp,
+            None if self.decided => self.opening_stamp(),
+            None => Stamp::ZERO,
+        }
     }
 
     /// Tells whether an agent may write: the responsible, or one who has joined (D19).

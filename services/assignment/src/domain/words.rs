@@ -58,6 +58,16 @@ words! {
 }
 
 words! {
+    /// What becomes of a chat whose responsible was taken away.
+    GivenBack {
+        /// Distribution looks for somebody.
+        Queued = "queued",
+        /// It waits for a hand.
+        Stays = "stays",
+    }
+}
+
+words! {
     /// Which rule made an agent the responsible.
     Rule {
         /// The agent opened the conversation.
@@ -74,6 +84,12 @@ words! {
         FirstReply = "first-reply",
         /// Somebody handed it over (F102, F103, F162).
         Hand = "hand",
+        /// Who answered for the chat handed it over, and left (F162).
+        Redirect = "redirect",
+        /// The responsible left; this one had joined longest ago (D24).
+        Successor = "successor",
+        /// Wrote as a participant in a channel that reassigns on reply (D09).
+        Reply = "reply",
         /// Nobody could be chosen.
         None = "none",
     }

@@ -8,7 +8,9 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::unreadable;
 use crate::domain::chat::{Chat, Opening};
+use crate::domain::words::GivenBack;
 use crate::domain::{ChannelId, ChatId, ConversationId};
 
 struct Row {
@@ -32,18 +34,22 @@ struct Row {
     waiting_reasons: String,
     claim_request: String,
     traceparent: String,
+    given_back: Option<String>,
     participants: Vec<Uuid>,
 }
 
-impl From<Row> for Chat {
-    fn from(row: Row) -> Self {
+impl TryFrom<Row> for Chat {
+    type Error = sqlx::Error;
+
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        let given_back = row.given_back.as_deref().map(GivenBack::try_from);
         let opening = row.open_time.map(|time| Opening {
             time,
             opener: row.opener_agent_id,
             event: row.opened_event,
             traceparent: row.traceparent,
         });
-        Self {
+        Ok(Self {
             id: row.chat_id,
             account: row.account,
             channel: row.channel_id,
@@ -64,7 +70,10 @@ impl From<Row> for Chat {
             version: row.version,
             waiting_reasons: row.waiting_reasons,
             claim_request: row.claim_request,
-        }
+            given_back: given_back
+                .transpose()
+                .map_err(unreadable("chat_assignment.given_back"))?,
+        })
     }
 }
 
@@ -122,15 +131,15 @@ async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Chat>, 
                c.open_time, c.opened_event, c.opener_agent_id as "opener_agent_id: AgentId",
                c.decided, c.provisional, c.agent_id as "agent_id: AgentId",
                c.previous_agent_id as "previous_agent_id: AgentId", c.stamp_time, c.stamp_event,
-               c.version, c.waiting_reasons, c.claim_request, c.traceparent,
+               c.version, c.waiting_reasons, c.claim_request, c.traceparent, c.given_back,
                array(select p.agent_id from chat_participant p where p.chat_id = c.chat_id
-                     order by p.joined_at, p.agent_id) as "participants!"
+                     order by p.place) as "participants!"
            from chat_assignment c where c.chat_id = any($1)"#,
         ids,
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(Chat::from).collect())
+    rows.into_iter().map(Chat::try_from).collect()
 }
 
 /// Returns a chat of an account.
@@ -260,6 +269,10 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
         .iter()
         .map(|c| opening(c).map(|o| o.traceparent).unwrap_or_default())
         .collect();
+    let given_back: Vec<Option<&str>> = chats
+        .iter()
+        .map(|c| c.given_back.map(GivenBack::as_str))
+        .collect();
     sqlx::query!(
         "update chat_assignment c set conversation_id = g.conversation_id, number = g.number,
              revision = g.revision, open = g.open, open_time = g.open_time,
@@ -267,14 +280,14 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
              agent_id = g.agent_id, previous_agent_id = g.previous, stamp_time = g.stamp_time,
              stamp_event = g.stamp_event, version = g.version, waiting_since = g.waiting_since,
              waiting_reasons = g.waiting_reasons, claim_request = g.claim_request,
-             provisional = g.provisional, traceparent = g.traceparent
+             provisional = g.provisional, traceparent = g.traceparent, given_back = g.given_back
          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::boolean[],
                      $6::timestamptz[], $7::uuid[], $8::uuid[], $9::boolean[], $10::uuid[],
                      $11::uuid[], $12::timestamptz[], $13::uuid[], $14::bigint[], $15::timestamptz[],
-                     $16::text[], $17::text[], $18::boolean[], $19::text[])
+                     $16::text[], $17::text[], $18::boolean[], $19::text[], $20::text[])
               as g(chat_id, conversation_id, number, revision, open, open_time, opened_event, opener,
                    decided, agent_id, previous, stamp_time, stamp_event, version, waiting_since,
-                   waiting_reasons, claim_request, provisional, traceparent)
+                   waiting_reasons, claim_request, provisional, traceparent, given_back)
          where c.chat_id = g.chat_id",
         &ids,
         &conversations,
@@ -295,6 +308,7 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
         &requests,
         &provisional,
         &traces,
+        &given_back as &[Option<&str>],
     )
     .execute(connection)
     .await
@@ -316,6 +330,31 @@ pub async fn remove_participants(
          where p.chat_id = g.chat_id and p.agent_id = g.agent_id",
         &chats,
         &agents,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Inserts agents who have joined, in the order in which they did.
+pub async fn add_participants(
+    connection: &mut PgConnection,
+    joined: &[(ChatId, AgentId)],
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    if joined.is_empty() {
+        return Ok(());
+    }
+    let chats: Vec<Uuid> = joined.iter().map(|(chat, _)| chat.uuid()).collect();
+    let agents: Vec<Uuid> = joined.iter().map(|(_, agent)| agent.uuid()).collect();
+    sqlx::query!(
+        "insert into chat_participant (chat_id, agent_id, joined_at)
+         select g.chat_id, g.agent_id, $3
+         from unnest($1::uuid[], $2::uuid[]) with ordinality as g(chat_id, agent_id, place)
+         order by g.place",
+        &chats,
+        &agents,
+        now,
     )
     .execute(connection)
     .await

@@ -7,9 +7,12 @@
 )]
 
 mod access;
+mod actions;
 mod agents;
 mod distribution;
 mod order;
+mod races;
+mod release;
 mod replies;
 mod roles;
 mod world;

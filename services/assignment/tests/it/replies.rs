@@ -36,7 +36,7 @@ async fn x03_of_sixteen_who_answer_at_once_one_becomes_responsible_and_the_other
             Err(status) => {
                 assert_eq!(status.code(), Code::FailedPrecondition);
                 let (reason, metadata) = reason(&status);
-                assert_eq!(reason, "CHAT_HAS_RESPONSIBLE");
+                assert_eq!(reason, "JOIN_REQUIRED");
                 assert_eq!(metadata["agent_id"], responsible.to_string());
                 assert!(metadata["agent_name"].starts_with("Agent "));
             }

@@ -145,6 +145,7 @@ impl World {
             distribution: pb::Distribution::RoundRobin.into(),
             agent_ids: pool.iter().map(ToString::to_string).collect(),
             keep_previous,
+            ..Default::default()
         };
         let set = pb::SetDistributionPolicyRequest {
             policy: Some(policy),

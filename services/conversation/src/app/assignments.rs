@@ -56,6 +56,15 @@ pub fn parse(word: &pb::ChatAssignment) -> Result<Assignment, Error> {
     })
 }
 
+/// Why somebody does not work with a chat any more, in a word; empty where the event does not say.
+pub fn reason(reason: pb::PartReason) -> String {
+    if reason == pb::PartReason::Unspecified {
+        return String::new();
+    }
+    let name = reason.as_str_name().trim_start_matches("PART_REASON_");
+    name.to_ascii_lowercase().replace('_', "-")
+}
+
 /// Takes what an answer of assignment says about a locked chat.
 pub async fn learn(
     connection: &mut PgConnection,

@@ -7,13 +7,13 @@ use super::chat::Chat;
 /// Tells whether the own copy admits an agent's message.
 ///
 /// A copy may admit and never refuses: without an open conversation, or with a word about an earlier one,
-/// assignment is asked.
+/// assignment is asked. So it is for who has joined: by writing they may become the responsible, which the channel
+/// says (D09), and a copy does not know.
 pub fn copy_admits(chat: &Chat, copy: Option<&Assignment>, agent: AgentId) -> bool {
     let (Some(open), Some(copy)) = (chat.open_episode(), copy) else {
         return false;
     };
-    copy.number == open.number
-        && (copy.responsible == Some(agent) || copy.participants.contains(&agent))
+    copy.number == open.number && copy.responsible == Some(agent)
 }
 
 /// What assignment was told when it admitted. A chat that differs from it is another chat: it is asked anew.

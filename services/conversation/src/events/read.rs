@@ -129,11 +129,12 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         }
         assignment::ChatUnassigned::TYPE => {
             let event: assignment::ChatUnassigned = delivery.decode()?;
+            let reason = ("reason", assignments::reason(event.reason()));
             let previous = ("previous_agent_id", event.previous_agent_id);
             (
                 event.assignment.unwrap_or_default(),
                 "chat.unassigned",
-                vec![previous],
+                vec![previous, reason],
             )
         }
         assignment::ChatJoined::TYPE => {
@@ -147,11 +148,12 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
         }
         _ => {
             let event: assignment::ChatLeft = delivery.decode()?;
+            let reason = ("reason", assignments::reason(event.reason()));
             let agent = ("agent_id", event.agent_id);
             (
                 event.assignment.unwrap_or_default(),
                 "chat.left",
-                vec![agent],
+                vec![agent, reason],
             )
         }
     };

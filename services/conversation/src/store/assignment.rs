@@ -9,6 +9,9 @@ use uuid::Uuid;
 use crate::domain::assignment::Assignment;
 use crate::domain::{AgentId, ChatId};
 
+/// Open chats of an agent's Active tab that they have joined, at most.
+const MAX_JOINED: i64 = 10_000;
+
 /// Keeps assignments, one for each chat, sorted; returns the chats where the version was higher than the known one.
 pub async fn keep(
     connection: &mut PgConnection,
@@ -112,6 +115,26 @@ pub async fn get(
             (row.chat, assignment)
         })
         .collect())
+}
+
+/// Returns the open chats that an agent has joined beside the responsible.
+pub async fn joined(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agent: AgentId,
+) -> Result<Vec<ChatId>, sqlx::Error> {
+    // Participants belong to the conversation that they joined.
+    sqlx::query_scalar!(
+        r#"select a.chat_id as "chat: ChatId" from chat_assignment a join chat c on c.chat_id = a.chat_id
+           where a.participants <> '{}' and a.participants @> array[$2::uuid] and a.account = $1
+             and c.state = 'active' and c.number = a.number
+           limit $3"#,
+        account.as_str(),
+        agent as AgentId,
+        MAX_JOINED,
+    )
+    .fetch_all(connection)
+    .await
 }
 
 fn agents(ids: Vec<Uuid>) -> Vec<AgentId> {

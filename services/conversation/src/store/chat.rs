@@ -6,7 +6,6 @@ use std::time::Duration;
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::unreadable;
 use crate::domain::chat::{Chat, Episode};
@@ -170,6 +169,10 @@ macro_rules! select_chats {
     };
 }
 
+// After the macro, which it uses.
+mod list;
+pub use list::{Narrowing, Position, Whose, list};
+
 fn chats(rows: Vec<Row>) -> Result<Vec<Chat>, sqlx::Error> {
     rows.into_iter().map(Chat::try_from).collect()
 }
@@ -209,98 +212,6 @@ pub async fn get(
     .await?
     .map(Chat::try_from)
     .transpose()
-}
-
-/// What a list of chats is narrowed to. None means all.
-#[derive(Debug, Clone, Default)]
-pub struct Narrowing {
-    /// Channels that the caller was granted.
-    pub granted: Option<Vec<Uuid>>,
-    /// One channel (F077).
-    pub channel: Option<ChannelId>,
-    /// States (F074).
-    pub states: Option<Vec<String>>,
-    /// Only chats with unanswered messages (F076).
-    pub unanswered_only: bool,
-}
-
-/// Whose chats are listed (F078).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// Everybody's.
-    All,
-    /// Those without a responsible.
-    Nobodys,
-    /// One agent's.
-    Of(AgentId),
-}
-
-/// Where a page begins: after the chat with this time and id.
-pub type Position = (OffsetDateTime, ChatId);
-
-/// After every chat: where the first page begins. A condition that is always there keeps the statement on its index
-/// whether or not the server plans it anew.
-const END: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59.999999 UTC);
-
-macro_rules! list_chats {
-    ($whose:literal, $account:expr, $narrowing:expr, $after:expr, $limit:expr $(, $argument:expr)*) => {{
-        let (time, id) = $after.unwrap_or((END, ChatId::from(Uuid::max())));
-        select_chats!(
-            "where account = $1
-               and (last_client_message_at, chat_id) < ($2, $3)
-               and ($4::uuid[] is null or channel_id = any($4))
-               and ($5::uuid is null or channel_id = $5)
-               and ($6::text[] is null or state = any($6))
-               and (not $7::bool or unanswered > 0) " $whose "
-             order by last_client_message_at desc, chat_id desc limit $8",
-            $account.as_str(),
-            time,
-            id as ChatId,
-            $narrowing.granted.as_deref(),
-            $narrowing.channel as Option<ChannelId>,
-            $narrowing.states.as_deref(),
-            $narrowing.unanswered_only,
-            $limit
-            $(, $argument)*
-        )
-    }};
-}
-
-/// Lists chats by last client message, newest first (D07).
-pub async fn list(
-    connection: &mut PgConnection,
-    account: &AccountSlug,
-    narrowing: &Narrowing,
-    whose: Whose,
-    after: Option<Position>,
-    limit: i64,
-) -> Result<Vec<Chat>, sqlx::Error> {
-    // Three statements and not one with an `or`: each has its own index.
-    let rows = match whose {
-        Whose::All => {
-            list_chats!("", account, narrowing, after, limit)
-                .fetch_all(connection)
-                .await?
-        }
-        Whose::Nobodys => {
-            list_chats!("and responsible is null", account, narrowing, after, limit)
-                .fetch_all(connection)
-                .await?
-        }
-        Whose::Of(agent) => {
-            list_chats!(
-                "and responsible = $9",
-                account,
-                narrowing,
-                after,
-                limit,
-                agent as AgentId
-            )
-            .fetch_all(connection)
-            .await?
-        }
-    };
-    chats(rows)
 }
 
 /// Saves locked chats.

@@ -14,4 +14,5 @@ mod own_app;
 mod sending;
 mod starts;
 mod whole;
+mod working;
 mod world;

@@ -100,6 +100,7 @@ pub(crate) async fn run(session: &Session, _view: View) -> Result<(), CliError> 
         distribution: Distribution::RoundRobin.into(),
         agent_ids,
         keep_previous: false,
+        ..Default::default()
     };
     let request = SetDistributionPolicyRequest {
         policy: Some(policy),

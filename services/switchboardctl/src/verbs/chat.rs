@@ -1,5 +1,6 @@
 //! Chats, their messages and conversations.
 
+mod actions;
 mod rows;
 
 use clap::Subcommand;
@@ -35,6 +36,9 @@ pub(crate) enum ChatVerb {
         /// Only chats with unanswered messages
         #[arg(long)]
         unanswered: bool,
+        /// Only open chats that the acting agent answers for or has joined
+        #[arg(long, conflicts_with = "responsible")]
+        mine: bool,
         #[command(flatten)]
         page: Page,
     },
@@ -79,6 +83,8 @@ pub(crate) enum ChatVerb {
         #[command(flatten)]
         request_id: RequestId,
     },
+    #[command(flatten)]
+    Action(actions::ActionVerb),
     /// Answer the client
     Send {
         /// Id of the chat
@@ -105,6 +111,7 @@ pub(crate) enum ChatVerb {
 pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Result<(), CliError> {
     view.learn_names(session).await;
     match verb {
+        ChatVerb::Action(verb) => actions::run(verb, session, &view).await,
         ChatVerb::Claim { .. }
         | ChatVerb::Assign { .. }
         | ChatVerb::Send { .. }
@@ -114,13 +121,19 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
 }
 
 async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliError> {
-    let mut client = session.conversation(&session.role().await?).await?;
+    let role = match verb {
+        // Whose Active tab it is.
+        ChatVerb::List { mine: true, .. } => session.agent_role().await?,
+        _ => session.role().await?,
+    };
+    let mut client = session.conversation(&role).await?;
     match verb {
         ChatVerb::List {
             states,
             channel,
             responsible,
             unanswered,
+            mine,
             page,
         } => {
             let responsible = match responsible.as_deref() {
@@ -133,6 +146,7 @@ async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliE
                 channel_id: channel.map(|id| id.to_string()).unwrap_or_default(),
                 responsible,
                 unanswered_only: unanswered,
+                mine,
                 ..ListChatsRequest::default()
             };
             let ask = async |page_size, page_token| {

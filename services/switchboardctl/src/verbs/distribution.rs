@@ -27,6 +27,12 @@ pub(crate) enum DistributionVerb {
         /// A returning client goes to the previous responsible if available
         #[arg(long)]
         keep_previous: bool,
+        /// Writing into an unassigned chat needs a claim first
+        #[arg(long)]
+        claim_before_reply: bool,
+        /// Who has joined a chat becomes its responsible by writing
+        #[arg(long)]
+        reassign_on_reply: bool,
     },
     /// Show a channel's policy
     Show {
@@ -37,7 +43,13 @@ pub(crate) enum DistributionVerb {
 
 impl Show for DistributionPolicy {
     const NAME: &'static str = "switchboard.assignment.v1.DistributionPolicy";
-    const HEADERS: &'static [&'static str] = &["CHANNEL", "DISTRIBUTION", "POOL", "KEEP PREVIOUS"];
+    const HEADERS: &'static [&'static str] = &[
+        "CHANNEL",
+        "DISTRIBUTION",
+        "POOL",
+        "KEEP PREVIOUS",
+        "REPLIES",
+    ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let pool: Vec<_> = self.agent_ids.iter().map(|id| view.name(id)).collect();
         vec![
@@ -48,8 +60,19 @@ impl Show for DistributionPolicy {
             )),
             cell(pool.join(", ")),
             cell(words::yes(self.keep_previous)),
+            cell(replies(self)),
         ]
     }
+}
+
+/// What a reply does to the responsible, in a few words.
+fn replies(policy: &DistributionPolicy) -> String {
+    let words = [
+        (policy.claim_before_reply, "claim first"),
+        (policy.reassign_on_reply, "reassign"),
+    ];
+    let set = words.into_iter().filter(|(set, _)| *set);
+    set.map(|(_, word)| word).collect::<Vec<_>>().join(", ")
 }
 
 /// Runs a verb.
@@ -66,6 +89,8 @@ pub(crate) async fn run(
             distribution,
             agents,
             keep_previous,
+            claim_before_reply,
+            reassign_on_reply,
         } => {
             let mut agent_ids = Vec::with_capacity(agents.len());
             for agent in agents {
@@ -76,6 +101,8 @@ pub(crate) async fn run(
                 distribution: distribution.into(),
                 agent_ids,
                 keep_previous,
+                claim_before_reply,
+                reassign_on_reply,
             };
             let request = SetDistributionPolicyRequest {
                 policy: Some(policy),

@@ -1,0 +1,133 @@
+//! Lists of chats, newest first (D07), a page at a time.
+
+use chassis::id::AccountSlug;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Row, chats};
+use crate::domain::chat::Chat;
+use crate::domain::{AgentId, ChannelId, ChatId, ClientId, ConversationId, MessageId};
+use crate::store::assignment;
+
+/// What a list of chats is narrowed to. None means all.
+#[derive(Debug, Clone, Default)]
+pub struct Narrowing {
+    /// Channels that the caller was granted.
+    pub granted: Option<Vec<Uuid>>,
+    /// One channel (F077).
+    pub channel: Option<ChannelId>,
+    /// States (F074).
+    pub states: Option<Vec<String>>,
+    /// Only chats with unanswered messages (F076).
+    pub unanswered_only: bool,
+}
+
+/// Whose chats are listed (F078).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whose {
+    /// Everybody's.
+    All,
+    /// Those without a responsible.
+    Nobodys,
+    /// One agent's.
+    Of(AgentId),
+    /// Open chats that an agent answers for or has joined (F127, F150).
+    WorkedBy(AgentId),
+}
+
+/// Where a page begins: after the chat with this time and id.
+pub type Position = (OffsetDateTime, ChatId);
+
+/// After every chat: where the first page begins. A condition that is always there keeps the statement on its index
+/// whether or not the server plans it anew.
+const END: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59.999999 UTC);
+
+macro_rules! list_chats {
+    ($whose:literal, $account:expr, $narrowing:expr, $after:expr, $limit:expr $(, $argument:expr)*) => {{
+        let (time, id) = $after.unwrap_or((END, ChatId::from(Uuid::max())));
+        select_chats!(
+            "where account = $1
+               and (last_client_message_at, chat_id) < ($2, $3)
+               and ($4::uuid[] is null or channel_id = any($4))
+               and ($5::uuid is null or channel_id = $5)
+               and ($6::text[] is null or state = any($6))
+               and (not $7::bool or unanswered > 0) " $whose "
+             order by last_client_message_at desc, chat_id desc limit $8",
+            $account.as_str(),
+            time,
+            id as ChatId,
+            $narrowing.granted.as_deref(),
+            $narrowing.channel as Option<ChannelId>,
+            $narrowing.states.as_deref(),
+            $narrowing.unanswered_only,
+            $limit
+            $(, $argument)*
+        )
+    }};
+}
+
+/// Lists chats by last client message, newest first (D07).
+pub async fn list(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    narrowing: &Narrowing,
+    whose: Whose,
+    after: Option<Position>,
+    limit: i64,
+) -> Result<Vec<Chat>, sqlx::Error> {
+    // Several statements and not one with an `or`: each has its own index.
+    let rows = match whose {
+        Whose::All => {
+            list_chats!("", account, narrowing, after, limit)
+                .fetch_all(connection)
+                .await?
+        }
+        Whose::Nobodys => {
+            list_chats!("and responsible is null", account, narrowing, after, limit)
+                .fetch_all(connection)
+                .await?
+        }
+        Whose::WorkedBy(agent) => {
+            let mut rows = list_chats!(
+                "and responsible = $9 and state = 'active'",
+                account,
+                narrowing,
+                after,
+                limit,
+                agent as AgentId
+            )
+            .fetch_all(&mut *connection)
+            .await?;
+            let joined = assignment::joined(connection, account, agent).await?;
+            if !joined.is_empty() {
+                let joined = list_chats!(
+                    "and chat_id = any($9) and responsible <> $10",
+                    account,
+                    narrowing,
+                    after,
+                    limit,
+                    &joined as &[ChatId],
+                    agent as AgentId
+                );
+                rows.extend(joined.fetch_all(connection).await?);
+                rows.sort_by_key(|row| std::cmp::Reverse((row.last_client_message_at, row.id)));
+                rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+            }
+            rows
+        }
+        Whose::Of(agent) => {
+            list_chats!(
+                "and responsible = $9",
+                account,
+                narrowing,
+                after,
+                limit,
+                agent as AgentId
+            )
+            .fetch_all(connection)
+            .await?
+        }
+    };
+    chats(rows)
+}
