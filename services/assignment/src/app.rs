@@ -6,14 +6,18 @@ pub mod admit;
 pub mod agents;
 pub mod assign;
 pub mod board;
+pub mod calendars;
 pub mod claim;
 pub mod drain;
+pub mod give_back;
 pub mod hand;
 pub mod hear;
 pub mod once;
 pub mod policies;
+pub mod presence;
 pub mod provisional;
 pub mod read;
+pub mod streams;
 
 use chassis::outbox::Waker;
 use sqlx::PgPool;

@@ -1,6 +1,8 @@
 //! Pure decisions: what an agent may do, what a chat's state becomes, who gets a chat. No I/O, no clock.
 
 pub mod access;
+pub mod availability;
+pub mod calendar;
 pub mod chat;
 pub mod choose;
 pub mod words;

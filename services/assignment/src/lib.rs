@@ -6,6 +6,7 @@ pub mod domain;
 pub mod error;
 pub mod events;
 pub mod grpc;
+pub mod hours;
 pub mod store;
 pub mod sweep;
 pub mod wire;
@@ -15,12 +16,15 @@ use std::sync::Arc;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::assignment::v1::assignment_service_server::AssignmentServiceServer;
+use switchboard_proto::assignment::v1::calendar_service_server::CalendarServiceServer;
+use switchboard_proto::assignment::v1::presence_service_server::PresenceServiceServer;
 
 use crate::app::App;
 use crate::app::access::OwnAccess;
 use crate::config::Config;
 use crate::events::Events;
 use crate::grpc::Api;
+use crate::grpc::presence::PresenceApi;
 
 /// This service's name, as in subjects.
 pub const NAME: &str = "assignment";
@@ -48,10 +52,17 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         nats,
         progress,
     );
-    let api = AssignmentServiceServer::new(Api(app));
+    hours::spawn(&service.lifecycle, app.clone(), &config.availability);
+    let presence = PresenceApi {
+        app: app.clone(),
+        grace: config.availability.grace,
+        lifecycle: service.lifecycle.clone(),
+    };
     service
         .grpc()
-        .add(api)
+        .add(AssignmentServiceServer::new(Api(app.clone())))
+        .add(CalendarServiceServer::new(Api(app)))
+        .add(PresenceServiceServer::new(presence))
         .serve(Arc::new(OwnAccess(pool)))
         .await?;
     service.finish().await

@@ -2,9 +2,12 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod availability;
+pub mod calendars;
 pub mod chats;
 pub mod choices;
 pub mod conversations;
+pub mod leases;
 pub mod policies;
 
 /// The migrations of this service, applied after those of chassis.

@@ -1,9 +1,11 @@
 //! Between what is on the wire and what the domain speaks of. Conversion is the validation.
 
+pub mod calendar;
+
 use std::collections::BTreeSet;
 
 use chassis::access::{AccessRecord, ChannelGrant, ChatAccess, KindAccess, View};
-use chassis::grpc::{Parse, timestamp};
+use chassis::grpc::{Parse, timestamp, timestamp_opt};
 use chassis::stamp::Stamp;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::common::v1 as common;
@@ -11,6 +13,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::domain::access::Grants;
+use crate::domain::availability::Source;
 use crate::domain::chat::Chat;
 use crate::domain::choose::Policy;
 use crate::domain::words::{Distribution, Presence, Rule};
@@ -47,6 +50,9 @@ pub fn agent(agent: &Agent) -> pb::Agent {
         load: agent.load,
         access: Some(access(&agent.access())),
         create_time: Some(timestamp(agent.created_at)),
+        presence_reason: agent.presence_reason.clone(),
+        presence_end_time: timestamp_opt(agent.presence_end),
+        presence_source: presence_source(agent.presence_source).into(),
     }
 }
 
@@ -138,6 +144,16 @@ pub const fn presence(presence: Presence) -> pb::Presence {
         Presence::Online => pb::Presence::Online,
         Presence::Away => pb::Presence::Away,
         Presence::Offline => pb::Presence::Offline,
+    }
+}
+
+/// Writes what decided on presence.
+pub const fn presence_source(source: Source) -> pb::PresenceSource {
+    match source {
+        Source::None => pb::PresenceSource::Unspecified,
+        Source::Hand => pb::PresenceSource::Hand,
+        Source::Calendar => pb::PresenceSource::Calendar,
+        Source::Stream => pb::PresenceSource::Stream,
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Mutex;
 
 use switchboard_proto::assignment::v1 as assignment;
 use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServiceClient;
+use switchboard_proto::assignment::v1::calendar_service_client::CalendarServiceClient;
+use switchboard_proto::assignment::v1::presence_service_client::PresenceServiceClient;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
@@ -135,6 +137,26 @@ impl Session {
         role: &Role,
     ) -> Result<AssignmentServiceClient<Authorised>, CliError> {
         Ok(AssignmentServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
+    }
+
+    /// A client of assignment's calendars.
+    pub async fn calendars(
+        &self,
+        role: &Role,
+    ) -> Result<CalendarServiceClient<Authorised>, CliError> {
+        Ok(CalendarServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
+    }
+
+    /// A client of what decides about presence in assignment.
+    pub async fn presence(
+        &self,
+        role: &Role,
+    ) -> Result<PresenceServiceClient<Authorised>, CliError> {
+        Ok(PresenceServiceClient::new(
             self.service("assignment", role).await?,
         ))
     }

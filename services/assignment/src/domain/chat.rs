@@ -170,6 +170,15 @@ impl Chat {
         former
     }
 
+    /// Takes the responsible away: the chat waits to be distributed. Like an opening it leaves no stamp in place (§8).
+    pub fn give_back(&mut self) {
+        self.agent = None;
+        self.stamp = Stamp::ZERO;
+        self.version += 1;
+        self.waiting_reasons.clear();
+        self.claim_request.clear();
+    }
+
     /// Returns since when the chat waits for somebody to become eligible, if it does.
     pub fn waiting_since(&self) -> Option<OffsetDateTime> {
         let opening = self.opening.as_ref()?;

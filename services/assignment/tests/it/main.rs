@@ -9,6 +9,8 @@
 mod access;
 mod agents;
 mod distribution;
+mod hours;
 mod order;
+mod presence;
 mod replies;
 mod world;

@@ -18,6 +18,7 @@ fn colleague(n: u128) -> Colleague {
         presence: Presence::Online,
         capacity: 0,
         load: 0,
+        within_hours: true,
     }
 }
 
@@ -44,6 +45,7 @@ fn by_client() -> Facts {
         opener: None,
         previous: None,
         ripe: true,
+        channel_open: true,
     }
 }
 
