@@ -9,10 +9,11 @@ use crate::demo::DemoVerb;
 use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
-    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, calendar::CalendarVerb, card::CardVerb,
-    channel::ChannelVerb, chat::ChatVerb, connection::ConnectionVerb, contact::ContactVerb,
-    deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
-    events::EventsVerb, order::OrderVerb, pipeline::PipelineVerb, source::SourceVerb,
+    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, calendar::CalendarVerb,
+    card::CardVerb, channel::ChannelVerb, chat::ChatVerb, connection::ConnectionVerb,
+    contact::ContactVerb, deadletter::DeadLetterVerb, decision::DecisionVerb,
+    distribution::DistributionVerb, events::EventsVerb, order::OrderVerb, pipeline::PipelineVerb,
+    source::SourceVerb,
 };
 
 /// The command line of Switchboard.
@@ -280,10 +281,16 @@ mod tests {
             ("agent presence olena dancing", false),
             ("agent presence olena away --reason lunch --for 45m", true),
             ("agent presence olena away --for 45", false),
-            ("agent presence olena away --for 45m --until 2026-03-02T18:00:00+02:00", false),
+            (
+                "agent presence olena away --for 45m --until 2026-03-02T18:00:00+02:00",
+                false,
+            ),
             ("agent presence olena automatic", true),
             ("calendar set --zone Europe/Kyiv", true),
-            ("calendar set --agent olena --channel 0197e7a4-0000-7000-8000-000000000000 --zone UTC", false),
+            (
+                "calendar set --agent olena --channel 0197e7a4-0000-7000-8000-000000000000 --zone UTC",
+                false,
+            ),
             (
                 "connection set 0197e7a4-0000-7000-8000-000000000000 --mode repeat --scope client",
                 true,

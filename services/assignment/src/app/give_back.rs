@@ -21,7 +21,11 @@ const AGENTS: i64 = 50;
 impl App {
     /// Gives an agent's open chats back in batches, and to others what they can take. An agent who comes back in
     /// between keeps the rest.
-    pub async fn give_back(&self, agent: &AgentKey, now: OffsetDateTime) -> Result<(), sqlx::Error> {
+    pub async fn give_back(
+        &self,
+        agent: &AgentKey,
+        now: OffsetDateTime,
+    ) -> Result<(), sqlx::Error> {
         let mut gave = false;
         loop {
             let mut transaction = self.pool.begin().await?;
@@ -70,7 +74,9 @@ async fn give_back_some(
         return Ok(Some(Saved::default()));
     }
     let mut board = Board::of_known(connection, &agent.0, &some).await?;
-    board.lock_staff(connection, &[], std::slice::from_ref(agent)).await?;
+    board
+        .lock_staff(connection, &[], std::slice::from_ref(agent))
+        .await?;
     for id in some {
         // Handed to somebody else since it was looked for: it is theirs.
         let theirs = board.chat(id).filter(|c| c.counted_for() == Some(agent.1));

@@ -54,7 +54,8 @@ impl App {
         if crate::domain::availability::availability(&held.say, now) == held.presence {
             return Ok(held);
         }
-        self.settle_one(&agent.0, agent.1, |_| {}, None, now).await?;
+        self.settle_one(&agent.0, agent.1, |_| {}, None, now)
+            .await?;
         self.presence_of(&agent.0, agent.1, now).await
     }
 

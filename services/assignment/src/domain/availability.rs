@@ -153,7 +153,9 @@ mod tests {
         let mut seen = 0;
         for end in ends {
             for standing in both {
-                for (calendar, streams) in [(false, false), (false, true), (true, false), (true, true)] {
+                for (calendar, streams) in
+                    [(false, false), (false, true), (true, false), (true, true)]
+                {
                     for within_hours in both {
                         for has_stream in both {
                             let say = Say {

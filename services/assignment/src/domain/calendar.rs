@@ -314,4 +314,6 @@ fn later(at: Timestamp, days: i64) -> Timestamp {
 }
 
 #[cfg(test)]
+mod passing;
+#[cfg(test)]
 mod tests;

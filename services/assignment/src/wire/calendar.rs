@@ -50,7 +50,12 @@ pub fn owner(field: &str, owner: Option<&pb::CalendarOwner>) -> Result<Owner, St
 /// Reads a calendar.
 pub fn read(calendar: &pb::Calendar) -> Result<Calendar, Status> {
     let zone = PARSE.text("calendar.time_zone", &calendar.time_zone, ZONE_MAX)?;
-    let unknown = |_| PARSE.refuse("calendar.time_zone", "must be an IANA time zone, as Europe/Kyiv");
+    let unknown = |_| {
+        PARSE.refuse(
+            "calendar.time_zone",
+            "must be an IANA time zone, as Europe/Kyiv",
+        )
+    };
     let zone = zone.to_owned().try_into().map_err(unknown)?;
     Ok(Calendar {
         zone,

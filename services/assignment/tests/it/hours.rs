@@ -38,7 +38,8 @@ pub fn always(of: Owner) -> pb::Calendar {
 pub fn closed_now(of: Owner) -> pb::Calendar {
     let date = |days| {
         let date = (clock::now() + Duration::days(days)).date();
-        date.format(format_description!("[year]-[month]-[day]")).unwrap()
+        date.format(format_description!("[year]-[month]-[day]"))
+            .unwrap()
     };
     let off = pb::DaysOff {
         first_date: date(-2),
@@ -134,18 +135,31 @@ async fn b15_a_calendar_is_inherited_until_there_is_an_own_one() {
     for expected in [0, own.revision] {
         let late = world.try_calendar(always(of(anna)), Some(expected)).await;
         let late = late.unwrap_err();
-        assert_eq!((late.code(), reason(&late).0.as_str()), (Code::Aborted, "CALENDAR_CHANGED"));
+        assert_eq!(
+            (late.code(), reason(&late).0.as_str()),
+            (Code::Aborted, "CALENDAR_CHANGED")
+        );
     }
     let delete = |expected_revision| pb::DeleteCalendarRequest {
         owner: owner(of(anna)),
         expected_revision,
     };
     let admin = world.admin();
-    let late = world.api.delete_calendar(request(&admin, delete(Some(own.revision)))).await;
+    let late = world
+        .api
+        .delete_calendar(request(&admin, delete(Some(own.revision))))
+        .await;
     assert_eq!(late.unwrap_err().code(), Code::Aborted);
-    world.api.delete_calendar(request(&admin, delete(None))).await.unwrap();
+    world
+        .api
+        .delete_calendar(request(&admin, delete(None)))
+        .await
+        .unwrap();
     assert_eq!(world.working_time(of(anna)).await.calendar, Some(base));
-    let gone = world.api.delete_calendar(request(&admin, delete(None))).await;
+    let gone = world
+        .api
+        .delete_calendar(request(&admin, delete(None)))
+        .await;
     assert_eq!(reason(&gone.unwrap_err()).0, "CALENDAR_NOT_FOUND");
     let again = world.try_calendar(always(of(anna)), Some(0)).await.unwrap();
     assert!(again.revision > newer.revision, "also over the deletion");
@@ -167,20 +181,32 @@ async fn b15_a_wrong_field_of_a_calendar_is_named() {
     type Change<'c> = &'c dyn Fn(&mut pb::Calendar);
     let cases: [(&str, Change); 11] = [
         ("calendar.owner", &|c| c.owner = None),
-        ("calendar.owner.account", &|c| c.owner = owner(Owner::Account(false))),
-        ("calendar.owner.channel_id", &|c| c.owner = owner(Owner::ChannelId("x".into()))),
-        ("calendar.time_zone", &|c| c.time_zone = "Europe/Kiyv".into()),
+        ("calendar.owner.account", &|c| {
+            c.owner = owner(Owner::Account(false))
+        }),
+        ("calendar.owner.channel_id", &|c| {
+            c.owner = owner(Owner::ChannelId("x".into()))
+        }),
+        ("calendar.time_zone", &|c| {
+            c.time_zone = "Europe/Kiyv".into()
+        }),
         ("calendar.weekly[1].weekday", &|c| c.weekly[1].weekday = 1),
         ("calendar.weekly[0].weekday", &|c| c.weekly[0].weekday = 8),
-        ("calendar.weekly[2].hours[0]", &|c| c.weekly[2].hours[0].end = "25:00".into()),
+        ("calendar.weekly[2].hours[0]", &|c| {
+            c.weekly[2].hours[0].end = "25:00".into()
+        }),
         ("calendar.weekly[0].hours", &|c| {
             c.weekly[0].hours = vec![pb::Hours::default(); 11];
         }),
-        ("calendar.holidays[0].date", &|c| c.holidays = vec![holiday("2026-02-29")]),
+        ("calendar.holidays[0].date", &|c| {
+            c.holidays = vec![holiday("2026-02-29")]
+        }),
         ("calendar.days_off[0].last_date", &|c| {
             c.days_off = vec![off("2026-03-02", "2026-03-01")];
         }),
-        ("calendar.holidays", &|c| c.holidays = vec![holiday("2026-03-01"); 201]),
+        ("calendar.holidays", &|c| {
+            c.holidays = vec![holiday("2026-03-01"); 201]
+        }),
     ];
     for (named, change) in cases {
         let mut calendar = always(account.clone());
@@ -203,10 +229,22 @@ async fn b15_calendars_are_set_by_those_who_may() {
     let cases = [
         (scoped(&["channels:admin"]), Owner::Account(true), Code::Ok),
         (scoped(&["channels:admin"]), channel.clone(), Code::Ok),
-        (scoped(&["channels:admin"]), of(anna), Code::PermissionDenied),
+        (
+            scoped(&["channels:admin"]),
+            of(anna),
+            Code::PermissionDenied,
+        ),
         (scoped(&["agents:admin"]), of(anna), Code::Ok),
-        (scoped(&["agents:admin"]), channel.clone(), Code::PermissionDenied),
-        (scoped(&["agents:admin"]), Owner::Account(true), Code::PermissionDenied),
+        (
+            scoped(&["agents:admin"]),
+            channel.clone(),
+            Code::PermissionDenied,
+        ),
+        (
+            scoped(&["agents:admin"]),
+            Owner::Account(true),
+            Code::PermissionDenied,
+        ),
         (other, of(anna), Code::NotFound),
     ];
     for (caller, owner, expected) in cases {
@@ -219,16 +257,30 @@ async fn b15_calendars_are_set_by_those_who_may() {
         assert_eq!(code, expected, "{owner:?}");
     }
     // F062: a channel that is not granted does not exist, its calendar neither.
-    let blind = world.agent_with("Boris", 0, Some(pb::Grants::default())).await;
+    let blind = world
+        .agent_with("Boris", 0, Some(pb::Grants::default()))
+        .await;
     let blind = world.as_agent(blind).await;
     let get = pb::GetCalendarRequest {
         owner: owner(channel),
     };
-    let refused = world.api.get_calendar(request(&blind, get)).await.unwrap_err();
+    let refused = world
+        .api
+        .get_calendar(request(&blind, get))
+        .await
+        .unwrap_err();
     assert_eq!(reason(&refused).0, "CHANNEL_NOT_FOUND");
     let list = pb::ListCalendarsRequest::default();
-    let seen = world.api.list_calendars(request(&blind, list)).await.unwrap();
-    assert_eq!(seen.into_inner().calendars.len(), 2, "the account's and Anna's");
+    let seen = world
+        .api
+        .list_calendars(request(&blind, list))
+        .await
+        .unwrap();
+    assert_eq!(
+        seen.into_inner().calendars.len(),
+        2,
+        "the account's and Anna's"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -254,7 +306,10 @@ async fn b04_outside_working_hours_an_agent_gets_no_chats() {
     assert_eq!(world.responsible(&talks[2]).await, None, "still closed");
     // Hours begin for both: the waiting chats go to them in turn.
     world.days_later(4).await;
-    let mut got = [world.responsible(&talks[2]).await, world.responsible(&talks[3]).await];
+    let mut got = [
+        world.responsible(&talks[2]).await,
+        world.responsible(&talks[3]).await,
+    ];
     got.sort_unstable();
     let mut both = [Some(anna), Some(boris)];
     both.sort_unstable();
@@ -272,7 +327,11 @@ async fn b15_chats_of_a_channel_wait_while_its_calendar_holds_them() {
     world.calendar(closed.clone()).await;
     let first = Talk::new(&world, 1);
     world.handle(&[first.opened(), first.decided()]).await;
-    assert_eq!(world.responsible(&first).await, Some(anna), "closed, but not holding");
+    assert_eq!(
+        world.responsible(&first).await,
+        Some(anna),
+        "closed, but not holding"
+    );
     closed.holds_chats = true;
     world.calendar(closed.clone()).await;
     let second = Talk::new(&world, 2);
@@ -299,7 +358,11 @@ async fn b15_chats_of_a_channel_wait_while_its_calendar_holds_them() {
         owner: owner(channel),
         expected_revision: None,
     };
-    world.api.delete_calendar(request(&world.admin(), delete)).await.unwrap();
+    world
+        .api
+        .delete_calendar(request(&world.admin(), delete))
+        .await
+        .unwrap();
     let fourth = Talk::new(&world, 4);
     world.handle(&[fourth.opened(), fourth.decided()]).await;
     assert_eq!(world.responsible(&fourth).await, None);

@@ -39,7 +39,9 @@ impl World {
             options: Some(options),
         };
         let (api, _) = self.presences();
-        api.set_presence_options(request(&self.admin(), set)).await.unwrap();
+        api.set_presence_options(request(&self.admin(), set))
+            .await
+            .unwrap();
     }
 
     async fn set(&self, set: pb::SetPresenceRequest) -> Result<pb::Agent, tonic::Status> {
@@ -51,9 +53,17 @@ impl World {
         let get = pb::GetAgentRequest {
             agent_id: agent.to_string(),
         };
-        let answer = self.api.get_agent(request(&self.internal(), get)).await.unwrap();
+        let answer = self
+            .api
+            .get_agent(request(&self.internal(), get))
+            .await
+            .unwrap();
         let agent = answer.into_inner().agent.unwrap();
-        (agent.presence(), agent.presence_source(), agent.presence_reason)
+        (
+            agent.presence(),
+            agent.presence_source(),
+            agent.presence_reason,
+        )
     }
 
     async fn later(&self, later: Duration) {
@@ -92,12 +102,18 @@ async fn b04_what_is_set_by_hand_ends_and_leaves_what_was_before() {
         (Presence::Away, PresenceSource::Hand, "lunch".into())
     );
     assert_eq!(world.responsible(&talk).await, None);
-    world.later(2 * Duration::HOUR).await;
+    // Several replicas look at once.
+    let later = 2 * Duration::HOUR;
+    tokio::join!(world.later(later), world.later(later), world.later(later));
     assert_eq!(
         world.is(anna).await,
         (Presence::Online, PresenceSource::Hand, nothing())
     );
-    assert_eq!(world.responsible(&talk).await, Some(anna), "waiting chats are drained");
+    assert_eq!(
+        world.responsible(&talk).await,
+        Some(anna),
+        "waiting chats are drained"
+    );
     let announced = world.events().await;
     assert_eq!(announced, events + 3, "away, online, and the chat");
     world.later(3 * Duration::HOUR).await;
@@ -112,10 +128,15 @@ async fn b04_what_is_set_by_hand_ends_and_leaves_what_was_before() {
         ("presence", set(|s| s.presence = 0)),
         ("presence", set(|s| s.automatic = true)),
         ("reason", set(|s| s.reason = "x".repeat(201))),
-        ("end_time", set(|s| s.end_time = Some(chassis::grpc::timestamp(clock::now())))),
         (
             "end_time",
-            set(|s| s.end_time = Some(chassis::grpc::timestamp(clock::now() + Duration::days(400)))),
+            set(|s| s.end_time = Some(chassis::grpc::timestamp(clock::now()))),
+        ),
+        (
+            "end_time",
+            set(|s| {
+                s.end_time = Some(chassis::grpc::timestamp(clock::now() + Duration::days(400)))
+            }),
         ),
     ] {
         assert_eq!(field(&world.set(wrong).await.unwrap_err()), named);
@@ -157,9 +178,13 @@ async fn b04_presence_follows_working_hours_until_a_hand_sets_it() {
     world.set(back).await.unwrap();
     assert_eq!(world.is(anna).await, by_calendar(Presence::Online));
     // A change of the calendar is followed at once.
-    world.calendar(closed_now(Owner::AgentId(anna.to_string()))).await;
+    world
+        .calendar(closed_now(Owner::AgentId(anna.to_string())))
+        .await;
     assert_eq!(world.is(anna).await, by_calendar(Presence::Offline));
-    world.calendar(always(Owner::AgentId(anna.to_string()))).await;
+    world
+        .calendar(always(Owner::AgentId(anna.to_string())))
+        .await;
     assert_eq!(world.is(anna).await, by_calendar(Presence::Online));
 }
 
@@ -180,7 +205,9 @@ async fn b04_a_stream_keeps_an_agent_online_and_its_lease_outlives_no_replica() 
     let (one, lifecycle) = world.presences();
     let (other, _) = world.presences();
     let open = async |api: &PresenceApi| {
-        let answer = api.keep_presence(request(&caller, pb::KeepPresenceRequest {})).await;
+        let answer = api
+            .keep_presence(request(&caller, pb::KeepPresenceRequest {}))
+            .await;
         let mut stream = answer.unwrap().into_inner();
         let first = stream.next().await.unwrap().unwrap();
         assert_eq!(first.presence(), Presence::Online);
@@ -199,14 +226,22 @@ async fn b04_a_stream_keeps_an_agent_online_and_its_lease_outlives_no_replica() 
     while first.next().await.is_some() {}
     lifecycle.drained(GRACE).await.unwrap();
     world.later(Duration::SECOND).await;
-    assert_eq!(world.is(anna).await, by_stream(Presence::Online), "within the grace time");
+    assert_eq!(
+        world.is(anna).await,
+        by_stream(Presence::Online),
+        "within the grace time"
+    );
     world.later(4 * Duration::SECOND).await;
     assert_eq!(world.is(anna).await, by_stream(Presence::Offline));
 
     // A replica that is killed renews nothing more, and nobody ends its lease.
     let now = clock::now();
     let lease = now + Duration::seconds(5);
-    world.app.open_stream(&caller, v7(now), lease, now).await.unwrap();
+    world
+        .app
+        .open_stream(&caller, v7(now), lease, now)
+        .await
+        .unwrap();
     assert_eq!(world.is(anna).await, by_stream(Presence::Online));
     world.later(Duration::seconds(4)).await;
     assert_eq!(world.is(anna).await, by_stream(Presence::Online));
@@ -214,24 +249,38 @@ async fn b04_a_stream_keeps_an_agent_online_and_its_lease_outlives_no_replica() 
     assert_eq!(world.is(anna).await, by_stream(Presence::Offline));
 
     // Only an agent has presence, only so many streams, and only while they may work.
-    let service = other.keep_presence(request(&world.admin(), pb::KeepPresenceRequest {})).await;
+    let service = other
+        .keep_presence(request(&world.admin(), pb::KeepPresenceRequest {}))
+        .await;
     assert_eq!(reason(&service.err().unwrap()).0, "AGENT_REQUIRED");
     for _ in 0..20 {
-        let opened = world.app.open_stream(&caller, v7(now), now + Duration::HOUR, now).await;
+        let opened = world
+            .app
+            .open_stream(&caller, v7(now), now + Duration::HOUR, now)
+            .await;
         if opened.is_err() {
             break;
         }
     }
-    let many = other.keep_presence(request(&caller, pb::KeepPresenceRequest {})).await;
+    let many = other
+        .keep_presence(request(&caller, pb::KeepPresenceRequest {}))
+        .await;
     assert_eq!(many.err().unwrap().code(), Code::ResourceExhausted);
     let update = pb::UpdateAgentRequest {
         agent_id: anna.to_string(),
         active: Some(false),
         ..Default::default()
     };
-    world.api.update_agent(request(&world.admin(), update)).await.unwrap();
+    world
+        .api
+        .update_agent(request(&world.admin(), update))
+        .await
+        .unwrap();
     let agent = (world.account.clone(), anna);
-    let kept = world.app.keep_stream(&agent, v7(now), now + Duration::HOUR, now).await;
+    let kept = world
+        .app
+        .keep_stream(&agent, v7(now), now + Duration::HOUR, now)
+        .await;
     assert!(kept.is_err());
 }
 
@@ -241,7 +290,10 @@ async fn b04_away_gives_open_chats_back_in_batches_or_keeps_them() {
     let anna = world.agent("Anna").await;
     world.policy(&[anna], false).await;
     let talks: Vec<Talk> = (1..=130).map(|n| Talk::new(&world, n)).collect();
-    let deliveries: Vec<_> = talks.iter().flat_map(|t| [t.opened(), t.decided()]).collect();
+    let deliveries: Vec<_> = talks
+        .iter()
+        .flat_map(|t| [t.opened(), t.decided()])
+        .collect();
     world.handle(&deliveries).await;
     world.handle(&[talks[0].closed(2)]).await;
     let boris = world.agent_with("Boris", 100, None).await;
@@ -256,7 +308,11 @@ async fn b04_away_gives_open_chats_back_in_batches_or_keeps_them() {
             ..Default::default()
         })
         .await;
-    assert_eq!(world.load(anna).await, 129, "nothing is given back for having been away");
+    assert_eq!(
+        world.load(anna).await,
+        129,
+        "nothing is given back for having been away"
+    );
     world.presence(anna, Presence::Online).await;
     world.set(lunch(anna)).await.unwrap();
     assert_eq!((world.load(anna).await, world.load(boris).await), (0, 100));
@@ -271,11 +327,19 @@ async fn b04_away_gives_open_chats_back_in_batches_or_keeps_them() {
         agent_id: anna.to_string(),
         ..Default::default()
     };
-    world.api.assign_chat(request(&world.admin(), hand)).await.unwrap();
+    world
+        .api
+        .assign_chat(request(&world.admin(), hand))
+        .await
+        .unwrap();
     world.later(Duration::SECOND).await;
     assert_eq!(world.responsible(&talks[101]).await, Some(anna));
     world.later(2 * Duration::HOUR).await;
-    assert_eq!(world.load(anna).await, 29, "she is back and takes what waits");
+    assert_eq!(
+        world.load(anna).await,
+        29,
+        "she is back and takes what waits"
+    );
     world.loads_are_true().await;
 }
 

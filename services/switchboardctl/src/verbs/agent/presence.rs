@@ -85,7 +85,9 @@ pub(super) async fn follow(
 
 fn duration(text: &str) -> Result<Duration, String> {
     let refused = || String::from("a number and a unit, as 45m, 2h or 1d");
-    let digits = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(refused)?;
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .ok_or_else(refused)?;
     let (number, unit) = text.split_at(digits);
     let number: u32 = number.parse().map_err(|_| refused())?;
     let seconds = match unit {

@@ -94,7 +94,10 @@ pub(super) fn week(days: &[DayHours]) -> String {
     }
     let name = |weekday: i32| {
         let place = usize::try_from(weekday - 1).ok();
-        place.and_then(|place| DAYS.get(place)).copied().unwrap_or("?")
+        place
+            .and_then(|place| DAYS.get(place))
+            .copied()
+            .unwrap_or("?")
     };
     let run = |(first, last, hours): &(i32, i32, &[Hours])| {
         let days = if first == last {
