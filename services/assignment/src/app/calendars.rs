@@ -1,5 +1,8 @@
 //! Working hours of an account, its channels and its agents (B04, B15, B16).
 
+use std::collections::BTreeSet;
+
+use chassis::access::ChannelGrant;
 use chassis::auth::{Caller, Scope};
 use chassis::id::AccountSlug;
 use chassis::outbox::{self, Outgoing};
@@ -7,10 +10,6 @@ use sqlx::PgConnection;
 use switchboard_proto::assignment::v1::CalendarUpdated;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
-
-use std::collections::BTreeSet;
-
-use chassis::access::ChannelGrant;
 
 use super::App;
 use super::access::{may_change_settings, sees_channel};
@@ -154,13 +153,12 @@ impl App {
             }
             let mut turns = Vec::with_capacity(due.len());
             for due in due {
-                let (open, next_look) = match &due.calendar {
-                    Some(calendar) => calendar.state(now),
-                    None => {
-                        let (owner, id) = &due.owner;
-                        tracing::error!(account = %due.account, owner, %id, "a calendar cannot be read");
-                        (due.open, now + UNREADABLE)
-                    }
+                let (open, next_look) = if let Some(calendar) = &due.calendar {
+                    calendar.state(now)
+                } else {
+                    let (owner, id) = &due.owner;
+                    tracing::error!(account = %due.account, owner, %id, "a calendar cannot be read");
+                    (due.open, now + UNREADABLE)
                 };
                 if open && !due.open {
                     opened.insert(due.account.clone());

@@ -13,8 +13,8 @@ use tonic::{Code, Status};
 
 use crate::world::{Talk, World, field, reason};
 
-pub fn owner(owner: Owner) -> Option<pb::CalendarOwner> {
-    Some(pb::CalendarOwner { owner: Some(owner) })
+pub fn owner(owner: Owner) -> pb::CalendarOwner {
+    pb::CalendarOwner { owner: Some(owner) }
 }
 
 /// Open around the clock.
@@ -27,7 +27,7 @@ pub fn always(of: Owner) -> pb::Calendar {
         }],
     };
     pb::Calendar {
-        owner: owner(of),
+        owner: Some(owner(of)),
         time_zone: "Europe/Kyiv".into(),
         weekly: (1..=7).map(day).collect(),
         ..Default::default()
@@ -71,7 +71,9 @@ impl World {
     }
 
     async fn working_time(&self, of: Owner) -> pb::GetWorkingTimeResponse {
-        let get = pb::GetWorkingTimeRequest { owner: owner(of) };
+        let get = pb::GetWorkingTimeRequest {
+            owner: Some(owner(of)),
+        };
         let answer = self
             .api
             .get_working_time(request(&self.internal(), get))
@@ -126,7 +128,7 @@ async fn b15_a_calendar_is_inherited_until_there_is_an_own_one() {
         }
     }
     let all = [Owner::Account(true), of(anna), channel];
-    assert_eq!(owners, all.map(owner));
+    assert_eq!(owners, all.map(|of| Some(owner(of))));
 
     // Whoever has read an older one does not overwrite a newer one.
     let newer = world.try_calendar(always(of(anna)), Some(own.revision));
@@ -141,7 +143,7 @@ async fn b15_a_calendar_is_inherited_until_there_is_an_own_one() {
         );
     }
     let delete = |expected_revision| pb::DeleteCalendarRequest {
-        owner: owner(of(anna)),
+        owner: Some(owner(of(anna))),
         expected_revision,
     };
     let admin = world.admin();
@@ -165,47 +167,54 @@ async fn b15_a_calendar_is_inherited_until_there_is_an_own_one() {
     assert!(again.revision > newer.revision, "also over the deletion");
 }
 
+type Change = fn(&mut pb::Calendar);
+
+fn holiday(date: &str) -> pb::Holiday {
+    pb::Holiday {
+        date: date.into(),
+        ..Default::default()
+    }
+}
+
+fn off(first: &str, last: &str) -> pb::DaysOff {
+    pb::DaysOff {
+        first_date: first.into(),
+        last_date: last.into(),
+        ..Default::default()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn b15_a_wrong_field_of_a_calendar_is_named() {
     let world = World::new().await;
     let account = Owner::Account(true);
-    let holiday = |date: &str| pb::Holiday {
-        date: date.into(),
-        ..Default::default()
-    };
-    let off = |first: &str, last: &str| pb::DaysOff {
-        first_date: first.into(),
-        last_date: last.into(),
-        ..Default::default()
-    };
-    type Change<'c> = &'c dyn Fn(&mut pb::Calendar);
     let cases: [(&str, Change); 11] = [
-        ("calendar.owner", &|c| c.owner = None),
-        ("calendar.owner.account", &|c| {
-            c.owner = owner(Owner::Account(false))
+        ("calendar.owner", |c| c.owner = None),
+        ("calendar.owner.account", |c| {
+            c.owner = Some(owner(Owner::Account(false)));
         }),
-        ("calendar.owner.channel_id", &|c| {
-            c.owner = owner(Owner::ChannelId("x".into()))
+        ("calendar.owner.channel_id", |c| {
+            c.owner = Some(owner(Owner::ChannelId("x".into())));
         }),
-        ("calendar.time_zone", &|c| {
-            c.time_zone = "Europe/Kiyv".into()
+        ("calendar.time_zone", |c| {
+            c.time_zone = "Europe/Kiyv".into();
         }),
-        ("calendar.weekly[1].weekday", &|c| c.weekly[1].weekday = 1),
-        ("calendar.weekly[0].weekday", &|c| c.weekly[0].weekday = 8),
-        ("calendar.weekly[2].hours[0]", &|c| {
-            c.weekly[2].hours[0].end = "25:00".into()
+        ("calendar.weekly[1].weekday", |c| c.weekly[1].weekday = 1),
+        ("calendar.weekly[0].weekday", |c| c.weekly[0].weekday = 8),
+        ("calendar.weekly[2].hours[0]", |c| {
+            c.weekly[2].hours[0].end = "25:00".into();
         }),
-        ("calendar.weekly[0].hours", &|c| {
+        ("calendar.weekly[0].hours", |c| {
             c.weekly[0].hours = vec![pb::Hours::default(); 11];
         }),
-        ("calendar.holidays[0].date", &|c| {
-            c.holidays = vec![holiday("2026-02-29")]
+        ("calendar.holidays[0].date", |c| {
+            c.holidays = vec![holiday("2026-02-29")];
         }),
-        ("calendar.days_off[0].last_date", &|c| {
+        ("calendar.days_off[0].last_date", |c| {
             c.days_off = vec![off("2026-03-02", "2026-03-01")];
         }),
-        ("calendar.holidays", &|c| {
-            c.holidays = vec![holiday("2026-03-01"); 201]
+        ("calendar.holidays", |c| {
+            c.holidays = vec![holiday("2026-03-01"); 201];
         }),
     ];
     for (named, change) in cases {
@@ -262,7 +271,7 @@ async fn b15_calendars_are_set_by_those_who_may() {
         .await;
     let blind = world.as_agent(blind).await;
     let get = pb::GetCalendarRequest {
-        owner: owner(channel),
+        owner: Some(owner(channel)),
     };
     let refused = world
         .api
@@ -351,11 +360,11 @@ async fn b15_chats_of_a_channel_wait_while_its_calendar_holds_them() {
     // Without an own calendar the account's holds them.
     let mut base = closed_now(Owner::Account(true));
     base.holds_chats = true;
-    base.owner = owner(Owner::Account(true));
+    base.owner = Some(owner(Owner::Account(true)));
     world.calendar(base).await;
     world.calendar(always(of(anna))).await;
     let delete = pb::DeleteCalendarRequest {
-        owner: owner(channel),
+        owner: Some(owner(channel)),
         expected_revision: None,
     };
     world

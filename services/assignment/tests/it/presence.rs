@@ -135,7 +135,7 @@ async fn b04_what_is_set_by_hand_ends_and_leaves_what_was_before() {
         (
             "end_time",
             set(|s| {
-                s.end_time = Some(chassis::grpc::timestamp(clock::now() + Duration::days(400)))
+                s.end_time = Some(chassis::grpc::timestamp(clock::now() + Duration::days(400)));
             }),
         ),
     ] {
