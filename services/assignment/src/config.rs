@@ -22,6 +22,8 @@ pub struct Config {
     limits: Limits,
     /// `[distribution]`
     pub distribution: Distribution,
+    /// `[availability]`
+    pub availability: Availability,
 }
 
 /// `[distribution]`: giving chats to agents.
@@ -31,6 +33,18 @@ pub struct Distribution {
     /// How often waiting chats are looked at besides the moments when somebody becomes eligible.
     #[serde(with = "config::duration")]
     pub sweep: Duration,
+}
+
+/// `[availability]`: working hours and presence.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Availability {
+    /// How often it is looked at what working hours, ends and streams bring about.
+    #[serde(with = "config::duration")]
+    pub sweep: Duration,
+    /// How long an agent stays online after their last stream.
+    #[serde(with = "config::duration")]
+    pub grace: Duration,
 }
 
 impl Config {
@@ -69,6 +83,20 @@ impl ServiceConfig for Config {
             return Err(ConfigError::Rule {
                 key: "distribution.sweep",
                 rule,
+            });
+        }
+        let sweep = Duration::from_millis(100)..=Duration::from_secs(10);
+        if !sweep.contains(&self.availability.sweep) {
+            return Err(ConfigError::Rule {
+                key: "availability.sweep",
+                rule: "must be between 100ms and 10s".into(),
+            });
+        }
+        let grace = Duration::from_secs(1)..=Duration::from_hours(1);
+        if !grace.contains(&self.availability.grace) {
+            return Err(ConfigError::Rule {
+                key: "availability.grace",
+                rule: "must be between 1s and 1h".into(),
             });
         }
         Ok(())

@@ -2,6 +2,8 @@
 
 pub mod access;
 pub mod actions;
+pub mod availability;
+pub mod calendar;
 pub mod chat;
 pub mod choose;
 pub mod words;

@@ -118,6 +118,15 @@ pub enum Error {
     /// The caller may not change settings.
     #[error("you may not change settings")]
     SettingsAccessMissing,
+    /// The owner has no calendar of their own.
+    #[error("there is no such calendar")]
+    UnknownCalendar,
+    /// The calendar is another than the caller has read.
+    #[error("the calendar was changed meanwhile; read it again")]
+    CalendarChanged,
+    /// The agent has as many streams as one may have.
+    #[error("you have too many open presence streams; close some")]
+    TooManyStreams,
     /// The request id was used with another content.
     #[error("the request id was used before with another content")]
     RequestIdReused(String),
@@ -248,6 +257,11 @@ impl From<Error> for Status {
             Error::ChatAccessMissing => refuse(Code::PermissionDenied, "CHAT_ACCESS_MISSING", &[]),
             Error::SettingsAccessMissing => {
                 refuse(Code::PermissionDenied, "SETTINGS_ACCESS_MISSING", &[])
+            }
+            Error::UnknownCalendar => refuse(Code::NotFound, "CALENDAR_NOT_FOUND", &[]),
+            Error::CalendarChanged => refuse(Code::Aborted, "CALENDAR_CHANGED", &[]),
+            Error::TooManyStreams => {
+                refuse(Code::ResourceExhausted, "PRESENCE_STREAMS_TOO_MANY", &[])
             }
             Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
             Error::Database(error) if is_away(error) => grpc::unavailable(DOMAIN, "database"),

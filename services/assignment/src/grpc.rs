@@ -1,7 +1,9 @@
 //! The gRPC API: parse, call the use case, answer.
 
 mod actions;
+pub mod calendar;
 mod groups;
+pub mod presence;
 mod roles;
 
 use chassis::auth::Caller;
@@ -229,11 +231,9 @@ impl AssignmentService for Api {
         let named: Option<AgentId> = PARSE.id_opt("agent_id", &request.agent_id)?;
         let id = named.or_else(|| caller.agent());
         let id = id.ok_or_else(|| PARSE.refuse("agent_id", "is required"))?;
-        let presence = wire::presence_of(request.presence)?;
-        let agent = self
-            .0
-            .set_presence(&caller, id, presence, clock::now())
-            .await?;
+        let now = clock::now();
+        let by_hand = presence::by_hand(&request, now)?;
+        let agent = self.0.set_presence(&caller, id, by_hand, now).await?;
         Ok(Response::new(pb::SetPresenceResponse {
             agent: Some(wire::agent(&agent)),
         }))

@@ -6,6 +6,7 @@ pub mod domain;
 pub mod error;
 pub mod events;
 pub mod grpc;
+pub mod hours;
 pub mod store;
 pub mod sweep;
 pub mod wire;
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::assignment::v1::assignment_service_server::AssignmentServiceServer;
+use switchboard_proto::assignment::v1::calendar_service_server::CalendarServiceServer;
 use switchboard_proto::assignment::v1::group_service_server::GroupServiceServer;
+use switchboard_proto::assignment::v1::presence_service_server::PresenceServiceServer;
 use switchboard_proto::assignment::v1::role_service_server::RoleServiceServer;
 
 use crate::app::App;
@@ -23,6 +26,7 @@ use crate::app::access::OwnAccess;
 use crate::config::Config;
 use crate::events::Events;
 use crate::grpc::Api;
+use crate::grpc::presence::PresenceApi;
 
 /// This service's name, as in subjects.
 pub const NAME: &str = "assignment";
@@ -50,12 +54,20 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         nats,
         progress,
     );
+    hours::spawn(&service.lifecycle, app.clone(), &config.availability);
+    let presence = PresenceApi {
+        app: app.clone(),
+        grace: config.availability.grace,
+        lifecycle: service.lifecycle.clone(),
+    };
     let api = Api(app);
     service
         .grpc()
         .add(AssignmentServiceServer::new(api.clone()))
         .add(RoleServiceServer::new(api.clone()))
-        .add(GroupServiceServer::new(api))
+        .add(GroupServiceServer::new(api.clone()))
+        .add(CalendarServiceServer::new(api))
+        .add(PresenceServiceServer::new(presence))
         .serve(Arc::new(OwnAccess(pool)))
         .await?;
     service.finish().await

@@ -2,10 +2,13 @@
 
 pub mod accounts;
 pub mod agents;
+pub mod availability;
+pub mod calendars;
 pub mod chats;
 pub mod choices;
 pub mod conversations;
 pub mod groups;
+pub mod leases;
 pub mod policies;
 pub mod releases;
 pub mod reply_rules;

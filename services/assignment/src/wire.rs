@@ -1,11 +1,12 @@
 //! Between what is on the wire and what the domain speaks of. Conversion is the validation.
 
+pub mod calendar;
 pub mod staff;
 
 use std::collections::BTreeSet;
 
 use chassis::access::{AccessRecord, ChannelGrant, ChatAccess, KindAccess, View};
-use chassis::grpc::{Parse, timestamp};
+use chassis::grpc::{Parse, timestamp, timestamp_opt};
 use chassis::stamp::Stamp;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::common::v1 as common;
@@ -13,6 +14,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::domain::access::Grants;
+use crate::domain::availability::Source;
 use crate::domain::chat::Chat;
 use crate::domain::choose::Policy;
 use crate::domain::words::{Distribution, Presence, Rule};
@@ -51,6 +53,9 @@ pub fn agent(agent: &Agent) -> pb::Agent {
         access: Some(access(&agent.access())),
         create_time: Some(timestamp(agent.created_at)),
         role_id: agent.role.map(|role| role.to_string()).unwrap_or_default(),
+        presence_reason: agent.presence_reason.clone(),
+        presence_end_time: timestamp_opt(agent.presence_end),
+        presence_source: presence_source(agent.presence_source).into(),
     }
 }
 
@@ -148,6 +153,16 @@ pub const fn presence(presence: Presence) -> pb::Presence {
         Presence::Online => pb::Presence::Online,
         Presence::Away => pb::Presence::Away,
         Presence::Offline => pb::Presence::Offline,
+    }
+}
+
+/// Writes what decided on presence.
+pub const fn presence_source(source: Source) -> pb::PresenceSource {
+    match source {
+        Source::None => pb::PresenceSource::Unspecified,
+        Source::Hand => pb::PresenceSource::Hand,
+        Source::Calendar => pb::PresenceSource::Calendar,
+        Source::Stream => pb::PresenceSource::Stream,
     }
 }
 

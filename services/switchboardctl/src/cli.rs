@@ -9,11 +9,11 @@ use crate::demo::DemoVerb;
 use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
-    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, card::CardVerb,
-    channel::ChannelVerb, chat::ChatVerb, connection::ConnectionVerb, contact::ContactVerb,
-    deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
-    events::EventsVerb, group::GroupVerb, order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb,
-    source::SourceVerb,
+    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, calendar::CalendarVerb,
+    card::CardVerb, channel::ChannelVerb, chat::ChatVerb, connection::ConnectionVerb,
+    contact::ContactVerb, deadletter::DeadLetterVerb, decision::DecisionVerb,
+    distribution::DistributionVerb, events::EventsVerb, group::GroupVerb, order::OrderVerb,
+    pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb,
 };
 
 /// The command line of Switchboard.
@@ -211,6 +211,9 @@ pub(crate) enum Noun {
     /// Distribution: how a channel's chats find their agents
     #[command(subcommand)]
     Distribution(DistributionVerb),
+    /// Calendars: working hours of the account, its channels and its agents
+    #[command(subcommand)]
+    Calendar(CalendarVerb),
     /// Chats, their messages and conversations
     #[command(subcommand)]
     Chat(ChatVerb),
@@ -285,6 +288,18 @@ mod tests {
             ("chat send", false),
             ("agent presence olena online", true),
             ("agent presence olena dancing", false),
+            ("agent presence olena away --reason lunch --for 45m", true),
+            ("agent presence olena away --for 45", false),
+            (
+                "agent presence olena away --for 45m --until 2026-03-02T18:00:00+02:00",
+                false,
+            ),
+            ("agent presence olena automatic", true),
+            ("calendar set --zone Europe/Kyiv", true),
+            (
+                "calendar set --agent olena --channel 0197e7a4-0000-7000-8000-000000000000 --zone UTC",
+                false,
+            ),
             (
                 "role create Sales --leads own --contacts own --settings",
                 true,

@@ -6,7 +6,9 @@ use std::sync::Mutex;
 
 use switchboard_proto::assignment::v1 as assignment;
 use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServiceClient;
+use switchboard_proto::assignment::v1::calendar_service_client::CalendarServiceClient;
 use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
+use switchboard_proto::assignment::v1::presence_service_client::PresenceServiceClient;
 use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
@@ -148,9 +150,29 @@ impl Session {
         ))
     }
 
+    /// A client of assignment's calendars.
+    pub async fn calendars(
+        &self,
+        role: &Role,
+    ) -> Result<CalendarServiceClient<Authorised>, CliError> {
+        Ok(CalendarServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
+    }
+
     /// A client of assignment's groups.
     pub async fn groups(&self, role: &Role) -> Result<GroupServiceClient<Authorised>, CliError> {
         Ok(GroupServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
+    }
+
+    /// A client of what decides about presence in assignment.
+    pub async fn presence(
+        &self,
+        role: &Role,
+    ) -> Result<PresenceServiceClient<Authorised>, CliError> {
+        Ok(PresenceServiceClient::new(
             self.service("assignment", role).await?,
         ))
     }

@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod assignment;
+pub(crate) mod calendar;
 pub(crate) mod card;
 pub(crate) mod channel;
 pub(crate) mod chat;
@@ -112,6 +113,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Source(verb) => source::run(verb, &session, view).await,
         Noun::Connection(verb) => connection::run(verb, &session, view).await,
         Noun::Distribution(verb) => distribution::run(verb, &session, view).await,
+        Noun::Calendar(verb) => calendar::run(verb, &session, view).await,
         Noun::Chat(verb) => chat::run(verb, &session, view).await,
         Noun::Card(verb) => card::run(verb, &session, view).await,
         Noun::Decision(verb) => decision::run(verb, &session, view).await,

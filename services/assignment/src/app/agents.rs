@@ -1,12 +1,12 @@
-//! Agents: created, changed, present (F061, F062, F179).
+//! Agents: created and changed (F061, F062, F179).
 
 use chassis::actor::Actor;
-use chassis::auth::{Caller, Scope};
+use chassis::auth::Caller;
 use chassis::id::{AccountSlug, AgentId, v7};
 use chassis::outbox::{self, Outgoing};
 use sqlx::PgConnection;
 use switchboard_proto::assignment::v1::{
-    AgentAccessChanged, AgentPresenceChanged, AgentUpdated, CreateAgentRequest, CreateAgentResponse,
+    AgentAccessChanged, AgentUpdated, CreateAgentRequest, CreateAgentResponse,
 };
 use time::OffsetDateTime;
 
@@ -15,7 +15,7 @@ use super::access::may_change_settings;
 use super::once::Once;
 use crate::domain::RoleId;
 use crate::domain::access::Grants;
-use crate::domain::words::Presence;
+use crate::domain::availability::Availability;
 use crate::error::Error;
 use crate::store::accounts;
 use crate::store::agents::{self, Agent};
@@ -88,18 +88,23 @@ impl App {
             }
             None => new.grants,
         };
+        let first = Availability::none();
         let agent = Agent {
             account: account.clone(),
             id: new.id,
             name: new.name.to_owned(),
             active: true,
-            presence: Presence::Offline,
+            presence: first.presence,
             capacity: new.capacity,
             grants,
             role: new.role,
             access_version: 1,
             suspended: false,
             load: 0,
+            within_hours: true,
+            presence_source: first.source,
+            presence_reason: first.reason,
+            presence_end: first.end,
             created_at: now,
         };
         if !agents::insert(&mut transaction, &agent).await? {
@@ -173,46 +178,6 @@ impl App {
             self.release_soon(&release, now).await;
         }
         self.drain_soon(&[account.clone()].into(), now).await;
-        Ok(agent)
-    }
-
-    /// Sets an agent's presence: an agent their own, an administrator anybody's.
-    pub async fn set_presence(
-        &self,
-        caller: &Caller,
-        id: AgentId,
-        presence: Presence,
-        now: OffsetDateTime,
-    ) -> Result<Agent, Error> {
-        if caller.agent() != Some(id) {
-            if !caller.has_scope(Scope::AGENTS_ADMIN) {
-                return Err(Error::SettingsAccessMissing);
-            }
-            may_change_settings(caller)?;
-        }
-        let account = caller.account();
-        let mut transaction = self.pool.begin().await?;
-        let agent = agents::lock(&mut transaction, account, id).await?;
-        let mut agent = agent.ok_or(Error::UnknownAgent(id))?;
-        if agent.presence == presence {
-            return Ok(agent);
-        }
-        agent.presence = presence;
-        agents::update(&mut transaction, &agent).await?;
-        let changed = AgentPresenceChanged {
-            agent_id: id.to_string(),
-            presence: wire::presence(presence).into(),
-            time: Some(chassis::grpc::timestamp(now)),
-        };
-        let event = Outgoing::new(account, id, &changed).actor(caller.actor());
-        outbox::write(&mut transaction, crate::NAME, vec![event], now).await?;
-        transaction.commit().await?;
-        self.waker.wake();
-        if presence == Presence::Online {
-            self.drain_soon(&[account.clone()].into(), now).await;
-            // The answer tells the load with what was just given.
-            return self.get_agent(account, id).await;
-        }
         Ok(agent)
     }
 

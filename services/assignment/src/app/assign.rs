@@ -169,6 +169,7 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
         opener: chat.opener(),
         previous: chat.previous,
         ripe: chat.is_ripe(),
+        channel_open: board.is_open(&(chat.account.clone(), chat.channel)),
     };
     let channel = (chat.account.clone(), chat.channel);
     let nobody = BTreeMap::new();

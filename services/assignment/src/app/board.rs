@@ -14,7 +14,7 @@ use crate::domain::{ChannelId, ChatId, ConversationId};
 use crate::store::choices::{self, ChoiceRow};
 use crate::store::conversations::{self, ConversationRow};
 use crate::store::policies::ChannelKey;
-use crate::store::{agents, chats, policies};
+use crate::store::{agents, calendars, chats, policies};
 
 /// An agent of an account.
 pub type AgentKey = (AccountSlug, AgentId);
@@ -29,6 +29,8 @@ pub struct Board {
     loads_before: BTreeMap<AgentKey, i32>,
     /// Changes of loads that wait until the loads are locked.
     shifts: Vec<(AgentKey, i32)>,
+    /// Channels that are closed by a calendar that holds their chats (B15).
+    closed: BTreeSet<ChannelKey>,
     /// Channels in which others have waited for longer.
     queued: BTreeSet<ChannelKey>,
     /// Accounts whose waiting chats are to be served after this transaction.
@@ -177,6 +179,7 @@ impl Board {
             wanted.extend(named.map(|agent| (chat.account.clone(), agent)));
         }
         self.policies = policies::lock(connection, &channels).await?;
+        self.closed = calendars::closed(connection, &channels).await?;
         for ((account, _), policy) in &self.policies {
             wanted.extend(policy.pool.iter().map(|agent| (account.clone(), *agent)));
         }
@@ -207,6 +210,11 @@ impl Board {
             .collect();
         self.queued = chats::queued(connection, &channels, to_choose).await?;
         Ok(())
+    }
+
+    /// Tells whether a channel's chats are distributed now (B15).
+    pub fn is_open(&self, channel: &ChannelKey) -> bool {
+        !self.closed.contains(channel)
     }
 
     /// Tells whether others have waited in a channel for longer.

@@ -14,7 +14,7 @@ use crate::domain::ChatId;
 use crate::domain::choose::unavailable;
 use crate::domain::words::Distribution;
 use crate::store::policies::ChannelKey;
-use crate::store::{agents, chats, policies};
+use crate::store::{agents, calendars, chats, policies};
 
 /// Chats of one transaction at most.
 const AT_ONCE: i64 = 256;
@@ -38,7 +38,10 @@ impl App {
         now: OffsetDateTime,
     ) -> Result<usize, sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
-        let channels = policies::with_waiting_chats(&mut connection, accounts).await?;
+        let mut channels = policies::with_waiting_chats(&mut connection, accounts).await?;
+        let named = channels.iter().cloned().collect();
+        let closed = calendars::closed(&mut connection, &named).await?;
+        channels.retain(|channel| !closed.contains(channel));
         drop(connection);
         let mut given = 0;
         for channel in channels {

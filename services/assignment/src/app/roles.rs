@@ -1,6 +1,6 @@
 //! Roles: what many agents may do, in one place (F179).
 
-use chassis::access::KindAccess;
+use chassis::access::{ChatAccess, KindAccess};
 use chassis::auth::Caller;
 use chassis::id::v7;
 use chassis::outbox::{self, Outgoing};
@@ -18,7 +18,7 @@ use crate::domain::RoleId;
 use crate::domain::access::Rights;
 use crate::error::Error;
 use crate::store::roles::{self, Hold, Role};
-use crate::store::{accounts, agents};
+use crate::store::{accounts, agents, releases};
 use crate::wire;
 
 /// What of a role is to be changed; what is absent stays.
@@ -116,6 +116,21 @@ impl App {
             .await
             .map_err(|error| taken(error, "role_by_name", "role", &role.name))?;
         let changed = agents::follow_role(&mut transaction, account, id, &role.rights).await?;
+        let barred: Vec<_> = changed
+            .iter()
+            .filter(|agent| agent.access().chats == ChatAccess::None)
+            .map(|agent| agent.id)
+            .collect();
+        if !barred.is_empty() {
+            // Whoever gives these agents a chat holds their loads' locks and looks at the access under them.
+            let loads = barred
+                .iter()
+                .map(|agent| (account.clone(), *agent))
+                .collect();
+            agents::lock_loads(&mut transaction, &loads).await?;
+            let (actor, change) = (caller.actor(), v7(now));
+            releases::note(&mut transaction, account, &barred, &actor, change).await?;
+        }
         let event = RoleUpdated {
             role: Some(wire::staff::role(&role)),
         };
@@ -137,6 +152,11 @@ impl App {
         outbox::write(&mut transaction, crate::NAME, events, now).await?;
         transaction.commit().await?;
         self.waker.wake();
+        if !barred.is_empty()
+            && let Err(error) = self.release_pending(now).await
+        {
+            tracing::warn!(%error, "chats of agents without access are left to the next sweep");
+        }
         self.drain_soon(&[account.clone()].into(), now).await;
         Ok(role)
     }

@@ -211,6 +211,17 @@ impl Chat {
         opening.and_then(|opening| opening.opener)
     }
 
+    /// Takes the responsible away because they are away: the chat waits to be distributed, to whoever is there, and
+    /// who has joined stays. No rule puts it back to who opened it.
+    pub fn give_back(&mut self, stamp: Stamp) {
+        self.agent = None;
+        self.stamp = stamp;
+        self.version += 1;
+        self.waiting_reasons.clear();
+        self.claim_request.clear();
+        self.given_back = Some(GivenBack::Queued);
+    }
+
     /// Returns since when the chat waits for somebody to become eligible, if it does.
     pub fn waiting_since(&self) -> Option<OffsetDateTime> {
         let opening = self.opening.as_ref()?;

@@ -20,6 +20,8 @@ pub struct Colleague {
     pub capacity: i32,
     /// Open chats now.
     pub load: i32,
+    /// It is their working time.
+    pub within_hours: bool,
 }
 
 /// A channel's policy, and whose turn it is.
@@ -59,6 +61,8 @@ pub struct Facts {
     /// The pipeline connection has decided, or was waited for in vain; before that only the opener's rule
     /// applies.
     pub ripe: bool,
+    /// The channel's chats are distributed now: it is its working time, or its calendar does not hold them (B15).
+    pub channel_open: bool,
 }
 
 /// Why somebody was left out.
@@ -75,10 +79,14 @@ pub enum LeftOut {
     ChatAccessMissing,
     /// The agent is away or offline.
     NotOnline,
+    /// It is not the agent's working time (B04).
+    OutsideWorkingHours,
     /// The agent has as many open chats as they may be given (D25).
     AtCapacity,
     /// The agent could take the chat, but others in the channel have waited for longer (B04).
     OthersWaitLonger,
+    /// The agent could take the chat, but it is not the channel's working time, and its calendar holds chats (B15).
+    ChannelOutsideWorkingHours,
 }
 
 impl LeftOut {
@@ -90,8 +98,10 @@ impl LeftOut {
             Self::ChannelNotGranted => "CHANNEL_NOT_GRANTED",
             Self::ChatAccessMissing => "CHAT_ACCESS_MISSING",
             Self::NotOnline => "NOT_ONLINE",
+            Self::OutsideWorkingHours => "OUTSIDE_WORKING_HOURS",
             Self::AtCapacity => "AT_CAPACITY",
             Self::OthersWaitLonger => "OTHERS_WAIT_LONGER",
+            Self::ChannelOutsideWorkingHours => "CHANNEL_OUTSIDE_WORKING_HOURS",
         }
     }
 }
@@ -186,7 +196,7 @@ fn previous(
 ) -> Option<(Rule, AgentId)> {
     let kept = policy.is_some_and(|policy| policy.keep_previous) && facts.ripe;
     let agent = facts.previous.filter(|_| kept)?;
-    look.at(agent, unavailable)
+    look.at(agent, by_rule(facts))
         .then_some((Rule::Previous, agent))
 }
 
@@ -202,7 +212,7 @@ fn distribution(
     let policy = policy.filter(|p| facts.ripe && p.distribution == Distribution::RoundRobin)?;
     let mut eligible = Vec::new();
     for agent in &policy.pool {
-        if look.at(*agent, unavailable) {
+        if look.at(*agent, by_rule(facts)) {
             eligible.push(*agent);
         }
     }
@@ -232,9 +242,24 @@ pub fn unavailable(colleague: &Colleague, channel: ChannelId) -> Option<LeftOut>
     let full = colleague.capacity > 0 && colleague.load >= colleague.capacity;
     let reasons = [
         (LeftOut::NotOnline, colleague.presence != Presence::Online),
+        (LeftOut::OutsideWorkingHours, !colleague.within_hours),
         (LeftOut::AtCapacity, full),
     ];
     barred(colleague, channel).or_else(|| first(&reasons))
+}
+
+/// Says why an agent gets none by a rule while the channel is closed: the reasons of their own come first.
+fn closed(colleague: &Colleague, channel: ChannelId) -> Option<LeftOut> {
+    unavailable(colleague, channel).or(Some(LeftOut::ChannelOutsideWorkingHours))
+}
+
+/// Returns what is asked of whom a rule may choose.
+fn by_rule(facts: &Facts) -> fn(&Colleague, ChannelId) -> Option<LeftOut> {
+    if facts.channel_open {
+        unavailable
+    } else {
+        closed
+    }
 }
 
 fn first(reasons: &[(LeftOut, bool)]) -> Option<LeftOut> {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::unreadable;
 use crate::domain::RoleId;
 use crate::domain::access::{Grants, Rights, evaluate};
+use crate::domain::availability::Source;
 use crate::domain::choose::Colleague;
 use crate::domain::words::{Presence, UnknownWord};
 
@@ -39,6 +40,14 @@ pub struct Agent {
     pub suspended: bool,
     /// Open chats now.
     pub load: i32,
+    /// It is their working time, by their own calendar or the account's.
+    pub within_hours: bool,
+    /// Where the presence comes from: what decided, why, until when.
+    pub presence_source: Source,
+    /// Why; empty where that was not said.
+    pub presence_reason: String,
+    /// Until when it was set by hand.
+    pub presence_end: Option<OffsetDateTime>,
     /// When the agent was created.
     pub created_at: OffsetDateTime,
 }
@@ -62,6 +71,7 @@ impl Agent {
             presence: self.presence,
             capacity: self.capacity,
             load: self.load,
+            within_hours: self.within_hours,
         }
     }
 }
@@ -90,6 +100,10 @@ struct Row {
     created_at: OffsetDateTime,
     suspended: bool,
     load: i32,
+    within_hours: bool,
+    presence_source: String,
+    presence_reason: String,
+    presence_end: Option<OffsetDateTime>,
 }
 
 pub(super) const fn view_word(view: View) -> &'static str {
@@ -147,6 +161,10 @@ impl TryFrom<Row> for Agent {
             access_version: row.access_version,
             suspended: row.suspended,
             load: row.load,
+            within_hours: row.within_hours,
+            presence_source: Source::of(&row.presence_source),
+            presence_reason: row.presence_reason,
+            presence_end: row.presence_end,
             created_at: row.created_at,
         })
     }
@@ -240,9 +258,13 @@ pub async fn get(
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
                a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load
+               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
+               coalesce(own.open, base.open, true) as "within_hours!"
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           left join calendar own
+             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
+           left join calendar base on base.account = a.account and base.owner = 'account'
            where a.account = $1 and a.agent_id = $2"#,
         account.as_str(),
         agent.uuid(),
@@ -283,9 +305,13 @@ pub async fn list_by_name(
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
                a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load
+               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
+               coalesce(own.open, base.open, true) as "within_hours!"
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           left join calendar own
+             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
+           left join calendar base on base.account = a.account and base.owner = 'account'
            where a.account = $1 and (a.name, a.agent_id) > ($2, $3)
            order by a.name, a.agent_id limit $4"#,
         account.as_str(),
@@ -310,9 +336,13 @@ pub async fn list_by_id(
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
                a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load
+               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
+               coalesce(own.open, base.open, true) as "within_hours!"
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           left join calendar own
+             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
+           left join calendar base on base.account = a.account and base.owner = 'account'
            where a.account = $1 and a.agent_id > $2
            order by a.agent_id limit $3"#,
         account.as_str(),
@@ -334,9 +364,13 @@ pub async fn online(
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
                a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load
+               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
+               coalesce(own.open, base.open, true) as "within_hours!"
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           left join calendar own
+             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
+           left join calendar base on base.account = a.account and base.owner = 'account'
            where a.account = $1 and a.active and a.presence = 'online'
            order by a.agent_id"#,
         account.as_str(),
@@ -374,9 +408,13 @@ pub async fn follow_role(
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
                a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load
+               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
+               coalesce(own.open, base.open, true) as "within_hours!"
            from agent a join account c on c.slug = a.account
            join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+           left join calendar own
+             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
+           left join calendar base on base.account = a.account and base.owner = 'account'
            where a.account = $1 and a.agent_id = any($2)
            order by a.agent_id"#,
         account.as_str(),
@@ -418,12 +456,16 @@ pub async fn lock_loads(
         r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
                a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load
+               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
+               coalesce(own.open, base.open, true) as "within_hours!"
            from agent_load l
            join unnest($1::text[], $2::uuid[]) as wanted(account, agent_id)
              on l.account = wanted.account and l.agent_id = wanted.agent_id
            join agent a on a.account = l.account and a.agent_id = l.agent_id
-           join account c on c.slug = l.account"#,
+           join account c on c.slug = l.account
+           left join calendar own
+             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
+           left join calendar base on base.account = a.account and base.owner = 'account'"#,
         &accounts,
         &agents,
     )

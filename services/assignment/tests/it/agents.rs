@@ -175,6 +175,7 @@ async fn an_agent_sets_their_own_presence_and_nobody_elses() {
     let away = |agent_id: String| pb::SetPresenceRequest {
         agent_id,
         presence: pb::Presence::Away.into(),
+        ..Default::default()
     };
     let own = world
         .api
@@ -194,6 +195,7 @@ async fn an_agent_sets_their_own_presence_and_nobody_elses() {
     let unset = pb::SetPresenceRequest {
         agent_id: String::new(),
         presence: 0,
+        ..Default::default()
     };
     assert_eq!(
         field(

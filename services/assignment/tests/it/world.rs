@@ -128,6 +128,7 @@ impl World {
         let set = pb::SetPresenceRequest {
             agent_id: agent.to_string(),
             presence: presence.into(),
+            ..Default::default()
         };
         self.api
             .set_presence(request(&self.admin(), set))

@@ -151,6 +151,7 @@ async fn agents(session: &Session, account: &str) -> Result<Vec<String>, CliErro
         let request = SetPresenceRequest {
             agent_id: id.clone(),
             presence: Presence::Online.into(),
+            ..SetPresenceRequest::default()
         };
         client.set_presence(request).await?;
         told("agent", &format!("{name} ({id}), online"));

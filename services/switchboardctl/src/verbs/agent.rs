@@ -1,9 +1,11 @@
 //! Agents.
 
+mod presence;
+
 use clap::{Args, Subcommand};
 use switchboard_proto::assignment::v1::{
     Agent, ChannelGrant, CreateAgentRequest, Grants, KindAccess, ListAgentsRequest, Presence,
-    SetPresenceRequest, UpdateAgentRequest, View as Seen,
+    UpdateAgentRequest, View as Seen,
 };
 use uuid::Uuid;
 
@@ -40,9 +42,18 @@ pub(crate) enum AgentVerb {
     Presence {
         /// Name or id
         agent: String,
-        /// Presence
-        #[arg(value_parser = choice!(Presence, "PRESENCE_", ["online", "away", "offline"]))]
+        /// Presence; `automatic` takes back what was set by hand
+        #[arg(value_parser = choice!(Presence, "PRESENCE_", ["online", "away", "offline", "automatic"]))]
         presence: Presence,
+        #[command(flatten)]
+        set: presence::SetArgs,
+    },
+    /// Set what an agent's presence follows, whole
+    Follow {
+        /// Name or id
+        agent: String,
+        #[command(flatten)]
+        options: presence::FollowArgs,
     },
     /// Change an agent
     Update {
@@ -182,12 +193,16 @@ pub(crate) async fn run(verb: AgentVerb, session: &Session, view: View) -> Resul
             let (agents, next) = page.read(ask).await?;
             view.list(&agents, &next)
         }
-        AgentVerb::Presence { agent, presence } => {
+        AgentVerb::Follow { agent, options } => {
+            presence::follow(&agent, &options, session, &view).await
+        }
+        AgentVerb::Presence {
+            agent,
+            presence,
+            set,
+        } => {
             let agent_id = session.agent_id(&agent).await?.to_string();
-            let request = SetPresenceRequest {
-                agent_id,
-                presence: presence.into(),
-            };
+            let request = set.request(agent_id, presence, view.now);
             view.one(client.set_presence(request).await?.into_inner().agent)
         }
         AgentVerb::Update {

@@ -232,9 +232,7 @@ fn accepted(answer: &VerifyChannelResponse, channel: Uuid) -> Result<(), CliErro
 /// Says that a provider may go on calling for a channel that hears nobody any more.
 fn warn_unless(webhook_taken_back: bool) {
     if !webhook_taken_back {
-        note!(
-            "the provider was not told: it may go on calling, and what it brings is put aside"
-        );
+        note!("the provider was not told: it may go on calling, and what it brings is put aside");
     }
 }
 

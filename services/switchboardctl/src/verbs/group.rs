@@ -87,12 +87,16 @@ pub(crate) async fn run(verb: GroupVerb, session: &Session, view: View) -> Resul
             view.one(client.create_group(request).await?.into_inner().group)
         }
         GroupVerb::List(page) => {
-            let request = ListGroupsRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListGroupsRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_groups(request).await?.into_inner();
+                Ok((page.groups, page.next_page_token))
             };
-            let page = client.list_groups(request).await?.into_inner();
-            view.list(&page.groups, &page.next_page_token)
+            let (groups, next) = page.read(ask).await?;
+            view.list(&groups, &next)
         }
         GroupVerb::Update {
             group,

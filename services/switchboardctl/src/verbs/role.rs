@@ -115,12 +115,16 @@ pub(crate) async fn run(verb: RoleVerb, session: &Session, view: View) -> Result
             view.one(client.create_role(request).await?.into_inner().role)
         }
         RoleVerb::List(page) => {
-            let request = ListRolesRequest {
-                page_size: page.limit,
-                page_token: page.page_token,
+            let ask = async |page_size, page_token| {
+                let request = ListRolesRequest {
+                    page_size,
+                    page_token,
+                };
+                let page = client.list_roles(request).await?.into_inner();
+                Ok((page.roles, page.next_page_token))
             };
-            let page = client.list_roles(request).await?.into_inner();
-            view.list(&page.roles, &page.next_page_token)
+            let (roles, next) = page.read(ask).await?;
+            view.list(&roles, &next)
         }
         RoleVerb::Update { role, name, rights } => {
             let request = UpdateRoleRequest {

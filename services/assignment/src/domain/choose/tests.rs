@@ -18,6 +18,7 @@ fn colleague(n: u128) -> Colleague {
         presence: Presence::Online,
         capacity: 0,
         load: 0,
+        within_hours: true,
     }
 }
 
@@ -44,6 +45,7 @@ fn by_client() -> Facts {
         opener: None,
         previous: None,
         ripe: true,
+        channel_open: true,
     }
 }
 
@@ -252,6 +254,63 @@ fn everybody_left_out_has_the_first_reason_that_holds() {
     ];
     assert_eq!(seen, expected);
     assert_eq!(choice.agent, Some(agent(6)));
+}
+
+#[test]
+fn b04_b15_outside_working_hours_no_rule_but_the_openers_chooses() {
+    use LeftOut::{ChannelOutsideWorkingHours, NotOnline, OutsideWorkingHours};
+    let off = Colleague {
+        within_hours: false,
+        ..colleague(1)
+    };
+    let away = Colleague {
+        presence: Presence::Away,
+        ..off.clone()
+    };
+    let facts = |opener, previous, channel_open| Facts {
+        opener,
+        previous,
+        channel_open,
+        ..by_client()
+    };
+    let (one, two) = (Some(agent(1)), Some(agent(2)));
+    // Who agent 1 is, the facts, who is chosen, and why agent 1 was left out.
+    let cases = [
+        (
+            &off,
+            facts(None, None, true),
+            two,
+            Some(OutsideWorkingHours),
+        ),
+        (&away, facts(None, None, true), two, Some(NotOnline)),
+        (&off, facts(None, one, true), two, Some(OutsideWorkingHours)),
+        (&off, facts(one, None, true), one, None),
+        (
+            &off,
+            facts(None, None, false),
+            None,
+            Some(OutsideWorkingHours),
+        ),
+        (
+            &colleague(1),
+            facts(None, None, false),
+            None,
+            Some(ChannelOutsideWorkingHours),
+        ),
+        (
+            &colleague(1),
+            facts(None, one, false),
+            None,
+            Some(ChannelOutsideWorkingHours),
+        ),
+        (&colleague(1), facts(one, None, false), one, None),
+    ];
+    for (first, facts, chosen, left_out) in cases {
+        let colleagues = team(&[(1, first.clone()), (2, colleague(2))]);
+        let choice = choose(&facts, Some(&policy(&[1, 2])), &colleagues);
+        assert_eq!(choice.agent, chosen, "{facts:?}");
+        assert_eq!(choice.candidates[0].left_out, left_out, "{facts:?}");
+    }
 }
 
 #[test]
