@@ -1,5 +1,7 @@
 //! What can go wrong, and how the API words it.
 
+mod staff;
+
 use chassis::grpc::{self, FieldViolation};
 use chassis::id::AgentId;
 use tonic::{Code, Status};
@@ -7,7 +9,9 @@ use uuid::Uuid;
 
 use crate::domain::actions::MAX_PARTICIPANTS;
 use crate::domain::choose::LeftOut;
-use crate::domain::{ChannelId, ChatId, GroupId, RoleId};
+use crate::domain::{ChannelId, ChatId};
+
+pub use staff::StaffError;
 
 /// The domain of `ErrorInfo`.
 pub const DOMAIN: &str = "assignment";
@@ -39,32 +43,9 @@ pub enum Error {
     /// Agents of a pool that do not exist, by their place in it.
     #[error("the pool names agents that do not exist")]
     UnknownPoolAgents(Vec<(usize, Uuid)>),
-    /// The role does not exist.
-    #[error("there is no role {0}")]
-    UnknownRole(RoleId),
-    /// The role that an agent is to have does not exist.
-    #[error("there is no role {0}")]
-    NoSuchRole(RoleId),
-    /// Rights on leads, contacts or settings were given beside a role.
-    #[error(
-        "leads, contacts and settings are granted by the agent's role: change the role, or take it away first"
-    )]
-    RightsOfRole,
-    /// Agents have the role.
-    #[error("{0} agents have the role: give them another first")]
-    RoleInUse(i64),
-    /// The group does not exist.
-    #[error("there is no group {0}")]
-    UnknownGroup(GroupId),
-    /// A group's members who are no agents of the account, and the field that names them.
-    #[error("the group names agents that do not exist")]
-    UnknownMembers(&'static str, Vec<Uuid>),
-    /// Another of its kind has the name.
-    #[error("there is a {0} named {1:?} already")]
-    NameTaken(&'static str, String),
-    /// It is not what the caller saw: another change came first; this is its revision now.
-    #[error("the {0} has changed meanwhile: it is at revision {1}")]
-    Overtaken(&'static str, i64),
+    /// Of roles and groups.
+    #[error(transparent)]
+    Staff(#[from] StaffError),
     /// The chat does not exist, or not for this caller.
     #[error("there is no chat {0}")]
     UnknownChat(ChatId),
@@ -177,40 +158,7 @@ impl From<Error> for Status {
                     .collect();
                 grpc::invalid(DOMAIN, &violations)
             }
-            Error::UnknownRole(id) => refuse(
-                Code::NotFound,
-                "ROLE_NOT_FOUND",
-                &[("role_id", &id.to_string())],
-            ),
-            Error::NoSuchRole(_) => {
-                grpc::invalid(DOMAIN, &[FieldViolation::new("role_id", text.clone())])
-            }
-            Error::RightsOfRole => {
-                grpc::invalid(DOMAIN, &[FieldViolation::new("grants", text.clone())])
-            }
-            Error::RoleInUse(agents) => refuse(
-                Code::FailedPrecondition,
-                "ROLE_IN_USE",
-                &[("agents", &agents.to_string())],
-            ),
-            Error::UnknownGroup(id) => refuse(
-                Code::NotFound,
-                "GROUP_NOT_FOUND",
-                &[("group_id", &id.to_string())],
-            ),
-            Error::UnknownMembers(field, agents) => {
-                let violations: Vec<_> = agents
-                    .iter()
-                    .map(|id| FieldViolation::new(*field, format!("there is no agent {id}")))
-                    .collect();
-                grpc::invalid(DOMAIN, &violations)
-            }
-            Error::NameTaken(..) => refuse(Code::AlreadyExists, "NAME_TAKEN", &[]),
-            Error::Overtaken(_, revision) => refuse(
-                Code::Aborted,
-                "CHANGED_MEANWHILE",
-                &[("revision", &revision.to_string())],
-            ),
+            Error::Staff(error) => error.refusal(),
             Error::UnknownChat(id) => refuse(
                 Code::NotFound,
                 "CHAT_NOT_FOUND",

@@ -16,7 +16,7 @@ use super::once::Once;
 use crate::domain::RoleId;
 use crate::domain::access::Grants;
 use crate::domain::availability::Availability;
-use crate::error::Error;
+use crate::error::{Error, StaffError};
 use crate::store::accounts;
 use crate::store::agents::{self, Agent};
 use crate::store::releases::{self, Release};
@@ -199,7 +199,7 @@ async fn granted(
     let told = change.grants.clone();
     match change.role.unwrap_or(before.role) {
         None => Ok(told.unwrap_or_else(|| before.grants.clone())),
-        Some(_) if change.rights_told => Err(Error::RightsOfRole),
+        Some(_) if change.rights_told => Err(Error::Staff(StaffError::RightsOfRole)),
         Some(role) if change.role.is_some() => {
             let own = told.unwrap_or_else(|| before.grants.clone());
             under(connection, &before.account, role, own, false).await
@@ -221,10 +221,10 @@ async fn under(
     rights_told: bool,
 ) -> Result<Grants, Error> {
     if rights_told {
-        return Err(Error::RightsOfRole);
+        return Err(Error::Staff(StaffError::RightsOfRole));
     }
     let found = roles::lock(connection, account, role, Hold::Share).await?;
-    let found = found.ok_or(Error::NoSuchRole(role))?;
+    let found = found.ok_or(Error::Staff(StaffError::NoSuchRole(role)))?;
     Ok(own.with(found.rights))
 }
 

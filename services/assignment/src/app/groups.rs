@@ -15,7 +15,7 @@ use super::access::may_change_settings;
 use super::once::Once;
 use super::roles::taken;
 use crate::domain::GroupId;
-use crate::error::Error;
+use crate::error::{Error, StaffError};
 use crate::store::groups::{self, Group};
 use crate::store::{accounts, agents};
 use crate::wire;
@@ -63,7 +63,10 @@ impl App {
             created_at: now,
         };
         if !groups::insert(&mut transaction, account, &group).await? {
-            return Err(Error::NameTaken("group", name.to_owned()));
+            return Err(Error::Staff(StaffError::NameTaken(
+                "group",
+                name.to_owned(),
+            )));
         }
         set_members(&mut transaction, caller, &group, "agent_ids").await?;
         let answer = CreateGroupResponse {
@@ -88,9 +91,12 @@ impl App {
         let account = caller.account();
         let mut transaction = self.pool.begin().await?;
         let before = groups::lock(&mut transaction, account, id).await?;
-        let before = before.ok_or(Error::UnknownGroup(id))?;
+        let before = before.ok_or(Error::Staff(StaffError::UnknownGroup(id)))?;
         if change.expected.is_some_and(|seen| seen != before.revision) {
-            return Err(Error::Overtaken("group", before.revision));
+            return Err(Error::Staff(StaffError::Overtaken(
+                "group",
+                before.revision,
+            )));
         }
         let mut group = before.clone();
         if let Some(name) = change.name {
@@ -121,7 +127,7 @@ impl App {
         let mut connection = self.pool.acquire().await?;
         groups::get(&mut connection, caller.account(), id)
             .await?
-            .ok_or(Error::UnknownGroup(id))
+            .ok_or(Error::Staff(StaffError::UnknownGroup(id)))
     }
 
     /// Returns groups after (name, id), by name.
@@ -146,7 +152,7 @@ impl App {
         let account = caller.account();
         let mut transaction = self.pool.begin().await?;
         if groups::lock(&mut transaction, account, id).await?.is_none() {
-            return Err(Error::UnknownGroup(id));
+            return Err(Error::Staff(StaffError::UnknownGroup(id)));
         }
         groups::delete(&mut transaction, account, id).await?;
         let event = GroupDeleted {
@@ -177,7 +183,7 @@ async fn set_members(
     let members: Vec<Uuid> = group.agents.iter().map(|agent| agent.uuid()).collect();
     let unknown = agents::unknown(connection, caller.account(), &members).await?;
     if !unknown.is_empty() {
-        return Err(Error::UnknownMembers(field, unknown));
+        return Err(Error::Staff(StaffError::UnknownMembers(field, unknown)));
     }
     groups::set_members(connection, caller.account(), group).await?;
     Ok(())

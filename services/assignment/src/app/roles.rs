@@ -16,7 +16,7 @@ use super::access::may_change_settings;
 use super::once::Once;
 use crate::domain::RoleId;
 use crate::domain::access::Rights;
-use crate::error::Error;
+use crate::error::{Error, StaffError};
 use crate::store::roles::{self, Hold, Role};
 use crate::store::{accounts, agents, releases};
 use crate::wire;
@@ -69,7 +69,7 @@ impl App {
             created_at: now,
         };
         if !roles::insert(&mut transaction, account, &role).await? {
-            return Err(Error::NameTaken("role", name.to_owned()));
+            return Err(Error::Staff(StaffError::NameTaken("role", name.to_owned())));
         }
         let answer = CreateRoleResponse {
             role: Some(wire::staff::role(&role)),
@@ -97,9 +97,9 @@ impl App {
         let account = caller.account();
         let mut transaction = self.pool.begin().await?;
         let before = roles::lock(&mut transaction, account, id, Hold::Change).await?;
-        let before = before.ok_or(Error::UnknownRole(id))?;
+        let before = before.ok_or(Error::Staff(StaffError::UnknownRole(id)))?;
         if change.expected.is_some_and(|seen| seen != before.revision) {
-            return Err(Error::Overtaken("role", before.revision));
+            return Err(Error::Staff(StaffError::Overtaken("role", before.revision)));
         }
         let mut role = before.clone();
         if let Some(name) = change.name {
@@ -166,7 +166,7 @@ impl App {
         let mut connection = self.pool.acquire().await?;
         roles::get(&mut connection, caller.account(), id)
             .await?
-            .ok_or(Error::UnknownRole(id))
+            .ok_or(Error::Staff(StaffError::UnknownRole(id)))
     }
 
     /// Returns roles after (name, id), by name.
@@ -191,9 +191,9 @@ impl App {
         let account = caller.account();
         let mut transaction = self.pool.begin().await?;
         let role = roles::lock(&mut transaction, account, id, Hold::Change).await?;
-        let role = role.ok_or(Error::UnknownRole(id))?;
+        let role = role.ok_or(Error::Staff(StaffError::UnknownRole(id)))?;
         if role.agents > 0 {
-            return Err(Error::RoleInUse(role.agents));
+            return Err(Error::Staff(StaffError::RoleInUse(role.agents)));
         }
         roles::delete(&mut transaction, account, id).await?;
         let event = RoleDeleted {
@@ -210,7 +210,9 @@ impl App {
 /// Reads a name that another has from the violated constraint.
 pub(super) fn taken(error: sqlx::Error, constraint: &str, what: &'static str, name: &str) -> Error {
     match error.as_database_error().and_then(|e| e.constraint()) {
-        Some(violated) if violated == constraint => Error::NameTaken(what, name.to_owned()),
+        Some(violated) if violated == constraint => {
+            Error::Staff(StaffError::NameTaken(what, name.to_owned()))
+        }
         _ => error.into(),
     }
 }

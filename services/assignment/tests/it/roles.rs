@@ -12,18 +12,18 @@ use uuid::Uuid;
 
 use crate::world::{World, field, reason};
 
-fn kind(create: bool, view: pb::View) -> Option<pb::KindAccess> {
-    Some(pb::KindAccess {
+fn kind(create: bool, view: pb::View) -> pb::KindAccess {
+    pb::KindAccess {
         create,
         view: view.into(),
-    })
+    }
 }
 
 async fn role(world: &World, name: &str, view: pb::View) -> pb::Role {
     let create = pb::CreateRoleRequest {
         name: name.into(),
-        leads: kind(false, view),
-        contacts: kind(false, view),
+        leads: Some(kind(false, view)),
+        contacts: Some(kind(false, view)),
         ..Default::default()
     };
     let answer = world
@@ -65,8 +65,8 @@ async fn f179_changing_a_role_changes_what_its_agents_may_do_and_nobody_elses() 
     let events = world.events().await;
     let update = pb::UpdateRoleRequest {
         role_id: sales.role_id.clone(),
-        leads: kind(false, pb::View::None),
-        contacts: kind(true, pb::View::None),
+        leads: Some(kind(false, pb::View::None)),
+        contacts: Some(kind(true, pb::View::None)),
         expected_revision: Some(1),
         ..Default::default()
     };
@@ -129,7 +129,7 @@ async fn f179_what_a_role_grants_is_not_granted_beside_it_and_stays_when_it_is_t
         role_id: role_id.map(str::to_owned),
         ..Default::default()
     };
-    let both = update(Some(grants(kind(true, pb::View::All))), None);
+    let both = update(Some(grants(Some(kind(true, pb::View::All)))), None);
     let refused = world.api.update_agent(request(&admin, both)).await;
     assert_eq!(field(&refused.unwrap_err()), "grants");
 

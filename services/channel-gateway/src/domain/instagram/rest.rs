@@ -105,12 +105,12 @@ mod tests {
             json!({ "id": "0", "messaging": [{ "sender": { "id": "12334" }, "message": {} }] });
         let all = |entries: &[Value]| of(entries).to_string();
         for (name, body, expected) in [
-            ("known", all(&[mine.clone()]), None),
-            ("a test", all(&[test.clone()]), None),
+            ("known", all(std::slice::from_ref(&mine)), None),
+            ("a test", all(std::slice::from_ref(&test)), None),
             (
                 "unknown",
-                all(&[a.clone()]),
-                Some((all(&[a.clone()]), Why::NotConnected)),
+                all(std::slice::from_ref(&a)),
+                Some((all(std::slice::from_ref(&a)), Why::NotConnected)),
             ),
             (
                 "all unknown, as it came",
@@ -120,7 +120,7 @@ mod tests {
             (
                 "both",
                 all(&[mine.clone(), a.clone()]),
-                Some((all(&[a.clone()]), Why::NotConnected)),
+                Some((all(std::slice::from_ref(&a)), Why::NotConnected)),
             ),
             (
                 "both, and a test",
