@@ -346,7 +346,7 @@ async fn lists_are_read_from_their_indexes() {
             r"from chat.*and responsible is null",
             generic,
             &listed,
-            "chat_by_responsible",
+            "chat_of_nobody",
         ),
         (
             r"from chat.*and responsible = \$9",
