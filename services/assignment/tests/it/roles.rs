@@ -110,6 +110,32 @@ async fn f179_changing_a_role_changes_what_its_agents_may_do_and_nobody_elses() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f179_who_loses_access_by_their_role_loses_their_chats_to_who_has_it() {
+    let world = World::new().await;
+    let sales = role(&world, "Sales", pb::View::All).await;
+    let anna = agent_in(&world, "Anna", &sales).await;
+    let boris = world.agent("Boris").await;
+    world.policy(&[boris], false).await;
+    let talk = world.claimed(1, anna).await;
+    assert_eq!(world.responsible(&talk).await, Some(anna));
+    let nothing = pb::UpdateRoleRequest {
+        role_id: sales.role_id.clone(),
+        leads: Some(kind(false, pb::View::None)),
+        contacts: Some(kind(false, pb::View::None)),
+        ..Default::default()
+    };
+    world
+        .api
+        .update_role(request(&world.admin(), nothing))
+        .await
+        .unwrap();
+    assert_eq!(world.record(anna).await.chats, ChatAccess::None);
+    assert_eq!(world.responsible(&talk).await, Some(boris));
+    assert_eq!((world.load(anna).await, world.load(boris).await), (0, 1));
+    world.loads_are_true().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f179_what_a_role_grants_is_not_granted_beside_it_and_stays_when_it_is_taken_away() {
     let world = World::new().await;
     let admin = world.admin();

@@ -16,13 +16,13 @@ use crate::verbs::RequestId;
 #[derive(clap::Args)]
 pub(crate) struct Expect {
     /// Refuse unless this agent (name or id) has it now; `none` for nobody
-    #[arg(long = "expect", value_name = "AGENT")]
-    agent: Option<String>,
+    #[arg(long, value_name = "AGENT")]
+    expect: Option<String>,
 }
 
 impl Expect {
     async fn id(&self, session: &Session) -> Result<Option<String>, CliError> {
-        Ok(match self.agent.as_deref() {
+        Ok(match self.expect.as_deref() {
             None => None,
             Some("none") => Some(String::new()),
             Some(agent) => Some(session.agent_id(agent).await?.to_string()),
