@@ -1,4 +1,4 @@
--- Roles, that many agents share, and groups, that pools name.
+-- Roles, that many agents share, and groups of agents.
 
 create table role (
     account         text not null references account,

@@ -193,7 +193,7 @@ pub(crate) enum Noun {
     /// Roles: what many agents may do, in one place
     #[command(subcommand)]
     Role(RoleVerb),
-    /// Groups of agents, for pools of channels
+    /// Groups: agents under one name
     #[command(subcommand)]
     Group(GroupVerb),
     /// Channels: connected lines
