@@ -15,6 +15,7 @@ pub mod give_back;
 pub mod groups;
 pub mod hand;
 pub mod hear;
+pub mod offers;
 pub mod once;
 pub mod policies;
 pub mod presence;

@@ -67,6 +67,18 @@ pub fn spawn(
         }
         Ok(())
     });
+    let (stop, offering) = (lifecycle.stop_token(), app.clone());
+    lifecycle.spawn("offers", async move {
+        while tokio::time::timeout(Duration::from_secs(1), stop.cancelled())
+            .await
+            .is_err()
+        {
+            if let Err(error) = offering.pass_offers(clock::now()).await {
+                tracing::warn!(%error, "offers that have ended could not be looked at");
+            }
+        }
+        Ok(())
+    });
     let stop = lifecycle.stop_token();
     // What stands in the stream has not been heard of yet: the beginning counts as being behind.
     progress.fell_behind(clock::now());

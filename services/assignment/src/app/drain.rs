@@ -1,6 +1,6 @@
 //! Waiting chats find somebody: when presence, capacity, access or a policy changed (§7, B04).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
@@ -8,11 +8,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
-use super::assign::{self, Origin};
+use super::assign::{self, Occasion, Origin};
 use super::board::Board;
 use crate::domain::ChatId;
-use crate::domain::choose::unavailable;
-use crate::domain::words::Distribution;
+use crate::domain::candidates::Terms;
 use crate::store::policies::ChannelKey;
 use crate::store::{agents, calendars, chats, policies};
 
@@ -82,20 +81,33 @@ async fn drain_some(
     };
     let (account, channel_id) = channel;
     let online = agents::online(connection, account).await?;
-    let eligible: Vec<_> = online
+    let settings = &policy.settings;
+    let limited: &[ChannelKey] = match settings.channel_capacity {
+        0 => &[],
+        _ => std::slice::from_ref(channel),
+    };
+    let mut loads = agents::loads_in_channels(connection, limited).await?;
+    let loads = loads.remove(channel).unwrap_or_default();
+    let terms = Terms {
+        capacity: settings.channel_capacity,
+        loads: Some(&loads),
+        pace: settings.waiting_per_minute,
+        ..Terms::of(*channel_id)
+    };
+    let places: BTreeMap<Uuid, i64> = online
         .iter()
-        .filter(|agent| unavailable(&agent.colleague(), *channel_id).is_none())
+        .map(|agent| (agent.id, agent.colleague(now)))
+        .filter(|(_, colleague)| terms.leave_out(colleague).is_none())
+        .map(|(agent, colleague)| (agent.uuid(), terms.places(&colleague).unwrap_or(AT_ONCE)))
         .collect();
-    let free: Vec<Uuid> = eligible.iter().map(|agent| agent.id.uuid()).collect();
     // As many chats as there are places: the others would be locked in vain.
-    let places = eligible.iter().map(|agent| match agent.capacity {
-        0 => AT_ONCE,
-        capacity => i64::from(capacity - agent.load),
-    });
-    let limit = places.sum::<i64>().min(AT_ONCE);
-    let in_turn = policy.distribution == Distribution::RoundRobin;
-    let pool_is_free = in_turn && policy.pool.iter().any(|agent| free.contains(&agent.uuid()));
-    let kept: &[Uuid] = if policy.keep_previous { &free } else { &[] };
+    let limit = places.values().sum::<i64>().min(AT_ONCE);
+    let pool_is_free = settings.distribution.chooses()
+        && places
+            .keys()
+            .any(|agent| policy.pool.contains_key(&(*agent).into()));
+    let free: Vec<Uuid> = places.into_keys().collect();
+    let kept: &[Uuid] = if settings.keep_previous { &free } else { &[] };
     if !pool_is_free && kept.is_empty() {
         return Ok(0);
     }
@@ -110,10 +122,10 @@ async fn drain_some(
         .collect();
     order.sort_unstable();
     let order: Vec<ChatId> = order.into_iter().map(|(_, id)| id).collect();
-    board.lock_staff(connection, &order, &[]).await?;
+    board.lock_staff(connection, &order, &[], now).await?;
     for chat in &order {
         let origin = Origin::of_opening(board.chat(*chat));
-        assign::by_rules(&mut board, *chat, origin, now);
+        assign::by_rules(&mut board, *chat, Occasion::Waited, origin, now);
     }
     Ok(board.save(connection, now).await?.events)
 }
