@@ -25,8 +25,11 @@ pub mod release;
 pub mod roles;
 pub mod streams;
 
+use std::sync::Arc;
+
 use chassis::outbox::Waker;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 /// What use cases work with.
 #[derive(Clone)]
@@ -35,4 +38,6 @@ pub struct App {
     pub pool: PgPool,
     /// Wakes the relay after a commit.
     pub waker: Waker,
+    /// Wakes the sweep of waiting chats where more wait than are given within a request.
+    pub more_wait: Arc<Notify>,
 }

@@ -42,6 +42,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let app = App {
         pool: pool.clone(),
         waker,
+        more_wait: Arc::default(),
     };
 
     let events = Events::new(app.clone());

@@ -57,7 +57,12 @@ pub fn spawn(
 ) {
     let (stop, drained, every) = (lifecycle.stop_token(), app.clone(), config.sweep);
     lifecycle.spawn("waiting chats", async move {
-        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = drained.more_wait.notified() => {}
+                () = tokio::time::sleep(every) => {}
+            }
             if let Err(error) = drained.release_pending(clock::now()).await {
                 tracing::warn!(%error, "chats of agents without access could not be taken back");
             }

@@ -16,17 +16,46 @@ use crate::store::policies::ChannelKey;
 use crate::store::{agents, calendars, chats, policies};
 
 /// Chats of one transaction at most.
-const AT_ONCE: i64 = 256;
+const AT_ONCE: u16 = 256;
 
 impl App {
-    /// Drains after a commit. What fails is left to the sweep: the change itself is done.
+    /// Gives some waiting chats after a commit, so many that whoever asked for the change does not wait for long; more
+    /// than that, and what fails, is left to the sweep: the change itself is done.
     pub async fn drain_soon(&self, accounts: &BTreeSet<AccountSlug>, now: OffsetDateTime) {
         if accounts.is_empty() {
             return;
         }
-        if let Err(error) = self.drain(Some(accounts), now).await {
-            tracing::warn!(%error, "waiting chats are left to the next sweep");
+        match self.drain_once(accounts, now).await {
+            Ok(given) if given >= usize::from(AT_ONCE) => self.more_wait.notify_one(),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "waiting chats are left to the next sweep"),
         }
+    }
+
+    /// Gives a batch of each channel; returns how many of one found somebody at most.
+    async fn drain_once(
+        &self,
+        accounts: &BTreeSet<AccountSlug>,
+        now: OffsetDateTime,
+    ) -> Result<usize, sqlx::Error> {
+        let mut most = 0;
+        for channel in self.channels_to_drain(Some(accounts)).await? {
+            most = most.max(self.drain_some(&channel, now).await?);
+        }
+        Ok(most)
+    }
+
+    /// Returns channels whose waiting chats may find somebody now.
+    async fn channels_to_drain(
+        &self,
+        accounts: Option<&BTreeSet<AccountSlug>>,
+    ) -> Result<Vec<ChannelKey>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let mut channels = policies::with_waiting_chats(&mut connection, accounts).await?;
+        let named = channels.iter().cloned().collect();
+        let closed = calendars::closed(&mut connection, &named).await?;
+        channels.retain(|channel| !closed.contains(channel));
+        Ok(channels)
     }
 
     /// Gives waiting chats, oldest first, to agents who can take them; of some accounts or of all.
@@ -36,14 +65,8 @@ impl App {
         accounts: Option<&BTreeSet<AccountSlug>>,
         now: OffsetDateTime,
     ) -> Result<usize, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        let mut channels = policies::with_waiting_chats(&mut connection, accounts).await?;
-        let named = channels.iter().cloned().collect();
-        let closed = calendars::closed(&mut connection, &named).await?;
-        channels.retain(|channel| !closed.contains(channel));
-        drop(connection);
         let mut given = 0;
-        for channel in channels {
+        for channel in self.channels_to_drain(accounts).await? {
             loop {
                 let some = self.drain_some(&channel, now).await?;
                 given += some;
@@ -98,10 +121,15 @@ async fn drain_some(
         .iter()
         .map(|agent| (agent.id, agent.colleague(now)))
         .filter(|(_, colleague)| terms.leave_out(colleague).is_none())
-        .map(|(agent, colleague)| (agent.uuid(), terms.places(&colleague).unwrap_or(AT_ONCE)))
+        .map(|(agent, colleague)| {
+            (
+                agent.uuid(),
+                terms.places(&colleague).unwrap_or(AT_ONCE.into()),
+            )
+        })
         .collect();
     // As many chats as there are places: the others would be locked in vain.
-    let limit = places.values().sum::<i64>().min(AT_ONCE);
+    let limit = places.values().sum::<i64>().min(AT_ONCE.into());
     let pool_is_free = settings.distribution.chooses()
         && places
             .keys()

@@ -51,9 +51,7 @@ impl Choice {
     #[must_use]
     pub fn behind_others(mut self) -> Self {
         for candidate in &mut self.candidates {
-            if self.agent == Some(candidate.agent) {
-                candidate.left_out = Some(LeftOut::OthersWaitLonger);
-            }
+            candidate.left_out = candidate.left_out.or(Some(LeftOut::OthersWaitLonger));
         }
         Self {
             rule: Rule::None,

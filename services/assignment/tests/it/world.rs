@@ -45,6 +45,7 @@ impl World {
         let app = App {
             pool: db.pool.clone(),
             waker: Waker::new(),
+            more_wait: std::sync::Arc::default(),
         };
         let api = Api(app.clone());
         let account = chassis::testing::account("acme");
