@@ -10,6 +10,7 @@ pub mod servers;
 pub mod services;
 pub mod shell;
 pub mod telegram;
+pub mod telling;
 pub mod tokens;
 pub mod viber;
 pub mod world;

@@ -40,4 +40,6 @@ pub struct App {
     pub waker: Waker,
     /// Wakes the sweep of waiting chats where more wait than are given within a request.
     pub more_wait: Arc<Notify>,
+    /// What agents may do, as requests remember it.
+    pub known: access::KnownAccess,
 }

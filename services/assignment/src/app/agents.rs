@@ -118,6 +118,7 @@ impl App {
         once.store(&mut transaction, &answer).await?;
         announce(&mut transaction, &agent, true, &caller.actor(), now).await?;
         transaction.commit().await?;
+        self.known.forget();
         self.waker.wake();
         Ok(answer)
     }
@@ -175,6 +176,7 @@ impl App {
         )
         .await?;
         transaction.commit().await?;
+        self.known.forget();
         self.waker.wake();
         if access_changed {
             self.release_soon(&release, now).await;

@@ -23,7 +23,7 @@ pub enum StaffError {
     )]
     RightsOfRole,
     /// Agents have the role.
-    #[error("{0} agents have the role: give them another first")]
+    #[error("the role is in use by {0} agent{s}: give them another first", s = plural(.0))]
     RoleInUse(i64),
     /// The group does not exist.
     #[error("there is no group {0}")]
@@ -43,6 +43,11 @@ pub enum StaffError {
     /// It is not what the caller saw: another change came first; this is its revision now.
     #[error("the {0} has changed meanwhile: it is at revision {1}")]
     Overtaken(&'static str, i64),
+}
+
+/// The ending of a noun after a number.
+const fn plural(number: &i64) -> &'static str {
+    if *number == 1 { "" } else { "s" }
 }
 
 impl StaffError {

@@ -1,7 +1,7 @@
 //! What the tests begin with: a database, an account, agents, and events as other services publish them.
 
 use assignment::app::App;
-use assignment::app::access::OwnAccess;
+use assignment::app::access::{KnownAccess, OwnAccess};
 use assignment::domain::ChatId;
 use assignment::events::Events;
 use assignment::grpc::Api;
@@ -46,6 +46,7 @@ impl World {
             pool: db.pool.clone(),
             waker: Waker::new(),
             more_wait: std::sync::Arc::default(),
+            known: KnownAccess::default(),
         };
         let api = Api(app.clone());
         let account = chassis::testing::account("acme");
@@ -88,7 +89,7 @@ impl World {
     }
 
     pub async fn record(&self, agent: AgentId) -> AccessRecord {
-        let source = OwnAccess(self.app.pool.clone());
+        let source = OwnAccess::new(self.app.pool.clone(), KnownAccess::default());
         source.access(&self.account, agent).await.unwrap().unwrap()
     }
 

@@ -5,16 +5,11 @@ use std::fmt;
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::HeaderMap;
-use async_nats::jetstream;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use switchboard_proto::DomainEvent;
 use switchboard_proto::assignment::v1::{Presence, SetPresenceRequest};
-use switchboard_proto::conversation::v1::{ConversationClosed, ConversationOpened};
-use switchboard_proto::crm_cards::v1::{ConnectionDecided, Decision};
+use switchboard_tests::telling::{Conversation, Teller};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use uuid::Uuid;
 
 use super::Field;
@@ -50,19 +45,10 @@ impl fmt::Display for Driven {
     }
 }
 
-struct Chat {
-    id: Uuid,
-    channel: Uuid,
-    conversation: Uuid,
-    number: i64,
-    told: u64,
-}
-
-struct Teller<'f> {
+struct Random<'f> {
     field: &'f Field,
-    jetstream: jetstream::Context,
+    teller: Teller,
     random: StdRng,
-    acks: Vec<jetstream::context::PublishAckFuture>,
     number: i64,
     start: OffsetDateTime,
     driven: Driven,
@@ -75,66 +61,69 @@ pub async fn drive(
     events: usize,
     seed: u64,
 ) -> anyhow::Result<Driven> {
-    let jetstream = jetstream::new(async_nats::connect(nats_url).await?);
-    let mut teller = Teller {
+    let mut walk = Random {
         field,
-        jetstream,
+        teller: Teller::connect(nats_url, &field.account).await?,
         random: StdRng::seed_from_u64(seed ^ 2),
-        acks: Vec::new(),
         number: 0,
         start: OffsetDateTime::now_utc(),
         driven: Driven::default(),
     };
-    let (mut open, mut ended): (Vec<Chat>, Vec<Chat>) = (Vec::new(), Vec::new());
+    let (mut open, mut ended): (Vec<Conversation>, Vec<Conversation>) = (Vec::new(), Vec::new());
     for agent in 0..field.agents.len() {
-        teller.presence(agent, Presence::Online).await?;
+        walk.presence(agent, Presence::Online).await?;
     }
     for _ in 0..events {
         // What all agents together may have is about 150: queues build up, and run dry.
         let most = 220;
-        match teller.random.random_range(0..100) {
-            0..10 => teller.somebody_comes_or_goes().await?,
+        match walk.random.random_range(0..100) {
+            0..10 => walk.somebody_comes_or_goes().await?,
             kind if open.is_empty() || (kind < 56 && open.len() < most) => {
-                let again = teller.random.random_bool(0.3) && !ended.is_empty();
+                let again = walk.random.random_bool(0.3) && !ended.is_empty();
                 let chat = if again {
-                    let index = teller.random.random_range(0..ended.len());
+                    let index = walk.random.random_range(0..ended.len());
                     Some(ended.swap_remove(index))
                 } else {
                     None
                 };
-                let (chat, is_open) = teller.open(chat).await?;
+                let (conversation, is_open) = walk.open(chat.as_ref()).await?;
                 if is_open {
-                    open.push(chat);
+                    open.push(conversation);
                 } else {
-                    ended.push(chat);
+                    ended.push(conversation);
                 }
             }
             _ => {
-                let index = teller.random.random_range(0..open.len());
-                let mut chat = open.swap_remove(index);
-                teller.close(&mut chat).await?;
-                ended.push(chat);
+                let index = walk.random.random_range(0..open.len());
+                let conversation = open.swap_remove(index);
+                walk.close(&conversation).await?;
+                ended.push(conversation);
             }
         }
-        if teller.acks.len() >= BATCH {
-            teller.settle().await?;
+        if walk.teller.under_way() >= BATCH {
+            walk.teller.settle().await?;
         }
     }
     // At last everybody is there: whoever can be served is.
     for agent in 0..field.agents.len() {
-        teller.presence(agent, Presence::Online).await?;
+        walk.presence(agent, Presence::Online).await?;
     }
-    teller.settle().await?;
-    for (chats, is_open) in [(open, true), (ended, false)] {
-        let last = |chat: Chat| (chat.id, (chat.number, is_open));
-        teller.driven.chats.extend(chats.into_iter().map(last));
+    walk.teller.settle().await?;
+    for (conversations, is_open) in [(open, true), (ended, false)] {
+        let last = |last: Conversation| (last.chat, (last.number, is_open));
+        walk.driven
+            .chats
+            .extend(conversations.into_iter().map(last));
     }
-    Ok(teller.driven)
+    Ok(walk.driven)
 }
 
-impl Teller<'_> {
+impl Random<'_> {
     /// Opens a conversation of a chat, of a new one where none is given; now and then it is closed before.
-    async fn open(&mut self, chat: Option<Chat>) -> anyhow::Result<(Chat, bool)> {
+    async fn open(
+        &mut self,
+        before: Option<&Conversation>,
+    ) -> anyhow::Result<(Conversation, bool)> {
         self.number += 1;
         self.driven.opened += 1;
         let channel = if self.random.random_bool(0.5) {
@@ -142,127 +131,54 @@ impl Teller<'_> {
         } else {
             self.field.by_load
         };
-        let mut chat = chat.unwrap_or_else(|| Chat {
+        let conversation = Conversation {
+            chat: before.map_or_else(Uuid::new_v4, |before| before.chat),
+            channel: before.map_or(channel, |before| before.channel),
             id: Uuid::new_v4(),
-            channel,
-            conversation: Uuid::nil(),
-            number: 0,
-            told: 0,
-        });
-        (chat.conversation, chat.number) = (Uuid::new_v4(), self.number);
-        let opened_id = Uuid::new_v4();
-        let time = self.start + time::Duration::milliseconds(self.number);
-        let open_time = Some(prost_types::Timestamp {
-            seconds: time.unix_timestamp(),
-            nanos: i32::try_from(time.nanosecond()).unwrap_or_default(),
-        });
-        let opened = ConversationOpened {
-            conversation_id: chat.conversation.to_string(),
-            chat_id: chat.id.to_string(),
-            channel_id: chat.channel.to_string(),
-            number: chat.number,
-            revision: 1,
-            open_time,
-            ..Default::default()
+            number: self.number,
+            time: self.start + time::Duration::milliseconds(self.number),
         };
-        let decided = ConnectionDecided {
-            decision: Some(Decision {
-                conversation_id: chat.conversation.to_string(),
-                number: chat.number,
-                chat_id: chat.id.to_string(),
-                channel_id: chat.channel.to_string(),
-                ..Default::default()
-            }),
-            revision: 1,
-            open_time,
-            ..Default::default()
-        };
+        let (chat, opened, decided) = (
+            conversation.chat,
+            conversation.opened(),
+            conversation.decided(),
+        );
         let backwards = self.random.random_bool(0.03);
         if backwards {
             self.driven.backwards += 1;
-            self.close(&mut chat).await?;
+            self.close(&conversation).await?;
         }
+        let as_opened = (Uuid::new_v4(), None);
+        let as_decided = (Uuid::new_v4(), Some(as_opened.0));
         // Which of the two arrives first is nobody's promise.
-        let decided_first = self.random.random_bool(0.5);
-        if decided_first {
-            self.tell(&mut chat, &decided, Uuid::new_v4(), Some(opened_id))
-                .await?;
-        }
-        self.tell(&mut chat, &opened, opened_id, None).await?;
-        if !decided_first {
-            self.tell(&mut chat, &decided, Uuid::new_v4(), Some(opened_id))
-                .await?;
+        if self.random.random_bool(0.5) {
+            self.teller.tell(chat, &decided, as_decided).await?;
+            self.teller.tell(chat, &opened, as_opened).await?;
+        } else {
+            self.teller.tell(chat, &opened, as_opened).await?;
+            self.teller.tell(chat, &decided, as_decided).await?;
         }
         if self.random.random_bool(0.03) {
             self.driven.repeated += 1;
             // Under an id of its own: as if the broker had forgotten the first.
-            self.tell(&mut chat, &opened, Uuid::new_v4(), None).await?;
+            self.teller
+                .tell(chat, &opened, (Uuid::new_v4(), None))
+                .await?;
         }
-        Ok((chat, !backwards))
+        Ok((conversation, !backwards))
     }
 
-    async fn close(&mut self, chat: &mut Chat) -> anyhow::Result<()> {
+    async fn close(&mut self, conversation: &Conversation) -> anyhow::Result<()> {
         self.driven.closed += 1;
-        let closed = ConversationClosed {
-            conversation_id: chat.conversation.to_string(),
-            chat_id: chat.id.to_string(),
-            channel_id: chat.channel.to_string(),
-            number: chat.number,
-            revision: 2,
-            ..Default::default()
-        };
-        self.tell(chat, &closed, Uuid::new_v4(), None).await?;
+        let (chat, closed) = (conversation.chat, conversation.closed());
+        self.teller
+            .tell(chat, &closed, (Uuid::new_v4(), None))
+            .await?;
         if self.random.random_bool(0.03) {
             self.driven.repeated += 1;
-            self.tell(chat, &closed, Uuid::new_v4(), None).await?;
-        }
-        Ok(())
-    }
-
-    /// Publishes an event as the service it belongs to would.
-    async fn tell<E: DomainEvent>(
-        &mut self,
-        chat: &mut Chat,
-        event: &E,
-        id: Uuid,
-        cause: Option<Uuid>,
-    ) -> anyhow::Result<()> {
-        chat.told += 1;
-        let account = &self.field.account;
-        let mut headers = HeaderMap::new();
-        headers.insert("ce-specversion", "1.0");
-        headers.insert("ce-id", id.to_string());
-        headers.insert("ce-type", E::TYPE);
-        headers.insert(
-            "ce-source",
-            format!("/switchboard/{account}/{}", E::SERVICE),
-        );
-        headers.insert("ce-time", OffsetDateTime::now_utc().format(&Rfc3339)?);
-        headers.insert("ce-subject", chat.id.to_string());
-        headers.insert("ce-sbaccount", account.as_str());
-        headers.insert("ce-sbsequence", chat.told.to_string());
-        headers.insert("Nats-Msg-Id", id.to_string());
-        if let Some(cause) = cause {
-            headers.insert("ce-sbcause", cause.to_string());
-        }
-        let subject = format!(
-            "switchboard.v1.{account}.{}.{}.{}",
-            E::SERVICE,
-            E::ENTITY,
-            E::EVENT
-        );
-        let ack = self
-            .jetstream
-            .publish_with_headers(subject, headers, event.encode_to_vec().into())
-            .await?;
-        self.acks.push(ack);
-        Ok(())
-    }
-
-    /// Waits until all that was published is in the stream.
-    async fn settle(&mut self) -> anyhow::Result<()> {
-        for ack in self.acks.drain(..) {
-            ack.await?;
+            self.teller
+                .tell(chat, &closed, (Uuid::new_v4(), None))
+                .await?;
         }
         Ok(())
     }
