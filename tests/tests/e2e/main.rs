@@ -8,3 +8,4 @@ mod fairness;
 mod faults;
 mod main_path;
 mod once;
+mod responsible;
