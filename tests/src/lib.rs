@@ -5,6 +5,7 @@ pub mod bench;
 pub mod events;
 pub mod mail;
 pub mod meta;
+pub mod rpc;
 pub mod servers;
 pub mod services;
 pub mod shell;

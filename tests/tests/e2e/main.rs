@@ -7,3 +7,4 @@ mod closed;
 mod faults;
 mod main_path;
 mod once;
+mod rights;
