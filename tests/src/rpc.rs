@@ -95,6 +95,20 @@ impl Rpc {
         })
     }
 
+    /// Calls one service alone, at an address.
+    pub fn alone(kind: Kind, url: &str) -> anyhow::Result<Self> {
+        let pool = DescriptorPool::decode(switchboard_proto::DESCRIPTOR_SET)?;
+        let channels = BTreeMap::new();
+        Self { pool, channels }.at(kind, url)
+    }
+
+    /// The same, with one service at another address: a replica of it.
+    pub fn at(mut self, kind: Kind, url: &str) -> anyhow::Result<Self> {
+        let endpoint = Endpoint::from_shared(url.to_owned())?;
+        self.channels.insert(kind, endpoint.connect_lazy());
+        Ok(self)
+    }
+
     /// The service that offers a method, by its package. What every service offers is asked of the first.
     pub fn kind(path: &str) -> Kind {
         let package = path.trim_start_matches("/switchboard.");
@@ -121,12 +135,16 @@ impl Rpc {
         let (path, request, output) = self
             .prepare(method, ask)
             .map_err(|error| Status::unknown(format!("{method} is asked wrongly: {error:#}")))?;
-        let channel = self.channels[&Self::kind(path.path())].clone();
-        let mut grpc = tonic::client::Grpc::new(InterceptedService::new(channel, bearer.clone()));
+        let channel = self.channels.get(&Self::kind(path.path()));
+        let channel = channel.ok_or_else(|| Status::unavailable("a service not spoken to"))?;
+        let bearer = bearer.clone();
+        let mut grpc = tonic::client::Grpc::new(InterceptedService::new(channel.clone(), bearer));
         grpc.ready()
             .await
             .map_err(|error| Status::unavailable(error.to_string()))?;
-        let answer = grpc.server_streaming(Request::new(request), path, Raw).await?;
+        let answer = grpc
+            .server_streaming(Request::new(request), path, Raw)
+            .await?;
         Ok(Answers {
             stream: answer.into_inner(),
             output,

@@ -95,16 +95,9 @@ pub async fn person(
     let id = Uuid::new_v4();
     let ask = json!({ "agent_id": id.to_string(), "name": name, "grants": grants });
     let admin = service(world, &account.slug)?;
-    rpc.call(
-        "assignment.v1.AssignmentService/CreateAgent",
-        &admin,
-        &ask,
-    )
-    .await?;
-    let token = world
-        .system
-        .tokens()
-        .agent(&account.slug, id, ALL_SCOPES);
+    rpc.call("assignment.v1.AssignmentService/CreateAgent", &admin, &ask)
+        .await?;
+    let token = world.system.tokens().agent(&account.slug, id, ALL_SCOPES);
     Ok(Person {
         id,
         bearer: Bearer::new(&token)?,
