@@ -5,6 +5,7 @@ mod chats;
 mod lines;
 mod matrix;
 mod people;
+mod requests;
 mod rows;
 mod streams;
 mod things;

@@ -169,7 +169,7 @@ async fn snapshot(rpc: &Rpc, shop: &Things) -> anyhow::Result<Vec<(usize, Value)
             .any(|verb| name.starts_with(verb));
         if reads && row.told[0] == Told::Seen {
             let mut answer = rpc
-                .call(row.method, &shop.service, &(row.ask)(shop))
+                .call(&row.method, &shop.service, &(row.ask)(shop))
                 .await?;
             still(&mut answer);
             read.push((number, answer));
@@ -233,12 +233,12 @@ async fn x11_every_rpc_shows_and_does_what_rights_open_and_nothing_else() -> any
     let mut asked = 0;
     // What is refused comes first, and changes nothing. What people may do is done after that.
     for doing in [false, true] {
-        for row in ROWS {
+        for row in ROWS.iter() {
             for asker in askers.iter().filter(|asker| {
                 let foreign = asker.column == Kind::ALL.len();
                 (row.told[asker.column] == Told::May && !foreign) == doing
             }) {
-                let answer = rpc.call(row.method, &asker.bearer, &(row.ask)(&shop)).await;
+                let answer = rpc.call(&row.method, &asker.bearer, &(row.ask)(&shop)).await;
                 faults.extend(wrong(row, asker, &shop, &answer));
                 asked += 1;
             }
@@ -310,9 +310,9 @@ async fn outsiders(world: &World, rpc: &Rpc, shop: &Things) -> anyhow::Result<Ve
 
 async fn refused_at_the_gate(rpc: &Rpc, shop: &Things, outsiders: &[Outsider]) -> Vec<String> {
     let mut faults = Vec::new();
-    for row in ROWS {
+    for row in ROWS.iter() {
         for (who, bearer, code) in outsiders {
-            let answer = rpc.call(row.method, bearer, &(row.ask)(shop)).await;
+            let answer = rpc.call(&row.method, bearer, &(row.ask)(shop)).await;
             let told = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
             if told != *code {
                 faults.push(format!(
