@@ -96,10 +96,13 @@ impl PresenceApi {
 
 /// The streams that this process holds: one question for all of them tells whose must end.
 #[derive(Clone, Default)]
-struct OpenStreams(Arc<Mutex<BTreeMap<(AgentKey, Uuid), Arc<Notify>>>>);
+struct OpenStreams(Arc<Mutex<Wakers>>);
+
+/// How the keeper of each stream is told to look at its agent's rights.
+type Wakers = BTreeMap<(AgentKey, Uuid), Arc<Notify>>;
 
 impl OpenStreams {
-    fn all(&self) -> MutexGuard<'_, BTreeMap<(AgentKey, Uuid), Arc<Notify>>> {
+    fn all(&self) -> MutexGuard<'_, Wakers> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -148,14 +148,14 @@ fn wrong(
         ));
     }
     // What was asked with tells the asker nothing new; nor does the contact's id on the own card, which opens nothing.
-    let mut asked = (row.ask)(shop).to_string();
+    let mut known = (row.ask)(shop).to_string();
     if row.method.ends_with("/CreateCard") && asker.column == 2 {
-        asked += &shop.get("contact");
+        known += &shop.get("contact");
     }
     let leak = asker
         .hidden
         .iter()
-        .find(|hidden| text.contains(*hidden) && !asked.contains(*hidden));
+        .find(|hidden| text.contains(*hidden) && !known.contains(*hidden));
     leak.map(|leak| format!("{} tells {} of {leak}: {text}", row.method, asker.name))
 }
 
@@ -238,7 +238,9 @@ async fn x11_every_rpc_shows_and_does_what_rights_open_and_nothing_else() -> any
                 let foreign = asker.column == Kind::ALL.len();
                 (row.told[asker.column] == Told::May && !foreign) == doing
             }) {
-                let answer = rpc.call(&row.method, &asker.bearer, &(row.ask)(&shop)).await;
+                let answer = rpc
+                    .call(&row.method, &asker.bearer, &(row.ask)(&shop))
+                    .await;
                 faults.extend(wrong(row, asker, &shop, &answer));
                 asked += 1;
             }

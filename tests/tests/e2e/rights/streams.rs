@@ -156,7 +156,7 @@ async fn b04_a_client_that_dies_leaves_its_agent_offline_after_the_grace_time() 
         took.as_millis()
     );
     assert!(
-        took > GRACE - Duration::from_secs(1) && took < lease + Duration::from_secs(5),
+        took + Duration::from_secs(1) > GRACE && took < lease + Duration::from_secs(5),
         "{took:?}"
     );
     Ok(())
@@ -290,7 +290,9 @@ async fn ended(answers: &mut Answers, what: &str, why: &str) -> anyhow::Result<(
     let began = Instant::now();
     let end = tokio::time::timeout(Duration::from_secs(20), end_of(answers)).await?;
     let took = began.elapsed();
-    let refused = end.expect_err("it is refused");
+    let Err(refused) = end else {
+        anyhow::bail!("{what}: the stream ended as if all were well");
+    };
     assert_eq!(reason(&refused), (Code::PermissionDenied, why.to_owned()));
     println!("{what}: the stream ended after {} ms", took.as_millis());
     assert!(took < Duration::from_secs(1), "{what} took {took:?}");

@@ -26,10 +26,7 @@ pub struct Things {
 impl Things {
     /// The id, or the word, of a thing.
     pub fn get(&self, name: &str) -> String {
-        let found = self.named.get(name);
-        found
-            .unwrap_or_else(|| panic!("there is no thing named {name}"))
-            .clone()
+        self.named[name].clone()
     }
 
     /// Ids and words of these things.
@@ -259,9 +256,9 @@ async fn talk(rpc: &Rpc, things: &mut Things, customer: i64, mark: &str) -> anyh
     let answer = json!({
         "chat_id": id, "text": { "text": format!("An answer of {mark}") }, "attachment_ids": [at("attachment_id")?],
     });
-    let send = format!("{CONVERSATION}/SendMessage");
-    let sent = ask_as(rpc, &keeper, &send, answer, "/message/message_id").await?;
-    things.keep("answer", sent.clone());
+    let method = format!("{CONVERSATION}/SendMessage");
+    let message = ask_as(rpc, &keeper, &method, answer, "/message/message_id").await?;
+    things.keep("answer", message);
     // Everything is told once both parts are delivered and the file stands in the channel.
     eventually("the answer's delivery", async || {
         let ask = json!({ "chat_id": id });
