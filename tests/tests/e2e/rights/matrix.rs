@@ -198,7 +198,7 @@ fn still(value: &mut Value) {
 }
 
 #[test]
-fn x11_each_method_has_a_row_and_a_row_added_later_is_missed() {
+fn x11_each_method_has_a_row_and_one_added_later_is_missed() {
     let rows: BTreeSet<String> = ROWS
         .iter()
         .map(|row| format!("/switchboard.{}", row.method))
