@@ -111,24 +111,6 @@ struct Service {
     database_url: String,
 }
 
-/// One more process of a service, beside the system's own. It ends when it is dropped.
-pub struct Replica {
-    process: Process,
-    grpc: u16,
-}
-
-impl Replica {
-    /// gRPC address with scheme.
-    pub fn grpc_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.grpc)
-    }
-
-    /// Ends it at once, as a crash would.
-    pub fn kill(&mut self) -> anyhow::Result<()> {
-        self.process.kill()
-    }
-}
-
 /// The four services of one system. They end when it is dropped.
 pub struct System {
     folder: TempDir,
@@ -286,43 +268,6 @@ impl System {
         Ok(())
     }
 
-    /// Starts one more process of a service over the same database, and waits until it is ready.
-    pub async fn replica(&self, kind: Kind) -> anyhow::Result<Replica> {
-        let [grpc, admin] = *ports(2)?.as_slice() else {
-            bail!("no free ports");
-        };
-        let mut command = Command::new(binary(kind.name())?);
-        command.arg("serve").env_clear();
-        command.envs(
-            std::env::vars_os()
-                .filter(|(name, _)| !name.to_string_lossy().starts_with("SWITCHBOARD_")),
-        );
-        let listen = |port: u16| format!("127.0.0.1:{port}");
-        command
-            .envs(self.environment(kind)?)
-            .env("SWITCHBOARD_GRPC__LISTEN", listen(grpc))
-            .env("SWITCHBOARD_ADMIN__LISTEN", listen(admin));
-        let log = self.folder.path().join(format!("{}-2.log", kind.name()));
-        let process = Process::start(kind.name(), &mut command, &log, "TERM")?;
-        let ready = format!("http://{}/readyz", listen(admin));
-        let http = reqwest::Client::builder().no_proxy().build()?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let answer = http.get(&ready).send().await;
-            if answer.is_ok_and(|answer| answer.status().is_success()) {
-                return Ok(Replica { process, grpc });
-            }
-            if Instant::now() > deadline {
-                bail!(
-                    "a second {} was not ready:\n{}",
-                    kind.name(),
-                    process.log_tail()
-                );
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
-
     /// Waits until a launched service answers 200 to `/readyz`; an error with the end of its log if it ends first.
     pub async fn wait_ready(&mut self, kind: Kind) -> anyhow::Result<()> {
         // A second installation in the same process is refused, and is as good as the first.
@@ -380,7 +325,7 @@ impl System {
 
     /// The configuration of a service: variables `SWITCHBOARD_SECTION__KEY`. The same table in another language is
     /// `scripts/lib/switchboard/services.py`.
-    fn environment(&self, kind: Kind) -> anyhow::Result<BTreeMap<String, String>> {
+    pub(crate) fn environment(&self, kind: Kind) -> anyhow::Result<BTreeMap<String, String>> {
         let service = self.service(kind)?;
         let [grpc, admin, http] = service.ports;
         let path = |path: &Path| path.display().to_string();

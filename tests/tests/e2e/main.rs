@@ -4,6 +4,7 @@
 mod bad_input;
 mod channels;
 mod closed;
+mod fairness;
 mod faults;
 mod main_path;
 mod once;

@@ -279,8 +279,9 @@ async fn outsiders(world: &World, rpc: &Rpc, shop: &Things) -> anyhow::Result<Ve
     let off = json!({ "agent_id": agent.id.to_string(), "active": false });
     let update = "assignment.v1.AssignmentService/UpdateAgent";
     rpc.call(update, &shop.service, &off).await?;
-    // The other services hear of it by an event.
+    // Assignment remembers rights for a moment, the other services hear of them by an event.
     for method in [
+        "assignment.v1.AssignmentService/ListAgents",
         "conversation.v1.ConversationService/ListChats",
         "crm_cards.v1.CrmCardsService/ListCards",
         "channel_gateway.v1.ChannelGatewayService/ListChannels",

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use switchboard_proto::DomainEvent as _;
 use switchboard_proto::assignment::v1::{self as pb, AgentPresenceChanged};
 use switchboard_tests::events::read_all;
+use switchboard_tests::replicas::Replica;
 use switchboard_tests::rpc::{Answers, Rpc};
 use switchboard_tests::services::Kind;
 use switchboard_tests::world::{Account, Plan, World, WorldOptions, eventually};
@@ -168,7 +169,9 @@ async fn b04_a_killed_replica_loses_its_streams_and_who_comes_back_to_another_wa
     let everything = people::Kind::Full.grants("");
     let olena = follower(&world, &rpc, &account, "Olena", everything.clone()).await?;
     let taras = follower(&world, &rpc, &account, "Taras", everything).await?;
-    let mut replica = world.system.replica(Kind::Assignment).await?;
+    let mut replica = Replica::new(Kind::Assignment, 2)?;
+    replica.launch(&world.system)?;
+    replica.wait_ready().await?;
     let there = Rpc::of(&world)?.at(Kind::Assignment, &replica.grpc_url())?;
     let mut of_olena = online(&there, &olena).await?;
     let mut of_taras = online(&there, &taras).await?;
