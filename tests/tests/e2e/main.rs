@@ -8,4 +8,5 @@ mod fairness;
 mod faults;
 mod main_path;
 mod once;
+mod responsible;
 mod rights;

@@ -8,7 +8,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::App;
-use crate::domain::choose::LeftOut;
+use crate::domain::candidates::LeftOut;
 use crate::error::Error;
 use crate::store::availability::{AgentKey, Held};
 use crate::store::leases::{self, Standing};
