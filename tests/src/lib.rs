@@ -6,6 +6,7 @@ pub mod events;
 pub mod mail;
 pub mod meta;
 pub mod replicas;
+pub mod rpc;
 pub mod servers;
 pub mod services;
 pub mod shell;

@@ -191,7 +191,9 @@ impl AssignmentService for Api {
         request: Request<pb::GetAgentRequest>,
     ) -> Result<Response<pb::GetAgentResponse>, Status> {
         let caller = Caller::of(&request)?;
-        let id = PARSE.id("agent_id", &request.get_ref().agent_id)?;
+        let named = PARSE.id_opt("agent_id", &request.get_ref().agent_id)?;
+        let id = named.or_else(|| caller.agent());
+        let id = id.ok_or_else(|| PARSE.refuse("agent_id", "is required"))?;
         let agent = self.0.get_agent(caller.account(), id).await?;
         Ok(Response::new(pb::GetAgentResponse {
             agent: Some(wire::agent(&agent)),

@@ -58,11 +58,11 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         progress,
     );
     hours::spawn(&service.lifecycle, app.clone(), &config.availability);
-    let presence = PresenceApi {
-        app: app.clone(),
-        grace: config.availability.grace,
-        lifecycle: service.lifecycle.clone(),
-    };
+    let presence = PresenceApi::new(
+        app.clone(),
+        config.availability.grace,
+        service.lifecycle.clone(),
+    );
     let api = Api(app);
     service
         .grpc()

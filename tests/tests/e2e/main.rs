@@ -9,3 +9,4 @@ mod faults;
 mod main_path;
 mod once;
 mod responsible;
+mod rights;

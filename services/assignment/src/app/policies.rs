@@ -23,6 +23,10 @@ impl App {
         now: OffsetDateTime,
     ) -> Result<(), Error> {
         may_change_settings(caller)?;
+        // Settings open no channel by themselves (D21).
+        if !sees_channel(caller, channel) {
+            return Err(Error::UnknownChannel(channel));
+        }
         let account = caller.account();
         let mut transaction = self.pool.begin().await?;
         // Named groups are locked, so that none is deleted before this is committed.

@@ -1,13 +1,17 @@
 //! Presence by open streams (B04): a lease each, renewed by the replica that holds the stream.
 
+use std::collections::BTreeSet;
+
+use chassis::access::ChatAccess;
 use chassis::auth::Caller;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::App;
+use crate::domain::candidates::LeftOut;
 use crate::error::Error;
 use crate::store::availability::{AgentKey, Held};
-use crate::store::leases;
+use crate::store::leases::{self, Standing};
 
 /// Streams of one agent at most.
 const OF_ONE: i64 = 20;
@@ -45,6 +49,8 @@ impl App {
         now: OffsetDateTime,
     ) -> Result<Held, Error> {
         let mut connection = self.pool.acquire().await?;
+        let standing = leases::standings(&mut connection, &[agent.clone()].into()).await?;
+        may_be_present(standing.get(agent), agent)?;
         let kept = leases::keep(&mut connection, agent, stream, expires_at).await?;
         drop(connection);
         if !kept {
@@ -57,6 +63,19 @@ impl App {
         self.settle_one(&agent.0, agent.1, |_| {}, None, now)
             .await?;
         self.presence_of(&agent.0, agent.1, now).await
+    }
+
+    /// Returns those of these agents who may not keep a stream any more.
+    pub async fn barred_from_streams(
+        &self,
+        agents: &BTreeSet<AgentKey>,
+    ) -> Result<BTreeSet<AgentKey>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let standings = leases::standings(&mut connection, agents).await?;
+        let barred = agents
+            .iter()
+            .filter(|agent| may_be_present(standings.get(*agent), agent).is_err());
+        Ok(barred.cloned().collect())
     }
 
     /// Ends a stream: its lease runs out after the grace time. What fails does so a little later.
@@ -74,5 +93,15 @@ impl App {
     pub async fn forget_streams(&self, now: OffsetDateTime) -> Result<(), sqlx::Error> {
         let mut connection = self.pool.acquire().await?;
         leases::forget(&mut connection, now - Duration::MINUTE, FORGOTTEN).await
+    }
+}
+
+/// Refuses to keep an agent present who may not work, or not with chats (F175).
+fn may_be_present(standing: Option<&Standing>, agent: &AgentKey) -> Result<(), Error> {
+    match standing {
+        None => Err(Error::UnknownAgent(agent.1)),
+        Some(standing) if !standing.active => Err(Error::CallerBarred(LeftOut::AgentInactive)),
+        Some(standing) if standing.chats == ChatAccess::None => Err(Error::ChatAccessMissing),
+        Some(_) => Ok(()),
     }
 }

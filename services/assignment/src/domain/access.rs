@@ -67,12 +67,16 @@ pub fn evaluate(agent: AgentId, version: u64, active: bool, grants: &Grants) -> 
         version,
         active,
         channels: grants.channels.clone(),
-        // Chats get the better of the two kinds (D12).
-        chats: chats_by(grants.leads).max(chats_by(grants.contacts)),
+        chats: chats_of(grants.leads, grants.contacts),
         leads: grants.leads,
         contacts: grants.contacts,
         settings: grants.settings,
     }
+}
+
+/// Returns the access to chats: the better of what the two kinds give (D12).
+pub fn chats_of(leads: KindAccess, contacts: KindAccess) -> ChatAccess {
+    chats_by(leads).max(chats_by(contacts))
 }
 
 /// Returns the access to chats that the rights on one kind give (D12).

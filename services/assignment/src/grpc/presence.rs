@@ -1,5 +1,7 @@
 //! Serves `switchboard.assignment.v1.PresenceService`, and reads what is set by hand.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use chassis::auth::Caller;
@@ -12,7 +14,7 @@ use futures::stream::BoxStream;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::assignment::v1::presence_service_server::PresenceService;
 use time::OffsetDateTime;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -31,6 +33,9 @@ const END_WITHIN: time::Duration = time::Duration::days(366);
 
 /// A stream lasts this long at most: then the agent's token is asked for again.
 const STREAM_LASTS: time::Duration = time::Duration::HOUR;
+
+/// How often it is looked at whether those with open streams may still have them.
+const LOOK_AT_RIGHTS: Duration = Duration::from_millis(500);
 
 /// Reads what somebody sets an agent's presence to.
 pub fn by_hand(request: &pb::SetPresenceRequest, now: OffsetDateTime) -> Result<ByHand, Status> {
@@ -57,12 +62,65 @@ pub fn by_hand(request: &pb::SetPresenceRequest, now: OffsetDateTime) -> Result<
 
 /// Serves `switchboard.assignment.v1.PresenceService`.
 pub struct PresenceApi {
-    /// What use cases work with.
-    pub app: App,
-    /// How long an agent stays online after their last stream.
-    pub grace: Duration,
-    /// Streams are tasks of the service.
-    pub lifecycle: Lifecycle,
+    app: App,
+    grace: Duration,
+    lifecycle: Lifecycle,
+    open: OpenStreams,
+}
+
+impl PresenceApi {
+    /// Makes the service. An agent stays online for the grace time after their last stream; streams, and the look at
+    /// who may have one, are tasks of the lifecycle.
+    pub fn new(app: App, grace: Duration, lifecycle: Lifecycle) -> Self {
+        let open = OpenStreams::default();
+        let (looked_at, asked, stop) = (open.clone(), app.clone(), lifecycle.stop_token());
+        lifecycle.spawn("rights of presence streams", async move {
+            while tokio::time::timeout(LOOK_AT_RIGHTS, stop.cancelled())
+                .await
+                .is_err()
+            {
+                if let Err(error) = looked_at.look(&asked).await {
+                    tracing::warn!(%error, "rights of presence streams could not be looked at");
+                }
+            }
+            Ok(())
+        });
+        Self {
+            app,
+            grace,
+            lifecycle,
+            open,
+        }
+    }
+}
+
+/// The streams that this process holds: one question for all of them tells whose must end.
+#[derive(Clone, Default)]
+struct OpenStreams(Arc<Mutex<Wakers>>);
+
+/// How the keeper of each stream is told to look at its agent's rights.
+type Wakers = BTreeMap<(AgentKey, Uuid), Arc<Notify>>;
+
+impl OpenStreams {
+    fn all(&self) -> MutexGuard<'_, Wakers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes the streams whose agents may not have them any more.
+    async fn look(&self, app: &App) -> Result<(), sqlx::Error> {
+        let agents: BTreeSet<AgentKey> =
+            self.all().keys().map(|(agent, _)| agent.clone()).collect();
+        if agents.is_empty() {
+            return Ok(());
+        }
+        let barred = app.barred_from_streams(&agents).await?;
+        if !barred.is_empty() {
+            let all = self.all();
+            let theirs = all.iter().filter(|((agent, _), _)| barred.contains(agent));
+            theirs.for_each(|(_, wake)| wake.notify_one());
+        }
+        Ok(())
+    }
 }
 
 type Answer = Result<pb::KeepPresenceResponse, Status>;
@@ -94,10 +152,14 @@ impl PresenceService for PresenceApi {
             grace: self.grace,
             until: now + STREAM_LASTS,
             answers,
+            look: Arc::default(),
         };
-        let stop = self.lifecycle.stop_token();
+        let (stop, open) = (self.lifecycle.stop_token(), self.open.clone());
+        let key = (keeper.agent.clone(), stream);
+        open.all().insert(key.clone(), Arc::clone(&keeper.look));
         self.lifecycle.spawn("presence stream", async move {
             stop.run_until_cancelled(keeper.keep(held)).await;
+            open.all().remove(&key);
             keeper.end().await;
             Ok(())
         });
@@ -174,6 +236,8 @@ struct Keeper {
     grace: Duration,
     until: OffsetDateTime,
     answers: mpsc::Sender<Answer>,
+    /// The agent's rights have changed.
+    look: Arc<Notify>,
 }
 
 impl Keeper {
@@ -183,9 +247,14 @@ impl Keeper {
                 return;
             }
             loop {
-                let gone = tokio::time::timeout(self.renew, self.answers.closed()).await;
+                tokio::select! {
+                    () = self.answers.closed() => return,
+                    // Who may not have the stream any more is told so now.
+                    () = self.look.notified() => {}
+                    () = tokio::time::sleep(self.renew) => {}
+                }
                 let now = clock::now();
-                if gone.is_ok() || now >= self.until {
+                if now >= self.until {
                     return;
                 }
                 let expires_at = now + self.renew + self.grace;

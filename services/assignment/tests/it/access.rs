@@ -216,3 +216,50 @@ async fn pools_name_agents_of_the_account_only() {
         (Code::InvalidArgument, "policy.agent_ids[1]")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d21_settings_alone_set_no_policy_of_a_channel() {
+    let world = World::new().await;
+    let nowhere = pb::Grants {
+        channels: None,
+        settings: true,
+        ..Default::default()
+    };
+    let boss = world.agent_with("Boss", 0, Some(nowhere)).await;
+    let set = pb::SetDistributionPolicyRequest {
+        policy: Some(pb::DistributionPolicy {
+            channel_id: world.channel.to_string(),
+            distribution: pb::Distribution::Off.into(),
+            ..Default::default()
+        }),
+    };
+    let caller = world.as_agent(boss).await;
+    let refused = world
+        .api
+        .set_distribution_policy(request(&caller, set.clone()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code(), reason(&refused).0.as_str()),
+        (Code::NotFound, "CHANNEL_NOT_FOUND")
+    );
+    let by_service = world
+        .api
+        .set_distribution_policy(request(&world.admin(), set))
+        .await;
+    assert!(by_service.is_ok(), "{by_service:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f060_an_agent_asks_for_themselves_without_knowing_their_id() {
+    let world = World::new().await;
+    let anna = world.agent("Anna").await;
+    let caller = world.as_agent(anna).await;
+    let me = pb::GetAgentRequest::default();
+    let answer = world.api.get_agent(request(&caller, me.clone())).await;
+    let agent = answer.unwrap().into_inner().agent.unwrap();
+    assert_eq!(agent.agent_id, anna.to_string());
+    assert_eq!(agent.access.unwrap().chats(), pb::ChatAccess::Full);
+    let refused = world.api.get_agent(request(&world.admin(), me)).await;
+    assert_eq!(field(&refused.unwrap_err()), "agent_id");
+}

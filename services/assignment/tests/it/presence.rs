@@ -26,11 +26,7 @@ const GRACE: StdDuration = StdDuration::from_secs(3);
 impl World {
     fn presences(&self) -> (PresenceApi, Lifecycle) {
         let lifecycle = Lifecycle::new();
-        let api = PresenceApi {
-            app: self.app.clone(),
-            grace: GRACE,
-            lifecycle: lifecycle.clone(),
-        };
+        let api = PresenceApi::new(self.app.clone(), GRACE, lifecycle.clone());
         (api, lifecycle)
     }
 

@@ -7,7 +7,7 @@ use chassis::stamp::Stamp;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
-use super::{App, RequestKey, reach_chat, unknown_chat};
+use super::{App, RequestKey, reach_chat, see_chats, unknown_chat};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::{Card, CardKind, Contact};
 use crate::domain::ids::{ChatId, PipelineId, SourceId};
@@ -45,10 +45,11 @@ pub async fn create(
     }
     let account = caller.account();
     let mut transaction = app.begin().await?;
+    // A stored answer is not for who may not see the chat any more.
+    let contact = contact_of(&mut transaction, caller, wanted.chat).await?;
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
     }
-    let contact = contact_of(&mut transaction, caller, wanted.chat).await?;
     let card = made(&mut transaction, caller, &wanted, contact.as_ref(), now).await?;
     let events = events(caller, &card);
     let new = NewCard {
@@ -57,9 +58,12 @@ pub async fn create(
         conversation: None,
     };
     cards::insert(&mut transaction, std::slice::from_ref(&new)).await?;
-    let answer = wire_v1::CreateCardResponse {
-        card: Some(wire::card(&new.card)),
-    };
+    let mut shown = wire::card(&new.card);
+    if see_chats(caller).is_err() {
+        // What the chat is bound to stays hidden (D11).
+        shown.contact_id.clear();
+    }
+    let answer = wire_v1::CreateCardResponse { card: Some(shown) };
     key.keep(&mut transaction, account, &answer).await?;
     app.commit(transaction, events, now).await?;
     metrics::counter!("crm_cards_created_total", "by" => "hand").increment(1);

@@ -27,13 +27,14 @@ pub async fn create(
     access::may_create(caller.access(), Kind::Leads).map_err(|Missing| Error::CrmAccess)?;
     let account = caller.account();
     let mut transaction = app.begin().await?;
-    if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
-        return Ok(answer);
-    }
+    // A stored answer is not for who may not see the buyer any more.
     let buyer = contacts::lock(&mut transaction, account, contact).await?;
     let buyer = buyer
         .filter(|buyer| sight.reaches(buyer.responsible))
         .ok_or_else(|| unknown(contact))?;
+    if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
+        return Ok(answer);
+    }
     if !buyer.buyer {
         return Err(Error::NotABuyer);
     }

@@ -401,3 +401,58 @@ async fn f175_f176_limited_chats_hide_connections_and_settings_need_their_right(
     let refused = shop.world.connect(&limited, connection).await.unwrap_err();
     assert_eq!(refused.code(), Code::PermissionDenied);
 }
+
+#[tokio::test]
+async fn x11_a_repeat_is_answered_only_who_may_still_see_what_it_is_about() {
+    let shop = shop().await;
+    let full = testing::full_access(AGENT.into());
+    let agent = shop.owner.agent(full.clone());
+    let card = CreateCardRequest {
+        request_id: "once".into(),
+        chat_id: shop.opening.chat(),
+        ..CreateCardRequest::default()
+    };
+    let order = CreateOrderRequest {
+        request_id: "once".into(),
+        contact_id: shop.contact.clone(),
+    };
+    let api = &shop.world.api;
+    let first = api.create_card(agent.ask(card.clone())).await.unwrap();
+    let repeat = api.create_card(agent.ask(card.clone())).await.unwrap();
+    assert_eq!(repeat.into_inner(), first.into_inner());
+    api.create_order(agent.ask(order.clone())).await.unwrap();
+    // The channel is taken away, and the buyer is a colleague's for who sees own contacts.
+    let elsewhere = shop.owner.agent(AccessRecord {
+        channels: ChannelGrant::Some([].into()),
+        ..full
+    });
+    let refused = api.create_card(elsewhere.ask(card)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+    let own = shop.owner.agent(record(View::Own, View::Own));
+    let refused = api.create_order(own.ask(order)).await.unwrap_err();
+    assert_eq!(refused.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn d11_a_card_made_with_limited_access_does_not_name_its_contact() {
+    let shop = shop().await;
+    let mut may_create = AccessRecord {
+        chats: ChatAccess::Limited,
+        ..record(View::None, View::None)
+    };
+    may_create.leads.create = true;
+    let request = CreateCardRequest {
+        chat_id: shop.opening.chat(),
+        ..CreateCardRequest::default()
+    };
+    let api = &shop.world.api;
+    let limited = shop.owner.agent(may_create);
+    let made = api.create_card(limited.ask(request)).await.unwrap();
+    let made = made.into_inner().card.unwrap();
+    assert_eq!(made.contact_id, "");
+    let seen = GetCardRequest {
+        card_id: made.card_id,
+    };
+    let seen = api.get_card(shop.owner.ask(seen)).await.unwrap();
+    assert_eq!(seen.into_inner().card.unwrap().contact_id, shop.contact);
+}

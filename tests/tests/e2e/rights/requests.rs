@@ -1,0 +1,163 @@
+//! How methods are asked for the things of an account.
+
+use serde_json::{Value, json};
+
+use super::things::Things;
+
+pub fn nothing(_: &Things) -> Value {
+    json!({})
+}
+
+pub fn chat(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat") })
+}
+
+pub fn channel(things: &Things) -> Value {
+    json!({ "channel_id": things.get("channel") })
+}
+
+pub fn agent(things: &Things) -> Value {
+    json!({ "agent_id": things.get("keeper") })
+}
+
+pub fn chat_and_agent(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "agent_id": things.get("keeper") })
+}
+
+pub fn attachment(things: &Things) -> Value {
+    json!({ "attachment_id": things.get("attachment") })
+}
+
+pub fn card(things: &Things) -> Value {
+    json!({ "card_id": things.get("card") })
+}
+
+pub fn contact(things: &Things) -> Value {
+    json!({ "contact_id": things.get("contact") })
+}
+
+pub fn role(things: &Things) -> Value {
+    json!({ "role_id": things.get("role") })
+}
+
+pub fn group(things: &Things) -> Value {
+    json!({ "group_id": things.get("group") })
+}
+
+pub fn hours_of_channel(things: &Things) -> Value {
+    json!({ "owner": channel(things) })
+}
+
+pub fn hours_of_agent(things: &Things) -> Value {
+    json!({ "owner": agent(things) })
+}
+
+pub fn set_hours_of_channel(things: &Things) -> Value {
+    json!({ "calendar": { "owner": channel(things), "time_zone": "Europe/Rome" } })
+}
+
+pub fn set_hours_of_agent(things: &Things) -> Value {
+    json!({ "calendar": { "owner": agent(things), "time_zone": "Europe/Rome" } })
+}
+
+pub fn bot(things: &Things) -> Value {
+    json!({ "channel_id": things.get("channel"), "telegram_bot": { "token": things.account.bot_token } })
+}
+
+pub fn new_bot(things: &Things) -> Value {
+    json!({
+        "channel_id": things.get("channel"), "name": "Mine",
+        "telegram_bot": { "token": things.account.bot_token },
+    })
+}
+
+pub fn policy(things: &Things) -> Value {
+    json!({ "policy": {
+        "channel_id": things.get("channel"), "distribution": "DISTRIBUTION_ROUND_ROBIN",
+        "agent_ids": [things.get("keeper")], "claim_before_reply": true,
+    } })
+}
+
+pub fn connection(things: &Things) -> Value {
+    json!({ "connection": { "channel_id": things.get("channel"), "mode": "MODE_NONE" } })
+}
+
+pub fn create_account(_: &Things) -> Value {
+    json!({ "slug": "mine" })
+}
+
+pub fn create_agent(_: &Things) -> Value {
+    json!({ "name": "New" })
+}
+
+pub fn update_agent(things: &Things) -> Value {
+    json!({ "agent_id": things.get("keeper"), "name": "Mine" })
+}
+
+pub fn set_presence(things: &Things) -> Value {
+    json!({ "agent_id": things.get("keeper"), "presence": "PRESENCE_AWAY" })
+}
+
+pub fn add_participants(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "agent_ids": [things.get("keeper")] })
+}
+
+pub fn create_group(_: &Things) -> Value {
+    json!({ "name": "New" })
+}
+
+pub fn update_group(things: &Things) -> Value {
+    json!({ "group_id": things.get("group"), "name": "Mine" })
+}
+
+pub fn set_presence_options(things: &Things) -> Value {
+    json!({ "options": { "agent_id": things.get("keeper"), "follow_calendar": true } })
+}
+
+pub fn create_role(_: &Things) -> Value {
+    json!({ "name": "New" })
+}
+
+pub fn update_role(things: &Things) -> Value {
+    json!({ "role_id": things.get("role"), "settings": true })
+}
+
+pub fn send_message(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "text": { "text": "Mine" } })
+}
+
+pub fn retry_message(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "message_id": things.get("answer") })
+}
+
+pub fn create_pipeline(_: &Things) -> Value {
+    json!({ "name": "New" })
+}
+
+pub fn create_source(_: &Things) -> Value {
+    json!({ "name": "New" })
+}
+
+pub fn move_card(things: &Things) -> Value {
+    json!({ "card_id": things.get("card"), "status_id": things.get("status") })
+}
+
+pub fn move_order(things: &Things) -> Value {
+    json!({ "order_id": things.get("order"), "status": "STATUS_KIND_SUCCESSFUL" })
+}
+
+pub fn conversation(things: &Things) -> Value {
+    json!({ "conversation_id": things.get("conversation") })
+}
+
+pub fn create_upload(_: &Things) -> Value {
+    json!({ "file_name": "a", "size": 1 })
+}
+
+pub fn update_channel(things: &Things) -> Value {
+    json!({ "channel_id": things.get("channel"), "name": "Mine" })
+}
+
+pub fn get_dead_letter(_: &Things) -> Value {
+    json!({ "sequence": 1 })
+}

@@ -1,0 +1,302 @@
+//! The table: how each method is asked for things of an account, and what each kind of asker is told.
+//!
+//! A method without a row fails the walk. A new one is one line: its name, the request about [`Things`], a thing that
+//! stands in the answer of those who see it (or ""), and one of the profiles below, or a profile of its own.
+
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::requests::*;
+use super::things::Things;
+
+/// What an asker is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Sees it: the answer holds the row's thing.
+    Seen,
+    /// Is answered, and nothing that is hidden from them stands in the answer.
+    Without,
+    /// May do it: whatever else is refused, it is not for rights.
+    May,
+    /// Is refused: `PERMISSION_DENIED`.
+    Refused,
+    /// For them it does not exist: `NOT_FOUND`.
+    Hidden,
+    /// The request names what their account has not: `INVALID_ARGUMENT`.
+    Wrong,
+}
+
+use Told::{Hidden, May, Refused, Seen, Without, Wrong};
+
+/// Of the owner, full, own, limited, none, the administrator, elsewhere (in the order of `people::Kind`), and another
+/// account.
+pub type Profile = [Told; 8];
+
+/// Only another kind of token.
+const NOBODY: Profile = [Refused; 8];
+/// A chat, and what hangs on it, is read.
+const CHAT: Profile = [Seen, Seen, Seen, Seen, Refused, Hidden, Hidden, Hidden];
+/// A list of what hangs on chats.
+const CHATS: Profile = [Seen, Seen, Seen, Seen, Refused, Without, Without, Without];
+/// Something is done with a chat.
+const DEED: Profile = [May, May, May, May, Refused, Hidden, Hidden, Hidden];
+/// Everybody of the account reads it.
+const STAFF: Profile = [Seen, Seen, Seen, Seen, Seen, Seen, Seen, Hidden];
+/// A list that everybody of the account reads.
+const STAFFS: Profile = [Seen, Seen, Seen, Seen, Seen, Seen, Seen, Without];
+/// A setting of a channel is read.
+const LINE: Profile = [Seen, Seen, Seen, Seen, Seen, Hidden, Hidden, Hidden];
+/// A list of channels, or of their settings.
+const LINES: Profile = [Seen, Seen, Seen, Seen, Seen, Without, Without, Without];
+/// A setting is changed.
+const SETTING: Profile = [
+    May, Refused, Refused, Refused, Refused, May, Refused, Hidden,
+];
+/// A setting is made, by others in their own account.
+const NEW: Profile = [May, Refused, Refused, Refused, Refused, May, Refused, May];
+/// A channel is changed: settings alone open none (D21).
+const CHANNEL: Profile = [
+    May, Refused, Refused, Refused, Refused, Hidden, Refused, Hidden,
+];
+/// A lead or contact is read.
+const ENTITY: Profile = [Seen, Seen, Hidden, Refused, Refused, Seen, Seen, Hidden];
+/// A list of leads or contacts.
+const ENTITIES: Profile = [Seen, Seen, Without, Refused, Refused, Seen, Seen, Without];
+/// A lead, contact or order is changed.
+const CHANGE: Profile = [May, May, Hidden, Refused, Refused, May, May, Hidden];
+/// What CRM has of a chat.
+const BOUND: Profile = [
+    Seen, Seen, Without, Refused, Refused, Hidden, Hidden, Without,
+];
+/// Decisions, which are of a chat and of a card.
+const DECISION: Profile = [Seen, Seen, Hidden, Refused, Refused, Hidden, Hidden, Hidden];
+
+/// One question.
+#[derive(Clone)]
+pub struct Row {
+    /// The method, as `assignment.v1.RoleService/GetRole`.
+    pub method: String,
+    /// The request.
+    pub ask: fn(&Things) -> Value,
+    /// The thing that stands in the answer of those who see it.
+    pub shows: &'static str,
+    /// What each asker is told.
+    pub told: Profile,
+}
+
+fn row(method: &'static str, ask: fn(&Things) -> Value, shows: &'static str, told: Profile) -> Row {
+    Row {
+        method: method.to_owned(),
+        ask,
+        shows,
+        told,
+    }
+}
+
+/// Rows of one service, whose name stands before those of its methods.
+fn service<const N: usize>(name: &str, rows: [Row; N]) -> Vec<Row> {
+    let rows = rows.into_iter().map(|row| Row {
+        method: format!("{name}/{}", row.method),
+        ..row
+    });
+    rows.collect()
+}
+
+/// All questions, in the order in which they are asked. Hours are set after they were deleted: another account sets some
+/// for the same channel, in its own name.
+pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
+    [
+        service(
+            "assignment.v1.AssignmentService",
+            [
+                row("CreateAccount", create_account, "", NOBODY),
+                row("ListAccounts", nothing, "", NOBODY),
+                row("CreateAgent", create_agent, "", NEW),
+                row("UpdateAgent", update_agent, "", SETTING),
+                row("GetAgent", agent, "keeper", STAFF),
+                row("ListAgents", nothing, "keeper", STAFFS),
+                row("SetPresence", set_presence, "", SETTING),
+                row("GetAgentAccess", agent, "", NOBODY),
+                row("ListAgentAccess", nothing, "", NOBODY),
+                row(
+                    "SetDistributionPolicy",
+                    policy,
+                    "",
+                    [
+                        May, Refused, Refused, Refused, Refused, Hidden, Refused, Wrong,
+                    ],
+                ),
+                row(
+                    "GetDistributionPolicy",
+                    channel,
+                    "keeper",
+                    [Seen, Seen, Seen, Seen, Seen, Hidden, Hidden, Without],
+                ),
+                row("AssignChat", chat_and_agent, "", DEED),
+                row("JoinChat", chat, "", DEED),
+                row("AddParticipants", add_participants, "", DEED),
+                row("LeaveChat", chat, "", DEED),
+                row("RedirectChat", chat_and_agent, "", DEED),
+                row("UnassignChat", chat, "", DEED),
+                row("ClaimChat", chat, "", DEED),
+                row("AdmitReply", chat_and_agent, "", NOBODY),
+                row("GetChatAssignment", chat, "keeper", CHAT),
+                row("ListChatAssignments", nothing, "", NOBODY),
+                row("ExplainAssignment", chat, "conversation", CHAT),
+            ],
+        ),
+        service(
+            "assignment.v1.CalendarService",
+            [
+                row("GetCalendar", hours_of_channel, "channel", LINE),
+                row("GetCalendar", hours_of_agent, "keeper", STAFF),
+                row("ListCalendars", nothing, "channel", LINES),
+                row("ListCalendars", nothing, "keeper", STAFFS),
+                row("GetWorkingTime", hours_of_channel, "", NOBODY),
+                row("DeleteCalendar", hours_of_channel, "", CHANNEL),
+                row("DeleteCalendar", hours_of_agent, "", SETTING),
+                row(
+                    "SetCalendar",
+                    set_hours_of_channel,
+                    "",
+                    [
+                        May, Refused, Refused, Refused, Refused, Hidden, Refused, May,
+                    ],
+                ),
+                row("SetCalendar", set_hours_of_agent, "", SETTING),
+            ],
+        ),
+        service(
+            "assignment.v1.GroupService",
+            [
+                row("CreateGroup", create_group, "", NEW),
+                row("UpdateGroup", update_group, "", SETTING),
+                row("GetGroup", group, "group", STAFF),
+                row("ListGroups", nothing, "group", STAFFS),
+                row("DeleteGroup", group, "", SETTING),
+            ],
+        ),
+        service(
+            "assignment.v1.PresenceService",
+            [
+                row(
+                    "KeepPresence",
+                    nothing,
+                    "",
+                    [May, May, May, May, Refused, May, May, May],
+                ),
+                row("SetPresenceOptions", set_presence_options, "", SETTING),
+                row("GetPresenceOptions", agent, "keeper", STAFF),
+            ],
+        ),
+        service(
+            "assignment.v1.RoleService",
+            [
+                row("CreateRole", create_role, "", NEW),
+                row("UpdateRole", update_role, "", SETTING),
+                row("GetRole", role, "role", STAFF),
+                row("ListRoles", nothing, "role", STAFFS),
+                row("DeleteRole", role, "", SETTING),
+            ],
+        ),
+        service(
+            "conversation.v1.ConversationService",
+            [
+                row("ListChats", nothing, "chat", CHATS),
+                row("ListChats", channel, "chat", CHATS),
+                row("GetChat", chat, "client", CHAT),
+                row("ListMessages", chat, "words", CHAT),
+                row("ListConversations", chat, "conversation", CHAT),
+                row("SendMessage", send_message, "", DEED),
+                row("RetryMessage", retry_message, "", DEED),
+                row("CloseConversation", chat, "", DEED),
+                row("ListOutboundCommands", chat, "", NOBODY),
+            ],
+        ),
+        service(
+            "crm_cards.v1.CrmCardsService",
+            [
+                row("CreatePipeline", create_pipeline, "", NEW),
+                row("ListPipelines", nothing, "pipeline", STAFFS),
+                row("CreateSource", create_source, "", NEW),
+                row("ListSources", nothing, "source", STAFFS),
+                row(
+                    "SetPipelineConnection",
+                    connection,
+                    "",
+                    [
+                        May, Refused, Refused, Refused, Refused, Hidden, Refused, May,
+                    ],
+                ),
+                row(
+                    "GetPipelineConnection",
+                    channel,
+                    "source",
+                    [Seen, Seen, Seen, Seen, Seen, Hidden, Hidden, Without],
+                ),
+                row(
+                    "CreateCard",
+                    chat,
+                    "",
+                    [May, May, May, May, Refused, Hidden, Hidden, Hidden],
+                ),
+                row("GetCard", card, "contact", ENTITY),
+                row("ListCards", nothing, "card", ENTITIES),
+                row("ListCards", chat, "card", BOUND),
+                row("MoveCard", move_card, "", CHANGE),
+                row("GetContact", contact, "customer", ENTITY),
+                row("ListContacts", nothing, "contact", ENTITIES),
+                row("SaveBuyer", contact, "", CHANGE),
+                row("CreateOrder", contact, "", CHANGE),
+                row("MoveOrder", move_order, "", CHANGE),
+                row("GetChatConnections", chat, "card", BOUND),
+                row("GetChatConnections", chat, "order", BOUND),
+                row("ExplainCard", card, "chat", DECISION),
+                row("ExplainCard", conversation, "chat", DECISION),
+                row(
+                    "ListDecisions",
+                    nothing,
+                    "conversation",
+                    [
+                        Seen, Seen, Without, Refused, Refused, Without, Without, Without,
+                    ],
+                ),
+                row("ListDecisions", chat, "conversation", BOUND),
+            ],
+        ),
+        service(
+            "channel_gateway.v1.ChannelGatewayService",
+            [
+                row("CreateChannel", new_bot, "", NEW),
+                row("GetChannel", channel, "line", LINE),
+                row("ListChannels", nothing, "channel", LINES),
+                row("ListDeliveries", chat, "answer", CHATS),
+                row(
+                    "CreateUpload",
+                    create_upload,
+                    "",
+                    [May, May, May, May, Refused, May, May, May],
+                ),
+                row("GetAttachment", attachment, "attachment", CHAT),
+                row("CreateAttachmentLink", attachment, "attachment", CHAT),
+                row("RefetchAttachment", attachment, "attachment", CHAT),
+                row("UpdateChannel", update_channel, "", CHANNEL),
+                row("VerifyChannel", channel, "", CHANNEL),
+                row("DisableChannel", channel, "", CHANNEL),
+                row("EnableChannel", channel, "", CHANNEL),
+                row("DisconnectChannel", channel, "", CHANNEL),
+                row("ConnectChannel", bot, "", CHANNEL),
+            ],
+        ),
+        service(
+            "operator.v1.OperatorService",
+            [
+                row("ListDeadLetters", nothing, "", NOBODY),
+                row("GetDeadLetter", get_dead_letter, "", NOBODY),
+                row("ReplayDeadLetters", nothing, "", NOBODY),
+            ],
+        ),
+    ]
+    .concat()
+});
