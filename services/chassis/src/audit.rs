@@ -192,11 +192,7 @@ pub async fn write(
 }
 
 /// Forgets entries that are older than they are kept; returns how many those were.
-pub async fn purge(
-    pool: &PgPool,
-    kept: Duration,
-    now: OffsetDateTime,
-) -> Result<u64, sqlx::Error> {
+pub async fn purge(pool: &PgPool, kept: Duration, now: OffsetDateTime) -> Result<u64, sqlx::Error> {
     // Kept for longer than there are years: nothing is that old.
     let oldest = time::Duration::try_from(kept)
         .ok()

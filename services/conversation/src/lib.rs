@@ -30,11 +30,7 @@ use crate::peers::Assignment;
 
 /// This service has no settings of its own: its audit is empty, and may be asked for by whoever may change settings of
 /// any other service (B11).
-pub const NO_SETTINGS: &[Scope] = &[
-    Scope::CHANNELS_ADMIN,
-    Scope::AGENTS_ADMIN,
-    Scope::CRM_ADMIN,
-];
+pub const NO_SETTINGS: &[Scope] = &[Scope::CHANNELS_ADMIN, Scope::AGENTS_ADMIN, Scope::CRM_ADMIN];
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
@@ -66,7 +62,12 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let audit = service.audit(&pool, NO_SETTINGS);
     let admission = Arc::new(Assignment::new(assignment, internal));
     let api = ConversationServiceServer::new(Api::new(pool, waker, admission));
-    service.grpc().add(audit).add(api).serve(Arc::new(access)).await?;
+    service
+        .grpc()
+        .add(audit)
+        .add(api)
+        .serve(Arc::new(access))
+        .await?;
     service.finish().await
 }
 

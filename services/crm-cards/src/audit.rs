@@ -12,7 +12,13 @@ pub const SCOPES: &[Scope] = &[Scope::CRM_ADMIN, Scope::CHANNELS_ADMIN];
 pub fn pipeline(caller: &Caller, made: &wire::Pipeline) -> Result<Entry, sqlx::Error> {
     let subject = Subject::new("pipeline", &made.pipeline_id, &made.name);
     let made = snapshot(made, &["pipeline_id"])?;
-    Ok(entry(caller, "pipeline.create", subject, &Value::Null, &made))
+    Ok(entry(
+        caller,
+        "pipeline.create",
+        subject,
+        &Value::Null,
+        &made,
+    ))
 }
 
 /// A source was created.
@@ -32,7 +38,13 @@ pub fn connection(
     let left_out = ["channel_id", "activate_time"];
     let subject = Subject::channel(&after.channel_id);
     let (before, after) = (snapshot(before, &left_out)?, snapshot(after, &left_out)?);
-    Ok(entry(caller, "pipeline-connection.set", subject, &before, &after))
+    Ok(entry(
+        caller,
+        "pipeline-connection.set",
+        subject,
+        &before,
+        &after,
+    ))
 }
 
 fn entry(
@@ -42,5 +54,11 @@ fn entry(
     before: &Value,
     after: &Value,
 ) -> Entry {
-    Entry::new(caller.account(), caller.actor(), action, subject, (before, after))
+    Entry::new(
+        caller.account(),
+        caller.actor(),
+        action,
+        subject,
+        (before, after),
+    )
 }

@@ -9,6 +9,7 @@
 mod access;
 mod actions;
 mod agents;
+mod audit;
 mod distribution;
 mod hours;
 mod order;

@@ -25,10 +25,18 @@ pub struct FieldChange {
     /// Path of the field, as `weekly[0].hours`.
     pub field: String,
     /// What it was.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "there"
+    )]
     pub before: Option<Value>,
     /// What it became.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "there")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "there"
+    )]
     pub after: Option<Value>,
 }
 
@@ -100,7 +108,11 @@ fn leaves<'v>(
                 leaves(value, path, secret, found);
             }
         }
-        Value::Array(entries) if entries.iter().any(|entry| entry.is_object() || entry.is_array()) => {
+        Value::Array(entries)
+            if entries
+                .iter()
+                .any(|entry| entry.is_object() || entry.is_array()) =>
+        {
             for (place, value) in entries.iter().enumerate() {
                 leaves(value, format!("{path}[{place}]"), false, found);
             }
