@@ -98,75 +98,76 @@ struct Change {
 
 /// Every method that changes a setting, in an order in which each changes something. conversation has none.
 fn changes(channel: &str, pipeline: &str) -> Vec<Change> {
-    let token = format!(
-        "{}:{}",
-        6_000_000_000 + u64::from(rand::random::<u32>()),
-        "B".repeat(35)
-    );
-    let bot = json!({ "token": token });
-    let assignment = [
+    let mut all = of_assignment(channel);
+    all.extend(of_crm_cards(channel, pipeline));
+    all.extend(of_channel_gateway());
+    all
+}
+
+fn listed<const N: usize>(package: &str, changes: [(&str, &'static str, Value); N]) -> Vec<Change> {
+    let change = |(method, action, request)| Change {
+        method: format!("{package}{method}"),
+        action,
+        request,
+    };
+    changes.into_iter().map(change).collect()
+}
+
+fn of_assignment(channel: &str) -> Vec<Change> {
+    let account = json!({ "account": true });
+    let calendar = json!({ "owner": account, "timeZone": "Europe/Kyiv" });
+    let follows = json!({ "agentId": "$agent", "followStreams": true });
+    let policy = json!({ "channelId": channel, "distribution": "DISTRIBUTION_OFF" });
+    let (role, group) = (json!({ "roleId": "$role" }), json!({ "groupId": "$group" }));
+    let with_settings = json!({ "roleId": "$role", "settings": true });
+    let renamed = json!({ "groupId": "$group", "name": "Lviv" });
+    let capacity = json!({ "agentId": "$agent", "capacity": 3 });
+    let named = |name: &str| json!({ "name": name });
+    let changes = [
+        ("Assignment", "CreateAgent", "agent.create", named("Olena")),
+        ("Assignment", "UpdateAgent", "agent.update", capacity),
+        ("Role", "CreateRole", "role.create", named("Sales")),
+        ("Role", "UpdateRole", "role.update", with_settings),
+        ("Role", "DeleteRole", "role.delete", role),
+        ("Group", "CreateGroup", "group.create", named("Kyiv")),
+        ("Group", "UpdateGroup", "group.update", renamed),
+        ("Group", "DeleteGroup", "group.delete", group),
         (
-            "AssignmentService/CreateAgent",
-            "agent.create",
-            json!({ "name": "Olena" }),
-        ),
-        (
-            "AssignmentService/UpdateAgent",
-            "agent.update",
-            json!({ "agentId": "$agent", "capacity": 3 }),
-        ),
-        (
-            "RoleService/CreateRole",
-            "role.create",
-            json!({ "name": "Sales" }),
-        ),
-        (
-            "RoleService/UpdateRole",
-            "role.update",
-            json!({ "roleId": "$role", "settings": true }),
-        ),
-        (
-            "RoleService/DeleteRole",
-            "role.delete",
-            json!({ "roleId": "$role" }),
-        ),
-        (
-            "GroupService/CreateGroup",
-            "group.create",
-            json!({ "name": "Kyiv" }),
-        ),
-        (
-            "GroupService/UpdateGroup",
-            "group.update",
-            json!({ "groupId": "$group", "name": "Lviv" }),
-        ),
-        (
-            "GroupService/DeleteGroup",
-            "group.delete",
-            json!({ "groupId": "$group" }),
-        ),
-        (
-            "CalendarService/SetCalendar",
+            "Calendar",
+            "SetCalendar",
             "calendar.set",
-            json!({ "calendar": { "owner": { "account": true }, "timeZone": "Europe/Kyiv" } }),
+            json!({ "calendar": calendar }),
         ),
         (
-            "CalendarService/DeleteCalendar",
+            "Calendar",
+            "DeleteCalendar",
             "calendar.delete",
-            json!({ "owner": { "account": true } }),
+            json!({ "owner": account }),
         ),
         (
-            "PresenceService/SetPresenceOptions",
+            "Presence",
+            "SetPresenceOptions",
             "presence-options.set",
-            json!({ "options": { "agentId": "$agent", "followStreams": true } }),
+            json!({ "options": follows }),
         ),
         (
-            "AssignmentService/SetDistributionPolicy",
+            "Assignment",
+            "SetDistributionPolicy",
             "distribution-policy.set",
-            json!({ "policy": { "channelId": channel, "distribution": "DISTRIBUTION_OFF" } }),
+            json!({ "policy": policy }),
         ),
     ];
-    let crm = [
+    let change = |(service, method, action, request)| Change {
+        method: format!("assignment.v1.{service}Service/{method}"),
+        action,
+        request,
+    };
+    changes.into_iter().map(change).collect()
+}
+
+fn of_crm_cards(channel: &str, pipeline: &str) -> Vec<Change> {
+    let rule = json!({ "channelId": channel, "mode": "MODE_ONE_TIME", "pipelineId": pipeline });
+    let changes = [
         (
             "CreatePipeline",
             "pipeline.create",
@@ -176,61 +177,31 @@ fn changes(channel: &str, pipeline: &str) -> Vec<Change> {
         (
             "SetPipelineConnection",
             "pipeline-connection.set",
-            json!({ "connection": { "channelId": channel, "mode": "MODE_ONE_TIME", "pipelineId": pipeline } }),
+            json!({ "connection": rule }),
         ),
     ];
-    let gateway = [
+    listed("crm_cards.v1.CrmCardsService/", changes)
+}
+
+fn of_channel_gateway() -> Vec<Change> {
+    let number = 6_000_000_000 + u64::from(rand::random::<u32>());
+    let bot = json!({ "token": format!("{number}:{}", "B".repeat(35)) });
+    let channel = json!({ "channelId": "$channel" });
+    let renamed = json!({ "channelId": "$channel", "name": "Third" });
+    let connected = json!({ "channelId": "$channel", "telegramBot": bot });
+    let changes = [
         (
             "CreateChannel",
             "channel.create",
             json!({ "name": "Second", "telegramBot": bot }),
         ),
-        (
-            "UpdateChannel",
-            "channel.update",
-            json!({ "channelId": "$channel", "name": "Third" }),
-        ),
-        (
-            "EnableChannel",
-            "channel.enable",
-            json!({ "channelId": "$channel" }),
-        ),
-        (
-            "DisableChannel",
-            "channel.disable",
-            json!({ "channelId": "$channel" }),
-        ),
-        (
-            "DisconnectChannel",
-            "channel.disconnect",
-            json!({ "channelId": "$channel" }),
-        ),
-        (
-            "ConnectChannel",
-            "channel.connect",
-            json!({ "channelId": "$channel", "telegramBot": bot }),
-        ),
+        ("UpdateChannel", "channel.update", renamed),
+        ("EnableChannel", "channel.enable", channel.clone()),
+        ("DisableChannel", "channel.disable", channel.clone()),
+        ("DisconnectChannel", "channel.disconnect", channel),
+        ("ConnectChannel", "channel.connect", connected),
     ];
-    let mut all = Vec::new();
-    for (package, listed) in [
-        ("assignment.v1", &assignment[..]),
-        ("crm_cards.v1.CrmCardsService", &crm[..]),
-        ("channel_gateway.v1.ChannelGatewayService", &gateway[..]),
-    ] {
-        let separator = if package.ends_with("Service") {
-            '/'
-        } else {
-            '.'
-        };
-        for (method, action, request) in listed {
-            all.push(Change {
-                method: format!("{package}{separator}{method}"),
-                action,
-                request: request.clone(),
-            });
-        }
-    }
-    all
+    listed("channel_gateway.v1.ChannelGatewayService/", changes)
 }
 
 fn owner(method: &str) -> Kind {
