@@ -82,7 +82,7 @@ pub fn agent(caller: &Caller, before: Option<&Agent>, after: &Agent) -> Result<E
         None => "agent.create",
         Some(_) => "agent.update",
     };
-    let subject = Subject::new("agent", after.id, &after.name);
+    let subject = Subject::new("agent", &after.id, &after.name);
     let sides = (before.map(wire::agent), Some(wire::agent(after)));
     entry(
         &after.account,
@@ -106,7 +106,7 @@ pub fn role(
     };
     let role = after.or(before);
     let id = role.map(|role| role.id.to_string()).unwrap_or_default();
-    let subject = Subject::new("role", id, role.map_or("", |role| &role.name));
+    let subject = Subject::new("role", &id, role.map_or("", |role| &role.name));
     let sides = (before.map(wire::staff::role), after.map(wire::staff::role));
     entry(
         caller.account(),
@@ -130,7 +130,7 @@ pub fn group(
     };
     let group = after.or(before);
     let id = group.map(|group| group.id.to_string()).unwrap_or_default();
-    let subject = Subject::new("group", id, group.map_or("", |group| &group.name));
+    let subject = Subject::new("group", &id, group.map_or("", |group| &group.name));
     let sides = (
         before.map(wire::staff::group),
         after.map(wire::staff::group),
@@ -158,8 +158,8 @@ pub fn calendar(
     };
     let subject = match owner {
         Owner::Account => Subject::new("account", caller.account(), ""),
-        Owner::Channel(channel) => Subject::channel(channel),
-        Owner::Agent(agent) => Subject::new("agent", agent, ""),
+        Owner::Channel(channel) => Subject::channel(&channel),
+        Owner::Agent(agent) => Subject::new("agent", &agent, ""),
     };
     let sides = (
         before.map(wire::calendar::write),

@@ -49,7 +49,7 @@ impl Subject {
     pub const CHANNEL: &'static str = "channel";
 
     /// Makes a subject.
-    pub fn new(kind: &'static str, id: impl ToString, name: &str) -> Self {
+    pub fn new(kind: &'static str, id: &(impl ToString + ?Sized), name: &str) -> Self {
         Self {
             kind,
             id: id.to_string(),
@@ -58,7 +58,7 @@ impl Subject {
     }
 
     /// Makes the subject of a channel whose name is another service's.
-    pub fn channel(id: impl ToString) -> Self {
+    pub fn channel(id: &(impl ToString + ?Sized)) -> Self {
         Self::new(Self::CHANNEL, id, "")
     }
 }
@@ -139,7 +139,7 @@ pub async fn alone(
     connection: &mut PgConnection,
     account: &AccountSlug,
     setting: &str,
-    id: impl ToString,
+    id: &(impl ToString + ?Sized),
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "select pg_advisory_xact_lock(hashtextextended($1, 0))::text",

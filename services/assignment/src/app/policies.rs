@@ -35,7 +35,7 @@ impl App {
             return Err(Error::UnknownPoolAgents(named));
         }
         let key = (account.clone(), channel);
-        audit::alone(&mut transaction, account, "distribution-policy", channel).await?;
+        audit::alone(&mut transaction, account, "distribution-policy", &channel).await?;
         let before = told::policy_now(&mut transaction, &key).await?;
         policies::set(&mut transaction, &key, policy).await?;
         reply_rules::set(&mut transaction, &key, rules).await?;

@@ -37,7 +37,7 @@ pub async fn write(
 ) -> Result<(), sqlx::Error> {
     let was = before.map_or(Ok(Value::Null), |row| setting(app, row))?;
     let is = setting(app, after)?;
-    let subject = Subject::new(Subject::CHANNEL, after.id, &after.name);
+    let subject = Subject::new(Subject::CHANNEL, &after.id, &after.name);
     let account = after.account()?;
     let entry = Entry::new(&account, caller.actor(), action, subject, (&was, &is));
     audit::write(connection, vec![entry], now).await

@@ -243,8 +243,8 @@ async fn b11_who_may_not_change_settings_does_not_see_their_changes() {
     let (granted, other) = (Uuid::from_u128(2), Uuid::from_u128(3));
     for subject in [
         Subject::new("role", "r", "role"),
-        Subject::new(Subject::CHANNEL, granted, "granted"),
-        Subject::new(Subject::CHANNEL, other, "other"),
+        Subject::new(Subject::CHANNEL, &granted, "granted"),
+        Subject::new(Subject::CHANNEL, &other, "other"),
     ] {
         note(
             &database,

@@ -26,7 +26,7 @@ pub async fn set(
     reach(caller, channel)?;
     let account = caller.account();
     let mut transaction = app.begin().await?;
-    audit::alone(&mut transaction, account, "pipeline-connection", channel).await?;
+    audit::alone(&mut transaction, account, "pipeline-connection", &channel).await?;
     let current = connections::lock(&mut transaction, account, channel).await?;
     let known = pipelines::known(&mut transaction, account, wanted.pipeline, wanted.source).await?;
     let rule = resolve(wanted, known, current.as_ref(), now).map_err(|refusal| Error::Field {
