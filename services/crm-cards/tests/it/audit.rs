@@ -114,13 +114,34 @@ async fn b11_a_channels_rule_is_told_from_what_it_was_to_what_it_became() {
     );
 }
 
+/// How many transactions wait for a lock.
+async fn waiting(world: &World) -> i64 {
+    let count =
+        "select count(distinct l.pid) from pg_locks l join pg_stat_activity a on a.pid = l.pid
+                 where not l.granted and a.datname = current_database()";
+    sqlx::query_scalar(count)
+        .fetch_one(&world.database.pool)
+        .await
+        .unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn b11_of_changes_at_once_each_tells_the_one_before() {
     let (world, tenant) = (world().await, tenant());
     world.pipeline(&tenant).await;
     let channel = Uuid::from_u128(1);
     let modes = [Mode::OneTime, Mode::Repeat, Mode::ContactWithoutCards];
-    futures::future::join_all(modes.map(|mode| world.set_mode(&tenant, channel, mode))).await;
+    // Nobody writes before all have read what they may read.
+    let mut held = world.database.pool.begin().await.unwrap();
+    let hold = sqlx::query("lock table connection in share mode");
+    hold.execute(&mut *held).await.unwrap();
+    let setting =
+        futures::future::join_all(modes.map(|mode| world.set_mode(&tenant, channel, mode)));
+    let released = async {
+        while waiting(&world).await < 3 {}
+        held.commit().await.unwrap();
+    };
+    futures::join!(setting, released);
     let mut told = entries(&world, &tenant).await;
     told.retain(|entry| entry.subject_kind == "channel");
     let mode = |entry: &AuditEntry| {
