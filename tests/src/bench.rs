@@ -2,6 +2,7 @@
 //! cost, and the floor of the same machine in the same run.
 
 mod answers;
+pub mod distribution;
 mod floor;
 mod load;
 mod processes;
@@ -50,6 +51,15 @@ pub struct Options {
     /// Print the statements that took most of the database's time, by service.
     #[arg(long)]
     pub statements: bool,
+    /// Measure distribution instead: chats that wait for agents of a large pool.
+    #[arg(long)]
+    pub distribution: bool,
+    /// Agents of the pool, with --distribution.
+    #[arg(long, default_value_t = 1_000)]
+    pub agents: usize,
+    /// Chats that wait, with --distribution.
+    #[arg(long, default_value_t = 10_000)]
+    pub waiting: usize,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,

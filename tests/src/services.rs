@@ -325,7 +325,7 @@ impl System {
 
     /// The configuration of a service: variables `SWITCHBOARD_SECTION__KEY`. The same table in another language is
     /// `scripts/lib/switchboard/services.py`.
-    fn environment(&self, kind: Kind) -> anyhow::Result<BTreeMap<String, String>> {
+    pub(crate) fn environment(&self, kind: Kind) -> anyhow::Result<BTreeMap<String, String>> {
         let service = self.service(kind)?;
         let [grpc, admin, http] = service.ports;
         let path = |path: &Path| path.display().to_string();

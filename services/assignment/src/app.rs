@@ -15,6 +15,7 @@ pub mod give_back;
 pub mod groups;
 pub mod hand;
 pub mod hear;
+pub mod offers;
 pub mod once;
 pub mod policies;
 pub mod presence;
@@ -24,8 +25,11 @@ pub mod release;
 pub mod roles;
 pub mod streams;
 
+use std::sync::Arc;
+
 use chassis::outbox::Waker;
 use sqlx::PgPool;
+use tokio::sync::Notify;
 
 /// What use cases work with.
 #[derive(Clone)]
@@ -34,4 +38,8 @@ pub struct App {
     pub pool: PgPool,
     /// Wakes the relay after a commit.
     pub waker: Waker,
+    /// Wakes the sweep of waiting chats where more wait than are given within a request.
+    pub more_wait: Arc<Notify>,
+    /// What agents may do, as requests remember it.
+    pub known: access::KnownAccess,
 }

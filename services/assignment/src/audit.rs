@@ -181,7 +181,8 @@ pub async fn policy_now(
 ) -> Result<pb::DistributionPolicy, sqlx::Error> {
     let policy = policies::get(connection, key).await?;
     let rules = reply_rules::get(connection, key).await?;
-    Ok(wire::policy(key, policy.as_ref(), rules))
+    let settings = policy.as_ref().map(|policy| &policy.settings);
+    Ok(wire::policy::policy(key, settings, rules))
 }
 
 /// A channel's policy was set. One that was never set was off.
@@ -195,13 +196,9 @@ pub fn policy(
         Subject::channel(&after.channel_id),
     );
     let sides = (Some(before), Some(after));
-    entry(
-        caller.account(),
-        caller.actor(),
-        told,
-        &sides,
-        &["channel_id"],
-    )
+    // The agents of the pool, once more, for those who know no weights.
+    let left_out = ["channel_id", "agent_ids"];
+    entry(caller.account(), caller.actor(), told, &sides, &left_out)
 }
 
 /// What an agent's presence follows was set.

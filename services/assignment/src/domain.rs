@@ -4,8 +4,10 @@ pub mod access;
 pub mod actions;
 pub mod availability;
 pub mod calendar;
+pub mod candidates;
 pub mod chat;
 pub mod choose;
+pub mod policy;
 pub mod words;
 
 chassis::uuid_id!(

@@ -2,13 +2,12 @@
 
 mod staff;
 
-use chassis::grpc::{self, FieldViolation};
+use chassis::grpc;
 use chassis::id::AgentId;
 use tonic::{Code, Status};
-use uuid::Uuid;
 
 use crate::domain::actions::MAX_PARTICIPANTS;
-use crate::domain::choose::LeftOut;
+use crate::domain::candidates::LeftOut;
 use crate::domain::{ChannelId, ChatId};
 
 pub use staff::StaffError;
@@ -40,9 +39,6 @@ pub enum Error {
     /// An agent with this id exists.
     #[error("there is an agent {0} already")]
     AgentExists(AgentId),
-    /// Agents of a pool that do not exist, by their place in it.
-    #[error("the pool names agents that do not exist")]
-    UnknownPoolAgents(Vec<(usize, Uuid)>),
     /// Of roles and groups.
     #[error(transparent)]
     Staff(#[from] StaffError),
@@ -148,16 +144,6 @@ impl From<Error> for Status {
                 "AGENT_EXISTS",
                 &[("agent_id", &id.to_string())],
             ),
-            Error::UnknownPoolAgents(agents) => {
-                let violations: Vec<_> = agents
-                    .iter()
-                    .map(|(place, id)| {
-                        let field = format!("policy.agent_ids[{place}]");
-                        FieldViolation::new(field, format!("there is no agent {id}"))
-                    })
-                    .collect();
-                grpc::invalid(DOMAIN, &violations)
-            }
             Error::Staff(error) => error.refusal(),
             Error::UnknownChat(id) => refuse(
                 Code::NotFound,

@@ -282,13 +282,13 @@ impl AssignmentService for Api {
             .policy
             .ok_or_else(|| PARSE.refuse("policy", "is required"))?;
         let channel: ChannelId = PARSE.id("policy.channel_id", &policy.channel_id)?;
-        let rules = wire::reply_rules_of(&policy);
-        let policy = wire::policy_of(&policy)?;
+        let rules = wire::policy::reply_rules_of(&policy);
+        let settings = wire::policy::settings_of(&policy)?;
         self.0
-            .set_policy(&caller, channel, &policy, rules, clock::now())
+            .set_policy(&caller, channel, &settings, rules, clock::now())
             .await?;
         let key = (caller.account().clone(), channel);
-        let policy = Some(wire::policy(&key, Some(&policy), rules));
+        let policy = Some(wire::policy::policy(&key, Some(&settings), rules));
         Ok(Response::new(pb::SetDistributionPolicyResponse { policy }))
     }
 
@@ -300,7 +300,8 @@ impl AssignmentService for Api {
         let channel = PARSE.id("channel_id", &request.get_ref().channel_id)?;
         let (policy, rules) = self.0.get_policy(&caller, channel).await?;
         let key = (caller.account().clone(), channel);
-        let policy = Some(wire::policy(&key, policy.as_ref(), rules));
+        let settings = policy.as_ref().map(|policy| &policy.settings);
+        let policy = Some(wire::policy::policy(&key, settings, rules));
         Ok(Response::new(pb::GetDistributionPolicyResponse { policy }))
     }
 

@@ -23,7 +23,7 @@ use switchboard_proto::assignment::v1::presence_service_server::PresenceServiceS
 use switchboard_proto::assignment::v1::role_service_server::RoleServiceServer;
 
 use crate::app::App;
-use crate::app::access::OwnAccess;
+use crate::app::access::{KnownAccess, OwnAccess};
 use crate::config::Config;
 use crate::events::Events;
 use crate::grpc::Api;
@@ -40,9 +40,12 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .declare(&[Declared::Events, Declared::DeadLetters])
         .await?;
     let waker = service.relay(&pool)?;
+    let known = KnownAccess::default();
     let app = App {
         pool: pool.clone(),
         waker,
+        more_wait: Arc::default(),
+        known: known.clone(),
     };
 
     let events = Events::new(app.clone());
@@ -70,7 +73,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(GroupServiceServer::new(api.clone()))
         .add(CalendarServiceServer::new(api))
         .add(PresenceServiceServer::new(presence))
-        .serve(Arc::new(OwnAccess(pool)))
+        .serve(Arc::new(OwnAccess::new(pool, known)))
         .await?;
     service.finish().await
 }

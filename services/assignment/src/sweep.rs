@@ -57,12 +57,29 @@ pub fn spawn(
 ) {
     let (stop, drained, every) = (lifecycle.stop_token(), app.clone(), config.sweep);
     lifecycle.spawn("waiting chats", async move {
-        while tokio::time::timeout(every, stop.cancelled()).await.is_err() {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = drained.more_wait.notified() => {}
+                () = tokio::time::sleep(every) => {}
+            }
             if let Err(error) = drained.release_pending(clock::now()).await {
                 tracing::warn!(%error, "chats of agents without access could not be taken back");
             }
             if let Err(error) = drained.drain(None, clock::now()).await {
                 tracing::warn!(%error, "waiting chats could not be looked at");
+            }
+        }
+        Ok(())
+    });
+    let (stop, offering) = (lifecycle.stop_token(), app.clone());
+    lifecycle.spawn("offers", async move {
+        while tokio::time::timeout(Duration::from_secs(1), stop.cancelled())
+            .await
+            .is_err()
+        {
+            if let Err(error) = offering.pass_offers(clock::now()).await {
+                tracing::warn!(%error, "offers that have ended could not be looked at");
             }
         }
         Ok(())

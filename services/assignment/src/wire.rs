@@ -1,6 +1,7 @@
 //! Between what is on the wire and what the domain speaks of. Conversion is the validation.
 
 pub mod calendar;
+pub mod policy;
 pub mod staff;
 
 use std::collections::BTreeSet;
@@ -17,14 +18,11 @@ use uuid::Uuid;
 use crate::domain::access::Grants;
 use crate::domain::availability::{Follows, Source};
 use crate::domain::chat::Chat;
-use crate::domain::choose::Policy;
-use crate::domain::words::{Distribution, Presence, Rule};
+use crate::domain::words::{Presence, Rule};
 use crate::error::DOMAIN;
 use crate::store::accounts::AccountRow;
 use crate::store::agents::Agent;
 use crate::store::choices::ChoiceRow;
-use crate::store::policies::ChannelKey;
-use crate::store::reply_rules::ReplyRules;
 
 /// Parses fields of requests of this service.
 pub const PARSE: Parse = Parse::new(DOMAIN);
@@ -187,59 +185,6 @@ pub fn presence_of(value: i32) -> Result<Presence, Status> {
     }
 }
 
-/// Writes a policy; off where it was never set.
-pub fn policy(
-    (_, channel): &ChannelKey,
-    policy: Option<&Policy>,
-    rules: ReplyRules,
-) -> pb::DistributionPolicy {
-    let distribution = match policy.map(|policy| policy.distribution) {
-        None | Some(Distribution::Off) => pb::Distribution::Off,
-        Some(Distribution::RoundRobin) => pb::Distribution::RoundRobin,
-    };
-    pb::DistributionPolicy {
-        channel_id: channel.to_string(),
-        distribution: distribution.into(),
-        agent_ids: policy.map_or_else(Vec::new, |p| {
-            p.pool.iter().map(ToString::to_string).collect()
-        }),
-        keep_previous: policy.is_some_and(|policy| policy.keep_previous),
-        claim_before_reply: rules.claim_before_reply,
-        reassign_on_reply: rules.reassign_on_reply,
-    }
-}
-
-/// Reads what a policy says of replies.
-pub const fn reply_rules_of(policy: &pb::DistributionPolicy) -> ReplyRules {
-    ReplyRules {
-        claim_before_reply: policy.claim_before_reply,
-        reassign_on_reply: policy.reassign_on_reply,
-    }
-}
-
-/// Reads a policy.
-pub fn policy_of(policy: &pb::DistributionPolicy) -> Result<Policy, Status> {
-    let distribution = match pb::Distribution::try_from(policy.distribution) {
-        Ok(pb::Distribution::Off) => Distribution::Off,
-        Ok(pb::Distribution::RoundRobin) => Distribution::RoundRobin,
-        _ => return Err(PARSE.refuse("policy.distribution", "must be off or round-robin")),
-    };
-    let mut pool = Vec::new();
-    for agent in PARSE.ids("policy.agent_ids", &policy.agent_ids, MAX_LISTED)? {
-        // Named twice is named once: nobody gets a double share by a slip.
-        if !pool.contains(&agent) {
-            pool.push(agent);
-        }
-    }
-    Ok(Policy {
-        distribution,
-        pool,
-        keep_previous: policy.keep_previous,
-        turn: 0,
-        last_turns: std::collections::BTreeMap::new(),
-    })
-}
-
 /// Writes a rule.
 pub const fn rule(rule: Rule) -> pb::AssignmentRule {
     match rule {
@@ -271,6 +216,7 @@ pub fn assignment(chat: &Chat) -> pb::ChatAssignment {
         participant_agent_ids: chat.participants.iter().map(ToString::to_string).collect(),
         stamp: Some(stamp(chat.stamp)),
         version: chat.version,
+        offer_end_time: timestamp_opt(chat.offer_end),
     }
 }
 
@@ -290,6 +236,9 @@ pub fn choice(row: &ChoiceRow) -> pb::AssignmentChoice {
             .left_out
             .map(|why| why.as_str().to_owned())
             .unwrap_or_default(),
+        capacity: candidate.capacity,
+        weight: candidate.weight,
+        turn: candidate.turn,
     });
     pb::AssignmentChoice {
         conversation_id: row.conversation.to_string(),

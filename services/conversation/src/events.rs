@@ -21,11 +21,12 @@ use crate::app::inbound::Batch;
 use crate::error::{DOMAIN, Error};
 
 /// The events of other services that this one wants.
-pub static FILTERS: [EventFilter; 16] = [
+pub static FILTERS: [EventFilter; 17] = [
     EventFilter::of::<assignment::ChatAssigned>(),
     EventFilter::of::<assignment::ChatUnassigned>(),
     EventFilter::of::<assignment::ChatJoined>(),
     EventFilter::of::<assignment::ChatLeft>(),
+    EventFilter::of::<assignment::ChatOfferTaken>(),
     EventFilter::of::<assignment::AgentAccessChanged>(),
     EventFilter::of::<gateway::DeliverySent>(),
     EventFilter::of::<gateway::DeliveryDelivered>(),

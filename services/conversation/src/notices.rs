@@ -29,6 +29,9 @@ pub fn sentence(notice: &SystemNotice) -> String {
             Some(reason @ ("agent-inactive" | "channel-not-granted" | "chat-access-missing")) => {
                 format!("The chat has no responsible any more: {}", lost(reason))
             }
+            Some("offer-passed") => {
+                "The agent did not take the chat in time: it is offered to others".to_owned()
+            }
             _ => "The chat has no responsible any more".to_owned(),
         },
         "chat.joined" => "An agent joined the chat".to_owned(),

@@ -298,7 +298,8 @@ mod tests {
                 false,
             ),
             ("agent presence olena automatic", true),
-            ("calendar set --zone Europe/Kyiv", true),
+            ("calendar set --zone Europe/Kyiv", false),
+            ("calendar set --zone Europe/Kyiv --closed", true),
             (
                 "calendar set --agent olena --channel 0197e7a4-0000-7000-8000-000000000000 --zone UTC",
                 false,

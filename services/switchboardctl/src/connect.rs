@@ -116,6 +116,41 @@ impl Session {
         }
     }
 
+    /// The id of a group that is named by its name or its id.
+    pub async fn group_id(&self, named: &str) -> Result<Uuid, CliError> {
+        if let Ok(id) = named.parse() {
+            return Ok(id);
+        }
+        // Names of groups are unique in an account.
+        let groups = self.all_groups().await?;
+        let named_so =
+            |group: &&assignment::Group| group.name.to_lowercase() == named.to_lowercase();
+        let id = groups.iter().find(named_so).map(|group| &group.group_id);
+        id.and_then(|id| id.parse().ok()).ok_or_else(|| {
+            let hint = "see `switchboardctl group list`";
+            CliError::usage(&format!("no group is named {named}"), hint)
+        })
+    }
+
+    /// All groups of the account.
+    pub async fn all_groups(&self) -> Result<Vec<assignment::Group>, CliError> {
+        let mut client = self.groups(&Role::Account).await?;
+        let mut groups = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = assignment::ListGroupsRequest {
+                page_size: 200,
+                page_token,
+            };
+            let page = client.list_groups(request).await?.into_inner();
+            groups.extend(page.groups);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(groups);
+            }
+        }
+    }
+
     /// All agents of the account.
     pub async fn agents(&self) -> Result<Vec<assignment::Agent>, CliError> {
         let mut client = self.assignment(&Role::Account).await?;

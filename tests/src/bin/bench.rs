@@ -1,12 +1,25 @@
 //! `scripts/bench`: drives the whole system and prints what it did and cost.
 
 use clap::Parser;
-use switchboard_tests::bench::{Options, run};
+use switchboard_tests::bench::{Options, distribution, run};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     let json = options.json;
+    if options.distribution {
+        let size = distribution::Size {
+            agents: options.agents,
+            waiting: options.waiting,
+        };
+        let report = distribution::measure(size, options.statements).await?;
+        if json {
+            println!("{}", report.json());
+        } else {
+            println!("{report}");
+        }
+        return Ok(());
+    }
     let report = run(options).await?;
     if json {
         println!("{}", report.json());

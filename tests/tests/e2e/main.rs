@@ -5,6 +5,8 @@ mod audit;
 mod bad_input;
 mod channels;
 mod closed;
+mod fairness;
 mod faults;
 mod main_path;
 mod once;
+mod responsible;

@@ -16,8 +16,8 @@ use super::change::{self, Doing};
 use super::once::Once;
 use crate::domain::ChatId;
 use crate::domain::actions::{self, By, Leaving, Refusal};
+use crate::domain::candidates::{LeftOut, barred};
 use crate::domain::chat::Chat;
-use crate::domain::choose::{LeftOut, barred};
 use crate::domain::words::{GivenBack, Rule};
 use crate::error::Error;
 use crate::wire;
@@ -114,7 +114,9 @@ impl App {
             .into_iter()
             .map(|agent| (account.clone(), agent))
             .collect();
-        board.lock_staff(&mut transaction, &[], &concerns).await?;
+        board
+            .lock_staff(&mut transaction, &[], &concerns, now)
+            .await?;
         if let Err(refusal) = act(&mut board, &acting, now)? {
             metrics::counter!("assignment_refusals_total", "method" => method).increment(1);
             return Err(worded(&mut transaction, caller, chat, refusal).await?);

@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 
 use super::App;
 use super::access::name_of;
-use super::assign::{Act, Origin, assign, by_rules};
+use super::assign::{Act, Occasion, Origin, assign, by_rules};
 use super::board::Board;
 use super::change::{Doing, take_from_barred};
+use crate::domain::candidates::{Candidate, LeftOut, barred};
 use crate::domain::chat::Told;
-use crate::domain::choose::{Candidate, LeftOut, barred};
 use crate::domain::words::Rule;
 use crate::domain::{ChannelId, ChatId};
 use crate::error::Error;
@@ -67,7 +67,7 @@ impl App {
         let concerned = joined.into_iter().chain([agent]);
         let concerned: Vec<_> = concerned.map(|agent| (account.clone(), agent)).collect();
         board
-            .lock_staff(&mut transaction, &to_choose, &concerned)
+            .lock_staff(&mut transaction, &to_choose, &concerned, now)
             .await?;
         let doing = Doing {
             actor: Actor::Rule("access".to_owned()),
@@ -79,7 +79,7 @@ impl App {
             take_from_barred(&mut board, chat, &doing);
         }
         if choose {
-            by_rules(&mut board, chat, Origin::of_request(), now);
+            by_rules(&mut board, chat, Occasion::New, Origin::of_request(), now);
         }
         let colleague = board.staff(account).and_then(|staff| staff.get(&agent));
         let left_out = colleague.map_or(Some(LeftOut::AgentUnknown), |c| barred(c, reply.channel));
@@ -95,13 +95,10 @@ impl App {
             rule,
             actor: Actor::Agent(agent.uuid()),
             expected: Some(expected),
-            candidates: vec![Candidate {
-                agent,
-                load,
-                left_out: None,
-            }],
+            candidates: vec![Candidate::only(agent, load)],
             origin: Origin::of_request(),
             request: reply.request_id.clone(),
+            offer_end: None,
         };
         let claimed = match held.agent {
             _ if inactive => false,
@@ -110,6 +107,10 @@ impl App {
                 assign(&mut board, act(Rule::Reply, Some(responsible)), now).is_ok()
             }
             // The first answer made them responsible; a repeat of it is told so again.
+            _ if held.agent == Some(agent) && held.offer_end.is_some() => {
+                // Writing takes what was offered.
+                assign(&mut board, act(Rule::FirstReply, Some(agent)), now).is_ok()
+            }
             _ if held.is_theirs(agent) => {
                 !reply.request_id.is_empty() && held.claim_request == reply.request_id
             }

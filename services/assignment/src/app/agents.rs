@@ -18,6 +18,7 @@ use crate::audit as told;
 use crate::domain::RoleId;
 use crate::domain::access::Grants;
 use crate::domain::availability::Availability;
+use crate::domain::candidates::Drained;
 use crate::error::{Error, StaffError};
 use crate::store::accounts;
 use crate::store::agents::{self, Agent};
@@ -103,6 +104,7 @@ impl App {
             access_version: 1,
             suspended: false,
             load: 0,
+            drained: Drained::default(),
             within_hours: true,
             presence_source: first.source,
             presence_reason: first.reason,
@@ -120,6 +122,7 @@ impl App {
         once.store(&mut transaction, &answer).await?;
         announce(&mut transaction, &agent, true, &caller.actor(), now).await?;
         transaction.commit().await?;
+        self.known.forget();
         self.waker.wake();
         Ok(answer)
     }
@@ -179,6 +182,7 @@ impl App {
         )
         .await?;
         transaction.commit().await?;
+        self.known.forget();
         self.waker.wake();
         if access_changed {
             self.release_soon(&release, now).await;

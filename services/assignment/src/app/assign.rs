@@ -7,14 +7,15 @@ use chassis::id::{AgentId, v7};
 use chassis::outbox::Outgoing;
 use chassis::stamp::Stamp;
 use chassis::trace::TraceContext;
-use switchboard_proto::assignment::v1::ChatAssigned;
-use time::OffsetDateTime;
+use switchboard_proto::assignment::v1::{ChatAssigned, ChatOfferTaken};
+use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::board::Board;
+use super::board::{Board, Shift};
 use crate::domain::ChatId;
+use crate::domain::candidates::{Candidate, Terms};
 use crate::domain::chat::Chat;
-use crate::domain::choose::{Candidate, Choice, Facts, choose};
+use crate::domain::choose::{Choice, Facts, choose};
 use crate::domain::words::{GivenBack, Rule};
 use crate::store::choices::ChoiceRow;
 use crate::wire;
@@ -38,6 +39,8 @@ pub struct Act {
     pub origin: Origin,
     /// Request id of a person's act, so that a repeat gets the same answer.
     pub request: String,
+    /// Until when the agent has to take what a rule gives, where the channel offers.
+    pub offer_end: Option<OffsetDateTime>,
 }
 
 /// What led to an act.
@@ -91,6 +94,7 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
         return Err(Faster(None));
     };
     if before.agent == Some(act.agent) {
+        take_offer(board, &act, now);
         return Ok(Assigned::InPlace);
     }
     if act
@@ -112,11 +116,14 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
         | Rule::Reply => Stamp::next_for_person(before.stamp, now, event),
     };
     let counted_before = before.counted_for();
-    let account = before.account.clone();
+    let (account, channel) = (before.account.clone(), before.channel);
     let Some(chat) = board.change(act.chat) else {
         return Err(Faster(None));
     };
     let former = chat.give(act.agent, stamp, &act.request);
+    if let Some(end) = act.offer_end {
+        chat.offer(end);
+    }
     if let Some(former) = former.filter(|_| act.rule == Rule::Reply) {
         // Nobody asked the former to leave: they go on beside who took over by writing (D09).
         chat.participants.push(former);
@@ -140,7 +147,8 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
     };
     for (agent, by) in [(counted_before, -1), (counted, 1)] {
         if let Some(agent) = agent {
-            board.shift(&(account.clone(), agent), by);
+            let agent = (account.clone(), agent);
+            board.shift(&Shift { agent, channel, by });
         }
     }
     board.explain(choice);
@@ -153,10 +161,45 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
     Ok(Assigned::Done)
 }
 
+/// Takes what was offered to the agent of a person's act: by claiming it, by writing, or because somebody said so.
+fn take_offer(board: &mut Board, act: &Act, now: OffsetDateTime) {
+    let offered = board.chat(act.chat).is_some_and(|c| c.offer_end.is_some());
+    let Some(chat) = board.change(act.chat).filter(|_| offered) else {
+        return;
+    };
+    chat.take_offer();
+    chat.claim_request.clone_from(&act.request);
+    let account = chat.account.clone();
+    let taken = ChatOfferTaken {
+        assignment: Some(wire::assignment(chat)),
+    };
+    board.announce(
+        Outgoing::with_id(v7(now), &account, act.chat, &taken)
+            .actor(act.actor.clone())
+            .cause(act.origin.cause)
+            .trace(act.origin.trace.clone()),
+    );
+}
+
+/// When rules choose for a chat.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// It has just come to be without responsible.
+    New,
+    /// It has waited for somebody: the channel's pace applies.
+    Waited,
+}
+
 /// Lets the rules choose for a held chat without responsible, and assigns (§7). Staff must be locked.
 ///
 /// That nobody could be chosen is kept as well, once for the same reasons.
-pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTime) {
+pub fn by_rules(
+    board: &mut Board,
+    id: ChatId,
+    occasion: Occasion,
+    origin: Origin,
+    now: OffsetDateTime,
+) {
     let Some(chat) = board
         .chat(id)
         .filter(|chat| chat.open && chat.agent.is_none())
@@ -164,17 +207,28 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
     else {
         return;
     };
+    let channel = (chat.account.clone(), chat.channel);
+    let policy = board.policy(&channel);
+    let settings = policy.map(|policy| &policy.settings);
     let facts = Facts {
-        channel: chat.channel,
         opener: chat.opener(),
         previous: chat.previous,
         ripe: chat.is_ripe(),
-        channel_open: board.is_open(&(chat.account.clone(), chat.channel)),
+        terms: Terms {
+            channel: chat.channel,
+            open: board.is_open(&channel),
+            capacity: settings.map_or(0, |settings| settings.channel_capacity),
+            loads: board.loads_in(&channel),
+            pace: settings
+                .filter(|_| occasion == Occasion::Waited)
+                .map_or(0, |settings| settings.waiting_per_minute),
+            passed: &chat.passed,
+        },
     };
-    let channel = (chat.account.clone(), chat.channel);
+    let offer = settings.map_or(0, |settings| settings.offer_seconds);
     let nobody = BTreeMap::new();
     let staff = board.staff(&chat.account).unwrap_or(&nobody);
-    let mut choice = choose(&facts, board.policy(&channel), staff);
+    let mut choice = choose(&facts, policy, staff);
     // Who has waited longer goes first: this one joins them, and all are served in their order right after.
     if choice.agent.is_some() && choice.rule != Rule::Opener && board.has_queue(&channel) {
         choice = choice.behind_others();
@@ -188,6 +242,11 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
     if choice.rule == Rule::Distribution {
         board.take_turn(&channel, agent);
     }
+    // Who opened a conversation has it: only what the channel gives is an offer.
+    let given = matches!(choice.rule, Rule::Previous | Rule::Distribution);
+    if given && occasion == Occasion::Waited {
+        board.drained(&(channel.0.clone(), agent), now);
+    }
     let act = Act {
         chat: id,
         agent,
@@ -197,6 +256,7 @@ pub fn by_rules(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTi
         candidates: choice.candidates,
         origin,
         request: String::new(),
+        offer_end: (given && offer > 0).then(|| now + Duration::seconds(offer.into())),
     };
     if let Err(Faster(responsible)) = assign(board, act, now) {
         // Cannot be: the chat is held, and nobody was responsible above.

@@ -8,9 +8,11 @@ use chassis::outbox::{self, Outgoing};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use crate::domain::candidates::{Colleague, Drained};
 use crate::domain::chat::{Chat, Heard, Told};
-use crate::domain::choose::{Colleague, Policy};
+use crate::domain::policy::Policy;
 use crate::domain::{ChannelId, ChatId, ConversationId};
+use crate::store::agents::LoadRow;
 use crate::store::choices::{self, ChoiceRow};
 use crate::store::conversations::{self, ConversationRow};
 use crate::store::policies::ChannelKey;
@@ -26,9 +28,11 @@ pub struct Board {
     policies: BTreeMap<ChannelKey, Policy>,
     turned: BTreeSet<ChannelKey>,
     staff: BTreeMap<AccountSlug, BTreeMap<AgentId, Colleague>>,
-    loads_before: BTreeMap<AgentKey, i32>,
+    loads_before: BTreeMap<AgentKey, (i32, Drained)>,
     /// Changes of loads that wait until the loads are locked.
-    shifts: Vec<(AgentKey, i32)>,
+    shifts: Vec<Shift>,
+    /// Open chats by agent of channels whose capacity is limited.
+    channel_loads: BTreeMap<ChannelKey, BTreeMap<AgentId, i32>>,
     /// Channels that are closed by a calendar that holds their chats (B15).
     closed: BTreeSet<ChannelKey>,
     /// Channels in which others have waited for longer.
@@ -38,6 +42,17 @@ pub struct Board {
     conversations: BTreeMap<ConversationId, ConversationRow>,
     choices: Vec<ChoiceRow>,
     events: Vec<Outgoing>,
+}
+
+/// An agent has more or fewer open chats of a channel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shift {
+    /// Who.
+    pub agent: AgentKey,
+    /// The channel.
+    pub channel: ChannelId,
+    /// By how many.
+    pub by: i32,
 }
 
 #[derive(Debug)]
@@ -131,17 +146,18 @@ impl Board {
         };
         let heard = held.chat.hear(told);
         held.changed |= heard.changed;
-        let account = &held.chat.account;
-        let shifts = [(heard.freed, -1), (heard.taken, 1)];
-        for (agent, by) in shifts {
-            self.shifts
-                .extend(agent.map(|agent| ((account.clone(), agent), by)));
+        let shift = |agent: AgentId, by| Shift {
+            agent: (held.chat.account.clone(), agent),
+            channel: held.chat.channel,
+            by,
+        };
+        for (agent, by) in [(heard.freed, -1), (heard.taken, 1)] {
+            self.shifts.extend(agent.map(|agent| shift(agent, by)));
         }
         if heard.taken.is_some() {
             // Who has joined may have to follow, where the responsible lost access while the chat was inactive.
             let joined = held.chat.participants.iter();
-            self.shifts
-                .extend(joined.map(|agent| ((account.clone(), *agent), 0)));
+            self.shifts.extend(joined.map(|agent| shift(*agent, 0)));
         }
         heard
     }
@@ -166,6 +182,7 @@ impl Board {
         connection: &mut PgConnection,
         to_choose: &[ChatId],
         also: &[AgentKey],
+        now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
         let choosing: Vec<&Chat> = to_choose.iter().filter_map(|id| self.chat(*id)).collect();
         let channels = choosing
@@ -181,18 +198,28 @@ impl Board {
         self.policies = policies::lock(connection, &channels).await?;
         self.closed = calendars::closed(connection, &channels).await?;
         for ((account, _), policy) in &self.policies {
-            wanted.extend(policy.pool.iter().map(|agent| (account.clone(), *agent)));
+            wanted.extend(policy.pool.keys().map(|agent| (account.clone(), *agent)));
         }
-        wanted.extend(self.shifts.iter().map(|(agent, _)| agent.clone()));
+        wanted.extend(self.shifts.iter().map(|shift| shift.agent.clone()));
         for (key, agent) in agents::lock_loads(connection, &wanted).await? {
-            self.loads_before.insert(key, agent.load);
+            self.loads_before.insert(key, (agent.load, agent.drained));
             self.staff
                 .entry(agent.account.clone())
                 .or_default()
-                .insert(agent.id, agent.colleague());
+                .insert(agent.id, agent.colleague(now));
         }
-        for (agent, by) in std::mem::take(&mut self.shifts) {
-            self.shift(&agent, by);
+        let limited: Vec<ChannelKey> = self
+            .policies
+            .iter()
+            .filter(|(_, policy)| policy.settings.channel_capacity > 0)
+            .map(|(channel, _)| channel.clone())
+            .collect();
+        self.channel_loads = agents::loads_in_channels(connection, &limited).await?;
+        for channel in limited {
+            self.channel_loads.entry(channel).or_default();
+        }
+        for shift in std::mem::take(&mut self.shifts) {
+            self.shift(&shift);
         }
         Ok(())
     }
@@ -228,14 +255,33 @@ impl Board {
     }
 
     /// Changes a load. Agents that the account does not have carry none.
-    pub fn shift(&mut self, (account, agent): &AgentKey, by: i32) {
-        if let Some(colleague) = self
+    pub fn shift(&mut self, shift: &Shift) {
+        let (account, agent) = &shift.agent;
+        let Some(colleague) = self
             .staff
             .get_mut(account)
             .and_then(|staff| staff.get_mut(agent))
-        {
-            colleague.load += by;
+        else {
+            return;
+        };
+        colleague.load += shift.by;
+        let channel = (account.clone(), shift.channel);
+        if let Some(loads) = self.channel_loads.get_mut(&channel) {
+            *loads.entry(*agent).or_default() += shift.by;
         }
+    }
+
+    /// Notes that an agent was given a chat that had waited.
+    pub fn drained(&mut self, (account, agent): &AgentKey, now: OffsetDateTime) {
+        let staff = self.staff.get_mut(account);
+        if let Some(colleague) = staff.and_then(|staff| staff.get_mut(agent)) {
+            colleague.drained = colleague.drained.and_one(now);
+        }
+    }
+
+    /// Returns a channel's open chats by agent, where its capacity is limited.
+    pub fn loads_in(&self, channel: &ChannelKey) -> Option<&BTreeMap<AgentId, i32>> {
+        self.channel_loads.get(channel)
     }
 
     /// Returns the locked agents of an account.
@@ -309,16 +355,24 @@ impl Board {
         let mut loads = Vec::new();
         let mut freed = self.serve;
         for ((account, agent), before) in self.loads_before {
-            let load = self
-                .staff
-                .get(&account)
-                .and_then(|s| s.get(&agent))
-                .map_or(before, |c| c.load);
-            if load < before {
+            let colleague = self.staff.get(&account).and_then(|s| s.get(&agent));
+            let Some(colleague) = colleague else {
+                continue;
+            };
+            let load = colleague.load;
+            // A minute that is over is not worth a write of its own.
+            let gave = colleague.drained != Drained::default();
+            let drained = if gave { colleague.drained } else { before.1 };
+            if load < before.0 {
                 freed.insert(account.clone());
             }
-            if load != before {
-                loads.push((account, agent, load));
+            if (load, drained) != before {
+                loads.push(LoadRow {
+                    account,
+                    agent,
+                    load,
+                    drained,
+                });
             }
         }
         agents::write_loads(connection, &loads).await?;

@@ -11,9 +11,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::assign::{Act, Origin, assign};
-use super::board::Board;
+use super::board::{Board, Shift};
 use crate::domain::ChatId;
-use crate::domain::choose::{Candidate, LeftOut, barred};
+use crate::domain::candidates::{Candidate, LeftOut, barred};
 use crate::domain::words::{GivenBack, Rule};
 use crate::wire;
 
@@ -86,11 +86,7 @@ pub fn follow(
         let account = &board.chat(id)?.account;
         Some(board.staff(account)?.get(&next)?.load)
     };
-    let candidate = Candidate {
-        agent: next,
-        load: load(board).unwrap_or_default(),
-        left_out: None,
-    };
+    let candidate = Candidate::only(next, load(board).unwrap_or_default());
     let act = Act {
         chat: id,
         agent: next,
@@ -100,6 +96,7 @@ pub fn follow(
         candidates: vec![candidate],
         origin: doing.origin.clone(),
         request: doing.request.clone(),
+        offer_end: None,
     };
     match assign(board, act, doing.now) {
         // Told after the successor and under the same version: a copy never shows the chat without a responsible.
@@ -120,7 +117,8 @@ pub fn take_back(
     let Some(before) = board.chat(id) else {
         return;
     };
-    let (account, joined) = (before.account.clone(), before.participants.clone());
+    let (account, channel) = (before.account.clone(), before.channel);
+    let joined = before.participants.clone();
     let (counted, in_place) = (before.counted_for(), before.stamp);
     let event = v7(doing.now);
     let stamp = Stamp::next_for_person(in_place, doing.now, event);
@@ -128,7 +126,12 @@ pub fn take_back(
         .change(id)
         .and_then(|chat| chat.take_back(stamp, given_back));
     if let Some(agent) = counted {
-        board.shift(&(account.clone(), agent), -1);
+        let agent = (account.clone(), agent);
+        board.shift(&Shift {
+            agent,
+            channel,
+            by: -1,
+        });
     }
     let unassigned = ChatUnassigned {
         assignment: board.chat(id).map(wire::assignment),

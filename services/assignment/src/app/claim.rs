@@ -10,7 +10,7 @@ use super::assign::{Act, Faster, Origin, assign};
 use super::board::Board;
 use super::once::Once;
 use crate::domain::ChatId;
-use crate::domain::choose::{Candidate, LeftOut, barred};
+use crate::domain::candidates::{Candidate, LeftOut, barred};
 use crate::domain::words::Rule;
 use crate::error::Error;
 use crate::wire;
@@ -41,7 +41,7 @@ impl App {
             return Ok(answer);
         }
         board
-            .lock_staff(&mut transaction, &[], &[(account.clone(), agent)])
+            .lock_staff(&mut transaction, &[], &[(account.clone(), agent)], now)
             .await?;
         let colleague = board.staff(account).and_then(|staff| staff.get(&agent));
         let left_out = colleague.map_or(Some(LeftOut::AgentUnknown), |c| barred(c, channel));
@@ -59,13 +59,10 @@ impl App {
             rule: Rule::Claim,
             actor: caller.actor(),
             expected: Some(None),
-            candidates: vec![Candidate {
-                agent,
-                load,
-                left_out: None,
-            }],
+            candidates: vec![Candidate::only(agent, load)],
             origin: Origin::of_request(),
             request: request_id.unwrap_or_default().to_owned(),
+            offer_end: None,
         };
         if let Err(Faster(responsible)) = assign(&mut board, act, now) {
             let responsible = responsible.ok_or(Error::UnknownChat(chat))?;

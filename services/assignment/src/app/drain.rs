@@ -1,6 +1,6 @@
 //! Waiting chats find somebody: when presence, capacity, access or a policy changed (§7, B04).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
@@ -8,26 +8,54 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
-use super::assign::{self, Origin};
+use super::assign::{self, Occasion, Origin};
 use super::board::Board;
 use crate::domain::ChatId;
-use crate::domain::choose::unavailable;
-use crate::domain::words::Distribution;
+use crate::domain::candidates::Terms;
 use crate::store::policies::ChannelKey;
 use crate::store::{agents, calendars, chats, policies};
 
 /// Chats of one transaction at most.
-const AT_ONCE: i64 = 256;
+const AT_ONCE: u16 = 256;
 
 impl App {
-    /// Drains after a commit. What fails is left to the sweep: the change itself is done.
+    /// Gives some waiting chats after a commit, so many that whoever asked for the change does not wait for long; more
+    /// than that, and what fails, is left to the sweep: the change itself is done.
     pub async fn drain_soon(&self, accounts: &BTreeSet<AccountSlug>, now: OffsetDateTime) {
         if accounts.is_empty() {
             return;
         }
-        if let Err(error) = self.drain(Some(accounts), now).await {
-            tracing::warn!(%error, "waiting chats are left to the next sweep");
+        match self.drain_once(accounts, now).await {
+            Ok(given) if given >= usize::from(AT_ONCE) => self.more_wait.notify_one(),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(%error, "waiting chats are left to the next sweep"),
         }
+    }
+
+    /// Gives a batch of each channel; returns how many of one found somebody at most.
+    async fn drain_once(
+        &self,
+        accounts: &BTreeSet<AccountSlug>,
+        now: OffsetDateTime,
+    ) -> Result<usize, sqlx::Error> {
+        let mut most = 0;
+        for channel in self.channels_to_drain(Some(accounts)).await? {
+            most = most.max(self.drain_some(&channel, now).await?);
+        }
+        Ok(most)
+    }
+
+    /// Returns channels whose waiting chats may find somebody now.
+    async fn channels_to_drain(
+        &self,
+        accounts: Option<&BTreeSet<AccountSlug>>,
+    ) -> Result<Vec<ChannelKey>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let mut channels = policies::with_waiting_chats(&mut connection, accounts).await?;
+        let named = channels.iter().cloned().collect();
+        let closed = calendars::closed(&mut connection, &named).await?;
+        channels.retain(|channel| !closed.contains(channel));
+        Ok(channels)
     }
 
     /// Gives waiting chats, oldest first, to agents who can take them; of some accounts or of all.
@@ -37,14 +65,8 @@ impl App {
         accounts: Option<&BTreeSet<AccountSlug>>,
         now: OffsetDateTime,
     ) -> Result<usize, sqlx::Error> {
-        let mut connection = self.pool.acquire().await?;
-        let mut channels = policies::with_waiting_chats(&mut connection, accounts).await?;
-        let named = channels.iter().cloned().collect();
-        let closed = calendars::closed(&mut connection, &named).await?;
-        channels.retain(|channel| !closed.contains(channel));
-        drop(connection);
         let mut given = 0;
-        for channel in channels {
+        for channel in self.channels_to_drain(accounts).await? {
             loop {
                 let some = self.drain_some(&channel, now).await?;
                 given += some;
@@ -82,20 +104,38 @@ async fn drain_some(
     };
     let (account, channel_id) = channel;
     let online = agents::online(connection, account).await?;
-    let eligible: Vec<_> = online
+    let settings = &policy.settings;
+    let limited: &[ChannelKey] = match settings.channel_capacity {
+        0 => &[],
+        _ => std::slice::from_ref(channel),
+    };
+    let mut loads = agents::loads_in_channels(connection, limited).await?;
+    let loads = loads.remove(channel).unwrap_or_default();
+    let terms = Terms {
+        capacity: settings.channel_capacity,
+        loads: Some(&loads),
+        pace: settings.waiting_per_minute,
+        ..Terms::of(*channel_id)
+    };
+    let places: BTreeMap<Uuid, i64> = online
         .iter()
-        .filter(|agent| unavailable(&agent.colleague(), *channel_id).is_none())
+        .map(|agent| (agent.id, agent.colleague(now)))
+        .filter(|(_, colleague)| terms.leave_out(colleague).is_none())
+        .map(|(agent, colleague)| {
+            (
+                agent.uuid(),
+                terms.places(&colleague).unwrap_or(AT_ONCE.into()),
+            )
+        })
         .collect();
-    let free: Vec<Uuid> = eligible.iter().map(|agent| agent.id.uuid()).collect();
     // As many chats as there are places: the others would be locked in vain.
-    let places = eligible.iter().map(|agent| match agent.capacity {
-        0 => AT_ONCE,
-        capacity => i64::from(capacity - agent.load),
-    });
-    let limit = places.sum::<i64>().min(AT_ONCE);
-    let in_turn = policy.distribution == Distribution::RoundRobin;
-    let pool_is_free = in_turn && policy.pool.iter().any(|agent| free.contains(&agent.uuid()));
-    let kept: &[Uuid] = if policy.keep_previous { &free } else { &[] };
+    let limit = places.values().sum::<i64>().min(AT_ONCE.into());
+    let pool_is_free = settings.distribution.chooses()
+        && places
+            .keys()
+            .any(|agent| policy.pool.contains_key(&(*agent).into()));
+    let free: Vec<Uuid> = places.into_keys().collect();
+    let kept: &[Uuid] = if settings.keep_previous { &free } else { &[] };
     if !pool_is_free && kept.is_empty() {
         return Ok(0);
     }
@@ -110,10 +150,10 @@ async fn drain_some(
         .collect();
     order.sort_unstable();
     let order: Vec<ChatId> = order.into_iter().map(|(_, id)| id).collect();
-    board.lock_staff(connection, &order, &[]).await?;
+    board.lock_staff(connection, &order, &[], now).await?;
     for chat in &order {
         let origin = Origin::of_opening(board.chat(*chat));
-        assign::by_rules(&mut board, *chat, origin, now);
+        assign::by_rules(&mut board, *chat, Occasion::Waited, origin, now);
     }
     Ok(board.save(connection, now).await?.events)
 }

@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::App;
 use super::assign::Origin;
-use super::board::{Board, Saved};
+use super::board::{Board, Saved, Shift};
 use crate::store::availability::{self, AgentKey};
 use crate::wire;
 
@@ -77,7 +77,7 @@ async fn give_back_some(
     }
     let mut board = Board::of_known(connection, &agent.0, &some).await?;
     board
-        .lock_staff(connection, &[], std::slice::from_ref(agent))
+        .lock_staff(connection, &[], std::slice::from_ref(agent), now)
         .await?;
     for id in some {
         // Handed to somebody else since it was looked for: it is theirs.
@@ -89,6 +89,7 @@ async fn give_back_some(
         let Some(chat) = board.change(id) else {
             continue;
         };
+        let channel = chat.channel;
         let event = v7(now);
         chat.give_back(Stamp::next_for_person(chat.stamp, now, event));
         let unassigned = ChatUnassigned {
@@ -100,7 +101,11 @@ async fn give_back_some(
             .actor(Actor::Rule("away".into()))
             .cause(origin.cause)
             .trace(origin.trace);
-        board.shift(agent, -1);
+        board.shift(&Shift {
+            agent: agent.clone(),
+            channel,
+            by: -1,
+        });
         board.announce(event);
     }
     board.save(connection, now).await.map(Some)

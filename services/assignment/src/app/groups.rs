@@ -22,6 +22,9 @@ use crate::store::groups::{self, Group};
 use crate::store::{accounts, agents};
 use crate::wire;
 
+/// Channels that a refusal names at most.
+const CHANNELS_NAMED: i64 = 20;
+
 /// What of a group is to be changed; what is absent stays.
 #[derive(Debug, Clone, Default)]
 pub struct GroupChange<'r> {
@@ -147,7 +150,7 @@ impl App {
         Ok(groups::list(&mut connection, caller.account(), after, limit).await?)
     }
 
-    /// Deletes a group.
+    /// Deletes a group that no channel distributes among.
     pub async fn delete_group(
         &self,
         caller: &Caller,
@@ -159,6 +162,10 @@ impl App {
         let mut transaction = self.pool.begin().await?;
         let before = groups::lock(&mut transaction, account, id).await?;
         let before = before.ok_or(Error::Staff(StaffError::UnknownGroup(id)))?;
+        let channels = groups::channels(&mut transaction, account, id, CHANNELS_NAMED).await?;
+        if !channels.is_empty() {
+            return Err(Error::Staff(StaffError::GroupInUse(channels)));
+        }
         groups::delete(&mut transaction, account, id).await?;
         let entry = told::group(caller, Some(&before), None)?;
         audit::write(&mut transaction, vec![entry], now).await?;

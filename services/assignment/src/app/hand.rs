@@ -11,7 +11,7 @@ use super::assign::{Act, Faster, Origin, assign};
 use super::board::Board;
 use super::once::Once;
 use crate::domain::ChatId;
-use crate::domain::choose::{Candidate, barred};
+use crate::domain::candidates::{Candidate, barred};
 use crate::domain::words::Rule;
 use crate::error::Error;
 use crate::wire;
@@ -62,7 +62,7 @@ impl App {
             .flatten()
             .map(|agent| (account.clone(), agent))
             .collect();
-        board.lock_staff(&mut transaction, &[], &both).await?;
+        board.lock_staff(&mut transaction, &[], &both, now).await?;
         let colleague = board.staff(account).and_then(|staff| staff.get(&agent));
         let colleague = colleague.ok_or(Error::UnknownAgent(agent))?;
         if let Some(reason) = barred(colleague, channel) {
@@ -74,13 +74,10 @@ impl App {
             rule: Rule::Hand,
             actor: caller.actor(),
             expected: hand.expected,
-            candidates: vec![Candidate {
-                agent,
-                load: colleague.load,
-                left_out: None,
-            }],
+            candidates: vec![Candidate::only(agent, colleague.load)],
             origin: Origin::of_request(),
             request: hand.request_id.unwrap_or_default().to_owned(),
+            offer_end: None,
         };
         if let Err(Faster(responsible)) = assign(&mut board, act, now) {
             metrics::counter!("assignment_refusals_total", "method" => "AssignChat").increment(1);

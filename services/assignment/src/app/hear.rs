@@ -7,7 +7,7 @@ use chassis::id::AccountSlug;
 use time::OffsetDateTime;
 
 use super::App;
-use super::assign::{self, Origin};
+use super::assign::{self, Occasion, Origin};
 use super::board::{Board, Saved};
 use super::change::{Doing, take_from_barred};
 use crate::domain::chat::Told;
@@ -80,7 +80,7 @@ async fn hear(
             .and_then(|c| c.opening.as_ref().map(|o| o.time))
     };
     order.sort_by_key(|id| (opened(id), *id));
-    board.lock_staff(connection, &order, &[]).await?;
+    board.lock_staff(connection, &order, &[], now).await?;
     for chat in reopened {
         // Access may have been taken away while the chat was inactive.
         let doing = Doing {
@@ -94,7 +94,7 @@ async fn hear(
     board.learn_queues(connection, &order).await?;
     for chat in order {
         if let Some(origin) = to_choose.remove(&chat) {
-            assign::by_rules(&mut board, chat, origin, now);
+            assign::by_rules(&mut board, chat, Occasion::New, origin, now);
         }
     }
     board.save(connection, now).await

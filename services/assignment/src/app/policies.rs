@@ -9,10 +9,10 @@ use super::App;
 use super::access::{may_change_settings, sees_channel};
 use crate::audit as told;
 use crate::domain::ChannelId;
-use crate::domain::choose::Policy;
-use crate::error::Error;
+use crate::domain::policy::{Member, Policy, Settings};
+use crate::error::{Error, StaffError};
 use crate::store::reply_rules::{self, ReplyRules};
-use crate::store::{agents, policies};
+use crate::store::{agents, groups, policies};
 
 impl App {
     /// Sets a channel's policy, whole; waiting chats are tried at once.
@@ -20,24 +20,34 @@ impl App {
         &self,
         caller: &Caller,
         channel: ChannelId,
-        policy: &Policy,
+        settings: &Settings,
         rules: ReplyRules,
         now: OffsetDateTime,
     ) -> Result<(), Error> {
         may_change_settings(caller)?;
         let account = caller.account();
-        let pool: Vec<Uuid> = policy.pool.iter().map(|agent| agent.uuid()).collect();
         let mut transaction = self.pool.begin().await?;
-        let unknown = agents::unknown(&mut transaction, account, &pool).await?;
+        // Named groups are locked, so that none is deleted before this is committed.
+        let named = named(settings);
+        let unknown_agents = agents::unknown(&mut transaction, account, &named.agents).await?;
+        let unknown_groups = groups::unknown(&mut transaction, account, &named.groups).await?;
+        let unknown: Vec<(usize, Member)> = settings
+            .pool
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| match entry.member {
+                Member::Agent(agent) => unknown_agents.contains(&agent.uuid()),
+                Member::Group(group) => unknown_groups.contains(&group.uuid()),
+            })
+            .map(|(place, entry)| (place, entry.member))
+            .collect();
         if !unknown.is_empty() {
-            let named = pool.iter().copied().enumerate();
-            let named = named.filter(|(_, agent)| unknown.contains(agent)).collect();
-            return Err(Error::UnknownPoolAgents(named));
+            return Err(Error::Staff(StaffError::UnknownInPool(unknown)));
         }
         let key = (account.clone(), channel);
         audit::alone(&mut transaction, account, "distribution-policy", &channel).await?;
         let before = told::policy_now(&mut transaction, &key).await?;
-        policies::set(&mut transaction, &key, policy).await?;
+        policies::set(&mut transaction, &key, settings).await?;
         reply_rules::set(&mut transaction, &key, rules).await?;
         let after = told::policy_now(&mut transaction, &key).await?;
         let entry = told::policy(caller, before, after)?;
@@ -61,4 +71,22 @@ impl App {
         let policy = policies::get(&mut connection, &key).await?;
         Ok((policy, reply_rules::get(&mut connection, &key).await?))
     }
+}
+
+/// The agents and groups that a pool names.
+#[derive(Default)]
+struct Named {
+    agents: Vec<Uuid>,
+    groups: Vec<Uuid>,
+}
+
+fn named(settings: &Settings) -> Named {
+    let mut named = Named::default();
+    for entry in &settings.pool {
+        match entry.member {
+            Member::Agent(agent) => named.agents.push(agent.uuid()),
+            Member::Group(group) => named.groups.push(group.uuid()),
+        }
+    }
+    named
 }

@@ -3,7 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use super::App;
-use super::assign::{self, Origin};
+use super::assign::{self, Occasion, Origin};
 use super::board::Board;
 use crate::domain::chat::Chat;
 use crate::store::conversations;
@@ -41,11 +41,11 @@ impl App {
                 ripe.push(id);
             }
         }
-        board.lock_staff(&mut transaction, &ripe, &[]).await?;
+        board.lock_staff(&mut transaction, &ripe, &[], now).await?;
         board.learn_queues(&mut transaction, &ripe).await?;
         for id in &ripe {
             let origin = Origin::of_opening(board.chat(*id));
-            assign::by_rules(&mut board, *id, origin, now);
+            assign::by_rules(&mut board, *id, Occasion::New, origin, now);
         }
         let saved = board.save(&mut transaction, now).await?;
         transaction.commit().await?;

@@ -82,7 +82,7 @@ async fn take_some(
         .flat_map(taking_part)
         .map(|agent| (release.account.clone(), agent))
         .collect();
-    board.lock_staff(connection, &[], &concerned).await?;
+    board.lock_staff(connection, &[], &concerned, now).await?;
     let doing = Doing {
         actor: release.actor.clone(),
         origin: Origin::of_request(),

@@ -157,6 +157,7 @@ impl App {
             .collect();
         outbox::write(&mut transaction, crate::NAME, events, now).await?;
         transaction.commit().await?;
+        self.known.forget();
         self.waker.wake();
         if !barred.is_empty()
             && let Err(error) = self.release_pending(now).await

@@ -2,8 +2,8 @@
 
 use chassis::id::AgentId;
 
+use super::candidates::LeftOut;
 use super::chat::Chat;
-use super::choose::LeftOut;
 
 /// Agents beside the responsible of one chat at most.
 pub const MAX_PARTICIPANTS: usize = 50;

@@ -47,6 +47,10 @@ pub struct Chat {
     pub claim_request: String,
     /// Nobody answers because the responsible was taken away; what is to become of the chat.
     pub given_back: Option<GivenBack>,
+    /// The responsible was chosen by a rule and has to take the chat by then; else somebody else is offered it.
+    pub offer_end: Option<OffsetDateTime>,
+    /// Agents who let an offer of this conversation pass.
+    pub passed: Vec<AgentId>,
 }
 
 /// How a conversation was opened.
@@ -104,6 +108,10 @@ impl Chat {
             self.revision = told.revision;
             self.open = told.open;
         }
+        if !self.open {
+            // Whose chat it was when it ended, it stays: nobody has to take what is over.
+            self.offer_end = None;
+        }
         let mut learned_opener = false;
         if told.number == self.number {
             self.decided |= told.decided;
@@ -140,6 +148,8 @@ impl Chat {
         self.number = told.number;
         self.revision = told.revision;
         self.open = told.open;
+        self.offer_end = None;
+        self.passed.clear();
         self.opening = None;
         self.decided = false;
         self.provisional = false;
@@ -175,7 +185,35 @@ impl Chat {
         self.waiting_reasons.clear();
         claim_request.clone_into(&mut self.claim_request);
         self.given_back = None;
+        self.offer_end = None;
         former
+    }
+
+    /// Makes what the responsible was just given an offer that ends.
+    pub fn offer(&mut self, end: OffsetDateTime) {
+        self.offer_end = Some(end);
+        if self.agent.is_some_and(|agent| self.passed.contains(&agent)) {
+            // Everybody who could take it let it pass: the next round begins.
+            self.passed.clear();
+        }
+    }
+
+    /// Notes that the responsible takes what was offered to them; returns whether that was open.
+    pub fn take_offer(&mut self) -> bool {
+        if self.offer_end.take().is_none() {
+            return false;
+        }
+        self.passed.clear();
+        self.version += 1;
+        true
+    }
+
+    /// Takes the chat from a responsible who let the offer pass: it waits to be offered to somebody else, and who has
+    /// joined stays.
+    pub fn pass_offer(&mut self, stamp: Stamp) {
+        let passed = self.agent;
+        self.give_back(stamp);
+        self.passed.extend(passed);
     }
 
     /// Takes the responsible and everybody who has joined away; returns who was responsible.
@@ -189,6 +227,7 @@ impl Chat {
         self.version += 1;
         self.waiting_reasons.clear();
         self.claim_request.clear();
+        self.offer_end = None;
         self.given_back = Some(given_back);
         former
     }
@@ -219,6 +258,7 @@ impl Chat {
         self.version += 1;
         self.waiting_reasons.clear();
         self.claim_request.clear();
+        self.offer_end = None;
         self.given_back = Some(GivenBack::Queued);
     }
 

@@ -54,6 +54,15 @@ words! {
         Off = "off",
         /// In turn.
         RoundRobin = "round-robin",
+        /// To whoever has the smallest part of what they may have.
+        LeastLoaded = "least-loaded",
+    }
+}
+
+impl Distribution {
+    /// Tells whether somebody of the pool is chosen at all.
+    pub const fn chooses(self) -> bool {
+        !matches!(self, Self::Off)
     }
 }
 

@@ -5,7 +5,8 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::DOMAIN;
-use crate::domain::{GroupId, RoleId};
+use crate::domain::policy::Member;
+use crate::domain::{ChannelId, GroupId, RoleId};
 
 /// Why something was not done with a role or a group.
 #[derive(Debug, thiserror::Error)]
@@ -22,7 +23,7 @@ pub enum StaffError {
     )]
     RightsOfRole,
     /// Agents have the role.
-    #[error("{0} agents have the role: give them another first")]
+    #[error("the role is in use by {0} agent{s}: give them another first", s = plural(.0))]
     RoleInUse(i64),
     /// The group does not exist.
     #[error("there is no group {0}")]
@@ -30,12 +31,23 @@ pub enum StaffError {
     /// A group's members who are no agents of the account, and the field that names them.
     #[error("the group names agents that do not exist")]
     UnknownMembers(&'static str, Vec<Uuid>),
+    /// Agents and groups of a pool that do not exist, by their place in it.
+    #[error("the pool names agents or groups that do not exist")]
+    UnknownInPool(Vec<(usize, Member)>),
+    /// Channels distribute among the group; some of them.
+    #[error("channels distribute chats among the group: take it out of their pools first")]
+    GroupInUse(Vec<ChannelId>),
     /// Another of its kind has the name.
     #[error("there is a {0} named {1:?} already")]
     NameTaken(&'static str, String),
     /// It is not what the caller saw: another change came first; this is its revision now.
     #[error("the {0} has changed meanwhile: it is at revision {1}")]
     Overtaken(&'static str, i64),
+}
+
+/// The ending of a noun after a number.
+const fn plural(number: &i64) -> &'static str {
+    if *number == 1 { "" } else { "s" }
 }
 
 impl StaffError {
@@ -73,6 +85,27 @@ impl StaffError {
                     .map(|id| FieldViolation::new(*field, format!("there is no agent {id}")))
                     .collect();
                 grpc::invalid(DOMAIN, &violations)
+            }
+            Self::UnknownInPool(unknown) => {
+                let violations: Vec<_> = unknown
+                    .iter()
+                    .map(|(place, member)| {
+                        let (field, missing) = match member {
+                            Member::Agent(id) => ("agent_id", format!("there is no agent {id}")),
+                            Member::Group(id) => ("group_id", format!("there is no group {id}")),
+                        };
+                        FieldViolation::new(format!("policy.pool[{place}].{field}"), missing)
+                    })
+                    .collect();
+                grpc::invalid(DOMAIN, &violations)
+            }
+            Self::GroupInUse(channels) => {
+                let channels: Vec<_> = channels.iter().map(ToString::to_string).collect();
+                refuse(
+                    Code::FailedPrecondition,
+                    "GROUP_IN_USE",
+                    &[("channel_ids", &channels.join(","))],
+                )
             }
             Self::NameTaken(..) => refuse(Code::AlreadyExists, "NAME_TAKEN", &[]),
             Self::Overtaken(_, revision) => refuse(

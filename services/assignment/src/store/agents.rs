@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::unreadable;
-use crate::domain::RoleId;
 use crate::domain::access::{Grants, Rights, evaluate};
 use crate::domain::availability::Source;
-use crate::domain::choose::Colleague;
+use crate::domain::candidates::{Colleague, Drained};
 use crate::domain::words::{Presence, UnknownWord};
+use crate::domain::{ChannelId, RoleId};
 
 /// An agent as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +40,8 @@ pub struct Agent {
     pub suspended: bool,
     /// Open chats now.
     pub load: i32,
+    /// Waiting chats given to them lately.
+    pub drained: Drained,
     /// It is their working time, by their own calendar or the account's.
     pub within_hours: bool,
     /// Where the presence comes from: what decided, why, until when.
@@ -64,14 +66,15 @@ impl Agent {
         )
     }
 
-    /// Returns the agent as distribution sees them.
-    pub fn colleague(&self) -> Colleague {
+    /// Returns the agent as distribution sees them at a time.
+    pub fn colleague(&self, now: OffsetDateTime) -> Colleague {
         Colleague {
             access: self.access(),
             presence: self.presence,
             capacity: self.capacity,
             load: self.load,
             within_hours: self.within_hours,
+            drained: self.drained.at(now),
         }
     }
 }
@@ -100,10 +103,34 @@ struct Row {
     created_at: OffsetDateTime,
     suspended: bool,
     load: i32,
+    drained: i32,
+    drained_since: Option<OffsetDateTime>,
     within_hours: bool,
     presence_source: String,
     presence_reason: String,
     presence_end: Option<OffsetDateTime>,
+}
+
+/// Selects agents with what follows from their account and calendars; the tail says which.
+macro_rules! select_agents {
+    ($tail:tt, $($argument:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
+                   a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
+                   a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
+                   a.created_at, c.suspended, l.load, l.drained, l.drained_since,
+                   a.presence_source, a.presence_reason, a.presence_end,
+                   coalesce(own.open, base.open, true) as "within_hours!"
+               from agent a join account c on c.slug = a.account
+               join agent_load l on l.account = a.account and l.agent_id = a.agent_id
+               left join calendar own
+                 on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
+               left join calendar base on base.account = a.account and base.owner = 'account'
+               "# + $tail,
+            $($argument),*
+        )
+    };
 }
 
 pub(super) const fn view_word(view: View) -> &'static str {
@@ -161,6 +188,10 @@ impl TryFrom<Row> for Agent {
             access_version: row.access_version,
             suspended: row.suspended,
             load: row.load,
+            drained: Drained {
+                count: row.drained,
+                since: row.drained_since,
+            },
             within_hours: row.within_hours,
             presence_source: Source::of(&row.presence_source),
             presence_reason: row.presence_reason,
@@ -253,19 +284,8 @@ pub async fn get(
     account: &AccountSlug,
     agent: AgentId,
 ) -> Result<Option<Agent>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        Row,
-        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
-               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
-               coalesce(own.open, base.open, true) as "within_hours!"
-           from agent a join account c on c.slug = a.account
-           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
-           left join calendar own
-             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
-           left join calendar base on base.account = a.account and base.owner = 'account'
-           where a.account = $1 and a.agent_id = $2"#,
+    let row = select_agents!(
+        "where a.account = $1 and a.agent_id = $2",
         account.as_str(),
         agent.uuid(),
     )
@@ -300,20 +320,9 @@ pub async fn list_by_name(
     after: (&str, Uuid),
     limit: i64,
 ) -> Result<Vec<Agent>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
-               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
-               coalesce(own.open, base.open, true) as "within_hours!"
-           from agent a join account c on c.slug = a.account
-           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
-           left join calendar own
-             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
-           left join calendar base on base.account = a.account and base.owner = 'account'
-           where a.account = $1 and (a.name, a.agent_id) > ($2, $3)
-           order by a.name, a.agent_id limit $4"#,
+    let rows = select_agents!(
+        "where a.account = $1 and (a.name, a.agent_id) > ($2, $3)
+         order by a.name, a.agent_id limit $4",
         account.as_str(),
         after.0,
         after.1,
@@ -331,20 +340,9 @@ pub async fn list_by_id(
     after: Uuid,
     limit: i64,
 ) -> Result<Vec<Agent>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
-               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
-               coalesce(own.open, base.open, true) as "within_hours!"
-           from agent a join account c on c.slug = a.account
-           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
-           left join calendar own
-             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
-           left join calendar base on base.account = a.account and base.owner = 'account'
-           where a.account = $1 and a.agent_id > $2
-           order by a.agent_id limit $3"#,
+    let rows = select_agents!(
+        "where a.account = $1 and a.agent_id > $2
+         order by a.agent_id limit $3",
         account.as_str(),
         after,
         limit,
@@ -359,20 +357,9 @@ pub async fn online(
     connection: &mut PgConnection,
     account: &AccountSlug,
 ) -> Result<Vec<Agent>, sqlx::Error> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
-               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
-               coalesce(own.open, base.open, true) as "within_hours!"
-           from agent a join account c on c.slug = a.account
-           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
-           left join calendar own
-             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
-           left join calendar base on base.account = a.account and base.owner = 'account'
-           where a.account = $1 and a.active and a.presence = 'online'
-           order by a.agent_id"#,
+    let rows = select_agents!(
+        "where a.account = $1 and a.active and a.presence = 'online'
+         order by a.agent_id",
         account.as_str(),
     )
     .fetch_all(connection)
@@ -403,20 +390,9 @@ pub async fn follow_role(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
-               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
-               coalesce(own.open, base.open, true) as "within_hours!"
-           from agent a join account c on c.slug = a.account
-           join agent_load l on l.account = a.account and l.agent_id = a.agent_id
-           left join calendar own
-             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
-           left join calendar base on base.account = a.account and base.owner = 'account'
-           where a.account = $1 and a.agent_id = any($2)
-           order by a.agent_id"#,
+    let rows = select_agents!(
+        "where a.account = $1 and a.agent_id = any($2)
+         order by a.agent_id",
         account.as_str(),
         &changed,
     )
@@ -451,21 +427,8 @@ pub async fn lock_loads(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let rows = sqlx::query_as!(
-        Row,
-        r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
-               a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
-               a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-               a.created_at, c.suspended, l.load, a.presence_source, a.presence_reason, a.presence_end,
-               coalesce(own.open, base.open, true) as "within_hours!"
-           from agent_load l
-           join unnest($1::text[], $2::uuid[]) as wanted(account, agent_id)
-             on l.account = wanted.account and l.agent_id = wanted.agent_id
-           join agent a on a.account = l.account and a.agent_id = l.agent_id
-           join account c on c.slug = l.account
-           left join calendar own
-             on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
-           left join calendar base on base.account = a.account and base.owner = 'account'"#,
+    let rows = select_agents!(
+        "where (a.account, a.agent_id) in (select * from unnest($1::text[], $2::uuid[]))",
         &accounts,
         &agents,
     )
@@ -476,31 +439,81 @@ pub async fn lock_loads(
         .collect()
 }
 
+/// An agent's load and pace as they are to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadRow {
+    /// The account.
+    pub account: AccountSlug,
+    /// Who.
+    pub agent: AgentId,
+    /// Open chats.
+    pub load: i32,
+    /// Waiting chats given to them lately.
+    pub drained: Drained,
+}
+
 /// Writes the loads of agents whose rows are locked.
 pub async fn write_loads(
     connection: &mut PgConnection,
-    loads: &[(AccountSlug, AgentId, i32)],
+    rows: &[LoadRow],
 ) -> Result<(), sqlx::Error> {
-    if loads.is_empty() {
+    if rows.is_empty() {
         return Ok(());
     }
-    let accounts: Vec<String> = loads
-        .iter()
-        .map(|(account, _, _)| account.to_string())
-        .collect();
-    let agents: Vec<Uuid> = loads.iter().map(|(_, agent, _)| agent.uuid()).collect();
-    let values: Vec<i32> = loads.iter().map(|(_, _, load)| *load).collect();
+    let accounts: Vec<String> = rows.iter().map(|row| row.account.to_string()).collect();
+    let agents: Vec<Uuid> = rows.iter().map(|row| row.agent.uuid()).collect();
+    let loads: Vec<i32> = rows.iter().map(|row| row.load).collect();
+    let drained: Vec<i32> = rows.iter().map(|row| row.drained.count).collect();
+    let since: Vec<Option<OffsetDateTime>> = rows.iter().map(|row| row.drained.since).collect();
     sqlx::query!(
-        "update agent_load l set load = given.load
-         from unnest($1::text[], $2::uuid[], $3::integer[]) as given(account, agent_id, load)
+        "update agent_load l set load = given.load, drained = given.drained, drained_since = given.since
+         from unnest($1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::timestamptz[])
+              as given(account, agent_id, load, drained, since)
          where l.account = given.account and l.agent_id = given.agent_id",
         &accounts,
         &agents,
-        &values,
+        &loads,
+        &drained,
+        &since as &[Option<OffsetDateTime>],
     )
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Counts the open chats that agents have in channels. The loads of the agents must be locked: nobody else changes
+/// these numbers then.
+pub async fn loads_in_channels(
+    connection: &mut PgConnection,
+    channels: &[(AccountSlug, ChannelId)],
+) -> Result<BTreeMap<(AccountSlug, ChannelId), BTreeMap<AgentId, i32>>, sqlx::Error> {
+    if channels.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let accounts: Vec<String> = channels
+        .iter()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let ids: Vec<Uuid> = channels.iter().map(|(_, channel)| channel.uuid()).collect();
+    let rows = sqlx::query!(
+        r#"select c.account as "account: AccountSlug", c.channel_id as "channel_id: ChannelId",
+               c.agent_id as "agent_id!: AgentId", count(*)::integer as "load!"
+           from chat_assignment c
+           join unnest($1::text[], $2::uuid[]) as wanted(account, channel_id)
+             on c.account = wanted.account and c.channel_id = wanted.channel_id
+           where c.open and c.agent_id is not null
+           group by c.account, c.channel_id, c.agent_id"#,
+        &accounts,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut loads = BTreeMap::<_, BTreeMap<_, _>>::new();
+    for row in rows {
+        let of_channel = loads.entry((row.account, row.channel_id)).or_default();
+        of_channel.insert(row.agent_id, row.load);
+    }
+    Ok(loads)
 }
 
 /// Returns which of these ids are no agents of the account.

@@ -35,6 +35,8 @@ struct Row {
     claim_request: String,
     traceparent: String,
     given_back: Option<String>,
+    offer_end: Option<OffsetDateTime>,
+    passed: Vec<Uuid>,
     participants: Vec<Uuid>,
 }
 
@@ -73,6 +75,8 @@ impl TryFrom<Row> for Chat {
             given_back: given_back
                 .transpose()
                 .map_err(unreadable("chat_assignment.given_back"))?,
+            offer_end: row.offer_end,
+            passed: row.passed.into_iter().map(AgentId::from).collect(),
         })
     }
 }
@@ -132,6 +136,7 @@ async fn read(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Chat>, 
                c.decided, c.provisional, c.agent_id as "agent_id: AgentId",
                c.previous_agent_id as "previous_agent_id: AgentId", c.stamp_time, c.stamp_event,
                c.version, c.waiting_reasons, c.claim_request, c.traceparent, c.given_back,
+               c.offer_end, c.passed,
                array(select p.agent_id from chat_participant p where p.chat_id = c.chat_id
                      order by p.place) as "participants!"
            from chat_assignment c where c.chat_id = any($1)"#,
@@ -273,6 +278,9 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
         .iter()
         .map(|c| c.given_back.map(GivenBack::as_str))
         .collect();
+    let offer_ends: Vec<Option<OffsetDateTime>> = chats.iter().map(|c| c.offer_end).collect();
+    // Arrays of arrays must be of one length: these come as text.
+    let passed: Vec<String> = chats.iter().map(|c| uuid_array(&c.passed)).collect();
     sqlx::query!(
         "update chat_assignment c set conversation_id = g.conversation_id, number = g.number,
              revision = g.revision, open = g.open, open_time = g.open_time,
@@ -280,14 +288,16 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
              agent_id = g.agent_id, previous_agent_id = g.previous, stamp_time = g.stamp_time,
              stamp_event = g.stamp_event, version = g.version, waiting_since = g.waiting_since,
              waiting_reasons = g.waiting_reasons, claim_request = g.claim_request,
-             provisional = g.provisional, traceparent = g.traceparent, given_back = g.given_back
+             provisional = g.provisional, traceparent = g.traceparent, given_back = g.given_back,
+             offer_end = g.offer_end, passed = g.passed::uuid[]
          from unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::bigint[], $5::boolean[],
                      $6::timestamptz[], $7::uuid[], $8::uuid[], $9::boolean[], $10::uuid[],
                      $11::uuid[], $12::timestamptz[], $13::uuid[], $14::bigint[], $15::timestamptz[],
-                     $16::text[], $17::text[], $18::boolean[], $19::text[], $20::text[])
+                     $16::text[], $17::text[], $18::boolean[], $19::text[], $20::text[],
+                     $21::timestamptz[], $22::text[])
               as g(chat_id, conversation_id, number, revision, open, open_time, opened_event, opener,
                    decided, agent_id, previous, stamp_time, stamp_event, version, waiting_since,
-                   waiting_reasons, claim_request, provisional, traceparent, given_back)
+                   waiting_reasons, claim_request, provisional, traceparent, given_back, offer_end, passed)
          where c.chat_id = g.chat_id",
         &ids,
         &conversations,
@@ -309,10 +319,40 @@ pub async fn write(connection: &mut PgConnection, chats: &[&Chat]) -> Result<(),
         &provisional,
         &traces,
         &given_back as &[Option<&str>],
+        &offer_ends as &[Option<OffsetDateTime>],
+        &passed,
     )
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Writes ids as Postgres writes an array of them.
+fn uuid_array(agents: &[AgentId]) -> String {
+    let ids: Vec<String> = agents.iter().map(ToString::to_string).collect();
+    format!("{{{}}}", ids.join(","))
+}
+
+/// Returns chats whose offer has ended, the longest ended first, each with what it belongs to.
+pub async fn offers_ended(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<BTreeMap<ChatId, (AccountSlug, ChannelId)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select chat_id as "chat_id: ChatId", account as "account: AccountSlug",
+               channel_id as "channel_id: ChannelId"
+           from chat_assignment where offer_end <= $1
+           order by offer_end limit $2"#,
+        now,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.chat_id, (row.account, row.channel_id)))
+        .collect())
 }
 
 /// Deletes agents who no longer take part beside the responsible.

@@ -1,13 +1,15 @@
 //! Every choice as it was made (D22, B06).
 
-use chassis::id::{AccountSlug, AgentId};
+use std::collections::BTreeMap;
+
+use chassis::id::{AccountSlug, AgentId, v5};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::unreadable;
-use crate::domain::choose::Candidate;
+use crate::domain::candidates::Candidate;
 use crate::domain::words::Rule;
 use crate::domain::{ChatId, ConversationId};
 
@@ -34,11 +36,19 @@ pub struct ChoiceRow {
     pub candidates: Vec<Candidate>,
 }
 
+/// Candidates beyond which a choice keeps only what differs from a look that many share.
+const MANY: usize = 16;
+
+/// Choices of one look at most: what differs grows with each.
+const OF_ONE_LOOK: usize = 32;
+
 /// Inserts choices in the order in which they were made.
 pub async fn insert(connection: &mut PgConnection, rows: &[ChoiceRow]) -> Result<(), sqlx::Error> {
     if rows.is_empty() {
         return Ok(());
     }
+    let (looks, kept) = with_looks(rows)?;
+    insert_looks(connection, &looks).await?;
     let accounts: Vec<String> = rows.iter().map(|r| r.account.to_string()).collect();
     let chats: Vec<Uuid> = rows.iter().map(|r| r.chat.uuid()).collect();
     let conversations: Vec<Uuid> = rows.iter().map(|r| r.conversation.uuid()).collect();
@@ -47,20 +57,17 @@ pub async fn insert(connection: &mut PgConnection, rows: &[ChoiceRow]) -> Result
     let rules: Vec<&str> = rows.iter().map(|r| r.rule.as_str()).collect();
     let agents: Vec<Option<Uuid>> = rows.iter().map(|r| r.agent.map(AgentId::uuid)).collect();
     let actors: Vec<String> = rows.iter().map(|r| r.actor.clone()).collect();
-    let candidates: Vec<serde_json::Value> = rows
-        .iter()
-        .map(|row| serde_json::to_value(&row.candidates))
-        .collect::<Result<_, _>>()
-        .map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let (look_ids, candidates): (Vec<Option<Uuid>>, Vec<serde_json::Value>) =
+        kept.into_iter().unzip();
     sqlx::query!(
         "insert into assignment_choice (account, chat_id, conversation_id, number, time, rule, agent_id,
-             actor, candidates)
+             actor, candidates, look_id)
          select g.account, g.chat_id, g.conversation_id, g.number, g.time, g.rule, g.agent_id, g.actor,
-                g.candidates
+                g.candidates, g.look_id
          from unnest($1::text[], $2::uuid[], $3::uuid[], $4::bigint[], $5::timestamptz[], $6::text[],
-                     $7::uuid[], $8::text[], $9::jsonb[]) with ordinality
+                     $7::uuid[], $8::text[], $9::jsonb[], $10::uuid[]) with ordinality
               as g(account, chat_id, conversation_id, number, time, rule, agent_id, actor, candidates,
-                   position)
+                   look_id, position)
          order by g.position",
         &accounts,
         &chats,
@@ -71,10 +78,111 @@ pub async fn insert(connection: &mut PgConnection, rows: &[ChoiceRow]) -> Result
         &agents as &[Option<Uuid>],
         &actors,
         &candidates,
+        &look_ids as &[Option<Uuid>],
     )
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// What many choices looked at.
+struct Look {
+    id: Uuid,
+    account: AccountSlug,
+    candidates: serde_json::Value,
+}
+
+/// A choice's look, where it has one, and the candidates it keeps itself.
+type Kept = (Option<Uuid>, serde_json::Value);
+
+fn json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, sqlx::Error> {
+    serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+/// Splits what choices looked at into looks and what each keeps itself.
+fn with_looks(rows: &[ChoiceRow]) -> Result<(Vec<Look>, Vec<Kept>), sqlx::Error> {
+    let mut looks = Vec::new();
+    let mut kept = Vec::with_capacity(rows.len());
+    // The look that the next choice may share: whose it is, and by how many.
+    let mut shared: Option<(&ChoiceRow, Uuid, usize)> = None;
+    for row in rows {
+        if row.candidates.len() <= MANY {
+            kept.push((None, json(&row.candidates)?));
+            continue;
+        }
+        let same_agents = |of: &ChoiceRow| {
+            of.account == row.account
+                && of.candidates.len() == row.candidates.len()
+                && of
+                    .candidates
+                    .iter()
+                    .zip(&row.candidates)
+                    .all(|(a, b)| a.agent == b.agent)
+        };
+        match &mut shared {
+            Some((of, id, uses)) if *uses < OF_ONE_LOOK && same_agents(of) => {
+                *uses += 1;
+                let differing: Vec<&Candidate> = of
+                    .candidates
+                    .iter()
+                    .zip(&row.candidates)
+                    .filter_map(|(a, b)| (a != b).then_some(b))
+                    .collect();
+                kept.push((Some(*id), json(&differing)?));
+            }
+            _ => {
+                let candidates = json(&row.candidates)?;
+                let id = v5("look", &[row.account.as_str(), &candidates.to_string()]);
+                shared = Some((row, id, 1));
+                looks.push(Look {
+                    id,
+                    account: row.account.clone(),
+                    candidates,
+                });
+                kept.push((Some(id), serde_json::Value::Array(Vec::new())));
+            }
+        }
+    }
+    Ok((looks, kept))
+}
+
+async fn insert_looks(connection: &mut PgConnection, looks: &[Look]) -> Result<(), sqlx::Error> {
+    if looks.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<Uuid> = looks.iter().map(|look| look.id).collect();
+    let accounts: Vec<String> = looks.iter().map(|look| look.account.to_string()).collect();
+    let candidates: Vec<serde_json::Value> =
+        looks.iter().map(|look| look.candidates.clone()).collect();
+    // Sorted, so that two transactions that keep the same looks do not wait for each other in a circle.
+    sqlx::query!(
+        "insert into assignment_look (look_id, account, candidates)
+         select g.look_id, g.account, g.candidates
+         from unnest($1::uuid[], $2::text[], $3::jsonb[]) as g(look_id, account, candidates)
+         order by g.look_id
+         on conflict do nothing",
+        &ids,
+        &accounts,
+        &candidates,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Puts a look and what differs from it together.
+fn whole(look: Option<Vec<Candidate>>, own: Vec<Candidate>) -> Vec<Candidate> {
+    let Some(mut candidates) = look else {
+        return own;
+    };
+    let mut differing: BTreeMap<AgentId, Candidate> =
+        own.into_iter().map(|own| (own.agent, own)).collect();
+    for candidate in &mut candidates {
+        if let Some(own) = differing.remove(&candidate.agent) {
+            *candidate = own;
+        }
+    }
+    candidates
 }
 
 /// Returns choices of a chat before a choice's number, newest first, each with its number.
@@ -86,11 +194,13 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<(i64, ChoiceRow)>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select choice_id, conversation_id as "conversation_id: ConversationId", number, time, rule,
-               agent_id as "agent_id: AgentId", actor, candidates as "candidates: Json<Vec<Candidate>>"
-           from assignment_choice
-           where account = $1 and chat_id = $2 and choice_id < $3
-           order by choice_id desc limit $4"#,
+        r#"select c.choice_id, c.conversation_id as "conversation_id: ConversationId", c.number, c.time, c.rule,
+               c.agent_id as "agent_id: AgentId", c.actor, c.candidates as "candidates: Json<Vec<Candidate>>",
+               l.candidates as "look?: Json<Vec<Candidate>>"
+           from assignment_choice c
+           left join assignment_look l on l.look_id = c.look_id and l.account = c.account
+           where c.account = $1 and c.chat_id = $2 and c.choice_id < $3
+           order by c.choice_id desc limit $4"#,
         account.as_str(),
         chat.uuid(),
         before,
@@ -111,9 +221,61 @@ pub async fn list(
                 rule,
                 agent: row.agent_id,
                 actor: row.actor,
-                candidates: row.candidates.0,
+                candidates: whole(row.look.map(|look| look.0), row.candidates.0),
             };
             Ok((row.choice_id, choice))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(n: u128, load: i32) -> Candidate {
+        Candidate::only(Uuid::from_u128(n).into(), load)
+    }
+
+    fn row(candidates: Vec<Candidate>) -> ChoiceRow {
+        ChoiceRow {
+            account: chassis::testing::account("acme"),
+            chat: Uuid::nil().into(),
+            conversation: Uuid::nil().into(),
+            number: 1,
+            time: OffsetDateTime::UNIX_EPOCH,
+            rule: Rule::Distribution,
+            agent: None,
+            actor: String::new(),
+            candidates,
+        }
+    }
+
+    fn read(value: &serde_json::Value) -> Vec<Candidate> {
+        serde_json::from_value(value.clone()).unwrap()
+    }
+
+    #[test]
+    fn d22_choices_among_many_share_looks_and_are_whole_when_read() {
+        let mut rows = Vec::new();
+        let mut loads = vec![0; 100];
+        for n in 0..80_usize {
+            let all = loads.iter().enumerate();
+            rows.push(row(all
+                .map(|(n, load)| candidate(n as u128, *load))
+                .collect()));
+            loads[n % 7] += 1;
+        }
+        rows.push(row(vec![candidate(5, 1)]));
+        let (looks, kept) = with_looks(&rows).unwrap();
+        assert_eq!(looks.len(), 3, "one for 32 choices each");
+        assert_eq!(kept.last().unwrap().0, None, "few are kept with the choice");
+        for (row, (look, own)) in rows.iter().zip(&kept) {
+            let look =
+                look.map(|id| read(&looks.iter().find(|look| look.id == id).unwrap().candidates));
+            assert_eq!(whole(look, read(own)), row.candidates);
+            assert!(row.candidates.len() == 1 || read(own).len() <= 7);
+        }
+        let again = with_looks(&rows[..1]).unwrap().0;
+        assert_eq!(again[0].id, looks[0].id, "the same look is kept once");
+    }
 }

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::GroupId;
+use crate::domain::{ChannelId, GroupId};
 
 /// A group as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -185,4 +185,43 @@ pub async fn list(
     .fetch_all(connection)
     .await?;
     Ok(rows.into_iter().map(Group::from).collect())
+}
+
+/// Returns which of these ids are no groups of the account; those that are stay until the transaction ends.
+pub async fn unknown(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    groups: &[Uuid],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    if groups.is_empty() {
+        return Ok(Vec::new());
+    }
+    let known = sqlx::query_scalar!(
+        "select group_id from staff_group where account = $1 and group_id = any($2)
+         order by group_id for key share",
+        account.as_str(),
+        groups,
+    )
+    .fetch_all(connection)
+    .await?;
+    let missing = groups.iter().filter(|group| !known.contains(group));
+    Ok(missing.copied().collect())
+}
+
+/// Returns channels that distribute among a group, some of them.
+pub async fn channels(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    group: GroupId,
+    limit: i64,
+) -> Result<Vec<ChannelId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select distinct channel_id as "channel_id: ChannelId" from pool_entry
+           where account = $1 and group_id = $2 order by 1 limit $3"#,
+        account.as_str(),
+        group.uuid(),
+        limit,
+    )
+    .fetch_all(connection)
+    .await
 }

@@ -249,8 +249,9 @@ async fn b11_a_channels_distribution_and_rules_for_replies_are_told_by_field() {
             line(
                 "distribution-policy.set",
                 &[
-                    &format!("agent_ids: [] -> [{anna}]"),
                     "distribution: DISTRIBUTION_OFF -> DISTRIBUTION_ROUND_ROBIN",
+                    &format!("pool[0].agent_id: . -> {anna}"),
+                    "pool[0].weight: . -> 1",
                 ]
             ),
             line(

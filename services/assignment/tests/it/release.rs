@@ -10,21 +10,6 @@ use switchboard_proto::assignment::v1::assignment_service_server::AssignmentServ
 use crate::actions::{employee, ids, shape};
 use crate::world::{Talk, World, noon};
 
-/// What an outbox row holds, as far as tests look at it.
-#[derive(Clone, PartialEq, prost::Message)]
-struct OutboxRow {
-    #[prost(message, repeated, tag = "1")]
-    events: Vec<OutboxEvent>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct OutboxEvent {
-    #[prost(string, tag = "2")]
-    kind: String,
-    #[prost(bytes = "vec", tag = "13")]
-    payload: Vec<u8>,
-}
-
 impl World {
     pub async fn update(&self, update: pb::UpdateAgentRequest) {
         let answer = self.api.update_agent(request(&self.admin(), update));
@@ -54,14 +39,7 @@ impl World {
 
     /// Reasons of the events about who is gone from a chat, in their order.
     async fn reasons(&self) -> Vec<(String, pb::PartReason)> {
-        let rows: Vec<Vec<u8>> =
-            sqlx::query_scalar("select events from chassis.outbox order by id")
-                .fetch_all(&self.db.pool)
-                .await
-                .unwrap();
-        let events = rows
-            .iter()
-            .flat_map(|row| OutboxRow::decode(&**row).unwrap().events);
+        let events = self.outbox().await.into_iter();
         events
             .filter_map(|event| match event.kind.as_str() {
                 pb::ChatLeft::TYPE => {

@@ -1,7 +1,7 @@
 //! What the tests begin with: a database, an account, agents, and events as other services publish them.
 
 use assignment::app::App;
-use assignment::app::access::OwnAccess;
+use assignment::app::access::{KnownAccess, OwnAccess};
 use assignment::domain::ChatId;
 use assignment::events::Events;
 use assignment::grpc::Api;
@@ -13,6 +13,7 @@ use chassis::id::{AccountSlug, AgentId, v5};
 use chassis::outbox::Waker;
 use chassis::testing::{TestDatabase, database, request, service_caller};
 use chassis::trace::TraceContext;
+use prost::Message as _;
 use switchboard_proto::DomainEvent;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::assignment::v1::assignment_service_server::AssignmentService as _;
@@ -44,6 +45,8 @@ impl World {
         let app = App {
             pool: db.pool.clone(),
             waker: Waker::new(),
+            more_wait: std::sync::Arc::default(),
+            known: KnownAccess::default(),
         };
         let api = Api(app.clone());
         let account = chassis::testing::account("acme");
@@ -86,7 +89,7 @@ impl World {
     }
 
     pub async fn record(&self, agent: AgentId) -> AccessRecord {
-        let source = OwnAccess(self.app.pool.clone());
+        let source = OwnAccess::new(self.app.pool.clone(), KnownAccess::default());
         source.access(&self.account, agent).await.unwrap().unwrap()
     }
 
@@ -218,6 +221,17 @@ impl World {
         assert_eq!(wrong, [], "loads that are not the number of open chats");
     }
 
+    /// The events that stand in the outbox, in their order.
+    pub async fn outbox(&self) -> Vec<OutboxEvent> {
+        let rows: Vec<Vec<u8>> =
+            sqlx::query_scalar("select events from chassis.outbox order by id")
+                .fetch_all(&self.db.pool)
+                .await
+                .unwrap();
+        let events = |row: Vec<u8>| OutboxRow::decode(&*row).unwrap().events;
+        rows.into_iter().flat_map(events).collect()
+    }
+
     /// How many events stand in the outbox.
     pub async fn events(&self) -> i64 {
         sqlx::query_scalar("select coalesce(sum(event_count), 0)::bigint from chassis.outbox")
@@ -270,6 +284,22 @@ impl World {
             .await
             .map(tonic::Response::into_inner)
     }
+}
+
+/// What an outbox row holds, as far as tests look at it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct OutboxRow {
+    #[prost(message, repeated, tag = "1")]
+    events: Vec<OutboxEvent>,
+}
+
+/// One event of it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct OutboxEvent {
+    #[prost(string, tag = "2")]
+    pub kind: String,
+    #[prost(bytes = "vec", tag = "13")]
+    pub payload: Vec<u8>,
 }
 
 /// A conversation of a chat, as events tell of it.

@@ -76,7 +76,9 @@ pub fn diff(before: &Value, after: &Value) -> Vec<FieldChange> {
         let (before, after) = (was.get(field), is.get(field));
         let same = before.map(|leaf| leaf.value) == after.map(|leaf| leaf.value);
         let said = |leaf: Option<&Leaf<'_>>| leaf.is_some_and(|leaf| !is_empty(leaf.value));
-        if same || whole && !said(before) && !said(after) {
+        // An empty list beside one with entries, which are told themselves.
+        let hollow = is_hollow(before) && is_hollow(after);
+        if same || hollow || whole && !said(before) && !said(after) {
             return None;
         }
         Some(FieldChange {
@@ -120,6 +122,15 @@ fn leaves<'v>(
         Value::Null if path.is_empty() => {}
         _ => drop(found.insert(path, Leaf { value, secret })),
     }
+}
+
+/// Tells whether there is no value, or one without any inside.
+fn is_hollow(leaf: Option<&Leaf<'_>>) -> bool {
+    leaf.is_none_or(|leaf| match leaf.value {
+        Value::Array(entries) => entries.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        _ => false,
+    })
 }
 
 /// Tells whether a value says nothing: what fields of the contracts have that nobody set.
@@ -218,7 +229,7 @@ mod tests {
                 "a list of messages that shrinks",
                 json!({"days": [{"d": 1}, {"d": 2}]}),
                 json!({"days": []}),
-                vec!["days: . -> []", "days[0].d: 1 -> .", "days[1].d: 2 -> ."],
+                vec!["days[0].d: 1 -> .", "days[1].d: 2 -> ."],
             ),
             (
                 "a list of plain values is one field",

@@ -53,6 +53,7 @@ pub fn parse(word: &pb::ChatAssignment) -> Result<Assignment, Error> {
             .map(agent)
             .collect::<Result<_, _>>()?,
         version: word.version,
+        offered: word.offer_end_time.is_some(),
     })
 }
 

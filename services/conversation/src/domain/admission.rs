@@ -8,12 +8,13 @@ use super::chat::Chat;
 ///
 /// A copy may admit and never refuses: without an open conversation, or with a word about an earlier one,
 /// assignment is asked. So it is for who has joined: by writing they may become the responsible, which the channel
-/// says (D09), and a copy does not know.
+/// says (D09), and a copy does not know. And so it is for a responsible who was offered the chat: by writing they take
+/// it, and assignment has to hear of it.
 pub fn copy_admits(chat: &Chat, copy: Option<&Assignment>, agent: AgentId) -> bool {
     let (Some(open), Some(copy)) = (chat.open_episode(), copy) else {
         return false;
     };
-    copy.number == open.number && copy.responsible == Some(agent)
+    copy.number == open.number && copy.responsible == Some(agent) && !copy.offered
 }
 
 /// What assignment was told when it admitted. A chat that differs from it is another chat: it is asked anew.

@@ -15,6 +15,8 @@ pub struct Assignment {
     pub participants: Vec<AgentId>,
     /// Raised with every change.
     pub version: i64,
+    /// Distribution offered the chat to the responsible, who has not taken it yet.
+    pub offered: bool,
 }
 
 /// Keeps the highest version of each chat, sorted by chat.
@@ -44,6 +46,7 @@ mod tests {
             responsible: None,
             participants: Vec::new(),
             version,
+            offered: false,
         };
         let kept = newest(vec![of(2, 1), of(1, 3), of(1, 2), of(2, 4)]);
         assert_eq!(kept, [of(1, 3), of(2, 4)]);

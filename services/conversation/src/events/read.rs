@@ -36,6 +36,7 @@ pub(super) fn read(
         assignment::ChatAssigned::TYPE
         | assignment::ChatUnassigned::TYPE
         | assignment::ChatJoined::TYPE
+        | assignment::ChatOfferTaken::TYPE
         | assignment::ChatLeft::TYPE => said.assignments.extend(change(delivery, cause)?),
         assignment::AgentAccessChanged::TYPE => {
             let event: assignment::AgentAccessChanged = delivery.decode()?;
@@ -136,6 +137,14 @@ fn change(delivery: &Delivery, cause: Cause) -> Result<Option<Change>, HandlerEr
                 "chat.unassigned",
                 vec![previous, reason],
             )
+        }
+        assignment::ChatOfferTaken::TYPE => {
+            let event: assignment::ChatOfferTaken = delivery.decode()?;
+            // What agents read of it is what they did: they claimed, or wrote.
+            confirms = true;
+            let word = event.assignment.unwrap_or_default();
+            let agent = ("agent_id", word.agent_id.clone());
+            (word, "chat.offer-taken", vec![agent])
         }
         assignment::ChatJoined::TYPE => {
             let event: assignment::ChatJoined = delivery.decode()?;

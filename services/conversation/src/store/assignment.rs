@@ -38,14 +38,15 @@ pub async fn keep(
         ids.join(",")
     });
     sqlx::query_scalar!(
-        r#"insert into chat_assignment as known (chat_id, account, number, responsible, participants, version)
+        r#"insert into chat_assignment as known (chat_id, account, number, responsible, participants, version, offered)
            select new.chat_id, new.account, new.number, new.responsible,
-               string_to_array(new.participants, ',')::uuid[], new.version
-           from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[])
-               as new (chat_id, account, number, responsible, participants, version)
+               string_to_array(new.participants, ',')::uuid[], new.version, new.offered
+           from unnest($1::uuid[], $2::text[], $3::bigint[], $4::uuid[], $5::text[], $6::bigint[],
+                       $7::boolean[])
+               as new (chat_id, account, number, responsible, participants, version, offered)
            on conflict (chat_id) do update
            set number = excluded.number, responsible = excluded.responsible,
-               participants = excluded.participants, version = excluded.version
+               participants = excluded.participants, version = excluded.version, offered = excluded.offered
            where known.version < excluded.version and known.account = excluded.account
            returning chat_id as "chat: ChatId""#,
         &column!(|_, assignment| assignment.chat) as &[ChatId],
@@ -54,6 +55,7 @@ pub async fn keep(
         &column!(|_, assignment| assignment.responsible) as &[Option<AgentId>],
         &participants,
         &column!(|_, assignment| assignment.version),
+        &column!(|_, assignment| assignment.offered),
     )
     .fetch_all(connection)
     .await
@@ -71,7 +73,8 @@ pub async fn begin(
         r#"insert into chat_assignment as known (chat_id, account, number, participants, version)
            select *, 0, '{}'::uuid[], 0 from unnest($1::uuid[], $2::text[])
            on conflict (chat_id) do update set version = known.version
-           returning chat_id as "chat: ChatId", number, responsible as "responsible: AgentId", participants, version"#,
+           returning chat_id as "chat: ChatId", number, responsible as "responsible: AgentId", participants, version,
+               offered"#,
         &ids as &[ChatId],
         &accounts,
     )
@@ -86,6 +89,7 @@ pub async fn begin(
             responsible: row.responsible,
             participants: agents(row.participants),
             version: row.version,
+            offered: row.offered,
         })
         .collect())
 }
@@ -96,7 +100,7 @@ pub async fn get(
     chats: &[ChatId],
 ) -> Result<BTreeMap<ChatId, Assignment>, sqlx::Error> {
     let rows = sqlx::query!(
-        r#"select chat_id as "chat: ChatId", number, responsible as "responsible: AgentId", participants, version
+        r#"select chat_id as "chat: ChatId", number, responsible as "responsible: AgentId", participants, version, offered
            from chat_assignment where chat_id = any($1)"#,
         chats as &[ChatId],
     )
@@ -111,6 +115,7 @@ pub async fn get(
                 responsible: row.responsible,
                 participants: agents(row.participants),
                 version: row.version,
+                offered: row.offered,
             };
             (row.chat, assignment)
         })

@@ -161,6 +161,7 @@ impl Opening {
                     event_id: stamp.event.to_string(),
                 }),
                 version: 1,
+                offer_end_time: None,
             }),
             previous_agent_id: String::new(),
             rule: rule.into(),

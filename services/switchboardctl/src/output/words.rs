@@ -53,6 +53,14 @@ pub(crate) fn clock(time: OffsetDateTime) -> String {
     .unwrap_or_default()
 }
 
+/// A moment as people write it.
+pub(crate) fn moment(time: OffsetDateTime) -> String {
+    time.format(format_description!(
+        "[year]-[month]-[day] [hour]:[minute] UTC"
+    ))
+    .unwrap_or_default()
+}
+
 /// Yes or no.
 pub(crate) fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }

@@ -127,9 +127,9 @@ impl GrantArgs {
 
 impl Show for Agent {
     const NAME: &'static str = "switchboard.assignment.v1.Agent";
-    const OPTIONAL: &'static [&'static str] = &["CREATED", "CHANNELS", "ACTIVE"];
+    const OPTIONAL: &'static [&'static str] = &["CREATED", "WHY", "ROLE", "CHANNELS", "ACTIVE"];
     const HEADERS: &'static [&'static str] = &[
-        "ID", "NAME", "PRESENCE", "ACTIVE", "LOAD", "CHANNELS", "CREATED",
+        "ID", "NAME", "PRESENCE", "WHY", "ACTIVE", "LOAD", "CHANNELS", "ROLE", "CREATED",
     ];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let load = if self.capacity > 0 {
@@ -150,11 +150,29 @@ impl Show for Agent {
             cell(&self.agent_id),
             cell(&self.name),
             cell(words::word(self.presence().as_str_name(), "PRESENCE_")).by_word(),
+            cell(why(self)),
             cell(words::yes(self.active)).by_word(),
             cell(load),
             cell(channels),
+            cell(words::short(&self.role_id, 8)),
             cell(words::ago(self.create_time.as_ref(), view.now)).dim(),
         ]
+    }
+}
+
+/// Where the presence comes from: the reason that was given, else what decided, and until when.
+fn why(agent: &Agent) -> String {
+    let source = words::word(agent.presence_source().as_str_name(), "PRESENCE_SOURCE_");
+    let reason = match agent.presence_reason.as_str() {
+        "" if source == "unspecified" => String::new(),
+        "" => source,
+        reason => reason.to_owned(),
+    };
+    match words::time(agent.presence_end_time.as_ref()) {
+        Some(end) => format!("{reason} until {}", words::moment(end))
+            .trim()
+            .to_owned(),
+        None => reason,
     }
 }
 

@@ -51,6 +51,9 @@ pub(crate) fn rule(choice: &AssignmentChoice) -> String {
 pub(crate) fn candidate_text(candidate: &Candidate, view: &View) -> String {
     let name = view.name(&candidate.agent_id);
     match candidate.left_out.as_str() {
+        "" if candidate.capacity > 0 => {
+            format!("{name} ({} of {} open)", candidate.load, candidate.capacity)
+        }
         "" => format!("{name} ({} open)", candidate.load),
         reason => format!("{name} ({})", reason.to_lowercase().replace('_', " ")),
     }

@@ -65,8 +65,16 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "ZONE")]
     zone: String,
     /// Hours of days, as "mon-fri 09:00-13:00 14:00-18:00" (repeatable)
-    #[arg(long, value_name = "DAYS HOURS", value_parser = spec::hours)]
+    #[arg(
+        long,
+        value_name = "DAYS HOURS",
+        value_parser = spec::hours,
+        required_unless_present = "closed"
+    )]
     hours: Vec<Vec<DayHours>>,
+    /// No hours on any day: closed but for holidays with hours of their own
+    #[arg(long, conflicts_with = "hours")]
+    closed: bool,
     /// A date with hours of its own or none, as "2026-12-31 10:00-14:00" or "2026-12-25 yearly" (repeatable)
     #[arg(long, value_name = "DATE [yearly] [HOURS]", value_parser = spec::holiday)]
     holiday: Vec<Holiday>,

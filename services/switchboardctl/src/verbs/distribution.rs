@@ -1,8 +1,10 @@
 //! Distribution: how a channel's chats find their agents.
 
 use clap::Subcommand;
+use switchboard_proto::assignment::v1::pool_entry::Member;
 use switchboard_proto::assignment::v1::{
-    Distribution, DistributionPolicy, GetDistributionPolicyRequest, SetDistributionPolicyRequest,
+    Distribution, DistributionPolicy, GetDistributionPolicyRequest, PoolEntry,
+    SetDistributionPolicyRequest,
 };
 use uuid::Uuid;
 
@@ -19,11 +21,23 @@ pub(crate) enum DistributionVerb {
         /// Id of the channel
         channel: Uuid,
         /// How chats are distributed
-        #[arg(value_parser = choice!(Distribution, "DISTRIBUTION_", ["off", "round-robin"]))]
+        #[arg(value_parser = choice!(Distribution, "DISTRIBUTION_", ["off", "round-robin", "least-loaded"]))]
         distribution: Distribution,
-        /// An agent of the pool, by name or id (repeatable)
-        #[arg(long = "agent", value_name = "AGENT")]
+        /// An agent of the pool, by name or id, with a weight where it is not 1: `Anna`, `Anna=3` (repeatable)
+        #[arg(long = "agent", value_name = "AGENT[=WEIGHT]")]
         agents: Vec<String>,
+        /// A group of the pool, by name or id, with a weight where it is not 1 (repeatable)
+        #[arg(long = "group", value_name = "GROUP[=WEIGHT]")]
+        groups: Vec<String>,
+        /// Open chats of the channel that one agent is given at most; 0 is no limit
+        #[arg(long, value_name = "CHATS", default_value_t = 0)]
+        channel_capacity: i32,
+        /// Waiting chats that one agent is given within a minute at most; 0 is no limit
+        #[arg(long, value_name = "CHATS", default_value_t = 30)]
+        waiting_per_minute: i32,
+        /// How long an agent has to take a chat before somebody else is offered it; 0 is for good
+        #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+        offer_seconds: i32,
         /// A returning client goes to the previous responsible if available
         #[arg(long)]
         keep_previous: bool,
@@ -48,10 +62,11 @@ impl Show for DistributionPolicy {
         "DISTRIBUTION",
         "POOL",
         "KEEP PREVIOUS",
+        "LIMITS",
         "REPLIES",
     ];
     fn cells(&self, view: &View) -> Vec<Cell> {
-        let pool: Vec<_> = self.agent_ids.iter().map(|id| view.name(id)).collect();
+        let pool: Vec<_> = self.pool.iter().map(|entry| named(entry, view)).collect();
         vec![
             cell(&self.channel_id),
             cell(words::word(
@@ -60,9 +75,44 @@ impl Show for DistributionPolicy {
             )),
             cell(pool.join(", ")),
             cell(words::yes(self.keep_previous)),
+            cell(limits(self)),
             cell(replies(self)),
         ]
     }
+}
+
+/// An entry of the pool: its name, and its weight where that is not 1.
+fn named(entry: &PoolEntry, view: &View) -> String {
+    let name = match &entry.member {
+        Some(Member::AgentId(id)) => view.name(id),
+        Some(Member::GroupId(id)) => format!("group {}", view.name(id)),
+        None => String::new(),
+    };
+    match entry.weight {
+        0 | 1 => name,
+        weight => format!("{name}={weight}"),
+    }
+}
+
+/// What limits distribution, in a few words.
+fn limits(policy: &DistributionPolicy) -> String {
+    let pace = policy.waiting_per_minute();
+    let limits = [
+        (policy.channel_capacity, "at once"),
+        (pace, "waiting a minute"),
+        (policy.offer_seconds, "s to take"),
+    ];
+    let set = limits.into_iter().filter(|(limit, _)| *limit > 0);
+    set.map(|(limit, what)| format!("{limit} {what}"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Reads `NAME` or `NAME=WEIGHT`. What stands behind the last `=` and is no number belongs to the name.
+fn weighted(text: &str) -> (&str, i32) {
+    let split = text.rsplit_once('=');
+    let weighed = split.and_then(|(name, weight)| Some((name, weight.trim().parse().ok()?)));
+    weighed.unwrap_or((text, 1))
 }
 
 /// What a reply does to the responsible, in a few words.
@@ -88,18 +138,37 @@ pub(crate) async fn run(
             channel,
             distribution,
             agents,
+            groups,
+            channel_capacity,
+            waiting_per_minute,
+            offer_seconds,
             keep_previous,
             claim_before_reply,
             reassign_on_reply,
         } => {
-            let mut agent_ids = Vec::with_capacity(agents.len());
-            for agent in agents {
-                agent_ids.push(session.agent_id(&agent).await?.to_string());
+            let mut pool = Vec::with_capacity(agents.len() + groups.len());
+            for (named, weight) in agents.iter().map(|agent| weighted(agent)) {
+                let id = session.agent_id(named).await?.to_string();
+                pool.push(PoolEntry {
+                    member: Some(Member::AgentId(id)),
+                    weight,
+                });
+            }
+            for (named, weight) in groups.iter().map(|group| weighted(group)) {
+                let id = session.group_id(named).await?.to_string();
+                pool.push(PoolEntry {
+                    member: Some(Member::GroupId(id)),
+                    weight,
+                });
             }
             let policy = DistributionPolicy {
                 channel_id: channel.to_string(),
                 distribution: distribution.into(),
-                agent_ids,
+                agent_ids: Vec::new(),
+                pool,
+                channel_capacity,
+                waiting_per_minute: Some(waiting_per_minute),
+                offer_seconds,
                 keep_previous,
                 claim_before_reply,
                 reassign_on_reply,
@@ -126,6 +195,25 @@ pub(crate) async fn run(
                     .into_inner()
                     .policy,
             )
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_stands_behind_the_last_equals_sign() {
+        let cases = [
+            ("Anna", ("Anna", 1)),
+            ("Anna=3", ("Anna", 3)),
+            ("a=b", ("a=b", 1)),
+            ("a=b=2", ("a=b", 2)),
+            ("Anna=", ("Anna=", 1)),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(weighted(text), expected);
         }
     }
 }

@@ -36,6 +36,8 @@ fn chat(responsible: Option<u128>, joined: &[u128]) -> Chat {
         waiting_reasons: String::new(),
         claim_request: String::new(),
         given_back: None,
+        offer_end: None,
+        passed: Vec::new(),
     }
 }
 

@@ -2,7 +2,11 @@ use super::*;
 use chassis::access::ChannelGrant;
 use uuid::Uuid;
 
+use crate::domain::ChannelId;
 use crate::domain::access::{Grants, evaluate};
+use crate::domain::candidates::Drained;
+use crate::domain::policy::{Settings, Turns};
+use crate::domain::words::{Distribution, Presence};
 
 fn agent(n: u128) -> AgentId {
     Uuid::from_u128(n).into()
@@ -19,6 +23,7 @@ fn colleague(n: u128) -> Colleague {
         capacity: 0,
         load: 0,
         within_hours: true,
+        drained: Drained::default(),
     }
 }
 
@@ -31,21 +36,25 @@ fn team(members: &[(u128, Colleague)]) -> BTreeMap<AgentId, Colleague> {
 
 fn policy(pool: &[u128]) -> Policy {
     Policy {
-        distribution: Distribution::RoundRobin,
-        pool: pool.iter().copied().map(agent).collect(),
-        keep_previous: true,
-        turn: 0,
-        last_turns: BTreeMap::new(),
+        settings: Settings {
+            distribution: Distribution::RoundRobin,
+            pool: Vec::new(),
+            keep_previous: true,
+            channel_capacity: 0,
+            waiting_per_minute: 0,
+            offer_seconds: 0,
+        },
+        pool: pool.iter().map(|n| (agent(*n), 1)).collect(),
+        turns: Turns::default(),
     }
 }
 
-fn by_client() -> Facts {
+fn by_client() -> Facts<'static> {
     Facts {
-        channel: channel(),
         opener: None,
         previous: None,
         ripe: true,
-        channel_open: true,
+        terms: Terms::of(channel()),
     }
 }
 
@@ -64,14 +73,10 @@ fn rules_apply_in_their_order() {
     let all = team(&[(1, colleague(1)), (2, colleague(2)), (3, colleague(3))]);
     let absent = team(&[(1, offline), (2, colleague(2))]);
     let busy = team(&[(1, full), (2, colleague(2))]);
-    let off = Policy {
-        distribution: Distribution::Off,
-        ..policy(&[1, 2])
-    };
-    let forgetful = Policy {
-        keep_previous: false,
-        ..policy(&[2])
-    };
+    let mut off = policy(&[1, 2]);
+    off.settings.distribution = Distribution::Off;
+    let mut forgetful = policy(&[2]);
+    forgetful.settings.keep_previous = false;
     let pool = policy(&[1, 2]);
     let opened = Facts {
         opener: Some(agent(1)),
@@ -270,7 +275,10 @@ fn b04_b15_outside_working_hours_no_rule_but_the_openers_chooses() {
     let facts = |opener, previous, channel_open| Facts {
         opener,
         previous,
-        channel_open,
+        terms: Terms {
+            open: channel_open,
+            ..Terms::of(channel())
+        },
         ..by_client()
     };
     let (one, two) = (Some(agent(1)), Some(agent(2)));
@@ -314,39 +322,103 @@ fn b04_b15_outside_working_hours_no_rule_but_the_openers_chooses() {
 }
 
 #[test]
-fn turns_differ_by_one_at_most_and_a_returning_agent_makes_up_for_nothing() {
-    let mut policy = policy(&[1, 2, 3]);
-    let mut colleagues = team(&[(1, colleague(1)), (2, colleague(2)), (3, colleague(3))]);
-    let mut counts = BTreeMap::new();
-    for round in 0..100 {
-        let agent = choose(&by_client(), Some(&policy), &colleagues)
-            .agent
-            .unwrap();
-        policy.take_turn(agent);
-        *counts.entry(agent).or_insert(0) += 1;
-        let (most, least) = (
-            counts.values().max().unwrap(),
-            counts.values().min().unwrap(),
-        );
-        assert!(round < 3 || most - least <= 1, "round {round}: {counts:?}");
-    }
-    let third = colleagues.get_mut(&agent(3)).unwrap();
-    third.presence = Presence::Away;
-    for _ in 0..50 {
-        let agent = choose(&by_client(), Some(&policy), &colleagues)
-            .agent
-            .unwrap();
-        policy.take_turn(agent);
-    }
-    colleagues.get_mut(&agent(3)).unwrap().presence = Presence::Online;
-    let mut next = Vec::new();
-    for _ in 0..6 {
-        let chosen = choose(&by_client(), Some(&policy), &colleagues)
-            .agent
-            .unwrap();
-        policy.take_turn(chosen);
-        next.push(chosen);
-    }
-    assert_eq!(next.iter().filter(|chosen| **chosen == agent(3)).count(), 2);
-    assert_eq!(next[0], agent(3));
+fn b04_limits_of_the_channel_its_pace_and_offers_leave_out_in_their_order() {
+    let drained = |n, count| Colleague {
+        drained: Drained { count, since: None },
+        ..colleague(n)
+    };
+    let full = Colleague {
+        capacity: 1,
+        load: 1,
+        ..drained(1, 9)
+    };
+    let colleagues = team(&[
+        (1, full),
+        (2, drained(2, 9)),
+        (3, drained(3, 5)),
+        (4, drained(4, 5)),
+        (5, drained(5, 4)),
+        (6, drained(6, 0)),
+    ]);
+    let loads = [(agent(2), 3), (agent(5), 2)].into();
+    let passed = [agent(3), agent(5)];
+    let facts = Facts {
+        terms: Terms {
+            capacity: 3,
+            loads: Some(&loads),
+            pace: 5,
+            passed: &passed,
+            ..Terms::of(channel())
+        },
+        ..by_client()
+    };
+    let choice = choose(&facts, Some(&policy(&[1, 2, 3, 4, 5, 6])), &colleagues);
+    let seen: Vec<_> = choice.candidates.iter().map(|c| c.left_out).collect();
+    let expected = [
+        Some(LeftOut::AtCapacity),
+        Some(LeftOut::AtChannelCapacity),
+        Some(LeftOut::AtPace),
+        Some(LeftOut::AtPace),
+        Some(LeftOut::OfferPassed),
+        None,
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(choice.agent, Some(agent(6)));
+}
+
+#[test]
+fn b04_who_let_an_offer_pass_has_it_again_only_when_all_who_could_take_it_did() {
+    let away = Colleague {
+        presence: Presence::Away,
+        ..colleague(3)
+    };
+    let colleagues = team(&[(1, colleague(1)), (2, colleague(2)), (3, away)]);
+    let with = |passed: &[AgentId], previous| {
+        let facts = Facts {
+            previous,
+            terms: Terms {
+                passed,
+                ..Terms::of(channel())
+            },
+            ..by_client()
+        };
+        choose(&facts, Some(&policy(&[1, 2, 3])), &colleagues)
+    };
+    let one = agent(1);
+    assert_eq!(with(&[], None).agent, Some(one));
+    let kept = with(&[one], Some(one));
+    assert_eq!(
+        (kept.rule, kept.agent),
+        (Rule::Distribution, Some(agent(2)))
+    );
+    assert_eq!(kept.candidates[0].left_out, Some(LeftOut::OfferPassed));
+    let again = with(&[one, agent(2)], None);
+    assert_eq!(again.agent, Some(one));
+    let seen: Vec<_> = again.candidates.iter().map(|c| c.left_out).collect();
+    assert_eq!(seen, [None, None, Some(LeftOut::NotOnline)]);
+}
+
+#[test]
+fn a_candidate_tells_all_that_the_choice_compared() {
+    let mut policy = policy(&[1, 2]);
+    policy.pool.insert(agent(2), 4);
+    policy.take_turn(agent(2));
+    let colleagues = team(&[
+        (1, colleague(1)),
+        (
+            2,
+            Colleague {
+                capacity: 8,
+                load: 3,
+                ..colleague(2)
+            },
+        ),
+    ]);
+    let choice = choose(&by_client(), Some(&policy), &colleagues);
+    let told: Vec<_> = choice
+        .candidates
+        .iter()
+        .map(|c| (c.load, c.capacity, c.weight, c.turn))
+        .collect();
+    assert_eq!(told, [(0, 0, 1, 0), (3, 8, 4, 1)]);
 }
