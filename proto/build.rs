@@ -5,12 +5,13 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 13] = [
+const FILES: [&str; 14] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
     "switchboard/common/v1/pack.proto",
     "switchboard/operator/v1/operator_service.proto",
+    "switchboard/operator/v1/audit_service.proto",
     "switchboard/channel_gateway/v1/inbound.proto",
     "switchboard/channel_gateway/v1/channel_gateway_service.proto",
     "switchboard/channel_gateway/v1/events.proto",
@@ -31,10 +32,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         .open_files(FILES)?;
     let descriptors = compiler.encode_file_descriptor_set();
     fs::write(out.join("descriptors.bin"), &descriptors)?;
+    // By its name a message's description is found.
+    let mut config = tonic_prost_build::Config::new();
+    config.enable_type_names();
     // `bytes` fields become `Bytes`: a raw item is passed on without a copy.
     tonic_prost_build::configure()
         .bytes(".")
-        .compile_fds(compiler.file_descriptor_set())?;
+        .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     fs::write(
         out.join("tables.rs"),
         tables(&DescriptorPool::decode(descriptors.as_slice())?)?,

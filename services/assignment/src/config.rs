@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chassis::config::{
-    self, Admin, Auth, ConfigError, Database, Grpc, Limits, Nats, Relay, Telemetry,
+    self, Admin, Audit, Auth, ConfigError, Database, Grpc, Limits, Nats, Relay, Telemetry,
 };
 use chassis::run::ServiceConfig;
 use serde::Deserialize;
@@ -20,6 +20,7 @@ pub struct Config {
     telemetry: Telemetry,
     relay: Relay,
     limits: Limits,
+    audit: Audit,
     /// `[distribution]`
     pub distribution: Distribution,
     /// `[availability]`
@@ -76,6 +77,9 @@ impl ServiceConfig for Config {
     }
     fn limits(&self) -> &Limits {
         &self.limits
+    }
+    fn audit(&self) -> &Audit {
+        &self.audit
     }
     fn validate(&self) -> Result<(), ConfigError> {
         if self.distribution.sweep < Duration::from_millis(100) {

@@ -1,6 +1,7 @@
 //! Assignment: accounts, agents, access, and who answers for a chat.
 
 pub mod app;
+pub mod audit;
 pub mod config;
 pub mod domain;
 pub mod error;
@@ -66,6 +67,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let api = Api(app);
     service
         .grpc()
+        .add(service.audit(&pool, audit::SCOPES))
         .add(AssignmentServiceServer::new(api.clone()))
         .add(RoleServiceServer::new(api.clone()))
         .add(GroupServiceServer::new(api.clone()))

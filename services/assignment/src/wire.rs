@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use chassis::access::{AccessRecord, ChannelGrant, ChatAccess, KindAccess, View};
 use chassis::grpc::{Parse, timestamp, timestamp_opt};
+use chassis::id::AgentId;
 use chassis::stamp::Stamp;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::common::v1 as common;
@@ -15,7 +16,7 @@ use tonic::Status;
 use uuid::Uuid;
 
 use crate::domain::access::Grants;
-use crate::domain::availability::Source;
+use crate::domain::availability::{Follows, Source};
 use crate::domain::chat::Chat;
 use crate::domain::words::{Presence, Rule};
 use crate::error::DOMAIN;
@@ -151,6 +152,16 @@ pub const fn presence(presence: Presence) -> pb::Presence {
         Presence::Online => pb::Presence::Online,
         Presence::Away => pb::Presence::Away,
         Presence::Offline => pb::Presence::Offline,
+    }
+}
+
+/// Writes what presence follows.
+pub fn presence_options(id: AgentId, follows: Follows) -> pb::PresenceOptions {
+    pb::PresenceOptions {
+        agent_id: id.to_string(),
+        follow_calendar: follows.calendar,
+        follow_streams: follows.streams,
+        away_gives_back: follows.away_gives_back,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod announce;
 pub mod around;
 pub mod attachments;
 mod attempt;
+pub mod audited;
 pub mod book;
 pub mod cancel;
 pub mod channels;

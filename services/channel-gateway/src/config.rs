@@ -34,6 +34,8 @@ pub struct Config {
     pub relay: config::Relay,
     /// `[limits]`
     pub limits: config::Limits,
+    /// `[audit]`
+    pub audit: config::Audit,
     /// `[http]`
     pub http: Http,
     /// `[packs]`
@@ -313,6 +315,9 @@ impl ServiceConfig for Config {
     }
     fn limits(&self) -> &config::Limits {
         &self.limits
+    }
+    fn audit(&self) -> &config::Audit {
+        &self.audit
     }
 
     fn validate(&self) -> Result<(), ConfigError> {

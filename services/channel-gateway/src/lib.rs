@@ -31,7 +31,7 @@ use crate::app::mail::Post;
 use crate::app::noted::Noted;
 use crate::app::presses::Presses;
 use crate::app::unclaimed::{Replay, Unclaimed};
-use crate::app::{App, dispatch};
+use crate::app::{App, audited, dispatch};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
 use crate::files::Files;
@@ -122,6 +122,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         pool,
         Arc::new(FromAssignment::new(assignment, service.internal())),
     );
+    let audit = service.audit(&app.pool, audited::SCOPES);
     let events = Events {
         app: app.clone(),
         dispatcher: waker,
@@ -137,6 +138,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service.consume_inbound(Arc::new(inbound))?;
     service
         .grpc()
+        .add(audit)
         .add(ChannelGatewayServiceServer::new(Api(app)))
         .serve(Arc::new(access))
         .await?;

@@ -274,6 +274,23 @@ impl Default for Limits {
     }
 }
 
+/// `[audit]`: who changed which setting.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// How long that is kept.
+    #[serde(with = "duration")]
+    pub kept: Duration,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            kept: Duration::from_hours(400 * 24),
+        }
+    }
+}
+
 /// An address on loopback with a free port: for tests.
 pub const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 

@@ -3,6 +3,7 @@
 
 pub mod access;
 pub mod actor;
+pub mod audit;
 pub mod auth;
 pub mod client;
 pub mod clock;

@@ -29,6 +29,8 @@ pub trait ServiceConfig: DeserializeOwned + Send + 'static {
     fn relay(&self) -> &config::Relay;
     /// `[limits]`
     fn limits(&self) -> &config::Limits;
+    /// `[audit]`
+    fn audit(&self) -> &config::Audit;
 
     /// Checks rules over several keys; called once, after loading.
     fn validate(&self) -> Result<(), config::ConfigError> {

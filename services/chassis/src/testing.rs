@@ -10,14 +10,18 @@
 use std::str::FromStr as _;
 use std::sync::Arc;
 
+use prost_types::value::Kind;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, PgPool};
+use switchboard_proto::operator::v1::audit_service_server::AuditService as _;
+use switchboard_proto::operator::v1::{AuditEntry, FieldChange, ListAuditEntriesRequest};
 
 use crate::access::{
     AccessError, AccessFetch, AccessRecord, AccessSource, ChannelGrant, ChatAccess, KindAccess,
     View,
 };
+use crate::audit;
 use crate::auth::{Caller, CallerParts, Subject};
 use crate::clock;
 use crate::id::{self, AccountSlug, AgentId};
@@ -191,6 +195,42 @@ pub fn request<T>(caller: &Caller, message: T) -> tonic::Request<T> {
     let mut request = tonic::Request::new(message);
     request.extensions_mut().insert(caller.clone());
     request
+}
+
+/// Asks for the changes of a service's settings.
+pub async fn audited(
+    api: &audit::Api,
+    caller: &Caller,
+    wanted: ListAuditEntriesRequest,
+) -> Result<Vec<AuditEntry>, tonic::Status> {
+    let answer = api.list_audit_entries(request(caller, wanted)).await?;
+    Ok(answer.into_inner().entries)
+}
+
+/// Returns what an entry tells of fields, as `field: before -> after`; a dot is nothing.
+pub fn told(entry: &AuditEntry) -> Vec<String> {
+    let side = |value: Option<&prost_types::Value>| value.map_or_else(|| ".".into(), json);
+    let tell = |change: &FieldChange| {
+        let (before, after) = (side(change.before.as_ref()), side(change.after.as_ref()));
+        format!("{}: {before} -> {after}", change.field)
+    };
+    entry.changes.iter().map(tell).collect()
+}
+
+fn json(value: &prost_types::Value) -> String {
+    match &value.kind {
+        Some(Kind::BoolValue(value)) => value.to_string(),
+        Some(Kind::NumberValue(value)) => value.to_string(),
+        Some(Kind::StringValue(text)) => text.clone(),
+        Some(Kind::ListValue(list)) => {
+            format!(
+                "[{}]",
+                list.values.iter().map(json).collect::<Vec<_>>().join(",")
+            )
+        }
+        Some(Kind::StructValue(_)) => "{}".into(),
+        Some(Kind::NullValue(_)) | None => "null".into(),
+    }
 }
 
 /// Access records held in memory.

@@ -26,6 +26,8 @@ pub struct Config {
     pub relay: config::Relay,
     /// `[limits]`
     pub limits: config::Limits,
+    /// `[audit]`
+    pub audit: config::Audit,
     /// `[peers]`
     pub peers: Peers,
     /// `[parked]`
@@ -81,6 +83,9 @@ impl ServiceConfig for Config {
     }
     fn limits(&self) -> &config::Limits {
         &self.limits
+    }
+    fn audit(&self) -> &config::Audit {
+        &self.audit
     }
 
     fn validate(&self) -> Result<(), ConfigError> {

@@ -17,6 +17,7 @@ mod sweep;
 use std::sync::Arc;
 
 use chassis::access::{AccessCopy, FromAssignment};
+use chassis::auth::Scope;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
@@ -26,6 +27,10 @@ use crate::events::{Events, Inbound};
 use crate::grpc::Api;
 use crate::own_app::OwnApp;
 use crate::peers::Assignment;
+
+/// This service has no settings of its own: its audit is empty, and may be asked for by whoever may change settings of
+/// any other service (B11).
+pub const NO_SETTINGS: &[Scope] = &[Scope::CHANNELS_ADMIN, Scope::AGENTS_ADMIN, Scope::CRM_ADMIN];
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
@@ -54,9 +59,15 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         &config.parked,
     );
 
+    let audit = service.audit(&pool, NO_SETTINGS);
     let admission = Arc::new(Assignment::new(assignment, internal));
     let api = ConversationServiceServer::new(Api::new(pool, waker, admission));
-    service.grpc().add(api).serve(Arc::new(access)).await?;
+    service
+        .grpc()
+        .add(audit)
+        .add(api)
+        .serve(Arc::new(access))
+        .await?;
     service.finish().await
 }
 

@@ -24,6 +24,8 @@ pub struct Config {
     pub relay: config::Relay,
     /// What one account may ask.
     pub limits: config::Limits,
+    /// Who changed which setting.
+    pub audit: config::Audit,
     /// Where other services are.
     pub peers: Peers,
 }
@@ -65,6 +67,9 @@ impl ServiceConfig for Config {
     }
     fn limits(&self) -> &config::Limits {
         &self.limits
+    }
+    fn audit(&self) -> &config::Audit {
+        &self.audit
     }
 }
 

@@ -2,6 +2,7 @@
 //! conversations. Every decision is kept with its facts and the rule that took it.
 
 pub mod app;
+pub mod audit;
 pub mod config;
 pub mod domain;
 pub mod error;
@@ -45,9 +46,11 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         Arc::new(Events::new(app.clone(), access.clone())),
         events::FILTERS,
     )?;
+    let audit = service.audit(&pool, audit::SCOPES);
     sweep::spawn(&service.lifecycle, pool);
     service
         .grpc()
+        .add(audit)
         .add(CrmCardsServiceServer::new(Handlers::new(app)))
         .serve(Arc::new(access))
         .await?;

@@ -9,11 +9,11 @@ use crate::demo::DemoVerb;
 use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
-    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, calendar::CalendarVerb,
-    card::CardVerb, channel::ChannelVerb, chat::ChatVerb, connection::ConnectionVerb,
-    contact::ContactVerb, deadletter::DeadLetterVerb, decision::DecisionVerb,
-    distribution::DistributionVerb, events::EventsVerb, group::GroupVerb, order::OrderVerb,
-    pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb,
+    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, audit::AuditVerb,
+    calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
+    connection::ConnectionVerb, contact::ContactVerb, deadletter::DeadLetterVerb,
+    decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, group::GroupVerb,
+    order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb,
 };
 
 /// The command line of Switchboard.
@@ -232,6 +232,9 @@ pub(crate) enum Noun {
     /// Who answers for a chat, and why
     #[command(subcommand)]
     Assignment(AssignmentVerb),
+    /// Who changed which setting
+    #[command(subcommand)]
+    Audit(AuditVerb),
     /// What services could not handle
     #[command(subcommand, name = "deadletter")]
     DeadLetter(DeadLetterVerb),
@@ -324,6 +327,16 @@ mod tests {
             ("deadletter replay 4", true),
             ("deadletter replay", false),
             ("deadletter show 4", true),
+            (
+                "audit list --service conversation --subject channel --since 2h",
+                true,
+            ),
+            (
+                "audit list --actor Olena --until 2026-03-02T18:00:00+02:00",
+                true,
+            ),
+            ("audit list --service crm", false),
+            ("audit list --since yesterday", false),
             ("chat list --all", true),
             ("chat list --all --limit 3", false),
             ("chat list --limit 10001", false),

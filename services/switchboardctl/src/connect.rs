@@ -13,6 +13,7 @@ use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
+use switchboard_proto::operator::v1::audit_service_client::AuditServiceClient;
 use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -240,6 +241,15 @@ impl Session {
         Ok(ChannelGatewayServiceClient::new(
             self.service("channel-gateway", role).await?,
         ))
+    }
+
+    /// A client of a service's changes of settings.
+    pub async fn audit(
+        &self,
+        service: &'static str,
+        role: &Role,
+    ) -> Result<AuditServiceClient<Authorised>, CliError> {
+        Ok(AuditServiceClient::new(self.service(service, role).await?))
     }
 
     /// A client of a service's operator RPCs.

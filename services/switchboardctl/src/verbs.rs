@@ -3,6 +3,7 @@
 pub(crate) mod account;
 pub(crate) mod agent;
 pub(crate) mod assignment;
+pub(crate) mod audit;
 pub(crate) mod calendar;
 pub(crate) mod card;
 pub(crate) mod channel;
@@ -120,6 +121,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Contact(verb) => contact::run(verb, &session, view).await,
         Noun::Order(verb) => order::run(verb, &session, view).await,
         Noun::Assignment(verb) => assignment::run(verb, &session, view).await,
+        Noun::Audit(verb) => audit::run(verb, &session, view).await,
         Noun::DeadLetter(verb) => deadletter::run(verb, &session, view).await,
         Noun::Events(verb) => events::run(verb, &session, view).await,
         Noun::Demo(verb) => crate::demo::run(verb, &session, view).await,

@@ -1,11 +1,13 @@
 //! Accounts.
 
 use chassis::actor::Actor;
+use chassis::audit;
 use chassis::outbox::{self, Outgoing};
 use switchboard_proto::assignment::v1::AccountCreated;
 use time::OffsetDateTime;
 
 use super::App;
+use crate::audit as told;
 use crate::error::Error;
 use crate::store::accounts::{self, AccountRow};
 use crate::wire;
@@ -20,6 +22,8 @@ impl App {
     ) -> Result<AccountRow, Error> {
         let mut transaction = self.pool.begin().await?;
         if accounts::insert(&mut transaction, &row).await? {
+            let entry = told::account(&row, actor.clone())?;
+            audit::write(&mut transaction, vec![entry], now).await?;
             let created = AccountCreated {
                 account: Some(wire::account(&row)),
             };

@@ -1,6 +1,7 @@
 //! Agents: created and changed (F061, F062, F179).
 
 use chassis::actor::Actor;
+use chassis::audit;
 use chassis::auth::Caller;
 use chassis::id::{AccountSlug, AgentId, v7};
 use chassis::outbox::{self, Outgoing};
@@ -13,6 +14,7 @@ use time::OffsetDateTime;
 use super::App;
 use super::access::may_change_settings;
 use super::once::Once;
+use crate::audit as told;
 use crate::domain::RoleId;
 use crate::domain::access::Grants;
 use crate::domain::availability::Availability;
@@ -112,6 +114,8 @@ impl App {
         if !agents::insert(&mut transaction, &agent).await? {
             return Err(Error::AgentExists(agent.id));
         }
+        let entry = told::agent(caller, None, &agent)?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         let answer = CreateAgentResponse {
             agent: Some(wire::agent(&agent)),
         };
@@ -154,6 +158,8 @@ impl App {
         let access_changed = agent.access() != before.access();
         agent.access_version += i64::from(access_changed);
         agents::update(&mut transaction, &agent).await?;
+        let entry = told::agent(caller, Some(&before), &agent)?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         let release = Release {
             account: account.clone(),
             agent: id,

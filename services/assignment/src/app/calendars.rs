@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chassis::access::ChannelGrant;
+use chassis::audit;
 use chassis::auth::{Caller, Scope};
 use chassis::id::AccountSlug;
 use chassis::outbox::{self, Outgoing};
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 use super::App;
 use super::access::{may_change_settings, sees_channel};
+use crate::audit as told;
 use crate::domain::calendar::{Calendar, Owner};
 use crate::error::Error;
 use crate::store::calendars::{self, CalendarRow, Turn};
@@ -52,6 +54,7 @@ impl App {
         exists(&mut transaction, account, owner).await?;
         let found = calendars::lock(&mut transaction, account, owner).await?;
         unchanged(expected, found)?;
+        let before = calendars::get(&mut transaction, account, owner).await?;
         let state = calendar.state(now);
         let mut row = CalendarRow {
             account: account.clone(),
@@ -62,6 +65,8 @@ impl App {
         };
         let revision = calendars::set(&mut transaction, &row, state).await?;
         row.revision = revision.ok_or(Error::CalendarChanged)?;
+        let entry = told::calendar(caller, owner, before.as_ref(), Some(&row))?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         announce(&mut transaction, caller, &row, false, now).await?;
         transaction.commit().await?;
         self.waker.wake();
@@ -87,6 +92,8 @@ impl App {
         unchanged(expected, found)?;
         let deleted = calendars::delete(&mut transaction, account, owner).await?;
         let deleted = deleted.ok_or(Error::UnknownCalendar)?;
+        let entry = told::calendar(caller, owner, Some(&deleted), None)?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         announce(&mut transaction, caller, &deleted, true, now).await?;
         transaction.commit().await?;
         self.waker.wake();

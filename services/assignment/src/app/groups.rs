@@ -1,5 +1,6 @@
 //! Groups of agents (D21).
 
+use chassis::audit;
 use chassis::auth::Caller;
 use chassis::id::{AgentId, v7};
 use chassis::outbox::{self, Outgoing};
@@ -14,6 +15,7 @@ use super::App;
 use super::access::may_change_settings;
 use super::once::Once;
 use super::roles::taken;
+use crate::audit as told;
 use crate::domain::GroupId;
 use crate::error::{Error, StaffError};
 use crate::store::groups::{self, Group};
@@ -72,6 +74,8 @@ impl App {
             )));
         }
         set_members(&mut transaction, caller, &group, "agent_ids").await?;
+        let entry = told::group(caller, None, Some(&group))?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         let answer = CreateGroupResponse {
             group: Some(wire::staff::group(&group)),
         };
@@ -115,6 +119,8 @@ impl App {
         groups::update(&mut transaction, account, &group)
             .await
             .map_err(|error| taken(error, "staff_group_by_name", "group", &group.name))?;
+        let entry = told::group(caller, Some(&before), Some(&group))?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         if group.agents != before.agents {
             set_members(&mut transaction, caller, &group, "members.agent_ids").await?;
         }
@@ -154,14 +160,15 @@ impl App {
         may_change_settings(caller)?;
         let account = caller.account();
         let mut transaction = self.pool.begin().await?;
-        if groups::lock(&mut transaction, account, id).await?.is_none() {
-            return Err(Error::Staff(StaffError::UnknownGroup(id)));
-        }
+        let before = groups::lock(&mut transaction, account, id).await?;
+        let before = before.ok_or(Error::Staff(StaffError::UnknownGroup(id)))?;
         let channels = groups::channels(&mut transaction, account, id, CHANNELS_NAMED).await?;
         if !channels.is_empty() {
             return Err(Error::Staff(StaffError::GroupInUse(channels)));
         }
         groups::delete(&mut transaction, account, id).await?;
+        let entry = told::group(caller, Some(&before), None)?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         let event = GroupDeleted {
             group_id: id.to_string(),
         };

@@ -1,11 +1,13 @@
 //! How chats of a channel are distributed (D21).
 
+use chassis::audit;
 use chassis::auth::Caller;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
 use super::access::{may_change_settings, sees_channel};
+use crate::audit as told;
 use crate::domain::ChannelId;
 use crate::domain::policy::{Member, Policy, Settings};
 use crate::error::{Error, StaffError};
@@ -47,8 +49,13 @@ impl App {
             return Err(Error::Staff(StaffError::UnknownInPool(unknown)));
         }
         let key = (account.clone(), channel);
+        audit::alone(&mut transaction, account, "distribution-policy", &channel).await?;
+        let before = told::policy_now(&mut transaction, &key).await?;
         policies::set(&mut transaction, &key, settings).await?;
         reply_rules::set(&mut transaction, &key, rules).await?;
+        let after = told::policy_now(&mut transaction, &key).await?;
+        let entry = told::policy(caller, before, after)?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         transaction.commit().await?;
         self.drain_soon(&[account.clone()].into(), now).await;
         Ok(())

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chassis::actor::Actor;
+use chassis::audit;
 use chassis::auth::{Caller, Scope};
 use chassis::grpc::{timestamp, timestamp_opt};
 use chassis::id::{AccountSlug, AgentId};
@@ -13,6 +14,7 @@ use time::OffsetDateTime;
 
 use super::App;
 use super::access::may_change_settings;
+use crate::audit as told;
 use crate::domain::availability::{Follows, Set, availability};
 use crate::domain::words::Presence;
 use crate::error::Error;
@@ -171,7 +173,17 @@ impl App {
         let wanted = [(account.clone(), id)].into();
         let before = availability::lock(&mut transaction, &wanted, now).await?;
         let mut held = before.clone();
-        change(held.first_mut().ok_or(Error::UnknownAgent(id))?);
+        let one = held.first_mut().ok_or(Error::UnknownAgent(id))?;
+        let followed = one.say.follows;
+        change(one);
+        if let Some(actor) = actor
+            && followed != one.say.follows
+        {
+            let [before, after] =
+                [followed, one.say.follows].map(|follows| wire::presence_options(id, follows));
+            let entry = told::follows(account, actor.clone(), before, after)?;
+            audit::write(&mut transaction, vec![entry], now).await?;
+        }
         let settled = settle(&mut transaction, &before, held, actor, now).await?;
         transaction.commit().await?;
         self.after(settled, now).await;

@@ -1,6 +1,7 @@
 //! Roles: what many agents may do, in one place (F179).
 
 use chassis::access::{ChatAccess, KindAccess};
+use chassis::audit;
 use chassis::auth::Caller;
 use chassis::id::v7;
 use chassis::outbox::{self, Outgoing};
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use super::App;
 use super::access::may_change_settings;
 use super::once::Once;
+use crate::audit as told;
 use crate::domain::RoleId;
 use crate::domain::access::Rights;
 use crate::error::{Error, StaffError};
@@ -71,6 +73,8 @@ impl App {
         if !roles::insert(&mut transaction, account, &role).await? {
             return Err(Error::Staff(StaffError::NameTaken("role", name.to_owned())));
         }
+        let entry = told::role(caller, None, Some(&role))?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         let answer = CreateRoleResponse {
             role: Some(wire::staff::role(&role)),
         };
@@ -115,6 +119,8 @@ impl App {
         roles::update(&mut transaction, account, &role)
             .await
             .map_err(|error| taken(error, "role_by_name", "role", &role.name))?;
+        let entry = told::role(caller, Some(&before), Some(&role))?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         let changed = agents::follow_role(&mut transaction, account, id, &role.rights).await?;
         let barred: Vec<_> = changed
             .iter()
@@ -197,6 +203,8 @@ impl App {
             return Err(Error::Staff(StaffError::RoleInUse(role.agents)));
         }
         roles::delete(&mut transaction, account, id).await?;
+        let entry = told::role(caller, Some(&role), None)?;
+        audit::write(&mut transaction, vec![entry], now).await?;
         let event = RoleDeleted {
             role_id: id.to_string(),
         };

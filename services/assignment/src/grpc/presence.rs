@@ -187,7 +187,7 @@ impl PresenceService for PresenceApi {
             .set_follows(&caller, id, follows, clock::now())
             .await?;
         Ok(Response::new(pb::SetPresenceOptionsResponse {
-            options: Some(self::options(id, follows)),
+            options: Some(wire::presence_options(id, follows)),
             agent: Some(wire::agent(&agent)),
         }))
     }
@@ -204,17 +204,8 @@ impl PresenceService for PresenceApi {
             .app
             .presence_of(caller.account(), id, clock::now())
             .await?;
-        let options = Some(options(id, held.say.follows));
+        let options = Some(wire::presence_options(id, held.say.follows));
         Ok(Response::new(pb::GetPresenceOptionsResponse { options }))
-    }
-}
-
-fn options(id: AgentId, follows: Follows) -> pb::PresenceOptions {
-    pb::PresenceOptions {
-        agent_id: id.to_string(),
-        follow_calendar: follows.calendar,
-        follow_streams: follows.streams,
-        away_gives_back: follows.away_gives_back,
     }
 }
 

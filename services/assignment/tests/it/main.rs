@@ -9,6 +9,7 @@
 mod access;
 mod actions;
 mod agents;
+mod audit;
 mod balance;
 mod distribution;
 mod hours;

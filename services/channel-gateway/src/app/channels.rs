@@ -16,10 +16,10 @@ use switchboard_proto::channel_gateway::v1::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::App;
 use super::book::aad;
 use super::connection;
 use super::line::Proven;
+use super::{App, audited};
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::Credentials;
 use crate::error::{DOMAIN, Error};
@@ -94,6 +94,8 @@ pub async fn create(
             .seal(webhook_secret().as_bytes(), &aad(channel, "secret"))?,
     };
     let row = channels::insert(&mut tx, &new, now).await.map_err(taken)?;
+    let told = (caller, "channel.create");
+    audited::write(&mut tx, app, told, (None, &row), now).await?;
     let response = CreateChannelResponse {
         channel: Some(convert::channel(&row, &Health::default())?),
     };
@@ -202,6 +204,17 @@ pub async fn update(
     change: Change<'_>,
     now: OffsetDateTime,
 ) -> Result<ChannelRow, Error> {
+    update_by(app, (caller, "channel.update"), id, change, now).await
+}
+
+/// Does what [`update`] does, as part of an act that is told under its own name.
+pub(super) async fn update_by(
+    app: &App,
+    (caller, action): (&Caller, &'static str),
+    id: Uuid,
+    change: Change<'_>,
+    now: OffsetDateTime,
+) -> Result<ChannelRow, Error> {
     may_change(caller)?;
     let before = get(app, caller, id).await?;
     same_line(&before, change.credentials)?;
@@ -211,13 +224,13 @@ pub async fn update(
         }
         _ => None,
     };
-    store(app, caller, id, change, proven, now).await
+    store(app, (caller, action), id, change, proven, now).await
 }
 
 /// Stores a change, with what the provider told of the new credentials where it was asked.
 pub(super) async fn store(
     app: &App,
-    caller: &Caller,
+    (caller, action): (&Caller, &'static str),
     id: Uuid,
     change: Change<'_>,
     proven: Option<Proven>,
@@ -227,6 +240,7 @@ pub(super) async fn store(
     let mut row = locked(&mut tx, caller, id).await?;
     // Once more under the lock: it may have been enabled meanwhile.
     same_line(&row, change.credentials)?;
+    let before = row.clone();
     if let Some(name) = change.name {
         row = channels::rename(&mut tx, id, name).await?;
     }
@@ -236,6 +250,8 @@ pub(super) async fn store(
     if let Some(credentials) = change.credentials {
         row = store_credentials(app, &mut tx, &row, credentials, proven.as_ref(), now).await?;
     }
+    let sides = (Some(&before), &row);
+    audited::write(&mut tx, app, (caller, action), sides, now).await?;
     outbox::write(&mut tx, DOMAIN, vec![updated(caller, &row)?], now).await?;
     tx.commit().await?;
     app.relay.wake();

@@ -7,11 +7,10 @@ use switchboard_proto::channel_gateway::v1::ChannelEnabled;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::App;
 use super::book::aad;
 use super::channels::{Change, get, locked, may_change, same_line, taken, updated};
 use super::line::Proven;
-use super::{line, trouble};
+use super::{App, audited, line, trouble};
 use crate::domain::channel::ChannelState;
 use crate::domain::credentials::Credentials;
 use crate::domain::health::Webhook;
@@ -31,6 +30,16 @@ pub async fn enable(
     id: Uuid,
     now: OffsetDateTime,
 ) -> Result<ChannelRow, Error> {
+    enable_by(app, (caller, "channel.enable"), id, now).await
+}
+
+/// Does what [`enable`] does, as part of an act that is told under its own name.
+async fn enable_by(
+    app: &App,
+    (caller, action): (&Caller, &'static str),
+    id: Uuid,
+    now: OffsetDateTime,
+) -> Result<ChannelRow, Error> {
     may_change(caller)?;
     let before = get(app, caller, id).await?;
     let known = app
@@ -41,7 +50,8 @@ pub async fn enable(
     same_bot(&before, &proven)?;
     // Providers call as soon as the webhook stands: by then the channel must be enabled for everybody.
     let mut tx = app.pool.begin().await?;
-    if locked(&mut tx, caller, id).await?.credentials != before.credentials {
+    let found = locked(&mut tx, caller, id).await?;
+    if found.credentials != before.credentials {
         // The token that was proven is not the channel's any more, and may become another channel's.
         return Err(Error::Changed);
     }
@@ -55,6 +65,8 @@ pub async fn enable(
     let row = lines::enable(&mut tx, id, proven_line, &proven.name, now)
         .await
         .map_err(taken)?;
+    let sides = (Some(&found), &row);
+    audited::write(&mut tx, app, (caller, action), sides, now).await?;
     let event = ChannelEnabled {
         channel_id: id.to_string(),
         kind: row.kind()?.contract().into(),
@@ -110,6 +122,12 @@ async fn take_back(
     let Some(row) = channels::take_back(&mut tx, id, credentials).await? else {
         return Ok(());
     };
+    let enabled = ChannelRow {
+        state: ChannelState::Enabled.as_str().to_owned(),
+        ..row.clone()
+    };
+    let told = (caller, "channel.enable-failed");
+    audited::write(&mut tx, app, told, (Some(&enabled), &row), now).await?;
     outbox::write(&mut tx, DOMAIN, vec![updated(caller, &row)?], now).await?;
     tx.commit().await?;
     app.relay.wake();
@@ -134,7 +152,10 @@ pub async fn disable(
         Err(Error::Refused(refusal)) if row.problem.is_empty() => refusal.detail,
         _ => row.problem.as_str(),
     };
-    let row = channels::disable(&mut tx, id, problem).await?;
+    let disabled = channels::disable(&mut tx, id, problem).await?;
+    let told = (caller, "channel.disable");
+    audited::write(&mut tx, app, told, (Some(&row), &disabled), now).await?;
+    let row = disabled;
     for source in [Source::Check, Source::Delivery] {
         problems::end(&mut tx, source, &[id], None).await?;
     }
@@ -178,7 +199,10 @@ pub async fn disconnect(
         // Somebody stored others meanwhile, whose webhook was not taken back.
         return Err(Error::Changed);
     }
-    let row = sealed::forget(&mut tx, id, &nothing, DISCONNECTED, now).await?;
+    let forgotten = sealed::forget(&mut tx, id, &nothing, DISCONNECTED, now).await?;
+    let told = (caller, "channel.disconnect");
+    audited::write(&mut tx, app, told, (Some(&row), &forgotten), now).await?;
+    let row = forgotten;
     problems::end_all(&mut tx, id).await?;
     health::anew(&mut tx, id, &row.account, now).await?;
     lanes::resume(&mut tx, id).await?;
@@ -201,16 +225,17 @@ pub async fn connect(
     may_change(caller)?;
     let before = get(app, caller, id).await?;
     same_line(&before, Some(credentials))?;
+    let told = (caller, "channel.connect");
     let change = Change {
         credentials: Some(credentials),
         ..Change::default()
     };
     if before.state()? == ChannelState::Enabled {
-        return super::channels::update(app, caller, id, change, now).await;
+        return super::channels::update_by(app, told, id, change, now).await;
     }
     let proven = prove_same(app, &before, credentials).await?;
-    super::channels::store(app, caller, id, change, Some(proven), now).await?;
-    enable(app, caller, id, now).await
+    super::channels::store(app, told, id, change, Some(proven), now).await?;
+    enable_by(app, told, id, now).await
 }
 
 /// Proves new credentials and registers the webhook with them.

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on must fail"
 )]
 
+mod audit;
 mod bot;
 mod channels;
 mod connection;

@@ -13,6 +13,8 @@ impl Scope {
     pub const CRM_READ: Self = Self("crm:read");
     /// Changing cards, contacts and orders.
     pub const CRM_WRITE: Self = Self("crm:write");
+    /// Managing pipelines and sources.
+    pub const CRM_ADMIN: Self = Self("crm:admin");
     /// Managing channels.
     pub const CHANNELS_ADMIN: Self = Self("channels:admin");
     /// Managing accounts' agents, groups and roles.

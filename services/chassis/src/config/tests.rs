@@ -13,6 +13,7 @@ struct Shared {
     telemetry: Telemetry,
     relay: Relay,
     limits: Limits,
+    audit: Audit,
 }
 
 fn with(variables: &[(&str, &str)]) -> Result<Shared, ConfigError> {
@@ -42,6 +43,7 @@ fn the_template_holds_the_defaults() {
         format!("{:?}", shared.limits),
         format!("{:?}", Limits::default())
     );
+    assert_eq!(shared.audit.kept, Audit::default().kept);
     assert_eq!(
         shared.database.max_connections,
         Database::default_max_connections()

@@ -15,13 +15,15 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
 use super::ServiceConfig;
+use crate::auth::Scope;
 use crate::consumer::HandlerRegistry;
 use crate::grpc::GrpcServer;
 use crate::health::{self, Latch, Readiness};
 use crate::lifecycle::Lifecycle;
 use crate::nats::{self, Nats, Streams};
 use crate::operator::Operator;
-use crate::{client, config, inbox, request};
+use crate::{audit, client, config, inbox, request};
+use switchboard_proto::operator::v1::audit_service_server::AuditServiceServer;
 use switchboard_proto::operator::v1::operator_service_server::OperatorServiceServer;
 
 /// How long a connection may have been idle to be used without a question.
@@ -79,6 +81,7 @@ pub(crate) struct Sections {
     pub auth: config::Auth,
     pub relay: config::Relay,
     pub limits: config::Limits,
+    pub audit: config::Audit,
 }
 
 #[derive(Default)]
@@ -108,6 +111,7 @@ impl Service {
                 auth: config.auth().clone(),
                 relay: config.relay().clone(),
                 limits: config.limits().clone(),
+                audit: config.audit().clone(),
             },
             shared: Arc::default(),
         }
@@ -120,7 +124,7 @@ impl Service {
 
     /// Connects to the database, waiting for it while it is away, and migrates it where configured.
     ///
-    /// From then on a probe keeps the latch "database", and old request ids are forgotten.
+    /// From then on a probe keeps the latch "database", and old request ids and changes of settings are forgotten.
     pub async fn database(&self, migrator: &'static Migrator) -> anyhow::Result<PgPool> {
         let section = &self.sections.database;
         let options = connect_options(section)?;
@@ -185,6 +189,7 @@ impl Service {
             Ok(())
         });
         inbox::spawn_purge(&self.lifecycle, pool.clone());
+        audit::spawn_purge(&self.lifecycle, pool.clone(), self.sections.audit.kept);
         self.shared().pool = Some(pool.clone());
         Ok(pool)
     }
@@ -244,6 +249,11 @@ impl Service {
         let registry = Arc::clone(&self.registry);
         let operator = Operator::new(self.name, nats, self.streams.clone(), registry);
         server.add(OperatorServiceServer::new(operator))
+    }
+
+    /// Returns what lists the changes of this service's settings; a token needs one of `scopes`, those that change them.
+    pub fn audit(&self, pool: &PgPool, scopes: &'static [Scope]) -> AuditServiceServer<audit::Api> {
+        AuditServiceServer::new(audit::Api::new(self.name, pool.clone(), scopes))
     }
 
     /// The broker's connection, once there is one.

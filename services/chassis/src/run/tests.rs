@@ -23,6 +23,7 @@ struct Config {
     telemetry: config::Telemetry,
     relay: config::Relay,
     limits: config::Limits,
+    audit: config::Audit,
 }
 
 impl ServiceConfig for Config {
@@ -49,6 +50,9 @@ impl ServiceConfig for Config {
     }
     fn limits(&self) -> &config::Limits {
         &self.limits
+    }
+    fn audit(&self) -> &config::Audit {
+        &self.audit
     }
 }
 

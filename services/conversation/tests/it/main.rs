@@ -3,6 +3,7 @@
 
 mod albums;
 mod amendments;
+mod audit;
 mod bounds;
 mod events;
 mod identities;

@@ -1,15 +1,18 @@
 //! A channel's rule for creating cards: saving and reading it (F001–F022).
 
+use chassis::audit;
 use chassis::auth::Caller;
 use time::OffsetDateTime;
 
 use super::App;
+use crate::audit as told;
 use crate::domain::access;
 use crate::domain::connection::Connection;
 use crate::domain::ids::ChannelId;
 use crate::domain::settings::{Wanted, resolve};
 use crate::error::Error;
 use crate::store::{connections, pipelines};
+use crate::wire;
 
 /// Saves a channel's rule, whole. Nothing happens to chats that exist: it acts from the next opening on (F020, F022).
 pub async fn set(
@@ -23,6 +26,7 @@ pub async fn set(
     reach(caller, channel)?;
     let account = caller.account();
     let mut transaction = app.begin().await?;
+    audit::alone(&mut transaction, account, "pipeline-connection", &channel).await?;
     let current = connections::lock(&mut transaction, account, channel).await?;
     let known = pipelines::known(&mut transaction, account, wanted.pipeline, wanted.source).await?;
     let rule = resolve(wanted, known, current.as_ref(), now).map_err(|refusal| Error::Field {
@@ -30,6 +34,9 @@ pub async fn set(
         description: refusal.description,
     })?;
     connections::put(&mut transaction, account, channel, &rule, now).await?;
+    let before = wire::connection(channel, current.as_ref().unwrap_or(&Connection::OFF));
+    let entry = told::connection(caller, &before, &wire::connection(channel, &rule))?;
+    audit::write(&mut transaction, vec![entry], now).await?;
     app.commit(transaction, Vec::new(), now).await?;
     tracing::info!(
         account = %account,

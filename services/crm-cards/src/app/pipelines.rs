@@ -1,5 +1,6 @@
 //! Pipelines and sources.
 
+use chassis::audit;
 use chassis::auth::Caller;
 use chassis::id::v7;
 use switchboard_proto::crm_cards::v1 as wire_v1;
@@ -7,6 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{App, Page, RequestKey};
+use crate::audit as told;
 use crate::domain::access;
 use crate::domain::ids::SourceId;
 use crate::domain::status::{DEFAULT_STATUSES, Pipeline, Status, StatusKind, one_is_new};
@@ -60,8 +62,11 @@ pub async fn create(
         statuses,
     };
     store::insert(&mut transaction, account, &pipeline, now).await?;
+    let made = wire::pipeline(&pipeline);
+    let entry = told::pipeline(caller, &made)?;
+    audit::write(&mut transaction, vec![entry], now).await?;
     let answer = wire_v1::CreatePipelineResponse {
-        pipeline: Some(wire::pipeline(&pipeline)),
+        pipeline: Some(made),
     };
     key.keep(&mut transaction, account, &answer).await?;
     app.commit(transaction, Vec::new(), now).await?;
@@ -109,6 +114,8 @@ pub async fn create_source(
         source_id: id.to_string(),
         name,
     };
+    let entry = told::source(caller, &source)?;
+    audit::write(&mut transaction, vec![entry], now).await?;
     let answer = wire_v1::CreateSourceResponse {
         source: Some(source),
     };

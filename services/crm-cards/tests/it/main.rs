@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod access;
+mod audit;
 mod cards;
 mod lists;
 mod modes;

@@ -1,6 +1,6 @@
 //! Agents.
 
-mod presence;
+pub(super) mod presence;
 
 use clap::{Args, Subcommand};
 use switchboard_proto::assignment::v1::{

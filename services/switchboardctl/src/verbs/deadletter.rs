@@ -60,7 +60,8 @@ pub(crate) enum DeadLetterVerb {
     },
 }
 
-fn service(text: &str) -> Result<&'static str, String> {
+/// Reads the name of a service.
+pub(super) fn service(text: &str) -> Result<&'static str, String> {
     SERVICES
         .into_iter()
         .find(|service| *service == text)

@@ -83,7 +83,8 @@ pub(super) async fn follow(
     view.one(answer.into_inner().agent)
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// Reads `45m`, `2h`, `1d`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let refused = || String::from("a number and a unit, as 45m, 2h or 1d");
     let digits = text
         .find(|c: char| !c.is_ascii_digit())

@@ -1,0 +1,430 @@
+//! Who changed which setting (B11): a walk over every method of the contracts, so that no change of a setting is
+//! forgotten. A method that is in neither list fails the test: say which it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::{Output, Stdio};
+
+use anyhow::Context as _;
+use http::uri::PathAndQuery;
+use prost_reflect::{DescriptorPool, DynamicMessage};
+use serde_json::{Value, json};
+use switchboard_proto::operator::v1::audit_service_client::AuditServiceClient;
+use switchboard_proto::operator::v1::{AuditEntry, ListAuditEntriesRequest};
+use switchboard_tests::services::{Kind, binary};
+use switchboard_tests::world::{Authorised, Bearer, Plan, World};
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Endpoint;
+use tonic::{Code, Request};
+
+/// Methods that change no setting: they read, or work with customers.
+const NO_SETTING: &[&str] = &[
+    "assignment.v1.AssignmentService/AddParticipants",
+    "assignment.v1.AssignmentService/AdmitReply",
+    "assignment.v1.AssignmentService/AssignChat",
+    "assignment.v1.AssignmentService/ClaimChat",
+    "assignment.v1.AssignmentService/ExplainAssignment",
+    "assignment.v1.AssignmentService/GetAgent",
+    "assignment.v1.AssignmentService/GetAgentAccess",
+    "assignment.v1.AssignmentService/GetChatAssignment",
+    "assignment.v1.AssignmentService/GetDistributionPolicy",
+    "assignment.v1.AssignmentService/JoinChat",
+    "assignment.v1.AssignmentService/LeaveChat",
+    "assignment.v1.AssignmentService/ListAccounts",
+    "assignment.v1.AssignmentService/ListAgentAccess",
+    "assignment.v1.AssignmentService/ListAgents",
+    "assignment.v1.AssignmentService/ListChatAssignments",
+    "assignment.v1.AssignmentService/RedirectChat",
+    // Where somebody is now is no setting; what their presence follows is one.
+    "assignment.v1.AssignmentService/SetPresence",
+    "assignment.v1.AssignmentService/UnassignChat",
+    "assignment.v1.CalendarService/GetCalendar",
+    "assignment.v1.CalendarService/GetWorkingTime",
+    "assignment.v1.CalendarService/ListCalendars",
+    "assignment.v1.GroupService/GetGroup",
+    "assignment.v1.GroupService/ListGroups",
+    "assignment.v1.PresenceService/GetPresenceOptions",
+    "assignment.v1.PresenceService/KeepPresence",
+    "assignment.v1.RoleService/GetRole",
+    "assignment.v1.RoleService/ListRoles",
+    "channel_gateway.v1.ChannelGatewayService/CreateAttachmentLink",
+    "channel_gateway.v1.ChannelGatewayService/CreateUpload",
+    "channel_gateway.v1.ChannelGatewayService/GetAttachment",
+    "channel_gateway.v1.ChannelGatewayService/GetChannel",
+    "channel_gateway.v1.ChannelGatewayService/ListChannels",
+    "channel_gateway.v1.ChannelGatewayService/ListDeliveries",
+    "channel_gateway.v1.ChannelGatewayService/RefetchAttachment",
+    "channel_gateway.v1.ChannelGatewayService/VerifyChannel",
+    "conversation.v1.ConversationService/CloseConversation",
+    "conversation.v1.ConversationService/GetChat",
+    "conversation.v1.ConversationService/ListChats",
+    "conversation.v1.ConversationService/ListConversations",
+    "conversation.v1.ConversationService/ListMessages",
+    "conversation.v1.ConversationService/ListOutboundCommands",
+    "conversation.v1.ConversationService/RetryMessage",
+    "conversation.v1.ConversationService/SendMessage",
+    "crm_cards.v1.CrmCardsService/CreateCard",
+    "crm_cards.v1.CrmCardsService/CreateOrder",
+    "crm_cards.v1.CrmCardsService/ExplainCard",
+    "crm_cards.v1.CrmCardsService/GetCard",
+    "crm_cards.v1.CrmCardsService/GetChatConnections",
+    "crm_cards.v1.CrmCardsService/GetContact",
+    "crm_cards.v1.CrmCardsService/GetPipelineConnection",
+    "crm_cards.v1.CrmCardsService/ListCards",
+    "crm_cards.v1.CrmCardsService/ListContacts",
+    "crm_cards.v1.CrmCardsService/ListDecisions",
+    "crm_cards.v1.CrmCardsService/ListPipelines",
+    "crm_cards.v1.CrmCardsService/ListSources",
+    "crm_cards.v1.CrmCardsService/MoveCard",
+    "crm_cards.v1.CrmCardsService/MoveOrder",
+    "crm_cards.v1.CrmCardsService/SaveBuyer",
+    "operator.v1.AuditService/ListAuditEntries",
+    "operator.v1.OperatorService/GetDeadLetter",
+    "operator.v1.OperatorService/ListDeadLetters",
+    "operator.v1.OperatorService/ReplayDeadLetters",
+];
+
+/// What an administrator of these stories may do.
+const ADMIN: &str = "chats:* crm:* channels:* agents:*";
+
+/// A change of a setting.
+struct Change {
+    /// The method, without the first word of its package.
+    method: String,
+    /// How its entry names it.
+    action: &'static str,
+    /// The request, in which `$kind` is the id of the subject of that kind that the service told of last.
+    request: Value,
+}
+
+/// Every method that changes a setting, in an order in which each changes something. conversation has none.
+fn changes(channel: &str, pipeline: &str) -> Vec<Change> {
+    let mut all = of_assignment(channel);
+    all.extend(of_crm_cards(channel, pipeline));
+    all.extend(of_channel_gateway());
+    all
+}
+
+fn listed<const N: usize>(package: &str, changes: [(&str, &'static str, Value); N]) -> Vec<Change> {
+    let change = |(method, action, request)| Change {
+        method: format!("{package}{method}"),
+        action,
+        request,
+    };
+    changes.into_iter().map(change).collect()
+}
+
+fn of_assignment(channel: &str) -> Vec<Change> {
+    let account = json!({ "account": true });
+    let calendar = json!({ "owner": account, "timeZone": "Europe/Kyiv" });
+    let follows = json!({ "agentId": "$agent", "followStreams": true });
+    let policy = json!({ "channelId": channel, "distribution": "DISTRIBUTION_OFF" });
+    let (role, group) = (json!({ "roleId": "$role" }), json!({ "groupId": "$group" }));
+    let with_settings = json!({ "roleId": "$role", "settings": true });
+    let renamed = json!({ "groupId": "$group", "name": "Lviv" });
+    let capacity = json!({ "agentId": "$agent", "capacity": 3 });
+    let named = |name: &str| json!({ "name": name });
+    let changes = [
+        ("Assignment", "CreateAgent", "agent.create", named("Olena")),
+        ("Assignment", "UpdateAgent", "agent.update", capacity),
+        ("Role", "CreateRole", "role.create", named("Sales")),
+        ("Role", "UpdateRole", "role.update", with_settings),
+        ("Role", "DeleteRole", "role.delete", role),
+        ("Group", "CreateGroup", "group.create", named("Kyiv")),
+        ("Group", "UpdateGroup", "group.update", renamed),
+        ("Group", "DeleteGroup", "group.delete", group),
+        (
+            "Calendar",
+            "SetCalendar",
+            "calendar.set",
+            json!({ "calendar": calendar }),
+        ),
+        (
+            "Calendar",
+            "DeleteCalendar",
+            "calendar.delete",
+            json!({ "owner": account }),
+        ),
+        (
+            "Presence",
+            "SetPresenceOptions",
+            "presence-options.set",
+            json!({ "options": follows }),
+        ),
+        (
+            "Assignment",
+            "SetDistributionPolicy",
+            "distribution-policy.set",
+            json!({ "policy": policy }),
+        ),
+    ];
+    let change = |(service, method, action, request)| Change {
+        method: format!("assignment.v1.{service}Service/{method}"),
+        action,
+        request,
+    };
+    changes.into_iter().map(change).collect()
+}
+
+fn of_crm_cards(channel: &str, pipeline: &str) -> Vec<Change> {
+    let rule = json!({ "channelId": channel, "mode": "MODE_ONE_TIME", "pipelineId": pipeline });
+    let changes = [
+        (
+            "CreatePipeline",
+            "pipeline.create",
+            json!({ "name": "Repairs" }),
+        ),
+        ("CreateSource", "source.create", json!({ "name": "Fair" })),
+        (
+            "SetPipelineConnection",
+            "pipeline-connection.set",
+            json!({ "connection": rule }),
+        ),
+    ];
+    listed("crm_cards.v1.CrmCardsService/", changes)
+}
+
+fn of_channel_gateway() -> Vec<Change> {
+    let number = 6_000_000_000 + u64::from(rand::random::<u32>());
+    let bot = json!({ "token": format!("{number}:{}", "B".repeat(35)) });
+    let channel = json!({ "channelId": "$channel" });
+    let renamed = json!({ "channelId": "$channel", "name": "Third" });
+    let connected = json!({ "channelId": "$channel", "telegramBot": bot });
+    let changes = [
+        (
+            "CreateChannel",
+            "channel.create",
+            json!({ "name": "Second", "telegramBot": bot }),
+        ),
+        ("UpdateChannel", "channel.update", renamed),
+        ("EnableChannel", "channel.enable", channel.clone()),
+        ("DisableChannel", "channel.disable", channel.clone()),
+        ("DisconnectChannel", "channel.disconnect", channel),
+        ("ConnectChannel", "channel.connect", connected),
+    ];
+    listed("channel_gateway.v1.ChannelGatewayService/", changes)
+}
+
+fn owner(method: &str) -> Kind {
+    match method.split('.').next() {
+        Some("assignment") => Kind::Assignment,
+        Some("crm_cards") => Kind::CrmCards,
+        _ => Kind::ChannelGateway,
+    }
+}
+
+async fn channel(world: &World, kind: Kind, token: &str) -> anyhow::Result<Authorised> {
+    let endpoint = Endpoint::from_shared(world.system.grpc_url(kind)?)?;
+    Ok(InterceptedService::new(
+        endpoint.connect().await?,
+        Bearer::new(token)?,
+    ))
+}
+
+/// What a service tells of an account's settings, the newest first.
+async fn entries(world: &World, kind: Kind, token: &str) -> anyhow::Result<Vec<AuditEntry>> {
+    let mut client = AuditServiceClient::new(channel(world, kind, token).await?);
+    let request = ListAuditEntriesRequest {
+        page_size: 200,
+        ..Default::default()
+    };
+    Ok(client
+        .list_audit_entries(request)
+        .await?
+        .into_inner()
+        .entries)
+}
+
+/// Calls a method with a request in protobuf JSON.
+async fn call(world: &World, method: &str, request: Value, token: &str) -> anyhow::Result<()> {
+    let contracts = DescriptorPool::decode(switchboard_proto::DESCRIPTOR_SET)?;
+    let (service, name) = method.split_once('/').context("a method")?;
+    let described = contracts
+        .get_service_by_name(&format!("switchboard.{service}"))
+        .and_then(|service| service.methods().find(|method| method.name() == name))
+        .with_context(|| format!("{method} is none of the contracts"))?;
+    let request = DynamicMessage::deserialize(described.input(), request)?;
+    let mut grpc = tonic::client::Grpc::new(channel(world, owner(method), token).await?);
+    grpc.ready().await?;
+    let path = PathAndQuery::try_from(format!("/switchboard.{method}"))?;
+    let codec = tonic_prost::ProstCodec::<DynamicMessage, ()>::default();
+    grpc.unary(Request::new(request), path, codec)
+        .await
+        .with_context(|| format!("{method} is refused"))?;
+    Ok(())
+}
+
+/// Puts the ids of the subjects that were told of last in the place of `$kind`.
+fn filled(request: &Value, told: &[AuditEntry]) -> anyhow::Result<Value> {
+    let mut text = request.to_string();
+    for kind in ["agent", "role", "group", "channel"] {
+        if let Some(entry) = told.iter().find(|entry| entry.subject_kind == kind) {
+            text = text.replace(&format!("\"${kind}\""), &format!("{:?}", entry.subject_id));
+        }
+    }
+    Ok(serde_json::from_str(&text)?)
+}
+
+#[test]
+fn b11_every_method_is_known_to_change_a_setting_or_not_to() {
+    let mut listed: Vec<String> = NO_SETTING.iter().map(|&method| method.to_owned()).collect();
+    listed.extend(changes("", "").into_iter().map(|change| change.method));
+    listed.push("assignment.v1.AssignmentService/CreateAccount".to_owned());
+    let once: BTreeSet<String> = listed.iter().cloned().collect();
+    assert_eq!(once.len(), listed.len(), "each is in one list, once");
+    let methods = switchboard_proto::METHODS.iter();
+    let known: BTreeSet<String> = methods
+        .filter_map(|method| method.path.strip_prefix("/switchboard."))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(
+        once, known,
+        "say of each method whether it changes a setting"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_every_change_of_a_setting_is_told_by_its_service() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let plan = Plan {
+        agents: 1,
+        ..Plan::default()
+    };
+    let account = world.account(plan).await?;
+    let tokens = world.system.tokens();
+    let admin = tokens.service(&account.slug, "admin", ADMIN);
+    let mut expected: BTreeMap<Kind, usize> = BTreeMap::new();
+    for kind in Kind::ALL {
+        expected.insert(kind, entries(&world, kind, &admin).await?.len());
+    }
+    let opened = entries(&world, Kind::Assignment, &admin).await?;
+    let opened = opened.last().context("an entry of the account")?;
+    assert_eq!(
+        (&*opened.action, &*opened.actor, &opened.subject_id),
+        ("account.create", "service:operator", &account.slug)
+    );
+
+    for change in changes(&account.channel_id, &account.pipeline.pipeline_id) {
+        let kind = owner(&change.method);
+        let before = entries(&world, kind, &admin).await?;
+        let request = filled(&change.request, &before)?;
+        call(&world, &change.method, request, &admin).await?;
+        let after = entries(&world, kind, &admin).await?;
+        let newest = after.first().context("an entry")?;
+        assert!(after.len() > before.len(), "{} is not told", change.method);
+        assert_eq!(newest.action, change.action, "{}", change.method);
+        assert_eq!(
+            (&*newest.actor, &*newest.service),
+            ("service:admin", kind.name())
+        );
+        assert!(!newest.changes.is_empty() && newest.time.is_some());
+        expected.insert(kind, after.len());
+    }
+    assert_eq!(
+        expected.get(&Kind::Conversation),
+        Some(&0),
+        "it has no settings"
+    );
+
+    // Nobody else sees them: not another account, not an agent without settings, not who only reads.
+    let other = tokens.service("other", "admin", ADMIN);
+    let reader = tokens.service(
+        &account.slug,
+        "reader",
+        "chats:* crm:read channels:read agents:read",
+    );
+    for kind in Kind::ALL {
+        assert_eq!(entries(&world, kind, &other).await?, []);
+        let refused = entries(&world, kind, &reader).await.unwrap_err();
+        let code = refused
+            .downcast_ref::<tonic::Status>()
+            .map(tonic::Status::code);
+        assert_eq!(code, Some(Code::PermissionDenied), "{}", kind.name());
+    }
+    by_command(&world, &admin, &expected, &account.channel_id).await
+}
+
+/// The command line tells the same, of all services by time.
+async fn by_command(
+    world: &World,
+    token: &str,
+    expected: &BTreeMap<Kind, usize>,
+    channel: &str,
+) -> anyhow::Result<()> {
+    let list = async |arguments: &[&str]| -> anyhow::Result<Vec<Value>> {
+        let output = audit_list(world, token, arguments).await?;
+        anyhow::ensure!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(serde_json::from_slice(&output.stdout)?)
+    };
+    let all = list(&["--all", "-o", "json"]).await?;
+    assert_eq!(all.len(), expected.values().sum::<usize>());
+    let times: Vec<&str> = all
+        .iter()
+        .filter_map(|entry| entry["time"].as_str())
+        .collect();
+    assert!(
+        times.len() == all.len() && times.is_sorted_by(|one, next| one >= next),
+        "{times:?}"
+    );
+    let services: BTreeSet<&str> = all
+        .iter()
+        .filter_map(|entry| entry["service"].as_str())
+        .collect();
+    assert_eq!(
+        services,
+        ["assignment", "channel-gateway", "crm-cards"].into()
+    );
+    for kind in Kind::ALL {
+        let of_one = list(&["--all", "-o", "json", "--service", kind.name()]).await?;
+        assert_eq!(Some(&of_one.len()), expected.get(&kind));
+    }
+    let of_channel = list(&["-o", "json", "--subject", &format!("channel:{channel}")]).await?;
+    let actions: BTreeSet<&str> = of_channel
+        .iter()
+        .filter_map(|entry| entry["action"].as_str())
+        .collect();
+    let everywhere = [
+        "channel.create",
+        "channel.enable",
+        "distribution-policy.set",
+        "pipeline-connection.set",
+    ];
+    assert_eq!(actions, everywhere.into());
+    let by_operator = list(&["-o", "json", "--actor", "service:operator", "--since", "1h"]).await?;
+    assert_eq!(by_operator.len(), 1);
+
+    let table = audit_list(world, token, &["--limit", "3"]).await?;
+    let (shown, said) = (
+        String::from_utf8(table.stdout)?,
+        String::from_utf8(table.stderr)?,
+    );
+    assert!(
+        shown.contains("channel.connect") && shown.contains("(hidden)"),
+        "{shown}"
+    );
+    assert!(
+        shown.lines().count() == 4 && said.contains("--until"),
+        "{shown}{said}"
+    );
+    Ok(())
+}
+
+async fn audit_list(world: &World, token: &str, arguments: &[&str]) -> anyhow::Result<Output> {
+    let mut command = tokio::process::Command::new(binary("switchboardctl")?);
+    command
+        .args(["audit", "list"])
+        .args(arguments)
+        .stdin(Stdio::null());
+    command.env("SWITCHBOARD_CTL_TOKEN", token);
+    for kind in Kind::ALL {
+        let name = kind.name().to_uppercase().replace('-', "_");
+        command.env(
+            format!("SWITCHBOARD_CTL_{name}"),
+            world.system.grpc_url(kind)?,
+        );
+    }
+    Ok(command.output().await?)
+}
