@@ -26,11 +26,11 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    fn open_time(&self) -> Option<prost_types::Timestamp> {
-        Some(prost_types::Timestamp {
+    fn open_time(&self) -> prost_types::Timestamp {
+        prost_types::Timestamp {
             seconds: self.time.unix_timestamp(),
             nanos: i32::try_from(self.time.nanosecond()).unwrap_or_default(),
-        })
+        }
     }
 
     /// Conversation's word that it was opened.
@@ -41,7 +41,7 @@ impl Conversation {
             channel_id: self.channel.to_string(),
             number: self.number,
             revision: 1,
-            open_time: self.open_time(),
+            open_time: Some(self.open_time()),
             ..Default::default()
         }
     }
@@ -57,7 +57,7 @@ impl Conversation {
                 ..Default::default()
             }),
             revision: 1,
-            open_time: self.open_time(),
+            open_time: Some(self.open_time()),
             ..Default::default()
         }
     }

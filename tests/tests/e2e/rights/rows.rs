@@ -290,6 +290,17 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "operator.v1.AuditService",
+            [row(
+                "ListAuditEntries",
+                nothing,
+                "",
+                [
+                    Seen, Refused, Refused, Refused, Refused, Without, Refused, Without,
+                ],
+            )],
+        ),
+        service(
             "operator.v1.OperatorService",
             [
                 row("ListDeadLetters", nothing, "", NOBODY),
