@@ -259,17 +259,17 @@ async fn b04_what_is_offered_is_taken_by_writing_or_goes_to_somebody_else() -> a
         .await?;
         offered.push(chat);
     }
-    let [taken, left] = offered.as_slice() else {
+    let [ours, left] = offered.as_slice() else {
         anyhow::bail!("two chats");
     };
-    let (taker, passer) = if taken.responsible_agent_id == one.id.to_string() {
+    let (taker, passer) = if ours.responsible_agent_id == one.id.to_string() {
         (one, other)
     } else {
         (other, one)
     };
     assert_eq!(left.responsible_agent_id, passer.id.to_string(), "in turn");
     // The own copy of conversation names the responsible, and still assignment is asked, and hears of it.
-    write(taker, taken, "I take it").await?;
+    write(taker, ours, "I take it").await?;
     let events = async || read_all(&world.nats.url(), Some(&account.slug)).await;
     let taking = eventually("the offer is taken", async || {
         let events = events().await?;
@@ -281,7 +281,7 @@ async fn b04_what_is_offered_is_taken_by_writing_or_goes_to_somebody_else() -> a
     let taking = taking.assignment.context("an assignment")?;
     assert_eq!(
         (taking.chat_id, taking.agent_id),
-        (taken.chat_id.clone(), taker.id.to_string())
+        (ours.chat_id.clone(), taker.id.to_string())
     );
     // The other is not answered: it goes to the one who takes what they are offered, and the first one stays.
     within(
