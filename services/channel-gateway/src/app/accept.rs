@@ -51,7 +51,7 @@ pub async fn accept(
     let events = if channel.is_heard() {
         normalise(channel, raw, now)
     } else {
-        vec![kept_raw(channel, raw, now, "channel-disabled")]
+        kept_raw(channel, raw, now, "channel-disabled")
     };
     send(intake, channel, events, trace, now).await
 }
@@ -119,16 +119,24 @@ fn normalise(channel: &Known, raw: &Bytes, received_at: OffsetDateTime) -> Vec<I
         ChannelKind::ViberBot => viber::normalise(line, raw, received_at),
         ChannelKind::Instagram => instagram::normalise(line, raw, received_at),
         // Mails come by their own way, with what they were fetched with.
-        ChannelKind::Email => vec![kept_raw(channel, raw, received_at, "mail")],
+        ChannelKind::Email => kept_raw(channel, raw, received_at, "mail"),
     }
 }
 
-fn kept_raw(channel: &Known, raw: &Bytes, received_at: OffsetDateTime, kind: &str) -> InboundEvent {
+/// Keeps an item raw, as unsupported of this kind. Of a batch each item of the channel is kept alone: the others are of
+/// other accounts.
+fn kept_raw(
+    channel: &Known,
+    raw: &Bytes,
+    received_at: OffsetDateTime,
+    kind: &str,
+) -> Vec<InboundEvent> {
     let line = line(channel);
     match channel.kind {
-        ChannelKind::TelegramBot => telegram::kept_raw(line, raw, received_at, kind),
-        ChannelKind::ViberBot => viber::kept_raw(line, raw, received_at, kind),
-        ChannelKind::Instagram | ChannelKind::Email => InboundEvent {
+        ChannelKind::TelegramBot => vec![telegram::kept_raw(line, raw, received_at, kind)],
+        ChannelKind::ViberBot => vec![viber::kept_raw(line, raw, received_at, kind)],
+        ChannelKind::Instagram => instagram::kept_raw(line, raw, received_at, kind),
+        ChannelKind::Email => vec![InboundEvent {
             kind: Some(unsupported(kind)),
             ..frame(
                 line,
@@ -137,7 +145,7 @@ fn kept_raw(channel: &Known, raw: &Bytes, received_at: OffsetDateTime, kind: &st
                 received_at,
                 hashed_key(raw),
             )
-        },
+        }],
     }
 }
 

@@ -15,6 +15,7 @@ mod graph;
 mod health;
 mod inbound;
 mod janitor;
+mod kept;
 mod learnt;
 mod lines;
 mod links;
