@@ -1,5 +1,6 @@
 //! Calls to the Graph API as values: what a command becomes, and where it goes (channels.md §4.4).
 
+mod outage;
 pub mod pictures;
 mod piece;
 
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use switchboard_proto::common::v1::content_part::Content;
 use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
 
+pub use self::outage::after_outage;
 use self::piece::{Piece, content, media};
 use super::window::Window;
 use super::wire::{comment_id, comment_key, is_id, key};
@@ -179,6 +181,7 @@ pub fn body(call: &Call, chat_key: &str) -> Value {
     body
 }
 
+        body.remove(outage::OUTAGES);
 /// Returns the provider key of what was sent, by the answer of the call; none where it has none, as a reaction.
 pub fn provider_key(call: &Call, answer: &Value) -> Option<String> {
     if call.method == MESSAGES {
