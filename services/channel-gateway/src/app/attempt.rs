@@ -290,9 +290,9 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
             provider_keys: Vec::new(),
             refused: Vec::new(),
         },
-        Class::Flood(wait) => Outcome::Again {
+        Class::Flood(wait) | Class::ChatFlood(wait) => Outcome::Again {
             wait,
-            flood: true,
+            flood: matches!(class, Class::Flood(_)),
             call: call.clone(),
             chat_key: None,
         },

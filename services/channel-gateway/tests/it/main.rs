@@ -17,6 +17,7 @@ mod inbound;
 mod janitor;
 mod kept;
 mod learnt;
+mod limits;
 mod lines;
 mod links;
 mod raw;
