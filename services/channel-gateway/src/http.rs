@@ -225,7 +225,6 @@ impl Webhooks {
         if kind == ChannelKind::TelegramBot {
             authentic(&known, &parts.headers)?;
         }
-        self.admit(&known)?;
         let raw = self.read(&parts.headers, body, self.body_limit).await?;
         if let Credentials::Viber(bot) = &known.access {
             signed(bot, &parts.headers, &raw)?;
@@ -240,6 +239,8 @@ impl Webhooks {
         let raw = self.read(&parts.headers, body, self.meta_limit).await?;
         let secrets = [&self.meta.app_secret, &self.meta.product_secret]
             .map(|secret| secret.expose_secret().as_bytes());
+        // Only what is authentic uses up the account's rate: else anybody could.
+        self.admit(&known)?;
         let given = parts
             .headers
             .get(META_SIGNATURE)
