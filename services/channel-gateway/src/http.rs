@@ -122,6 +122,16 @@ impl Webhooks {
     }
 }
 
+/// A code of ours is no longer.
+const CODE_MAX: usize = 64;
+
+/// Tells whether a part of a path can be a code that was made here: what cannot is not asked for, least of all what no
+/// database can be asked for.
+fn is_code(code: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    code.len() <= CODE_MAX && code.bytes().all(known)
+}
+
 /// Returns the routes.
 pub fn router(webhooks: Arc<Webhooks>) -> Router {
     Router::new()
@@ -229,6 +239,8 @@ impl Webhooks {
         if let Credentials::Viber(bot) = &known.access {
             signed(bot, &parts.headers, &raw)?;
         }
+        // Only what is authentic uses up the account's rate: else anybody could.
+        self.admit(&known)?;
         self.take_in(known, &raw, &parts.headers).await
     }
 
@@ -239,8 +251,6 @@ impl Webhooks {
         let raw = self.read(&parts.headers, body, self.meta_limit).await?;
         let secrets = [&self.meta.app_secret, &self.meta.product_secret]
             .map(|secret| secret.expose_secret().as_bytes());
-        // Only what is authentic uses up the account's rate: else anybody could.
-        self.admit(&known)?;
         let given = parts
             .headers
             .get(META_SIGNATURE)
