@@ -154,6 +154,8 @@ pub struct Circumstances {
 }
 
 /// Turns a command into calls to the provider, in order; each is one part. What cannot be sent whole is split.
+    /// A comment of the client was answered so.
+    pub private_reply_used: bool,
 pub fn plan(
     command: &OutboundCommand,
     outlet: &Outlet,
@@ -191,6 +193,7 @@ pub fn plan(
     }?;
     // The database cannot store them: a command that is never stored would block its chat for good.
     if command.chat_key.contains('\0') || calls.iter().any(|call| holds_nul(&call.params)) {
+                private_reply_used: around.private_reply_used && around.last_client_at.is_none(),
         return Err(UNSUPPORTED_CONTENT);
     }
     Ok(calls)
@@ -285,6 +288,7 @@ mod tests {
                     .reason,
                 reason
             );
+            private_reply_used: false,
         }
     }
 }
