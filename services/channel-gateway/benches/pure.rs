@@ -92,7 +92,7 @@ fn webhooks(criterion: &mut Criterion) {
                     &signature
                 ));
                 let items = instagram::items(&message);
-                instagram::normalise(LINE, &items.items[0].raw, received())[0].encode_to_vec()
+                instagram::normalise(LINE, &items[0].raw, received())[0].encode_to_vec()
             });
         },
     );

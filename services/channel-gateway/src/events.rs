@@ -18,7 +18,7 @@ use switchboard_proto::operator::v1::DeadLetter;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::app::accept::{Intake, NotAccepted};
+use crate::app::accept::Intake;
 use crate::app::around;
 use crate::app::attachments::{self, Item};
 use crate::app::book::Found;
@@ -152,6 +152,7 @@ impl Inbound {
         &self,
         delivery: &Delivery,
         item: &InboundEvent,
+        now: OffsetDateTime,
     ) -> Result<bool, HandlerError> {
         let Ok(channel) = item.channel_id.parse() else {
             return Ok(false);
@@ -164,19 +165,25 @@ impl Inbound {
         let received_at = PARSE
             .time("received_at", item.received_at.as_ref())
             .unwrap_or(delivery.envelope.time);
-        let again = accept::again(
-            &self.intake,
-            &known,
-            item,
-            &delivery.envelope.trace,
-            received_at,
-        )
-        .await;
-        match again {
+        let mut read = match accept::anew(&self.intake, &known, item, received_at).await {
             // What is gone, or never was, will not come back.
-            Err(NotAccepted::Store(StoreError::Missing | StoreError::Key)) => Ok(false),
-            other => other.map_err(|error| HandlerError::Away(error.to_string())),
+            Err(StoreError::Missing | StoreError::Key) => return Ok(false),
+            other => other.map_err(|error| HandlerError::Away(error.to_string()))?,
+        };
+        let is_own = |event: &InboundEvent| matches!(event.kind, Some(Kind::OwnAppMessage(_)));
+        if told::is_without_chat(item) && !read.is_empty() && read.iter().all(is_own) {
+            // It was understood before: what was missing is its chat. As an item it would only be kept again.
+            self.intake.learnt.fill(channel, &mut read).await;
+            let kept = read
+                .into_iter()
+                .map(|event| spoken_of(delivery, channel, event, now))
+                .collect::<Result<_, _>>()?;
+            return Ok(told::place(&self.app, &self.intake, kept, now).await?);
         }
+        let trace = &delivery.envelope.trace;
+        accept::again(&self.intake, &known, read, trace, received_at)
+            .await
+            .map_err(|error| HandlerError::Away(error.to_string()))
     }
 }
 
@@ -254,7 +261,7 @@ impl Handler for Inbound {
         // Alone it fails: the consumer then makes the letter, and a replay that still cannot read it keeps it.
         if let ([delivery], [letter]) = (batch, letters.as_slice()) {
             if let [item] = items.as_slice()
-                && self.understood(delivery, item).await?
+                && self.understood(delivery, item, now).await?
             {
                 return Ok(());
             }

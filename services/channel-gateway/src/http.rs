@@ -59,6 +59,7 @@ pub struct Webhooks {
     limiter: DefaultKeyedRateLimiter<AccountSlug>,
     unclaimed: Unclaimed,
     unclaimed_budget: DefaultDirectRateLimiter,
+    unclaimed_burst: NonZeroU32,
     meta: config::Instagram,
     body_limit: usize,
     meta_limit: usize,
@@ -93,9 +94,11 @@ impl Webhooks {
     ) -> Self {
         let quota =
             |rate: NonZeroU32, burst: NonZeroU32| Quota::per_second(rate).allow_burst(burst);
+        let unclaimed_burst = units(meta.unclaimed_burst.max(meta.body_limit));
         Self {
             book,
             intake,
+            unclaimed_burst,
             limiter: RateLimiter::keyed(quota(
                 config.requests_per_second_per_account,
                 config.burst,
@@ -103,7 +106,7 @@ impl Webhooks {
             unclaimed,
             unclaimed_budget: RateLimiter::direct(quota(
                 units(meta.unclaimed_per_second),
-                units(meta.unclaimed_burst.max(meta.body_limit)),
+                unclaimed_burst,
             )),
             body_limit: usize::try_from(config.body_limit).unwrap_or(usize::MAX),
             meta_limit: usize::try_from(meta.body_limit).unwrap_or(usize::MAX),
@@ -117,6 +120,16 @@ impl Webhooks {
         self.limiter.retain_recent();
         self.limiter.shrink_to_fit();
     }
+}
+
+/// A code of ours is no longer.
+const CODE_MAX: usize = 64;
+
+/// Tells whether a part of a path can be a code that was made here: what cannot is not asked for, least of all what no
+/// database can be asked for.
+fn is_code(code: &str) -> bool {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    code.len() <= CODE_MAX && code.bytes().all(known)
 }
 
 /// Returns the routes.
@@ -222,11 +235,12 @@ impl Webhooks {
         if kind == ChannelKind::TelegramBot {
             authentic(&known, &parts.headers)?;
         }
-        self.admit(&known)?;
         let raw = self.read(&parts.headers, body, self.body_limit).await?;
         if let Credentials::Viber(bot) = &known.access {
             signed(bot, &parts.headers, &raw)?;
         }
+        // Only what is authentic uses up the account's rate: else anybody could.
+        self.admit(&known)?;
         self.take_in(known, &raw, &parts.headers).await
     }
 
@@ -256,24 +270,32 @@ impl Webhooks {
             self.take_in(known, &raw, &parts.headers).await?;
         }
         // After the tenants' own: what is nobody's must not hold it up.
-        match sorted.rest {
-            Some(rest) => self.keep(&rest).await,
-            None => Ok(()),
-        }
+        self.keep(&sorted.rest).await
     }
 
     /// Keeps what is authentic and nobody's, within a budget of bytes: it comes rarely, and nobody answers for it. Beyond
     /// the budget Meta repeats it later.
-    async fn keep(&self, rest: &instagram::rest::Rest) -> Result<(), Refused> {
-        match self.unclaimed_budget.check_n(units(rest.raw.len() as u64)) {
+    async fn keep(&self, rest: &[instagram::rest::Rest]) -> Result<(), Refused> {
+        if rest.is_empty() {
+            return Ok(());
+        }
+        let bytes = rest.iter().map(|rest| rest.raw.len() as u64).sum();
+        // Taken apart it is a little larger than the body that it came in.
+        match self
+            .unclaimed_budget
+            .check_n(units(bytes).min(self.unclaimed_burst))
+        {
             Ok(admitted) => admitted.map_err(|until| too_many(&until))?,
             Err(_) => return Err(Refused::TooLarge),
         }
-        let kept = self.unclaimed.keep(rest, chassis::clock::now()).await;
-        kept.map_err(|error| {
-            tracing::warn!(%error, "a webhook of nobody here could not be kept");
-            Refused::Away
-        })
+        for piece in rest {
+            let kept = self.unclaimed.keep(piece, chassis::clock::now()).await;
+            kept.map_err(|error| {
+                tracing::warn!(%error, "a webhook of nobody here could not be kept");
+                Refused::Away
+            })?;
+        }
+        Ok(())
     }
 
     /// Admits a call of an account within its rate.

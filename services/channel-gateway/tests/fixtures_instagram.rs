@@ -266,7 +266,7 @@ fn f089_every_real_input_is_normalised_or_kept_raw() {
         let name = record["file"].as_str().unwrap();
         let mut raw = Bytes::from(std::fs::read(folder.join(name)).unwrap());
         let mut found = items(&raw);
-        if found.items[0].test {
+        if found[0].test {
             tests += 1;
             let event = one(ACCOUNT, &raw);
             assert!(matches!(event.kind, Some(Kind::ProviderState(_))), "{name}");
@@ -276,8 +276,8 @@ fn f089_every_real_input_is_normalised_or_kept_raw() {
             raw = body.to_string().into();
             found = items(&raw);
         }
-        assert_eq!(found.items.len(), 1, "{name}");
-        let item = &found.items[0];
+        assert_eq!(found.len(), 1, "{name}");
+        let item = &found[0];
         inputs += 1;
         if item.test {
             // A form of the past: it is a test, whomever it is for.
@@ -487,10 +487,9 @@ fn b07_a_batch_gives_each_line_its_own_and_loses_nothing() {
         .collect();
     let raw = Bytes::from(json!({ "object": "instagram", "entry": entries }).to_string());
     let found = items(&raw);
-    assert_eq!((found.items.len(), found.complete), (entries.len(), true));
+    assert_eq!(found.len(), entries.len());
     let events = normalise(line(ACCOUNT), &raw, received_at());
     let alone: Vec<InboundEvent> = found
-        .items
         .iter()
         .filter(|item| item.test || item.accounts.iter().any(|account| account == ACCOUNT))
         .flat_map(|item| normalise(line(ACCOUNT), &item.raw, received_at()))

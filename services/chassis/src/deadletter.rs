@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::consumer::{Delivery, HandlerError, Origin, Unit, unpack};
-use crate::envelope::{Envelope, INBOUND_SERVICE};
+use crate::envelope::{Envelope, INBOUND_SERVICE, INBOUND_TYPE};
 use crate::grpc::timestamp;
 use crate::id::AccountSlug;
 use crate::nats::{self, Nats, PublishError};
@@ -138,11 +138,14 @@ pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), 
         origin_sequence,
         origin_index,
         event_id,
+        event_type,
         ..
     } = &letter.0;
     let mut headers = HeaderMap::new();
-    let id = if origin_stream.is_empty() {
-        // It has no place: its own id tells it from others.
+    // What has no place is told from others by its own id; so is an item of a provider, which may stand in its stream
+    // twice because the provider repeated the call.
+    let by_event = origin_stream.is_empty() || event_type == INBOUND_TYPE;
+    let id = if by_event && !event_id.is_empty() {
         format!("{service}/{consumer}/{event_id}")
     } else {
         format!("{service}/{consumer}/{origin_stream}/{origin_sequence}/{origin_index}")

@@ -91,8 +91,8 @@ pub fn viber_callback(data: &[u8]) {
 pub fn instagram_body(data: &[u8]) {
     let raw = Bytes::copy_from_slice(data);
     let items = instagram::items(&raw);
-    assert!(!items.items.is_empty(), "lost");
-    for item in items.items.iter().take(20) {
+    assert!(!items.is_empty(), "lost");
+    for item in items.iter().take(20) {
         total(&instagram::normalise(LINE, &item.raw, received()));
     }
 }

@@ -51,33 +51,56 @@ pub async fn accept(
     let events = if channel.is_heard() {
         normalise(channel, raw, now)
     } else {
-        vec![kept_raw(channel, raw, now, "channel-disabled")]
+        kept_raw(channel, raw, now, "channel-disabled")
     };
     send(intake, channel, events, trace, now).await
 }
 
-/// Reads an item that was kept raw once more, as the channel and this code are now, and accepts what it is understood
-/// to be. Returns false when it is still not understood.
-pub async fn again(
+/// Accepts what a body that stays kept elsewhere is understood to be; the rest of it is left there.
+pub async fn accept_understood(
+    intake: &Intake,
+    channel: &Known,
+    raw: &Bytes,
+    trace: &TraceContext,
+    now: OffsetDateTime,
+) -> Result<(), NotAccepted> {
+    if channel.is_heard() {
+        let read = normalise(channel, raw, now);
+        again(intake, channel, read, trace, now).await?;
+    }
+    Ok(())
+}
+
+/// Reads an item that was kept raw once more, as the channel and this code are now; nothing while nobody is heard.
+pub async fn anew(
     intake: &Intake,
     channel: &Known,
     item: &InboundEvent,
+    received_at: OffsetDateTime,
+) -> Result<Vec<InboundEvent>, StoreError> {
+    if !channel.is_heard() {
+        return Ok(Vec::new());
+    }
+    let raw = raw_of(&intake.store, channel, item).await?;
+    Ok(normalise(channel, &raw, received_at))
+}
+
+/// Accepts what an item that was kept raw is understood to be by now. Returns false when it, or something of it, is
+/// still not understood: then it stays kept, and what was accepted is known again by its ids.
+pub async fn again(
+    intake: &Intake,
+    channel: &Known,
+    mut read: Vec<InboundEvent>,
     trace: &TraceContext,
     received_at: OffsetDateTime,
 ) -> Result<bool, NotAccepted> {
-    if !channel.is_heard() {
-        return Ok(false);
+    let all = read.len();
+    read.retain(|event| !matches!(event.kind, None | Some(Kind::Unsupported(_))));
+    let understood = all > 0 && read.len() == all;
+    if !read.is_empty() {
+        send(intake, channel, read, trace, received_at).await?;
     }
-    let raw = raw_of(&intake.store, channel, item).await?;
-    let events = normalise(channel, &raw, received_at);
-    if events
-        .iter()
-        .any(|event| matches!(event.kind, None | Some(Kind::Unsupported(_))))
-    {
-        return Ok(false);
-    }
-    send(intake, channel, events, trace, received_at).await?;
-    Ok(true)
+    Ok(understood)
 }
 
 fn line(channel: &Known) -> Line<'_> {
@@ -96,16 +119,24 @@ fn normalise(channel: &Known, raw: &Bytes, received_at: OffsetDateTime) -> Vec<I
         ChannelKind::ViberBot => viber::normalise(line, raw, received_at),
         ChannelKind::Instagram => instagram::normalise(line, raw, received_at),
         // Mails come by their own way, with what they were fetched with.
-        ChannelKind::Email => vec![kept_raw(channel, raw, received_at, "mail")],
+        ChannelKind::Email => kept_raw(channel, raw, received_at, "mail"),
     }
 }
 
-fn kept_raw(channel: &Known, raw: &Bytes, received_at: OffsetDateTime, kind: &str) -> InboundEvent {
+/// Keeps an item raw, as unsupported of this kind. Of a batch each item of the channel is kept alone: the others are of
+/// other accounts.
+fn kept_raw(
+    channel: &Known,
+    raw: &Bytes,
+    received_at: OffsetDateTime,
+    kind: &str,
+) -> Vec<InboundEvent> {
     let line = line(channel);
     match channel.kind {
-        ChannelKind::TelegramBot => telegram::kept_raw(line, raw, received_at, kind),
-        ChannelKind::ViberBot => viber::kept_raw(line, raw, received_at, kind),
-        ChannelKind::Instagram | ChannelKind::Email => InboundEvent {
+        ChannelKind::TelegramBot => vec![telegram::kept_raw(line, raw, received_at, kind)],
+        ChannelKind::ViberBot => vec![viber::kept_raw(line, raw, received_at, kind)],
+        ChannelKind::Instagram => instagram::kept_raw(line, raw, received_at, kind),
+        ChannelKind::Email => vec![InboundEvent {
             kind: Some(unsupported(kind)),
             ..frame(
                 line,
@@ -114,7 +145,7 @@ fn kept_raw(channel: &Known, raw: &Bytes, received_at: OffsetDateTime, kind: &st
                 received_at,
                 hashed_key(raw),
             )
-        },
+        }],
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Around {
     newest: BTreeMap<(Uuid, String), Vec<u8>>,
     /// Comments that were not answered in Direct, by the key of the chat.
     comments: BTreeMap<(Uuid, String), Vec<(Comment, OffsetDateTime)>>,
+    /// Chats in which a comment was answered in Direct lately.
+    replied: BTreeSet<(Uuid, String)>,
     /// Channels that are refused several pictures in one message.
     single_images: BTreeSet<Uuid>,
 }
@@ -65,17 +67,22 @@ impl Around {
             .map(|(_, command)| command.chat_id.parse().unwrap_or_default())
             .collect();
         let since = now - private::OPEN;
-        let open = private_replies::unanswered(connection, &channels, &chats, &ids, since).await?;
+        let found = private_replies::comments(connection, &channels, &chats, &ids, since).await?;
         let mut comments: BTreeMap<_, Vec<(Comment, OffsetDateTime)>> = BTreeMap::new();
-        for comment in open {
-            let known = comments
-                .entry((comment.channel_id, comment.chat_key))
-                .or_default();
+        let mut replied = BTreeSet::new();
+        for comment in found {
+            let chat = (comment.channel_id, comment.chat_key);
+            if comment.answered {
+                replied.insert(chat);
+                continue;
+            }
+            let known = comments.entry(chat).or_default();
             known.extend(Comment::of(&comment.note).map(|note| (note, comment.written_at)));
         }
         let single = private_replies::single(connection, &channels, now - SINGLE_FOR).await?;
         Ok(Self {
             comments,
+            replied,
             single_images: single.into_iter().collect(),
             last_client_at: clients
                 .into_iter()
@@ -100,6 +107,7 @@ impl Around {
         };
         for answered in calls.iter().filter_map(answered_in_direct) {
             comments.retain(|(comment, _)| comment.comment != answered);
+            self.replied.insert(key.clone());
         }
     }
 
@@ -127,6 +135,7 @@ impl Around {
                 .get(&chat)
                 .and_then(|comments| private::chosen(comments, now))
                 .map(str::to_owned),
+            private_reply_used: self.replied.contains(&chat),
             single_images: self.single_images.contains(&channel),
             now,
         }

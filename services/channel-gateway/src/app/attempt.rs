@@ -290,9 +290,9 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
             provider_keys: Vec::new(),
             refused: Vec::new(),
         },
-        Class::Flood(wait) => Outcome::Again {
+        Class::Flood(wait) | Class::ChatFlood(wait) => Outcome::Again {
             wait,
-            flood: true,
+            flood: matches!(class, Class::Flood(_)),
             call: call.clone(),
             chat_key: None,
         },
@@ -302,6 +302,17 @@ fn judge(work: &Work, known: &Known, call: &Call, class: Class) -> Outcome {
             smtp::wait(u32::try_from(work.part.tries).unwrap_or(0))
                 .mul_f64(rand::rng().random_range(0.9..1.1)),
         ),
+        Class::Outage if known.kind == ChannelKind::Instagram => {
+            match instagram::call::after_outage(call) {
+                Some((wait, call)) => Outcome::Again {
+                    wait: wait.mul_f64(rand::rng().random_range(0.9..1.1)),
+                    flood: false,
+                    call,
+                    chat_key: None,
+                },
+                None => failed(instagram::errors::OUT_OF_ORDER),
+            }
+        }
         Class::Outage => again(work, wait(work)),
         // A chat that moved to where it is, or to and fro, would go round in circles.
         Class::Moved(chat) if chat != work.chat_key && work.part.tries < MOVED_MAX => {

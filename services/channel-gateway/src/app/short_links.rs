@@ -118,6 +118,7 @@ pub async fn clicked(
     let account = AccountSlug::parse(&link.account).map_err(unreadable)?;
     let mut tx = app.pool.begin().await?;
     if !short_links::count(&mut tx, &link.code, visitor, now).await? {
+        tx.commit().await?;
         return Ok(());
     }
     let event = LinkClicked {

@@ -175,6 +175,31 @@ pub async fn judge(
     Ok(events)
 }
 
+/// Tells whether an item that is kept raw is a comment of ours that belonged to no chat.
+pub fn is_without_chat(item: &InboundEvent) -> bool {
+    matches!(&item.kind, Some(Kind::Unsupported(kept)) if kept.kind == own::WITHOUT_CHAT)
+}
+
+/// Gives comments of ours that were kept the chat that is known for them by now. While there is none for one of them,
+/// nothing is done, and they stay kept.
+pub async fn place(
+    app: &App,
+    intake: &Intake,
+    mut kept: Vec<Told>,
+    now: OffsetDateTime,
+) -> Result<bool, Error> {
+    let mut tx = app.pool.begin().await?;
+    own::home(&mut tx, &app.book, &mut kept).await?;
+    if kept.iter().any(Told::is_homeless) {
+        return Ok(false);
+    }
+    let events = judge(app, intake, &mut tx, &kept, now).await?;
+    outbox::write(&mut tx, DOMAIN, events, now).await?;
+    tx.commit().await?;
+    app.relay.wake();
+    Ok(true)
+}
+
 fn all_ours(told: &Told, ours: &BTreeSet<(Uuid, String)>) -> bool {
     let keys = told.keys();
     !keys.is_empty()

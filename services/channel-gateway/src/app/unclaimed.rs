@@ -40,8 +40,8 @@ const ACCOUNTS_MAX: usize = 1_000;
 pub struct Sorted {
     /// The channels of the connected accounts.
     pub channels: Vec<Arc<Known>>,
-    /// What is nobody's.
-    pub rest: Option<Rest>,
+    /// What is nobody's, in pieces.
+    pub rest: Vec<Rest>,
     /// How many accounts are named that are not connected.
     pub unknown: u64,
 }
@@ -50,15 +50,13 @@ pub struct Sorted {
 pub async fn sort(book: &Book, raw: &Bytes) -> Option<Sorted> {
     let items = instagram::items(raw);
     let named: BTreeSet<&String> = items
-        .items
         .iter()
         .filter(|item| !item.test)
         .flat_map(|item| &item.accounts)
-        .take(ACCOUNTS_MAX)
         .collect();
     let (mut channels, mut connected) = (BTreeMap::new(), BTreeSet::new());
     let mut unknown = 0;
-    for account in named {
+    for account in named.into_iter().take(ACCOUNTS_MAX) {
         match book.find_line(ChannelKind::Instagram, account).await {
             Found::Known(known) => {
                 connected.insert(account.clone());
@@ -196,11 +194,16 @@ impl Replay {
                 Found::Unknown | Found::Away => known,
             };
             let trace = &delivery.envelope.trace;
-            accept::accept(&self.intake, &known, &raw, trace, received_at)
-                .await
-                .map_err(|error| away(error.to_string()))?;
+            // While the letter stays, what of it is not understood stays in it: another one for the same would be made by
+            // each replay.
+            let accepted = if sorted.rest.is_empty() {
+                accept::accept(&self.intake, &known, &raw, trace, received_at).await
+            } else {
+                accept::accept_understood(&self.intake, &known, &raw, trace, received_at).await
+            };
+            accepted.map_err(|error| away(error.to_string()))?;
         }
-        match sorted.rest {
+        match sorted.rest.first() {
             Some(rest) => Err(HandlerError::Unsupported(rest.why.to_string())),
             None => Ok(()),
         }

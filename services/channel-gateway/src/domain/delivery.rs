@@ -2,11 +2,12 @@
 
 use serde_json::Value;
 use switchboard_proto::channel_gateway::v1::delivery::State;
+use switchboard_proto::common::v1::content_part::Content;
 use switchboard_proto::conversation::v1::OutboundCommand;
 use time::OffsetDateTime;
 
 use super::call::Call;
-use super::{email, instagram, telegram, viber};
+use super::{email, instagram, links, telegram, viber};
 
 /// State of a part. It only moves forward (B03), but for an attempt that is known not to have reached the provider.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +107,12 @@ pub const MESSAGE_EMPTY: Unfit = Unfit {
     detail: "The message has nothing to send.",
 };
 
+/// A file that is not here, was never announced, or is not the agent's to send: its id was taken out of the command.
+pub const FILE_MISSING: Unfit = Unfit {
+    reason: "FILE_MISSING",
+    detail: "A file of the message does not exist here, or was never uploaded: upload it and send the message again.",
+};
+
 /// Through what a command goes, with what the provider must be told beside it.
 #[derive(Debug, Clone)]
 pub enum Outlet {
@@ -147,6 +154,8 @@ pub struct Circumstances {
     pub thread: Option<email::normalise::Thread>,
     /// A comment that may be answered in Direct once, where it was not yet.
     pub private_reply: Option<String>,
+    /// A comment of the client was answered so.
+    pub private_reply_used: bool,
     /// The account takes one picture a message.
     pub single_images: bool,
     /// When it is planned.
@@ -159,6 +168,11 @@ pub fn plan(
     outlet: &Outlet,
     around: &Circumstances,
 ) -> Result<Vec<Call>, Unfit> {
+    if !matches!(outlet, Outlet::Nowhere(_)) && lacks_file(command) {
+        return Err(FILE_MISSING);
+    }
+    let harmless = links::harmless(command);
+    let command = harmless.as_ref().unwrap_or(command);
     let calls = match outlet {
         Outlet::Telegram => telegram::plan(command),
         Outlet::Viber(sender) => viber::plan(command, sender),
@@ -179,6 +193,7 @@ pub fn plan(
                 ),
                 targets: &targets,
                 private_reply: around.private_reply.as_deref(),
+                private_reply_used: around.private_reply_used && around.last_client_at.is_none(),
                 several_images: !around.single_images,
                 ..instagram::call::How::default()
             };
@@ -194,6 +209,13 @@ pub fn plan(
         return Err(UNSUPPORTED_CONTENT);
     }
     Ok(calls)
+}
+
+/// Tells whether a command names a file that nobody here knows, or that its agent may not send.
+fn lacks_file(command: &OutboundCommand) -> bool {
+    command.parts.iter().any(
+        |part| matches!(&part.content, Some(Content::Attachment(file)) if file.attachment_id.is_empty()),
+    )
 }
 
 /// Tells whether a NUL stands in any string of a value.
@@ -266,13 +288,14 @@ mod tests {
             comment: None,
             thread: None,
             private_reply: None,
+            private_reply_used: false,
             single_images: false,
             now: OffsetDateTime::UNIX_EPOCH,
         };
         for (command, reason) in [
             (send(vec![]), "MESSAGE_EMPTY"),
             (send(vec![text("  ")]), "MESSAGE_EMPTY"),
-            (send(vec![text("a"), file]), "UNSUPPORTED_CONTENT"),
+            (send(vec![text("a"), file]), "FILE_MISSING"),
             (send(vec![text("a\0b")]), "UNSUPPORTED_CONTENT"),
             (send(vec![text("a"), linked]), "UNSUPPORTED_CONTENT"),
             (odd_chat, "UNSUPPORTED_CONTENT"),

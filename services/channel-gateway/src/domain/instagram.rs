@@ -17,5 +17,5 @@ pub mod window;
 pub mod wire;
 
 pub use call::plan;
-pub use items::{Item, Items, items};
+pub use items::{Item, items};
 pub use normalise::{kept_raw, normalise, normalise_as};

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use linkify::{LinkFinder, LinkKind};
-use switchboard_proto::common::v1::{Text, TextEntity, text_entity::Kind};
+use switchboard_proto::common::v1::{Text, TextEntity, content_part::Content, text_entity::Kind};
+use switchboard_proto::conversation::v1::OutboundCommand;
 use url::Url;
 
 use super::split::units;
@@ -42,6 +43,34 @@ pub fn shorten(text: &Text, mut short: impl FnMut(&str) -> Option<String>) -> Te
         }
     }
     shortened
+}
+
+/// What a link behind text may begin with: what opens a page, a mail, a call, or a chat. `javascript:` and the like run
+/// something at whoever presses them.
+const SCHEMES: [&str; 5] = ["http", "https", "mailto", "tel", "tg"];
+
+/// Tells whether a link behind text may be opened. What has no scheme is a bare address: `shop.example:8080` too, for no
+/// scheme that does something has a dot.
+fn is_harmless(url: &str) -> bool {
+    Url::parse(url).map_or(true, |url| {
+        SCHEMES.contains(&url.scheme()) || url.scheme().contains('.')
+    })
+}
+
+/// Returns a command without the links behind text that may not be opened: the text stays. None where there are none.
+pub fn harmless(command: &OutboundCommand) -> Option<OutboundCommand> {
+    let harmful =
+        |entity: &TextEntity| entity.kind() == Kind::TextLink && !is_harmless(&entity.url);
+    let found = command.parts.iter().any(
+        |part| matches!(&part.content, Some(Content::Text(text)) if text.entities.iter().any(harmful)),
+    );
+    let mut command = found.then(|| command.clone())?;
+    for part in &mut command.parts {
+        if let Some(Content::Text(text)) = &mut part.content {
+            text.entities.retain(|entity| !harmful(entity));
+        }
+    }
+    Some(command)
 }
 
 /// Returns where a link leads, as a header may hold it; none where it is no address of the web.
@@ -199,25 +228,29 @@ fn moved(place: u32, shifts: &[Shift], is_end: bool) -> u32 {
 }
 
 /// Tells programs that look at links before a person does, to show what is behind them: theirs is no click.
+///
+/// They name themselves by a word that ends so, as `TelegramBot` or `SkypeUriPreview`. CUBOT makes phones.
 pub fn is_previewer(user_agent: &str) -> bool {
     let agent = user_agent.to_ascii_lowercase();
-    let known = [
+    let endings = [
         "bot",
+        "bots",
         "crawler",
         "spider",
         "preview",
         "facebookexternalhit",
-        "whatsapp/",
-        "curl/",
     ];
+    let mut words = agent.split(|c: char| !c.is_ascii_alphabetic());
     agent.is_empty()
         || agent.starts_with("viber")
-        || known.iter().any(|known| agent.contains(known))
+        || ["whatsapp/", "curl/"].iter().any(|it| agent.contains(it))
+        || words.any(|word| word != "cubot" && endings.iter().any(|end| word.ends_with(end)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use switchboard_proto::common::v1::ContentPart;
 
     fn entity(kind: Kind, offset: u32, length: u32) -> TextEntity {
         TextEntity {
@@ -375,11 +408,80 @@ mod tests {
     }
 
     #[test]
+    fn links_that_run_something_are_taken_from_behind_their_text_and_others_stay() {
+        for (url, stays) in [
+            ("https://shop.example/p", true),
+            ("HTTP://shop.example", true),
+            ("mailto:a@shop.example", true),
+            ("tel:+380671112233", true),
+            ("tg://resolve?domain=shop", true),
+            ("shop.example/p", true),
+            ("shop.example:8080/p", true),
+            ("", true),
+            ("javascript:alert(1)", false),
+            (" JaVaScript:alert(1)", false),
+            ("java\nscript:alert(1)", false),
+            ("data:text/html,<b>x</b>", false),
+            ("vbscript:x", false),
+            ("file:///etc/passwd", false),
+        ] {
+            let link = TextEntity {
+                url: url.to_owned(),
+                ..entity(Kind::TextLink, 0, 4)
+            };
+            let text = Text {
+                text: "here".to_owned(),
+                entities: vec![entity(Kind::Bold, 0, 4), link],
+            };
+            let part = ContentPart {
+                content: Some(Content::Text(text)),
+            };
+            let command = OutboundCommand {
+                parts: vec![part],
+                ..OutboundCommand::default()
+            };
+            let changed = harmless(&command);
+            assert_eq!(changed.is_none(), stays, "{url:?}");
+            if let Some(changed) = changed {
+                let Some(Content::Text(text)) = &changed.parts[0].content else {
+                    panic!("{changed:?}");
+                };
+                assert_eq!((text.text.as_str(), text.entities.len()), ("here", 1));
+            }
+        }
+    }
+
+    #[test]
     fn programs_that_look_first_are_told_from_people() {
         for (agent, previews) in [
             ("TelegramBot (like TwitterBot)", true),
             ("facebookexternalhit/1.1", true),
             ("Viber/21.0", true),
+            (
+                "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+                true,
+            ),
+            (
+                "Mozilla/5.0 (Windows NT 6.1) SkypeUriPreview Preview/0.5",
+                true,
+            ),
+            (
+                "Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)",
+                true,
+            ),
+            ("Mozilla/5.0 (compatible; YandexBot/3.0)", true),
+            (
+                "Mozilla/5.0 (Linux; Android 10; CUBOT_X30 Build/QP1A) Chrome/120.0 Mobile Safari/537.36",
+                false,
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 13; CUBOT KING KONG 9) Chrome/120.0 Mobile Safari/537.36",
+                false,
+            ),
+            (
+                "Mozilla/5.0 (Linux; Android 14; Botany One) Chrome/120.0 Mobile Safari/537.36",
+                false,
+            ),
             ("", true),
             (
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) Safari/604.1",

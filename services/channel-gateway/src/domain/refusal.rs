@@ -5,8 +5,11 @@ use std::time::Duration;
 /// What is to be done about a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Class {
-    /// Wait so long; then the same again.
+    /// Wait so long; then the same again. It may mean the chat or the whole line: where it is said repeatedly, the line
+    /// waits as a whole.
     Flood(Duration),
+    /// Wait so long; then the same again. It means the chat alone, however many chats it is said of.
+    ChatFlood(Duration),
     /// The chat has another id now; the same again to that one.
     Moved(String),
     /// The message that is answered is gone: the same again without the reference.

@@ -22,6 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::is_code;
 use crate::app::App;
 use crate::app::uploads::{self, Put};
 use crate::domain::file::{UNKNOWN, link_name};
@@ -33,9 +34,6 @@ use crate::store::provider_links;
 
 /// A file does nothing in a browser but be shown or saved.
 const HARMLESS: &str = "default-src 'none'; sandbox";
-
-/// A code longer than ours is none.
-const CODE_MAX: usize = 64;
 
 /// What stands in the name of a header as it is (RFC 8187).
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
@@ -146,7 +144,7 @@ async fn by_code(
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    if code.len() > CODE_MAX {
+    if !is_code(&code) {
         return StatusCode::NOT_FOUND.into_response();
     }
     let found = async {

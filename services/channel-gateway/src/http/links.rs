@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use uuid::Uuid;
 
+use super::is_code;
 use crate::app::{App, short_links};
 use crate::domain::links::is_previewer;
 
@@ -16,9 +17,6 @@ const VISITOR: &str = "sb_visitor";
 
 /// How long it lasts, in seconds: a year.
 const VISITOR_FOR: u32 = 365 * 24 * 60 * 60;
-
-/// A longer code is none.
-const CODE_MAX: usize = 64;
 
 /// Returns the routes.
 pub fn router(app: App) -> Router {
@@ -34,10 +32,10 @@ async fn follow(
     headers: HeaderMap,
 ) -> Response {
     let now = chassis::clock::now();
-    let found = if code.len() > CODE_MAX {
-        Ok(None)
-    } else {
+    let found = if is_code(&code) {
         short_links::find(&app, &code).await
+    } else {
+        Ok(None)
     };
     let link = match found {
         Ok(Some(link)) => link,

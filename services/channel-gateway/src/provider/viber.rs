@@ -121,7 +121,7 @@ impl ViberApi {
             return Err(CallError::Refused(ApiError {
                 status: Some(INVALID_TOKEN),
                 message: "the token has not Viber's form".to_owned(),
-                retry_after: None,
+                ..ApiError::default()
             }));
         };
         header.set_sensitive(true);

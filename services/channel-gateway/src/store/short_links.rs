@@ -1,11 +1,13 @@
 //! Tables `short_link` and `link_click`.
 
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{OffsetDateTime, UtcOffset};
 use uuid::Uuid;
 
-/// Visitors of one link that are counted: whoever comes without a cookie, again and again, fills no table.
+/// Visitors of one link that are known again, in all and of one day: whoever comes without a cookie, again and again, fills
+/// no table. Beyond them visits are only counted.
 const VISITORS_MAX: i32 = 10_000;
+const VISITORS_A_DAY: i32 = 100;
 
 /// A short link.
 #[derive(Debug, Clone, PartialEq)]
@@ -83,28 +85,41 @@ pub async fn find(
     .await
 }
 
-/// Counts a visitor; returns whether it is the first time.
+/// Counts a visitor; returns whether it is the first time. Beyond the visitors that are kept each visit counts, and none is
+/// the first.
 pub async fn count(
     connection: &mut PgConnection,
     code: &str,
     visitor: Uuid,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
-    let counted = sqlx::query!(
-        "with link as (
-             select code from short_link where code = $1 and clicks < $4 for update
-         ), clicked as (
-             insert into link_click (code, visitor_id, first_at) select code, $2, $3 from link
+    sqlx::query_scalar!(
+        r#"with link as (
+             select code, visitors, case when counted_on = $4::date then counted else 0 end as today
+             from short_link where code = $1 for update
+         ), kept as (
+             insert into link_click (code, visitor_id, first_at)
+             select code, $2, $3 from link where visitors < $5 and today < $6
              on conflict (code, visitor_id) do nothing
              returning code
+         ), known as (
+             select from link_click where code = $1 and visitor_id = $2
+         ), counted as (
+             update short_link s
+             set clicks = s.clicks + 1, counted_on = $4::date,
+                 visitors = s.visitors + (select count(*)::integer from kept),
+                 counted = link.today + (select count(*)::integer from kept)
+             from link
+             where s.code = link.code and s.clicks < 2147483647 and not exists (select from known)
          )
-         update short_link set clicks = clicks + 1 from clicked where short_link.code = clicked.code",
+         select exists (select from kept) as "first!""#,
         code,
         visitor,
         now,
+        now.to_offset(UtcOffset::UTC).date(),
         VISITORS_MAX,
+        VISITORS_A_DAY,
     )
-    .execute(connection)
-    .await?;
-    Ok(counted.rows_affected() > 0)
+    .fetch_one(connection)
+    .await
 }

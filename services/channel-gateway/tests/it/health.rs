@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::webhooks::Gate;
 use crate::world::{World, eventually, world};
 
-const VIBER_TOKEN: &str = "4453b6ac12345678-e02c5f12174805f9-daf9cbb5448c51f3";
+pub const VIBER_TOKEN: &str = "4453b6ac12345678-e02c5f12174805f9-daf9cbb5448c51f3";
 pub const IG_ACCOUNT: &str = "17841400008460056";
 
 fn terms(world: &World) -> Terms {

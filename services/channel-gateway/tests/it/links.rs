@@ -137,6 +137,36 @@ async fn f191_f193_a_click_leads_on_and_is_told_once_a_person() {
     assert_eq!(clicked.url, "https://shop.example/%D1%87%D0%B5%D0%BA");
     assert_eq!(clicked.message_id, world.command(1, 1, "").message_id);
     assert_eq!(clicked.visitor_id, own.split_once('=').unwrap().1);
+    for _ in 0..110 {
+        follow(BROWSER, None).await.unwrap();
+    }
+    let (rows, clicks): (i64, i32) =
+        sqlx::query_as("select (select count(*) from link_click), clicks from short_link")
+            .fetch_one(&world.app.pool)
+            .await
+            .unwrap();
+    assert_eq!(
+        (rows, clicks),
+        (100, 112),
+        "beyond them visits are only counted"
+    );
+    assert_eq!(world.count("link.clicked").await, 100);
+    follow(BROWSER, Some(own)).await;
+    sqlx::query("update short_link set counted_on = counted_on - 1")
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    follow(BROWSER, None).await.unwrap();
+    assert_eq!(
+        world.count("link.clicked").await,
+        101,
+        "the next day others are told"
+    );
+    let clicks: i32 = sqlx::query_scalar("select clicks from short_link")
+        .fetch_one(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(clicks, 113, "who is known is counted once");
     let unknown = http.get(format!("{base}/l/unknown")).send().await.unwrap();
     assert_eq!(unknown.status().as_u16(), 404);
 }

@@ -24,7 +24,7 @@ fn event(item: &PackItem) -> InboundEvent {
 }
 
 /// An item as the consumer has it.
-fn delivery(world: &World, item: &PackItem) -> Delivery {
+pub fn delivery(world: &World, item: &PackItem) -> Delivery {
     let mut delivery = world.delivery(&MessageQueued::default());
     delivery.payload = item.payload.clone();
     delivery.origin = Origin {

@@ -212,6 +212,31 @@ async fn x04_what_was_nobodys_is_taken_in_by_a_replay_once_its_account_is_connec
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn x04_while_a_letter_stays_its_replays_make_no_others() {
+    let scene = Box::pin(Scene::set(|_| {})).await;
+    let odd = json!({ "id": UNKNOWN, "time": 5, "hologram": {} });
+    let entries = [said(UNKNOWN, "m1", "a"), odd, said("5", "m2", "b")];
+    assert_eq!(scene.post(&body(&entries)).await, 200);
+    let letters = scene.letters().await;
+    assert_eq!(letters.len(), 1);
+    scene.connect(UNKNOWN).await;
+    for _ in 0..2 {
+        assert!(!scene.replay(&letters[0]).await.handled);
+    }
+    let all = items(&scene.world).await;
+    let events = all
+        .iter()
+        .map(|item| InboundEvent::decode(item.payload.clone()).unwrap());
+    let kept = events.filter(|event| matches!(event.kind, Some(Kind::Unsupported(_))));
+    assert_eq!(kept.count(), 0, "the letter holds it");
+    assert_eq!(
+        scene.heard().await,
+        ["msg:m1", "msg:m1"],
+        "a repeat is known by its id"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn x07_what_cannot_be_kept_for_the_operator_is_answered_503() {
     let scene = Box::pin(Scene::set(|_| {})).await;
     let dead = scene.world.streams.dead_letters();

@@ -246,6 +246,61 @@ async fn a_providers_link_needs_nothing_but_itself_and_ends_after_a_month() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f130_a_file_that_is_unknown_or_anothers_fails_as_missing() {
+    let mut world = world().await;
+    let port = Port::open(&mut world).await;
+    let (owner, other) = (agent(&world, &[]), agent(&world, &[]));
+    let (foreign, url) = announce(&world, &owner, PNG.len()).await;
+    assert_eq!(port.put(&url, PNG).await, 201);
+    let unknown = Uuid::from_u128(rand_id()).to_string();
+    for (out_seq, attachment_id) in [(1, foreign), (2, unknown)] {
+        let mut command = world.command(1, out_seq, "x");
+        command.agent_id = other.agent().unwrap().uuid().to_string();
+        let file = Attachment {
+            attachment_id,
+            ..Attachment::default()
+        };
+        command.parts.push(ContentPart {
+            content: Some(Content::Attachment(file)),
+        });
+        world.queue([command]).await;
+    }
+    for (_, _, state, reason) in world.states(1).await {
+        assert_eq!(
+            (state.as_str(), reason.as_str()),
+            ("failed", "FILE_MISSING")
+        );
+    }
+    assert_eq!(world.states(1).await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_that_no_database_can_be_asked_for_is_no_code() {
+    let mut world = world().await;
+    let _port = Port::open(&mut world).await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let door = Arc::new(Door::new(world.app.clone(), 8));
+    let links = channel_gateway::http::links::router(world.app.clone());
+    let routes = router(door).merge(links);
+    tokio::spawn(async move { axum::serve(listener, routes).await });
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for path in [
+        "/f/%00/x",
+        "/f/a%00/x",
+        "/l/%00",
+        "/l/a%00b",
+        "/l/%ff",
+        "/f/%ff/x",
+    ] {
+        let answer = http.get(format!("{base}{path}")).send().await.unwrap();
+        let status = answer.status().as_u16();
+        assert!(matches!(status, 404 | 400), "{path}: {status}");
+        assert_eq!(status == 404, path.contains("%00"), "{path}: {status}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_nobody_sent_is_dropped_after_a_day_and_one_that_was_sent_stays() {
     let mut world = world().await;
     let port = Port::open(&mut world).await;

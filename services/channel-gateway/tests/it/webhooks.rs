@@ -5,11 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use channel_gateway::http::{Webhooks, router};
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use prost::Message as _;
 use serde_json::json;
+use sha2::Sha256;
 use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
 use switchboard_proto::common::v1::{Pack, PackItem};
 
+use crate::health::{VIBER_TOKEN, with_viber};
 use crate::world::{World, world};
 
 pub struct Gate {
@@ -252,6 +255,30 @@ async fn too_many_calls_of_an_account_are_told_to_come_again() {
     assert_eq!(gate.status(&channel, &secret, update(2)).await, 200);
     let (status, again, _) = gate.post(&channel, &secret, update(3)).await;
     assert_eq!((status, again.as_deref()), (429, Some("1")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_without_vibers_signature_cost_the_account_nothing() {
+    let (mut world, _viber, channel) = Box::pin(with_viber()).await;
+    world.config.http.burst = NonZeroU32::new(2).unwrap();
+    world.config.http.requests_per_second_per_account = NonZeroU32::new(1).unwrap();
+    let gate = Gate::open(&world).await;
+    let body = br#"{"event":"webhook","timestamp":1,"message_token":5}"#;
+    let post = async |signature: &str| {
+        let url = format!("{}/in/viber/{channel}", gate.root());
+        let request = gate.http.post(url).body(body.to_vec());
+        let request = request.header("x-viber-content-signature", signature);
+        request.send().await.unwrap().status().as_u16()
+    };
+    for _ in 0..5 {
+        assert_eq!(post("00").await, 401);
+    }
+    let mut mac = Hmac::<Sha256>::new_from_slice(VIBER_TOKEN.as_bytes()).unwrap();
+    mac.update(body);
+    let signature = hex::encode(mac.finalize().into_bytes());
+    for expected in [200, 200, 429] {
+        assert_eq!(post(&signature).await, expected);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -527,6 +527,7 @@ async fn health_and_reflection_need_no_token() {
     for path in [
         "/grpc.health.v1.Health/Check",
         "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
     ] {
         assert!(
             world.call(path, None, &[]).await.unwrap().is_none(),

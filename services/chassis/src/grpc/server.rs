@@ -94,15 +94,14 @@ impl GrpcServer {
             .add_service(tonic_health::pb::health_server::HealthServer::new(
                 tonic_health::server::HealthService::from_health_reporter(reporter.clone()),
             ));
-        let mut reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(switchboard_proto::DESCRIPTOR_SET)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-            .with_service_name("grpc.health.v1.Health");
-        for name in &self.names {
-            reflection = reflection.with_service_name(*name);
-        }
+        // Both versions: Python's `grpcio-reflection` and older tools ask in the alpha only.
         self.routes
-            .add_service(reflection.build_v1().context("reflection")?);
+            .add_service(reflection(&self.names).build_v1().context("reflection")?);
+        self.routes.add_service(
+            reflection(&self.names)
+                .build_v1alpha()
+                .context("reflection")?,
+        );
 
         let incoming = TcpIncoming::bind(self.listen)
             .with_context(|| format!("grpc.listen: {} cannot be bound", self.listen))?
@@ -170,6 +169,17 @@ impl GrpcServer {
         });
         Ok(Verifier::new(jwks, &self.auth))
     }
+}
+
+/// What reflection tells of: the services of these names, and health.
+fn reflection(names: &[&'static str]) -> tonic_reflection::server::Builder<'static> {
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(switchboard_proto::DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name("grpc.health.v1.Health");
+    names.iter().fold(reflection, |reflection, name| {
+        reflection.with_service_name(*name)
+    })
 }
 
 async fn set_status(reporter: &HealthReporter, names: &[&'static str], serving: bool) {

@@ -142,6 +142,17 @@ async fn a_server_gates_its_methods_tells_its_health_and_drains() {
         .unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
 
+    for (version, services) in [
+        ("v1", services_by_v1(channel.clone()).await),
+        ("v1alpha", services_by_v1alpha(channel.clone()).await),
+    ] {
+        let named = |name: &str| services.iter().any(|service| service == name);
+        assert!(
+            named("switchboard.operator.v1.OperatorService") && named("grpc.health.v1.Health"),
+            "{version}: {services:?}"
+        );
+    }
+
     lifecycle.stop();
     drop((operator, channel));
     lifecycle.drained(Duration::from_secs(5)).await.unwrap();
@@ -150,3 +161,32 @@ async fn a_server_gates_its_methods_tells_its_health_and_drains() {
         "the server drained by itself"
     );
 }
+
+/// Asks in one version of reflection for the names of all services.
+macro_rules! services_by {
+    ($function:ident, $version:ident) => {
+        async fn $function(channel: tonic::transport::Channel) -> Vec<String> {
+            use tonic_reflection::pb::$version::ServerReflectionRequest;
+            use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
+            use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
+            use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
+            let request = ServerReflectionRequest {
+                host: String::new(),
+                message_request: Some(MessageRequest::ListServices(String::new())),
+            };
+            let answers = ServerReflectionClient::new(channel)
+                .server_reflection_info(futures::stream::iter([request]))
+                .await;
+            let answer = answers.unwrap().into_inner().message().await;
+            match answer.unwrap().unwrap().message_response {
+                Some(MessageResponse::ListServicesResponse(listed)) => {
+                    listed.service.into_iter().map(|it| it.name).collect()
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+}
+
+services_by!(services_by_v1, v1);
+services_by!(services_by_v1alpha, v1alpha);

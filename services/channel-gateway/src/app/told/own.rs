@@ -30,6 +30,12 @@ use crate::store::echoes::{self, Open};
 use crate::store::notes;
 use crate::store::told::{self, SentKey};
 
+/// As what a comment of ours is kept that belongs to no chat.
+pub(super) const WITHOUT_CHAT: &str = "own-comment-without-chat";
+
+/// Stands before the keys of what was kept: what was kept was not announced, and may be once its chat is known.
+const KEPT: &str = "kept:";
+
 /// An attempt without an outcome is looked for among those of so long.
 const LOOKED_BACK: time::Duration = time::Duration::days(2);
 
@@ -162,7 +168,7 @@ fn call(open: &Open) -> Call {
     }
 }
 
-/// Returns what was not announced before, each once, in order.
+/// Returns what was not announced before, or not kept where it is homeless, each once, in order.
 pub(super) async fn new<'a>(
     connection: &mut PgConnection,
     foreign: &[&'a Told],
@@ -170,8 +176,11 @@ pub(super) async fn new<'a>(
 ) -> Result<Vec<&'a Told>, Error> {
     let mut by_key: BTreeMap<(Uuid, String), &Told> = BTreeMap::new();
     for told in foreign {
+        let mark = if told.is_homeless() { KEPT } else { "" };
         for key in told.keys() {
-            by_key.entry((told.channel, key.to_owned())).or_insert(told);
+            by_key
+                .entry((told.channel, format!("{mark}{key}")))
+                .or_insert(told);
         }
     }
     if by_key.is_empty() {
@@ -245,8 +254,8 @@ pub(super) async fn keep(
         };
         metrics::counter!("own_app_messages_without_chat_total").increment(1);
         let kept = InboundEvent {
-            kind: Some(unsupported("own-comment-without-chat")),
-            event_key: format!("kept:{}", told.item.event_key),
+            kind: Some(unsupported(WITHOUT_CHAT)),
+            event_key: format!("{KEPT}{}", told.item.event_key),
             ..told.item.clone()
         };
         accept::send(intake, &known, vec![kept], &told.trace, now).await?;

@@ -1,5 +1,6 @@
 //! Calls to the Graph API as values: what a command becomes, and where it goes (channels.md §4.4).
 
+mod outage;
 pub mod pictures;
 mod piece;
 
@@ -7,6 +8,7 @@ use serde_json::{Value, json};
 use switchboard_proto::common::v1::content_part::Content;
 use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
 
+pub use self::outage::after_outage;
 use self::piece::{Piece, content, media};
 use super::window::Window;
 use super::wire::{comment_id, comment_key, is_id, key};
@@ -39,6 +41,8 @@ pub struct How<'a> {
     pub comment: Target<'a>,
     /// A comment of the customer that may still be answered in Direct: the way to who never wrote there, or long ago.
     pub private_reply: Option<&'a str>,
+    /// One of the customer's comments was answered so, and they may not have answered there yet.
+    pub private_reply_used: bool,
     /// Provider keys of what is to be deleted or reacted to, where the gateway knows them; else the command names one.
     pub targets: &'a [&'a str],
 }
@@ -51,6 +55,7 @@ impl Default for How<'_> {
             reply_to: false,
             comment: Target::default(),
             private_reply: None,
+            private_reply_used: false,
             targets: &[],
         }
     }
@@ -105,6 +110,10 @@ const COMMENT_TEXT_ONLY: Unfit = Unfit {
 const WINDOW_CLOSED: Unfit = Unfit {
     reason: "WINDOW_CLOSED",
     detail: "The customer wrote too long ago: Instagram lets nobody answer until they write again.",
+};
+const PRIVATE_REPLY_USED: Unfit = Unfit {
+    reason: "PRIVATE_REPLY_USED",
+    detail: "The one private reply to the customer's comment was sent, and they have not answered in Direct yet: nothing more can go there until they do.",
 };
 const PRIVATE_REPLY_TEXT_ONLY: Unfit = Unfit {
     reason: "PRIVATE_REPLY_TEXT_ONLY",
@@ -172,6 +181,7 @@ pub fn body(call: &Call, chat_key: &str) -> Value {
     if let Some(body) = body.as_object_mut() {
         body.remove(pictures::REST);
         body.remove(pictures::SENT);
+        body.remove(outage::OUTAGES);
     }
     if call.method == MESSAGES && body.get("recipient").is_none() {
         body["recipient"] = json!({ "id": chat_key });
@@ -225,7 +235,11 @@ fn direct(command: &OutboundCommand, how: How<'_>) -> Result<Vec<Call>, Unfit> {
     flush(&mut images, how, &mut messages);
     if how.window == Window::Closed && !messages.is_empty() {
         // One message for each comment, and it opens nothing: who answers it, opens the window.
-        let comment = how.private_reply.ok_or(WINDOW_CLOSED)?;
+        let comment = how.private_reply.ok_or(if how.private_reply_used {
+            PRIVATE_REPLY_USED
+        } else {
+            WINDOW_CLOSED
+        })?;
         return match messages.as_slice() {
             [one] => one
                 .get("text")

@@ -83,6 +83,13 @@ pub const POLICY_BLOCKED: Refusal = Refusal {
     retryable: true,
 };
 
+/// Meta says that it is out of order, time and again: as often that the customer may have blocked the account.
+pub const OUT_OF_ORDER: Refusal = Refusal {
+    reason: "PROVIDER_UNAVAILABLE",
+    detail: "Instagram could not send the message, though it was tried several times: Instagram is out of order, or the customer has blocked this account.",
+    retryable: true,
+};
+
 const SEVERAL_IMAGES: i64 = 2_534_068;
 
 /// How long to wait where Meta says that too much was asked but not how long.

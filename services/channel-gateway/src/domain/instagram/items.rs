@@ -1,22 +1,13 @@
 //! Taking a webhook body apart: one body is a batch for several accounts (channels.md §4.1).
 
-use bytes::Bytes;
+use bytes::{BufMut as _, Bytes, BytesMut};
 use serde_json::{Map, Value, json};
 
 use crate::domain::inbound::hashed_key;
 use crate::domain::value::{flag, id, list, object, text};
 
-/// So many items a body has at most.
+/// So many items Meta puts into a body at most. What goes beyond is kept in pieces.
 pub const ITEMS_MAX: usize = 1_000;
-
-/// What a body holds, in its order. There is always at least one item.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Items {
-    /// At most [`ITEMS_MAX`].
-    pub items: Vec<Item>,
-    /// False where the body held more: then the last item is the whole body.
-    pub complete: bool,
-}
 
 /// One item of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,30 +21,33 @@ pub struct Item {
     pub raw: Bytes,
 }
 
-/// Takes a body apart. What cannot be parsed is one item, as it came.
-pub fn items(raw: &Bytes) -> Items {
+/// Takes a body apart, in its order. There is always at least one item: what cannot be parsed is one, as it came. How many
+/// there are, the limit of a body bounds.
+pub fn items(raw: &Bytes) -> Vec<Item> {
     let whole = || Item {
         accounts: Vec::new(),
         test: false,
         raw: raw.clone(),
     };
     let Ok(body) = serde_json::from_slice::<Value>(raw) else {
-        return Items {
-            items: vec![whole()],
-            complete: true,
-        };
+        return vec![whole()];
     };
-    let mut found = found(&body);
-    let first = found.by_ref().take(ITEMS_MAX);
-    let mut items: Vec<Item> = first.map(|item| item.item()).collect();
-    let complete = found.next().is_none();
-    if !complete {
-        items.truncate(ITEMS_MAX - 1);
-    }
-    if items.is_empty() || !complete {
+    let mut items: Vec<Item> = found(&body).map(|item| item.item()).collect();
+    if items.is_empty() {
         items.push(whole());
     }
-    Items { items, complete }
+    items
+}
+
+/// Bodies in a list are a body.
+pub fn in_a_list<'a>(bodies: impl IntoIterator<Item = &'a Bytes>) -> Bytes {
+    let mut list = BytesMut::new();
+    for body in bodies {
+        list.put_u8(if list.is_empty() { b'[' } else { b',' });
+        list.extend_from_slice(body);
+    }
+    list.put_u8(b']');
+    list.freeze()
 }
 
 /// Where in an entry an item stands.
@@ -226,7 +220,7 @@ impl<'v> Found<'v> {
 mod tests {
     use super::*;
 
-    fn split(body: &Value) -> Items {
+    fn split(body: &Value) -> Vec<Item> {
         items(&Bytes::from(body.to_string()))
     }
 
@@ -249,12 +243,7 @@ mod tests {
             { "messaging": [direct("77", "7", &json!({ "mid": "f" }))] },
         ]});
         let found = split(&body);
-        assert!(found.complete);
-        let accounts: Vec<Vec<String>> = found
-            .items
-            .iter()
-            .map(|item| item.accounts.clone())
-            .collect();
+        let accounts: Vec<Vec<String>> = found.iter().map(|item| item.accounts.clone()).collect();
         let expected: [&[&str]; 9] = [
             &["1"],
             &["1"],
@@ -267,15 +256,15 @@ mod tests {
             &["7"],
         ];
         assert_eq!(accounts, expected);
-        for item in &found.items {
+        for item in &found {
             let again = items(&item.raw);
             assert_eq!(
-                again.items,
+                again,
                 std::slice::from_ref(item),
                 "an item reads alone as it reads in its batch"
             );
         }
-        let first: Value = serde_json::from_slice(&found.items[0].raw).unwrap();
+        let first: Value = serde_json::from_slice(&found[0].raw).unwrap();
         assert_eq!(
             first,
             json!({ "object": "instagram", "entry": [
@@ -314,7 +303,7 @@ mod tests {
                 vec!["17"],
             ),
         ] {
-            let item = &split(&body).items[0];
+            let item = &split(&body)[0];
             let found: Vec<&str> = item.accounts.iter().map(String::as_str).collect();
             assert_eq!((item.test, found), (test, accounts), "{name}");
         }
@@ -340,14 +329,10 @@ mod tests {
                 test: false,
                 raw: raw.clone(),
             };
-            let expected = Items {
-                items: vec![item],
-                complete: true,
-            };
-            assert_eq!(items(&raw), expected);
+            assert_eq!(items(&raw), [item]);
         }
         let odd = split(&json!({ "entry": [7, { "id": "1", "messaging": [null, 7] }] }));
-        assert_eq!(odd.items.len(), 3);
+        assert_eq!(odd.len(), 3);
     }
 
     #[test]
@@ -355,15 +340,9 @@ mod tests {
         let item = direct("77", "1", &json!({ "mid": "a" }));
         let body = json!({ "entry": [{ "id": "1", "messaging": vec![item; ITEMS_MAX + 1] }] });
         let raw = Bytes::from(body.to_string());
-        let found = items(&raw);
-        assert_eq!((found.items.len(), found.complete), (ITEMS_MAX, false));
-        assert_eq!(found.items[ITEMS_MAX - 1].raw, raw);
+        assert_eq!(items(&raw).len(), ITEMS_MAX + 1);
         let body = json!({ "entry": [{ "id": "1".repeat(100_000), "messaging": [{}, {}, {}] }] });
-        let sizes: Vec<usize> = split(&body)
-            .items
-            .iter()
-            .map(|item| item.raw.len())
-            .collect();
+        let sizes: Vec<usize> = split(&body).iter().map(|item| item.raw.len()).collect();
         assert!(
             sizes.iter().all(|size| *size < 200),
             "what repeats is small"

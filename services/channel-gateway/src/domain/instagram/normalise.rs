@@ -11,7 +11,7 @@ use switchboard_proto::common::v1::{ChannelKind, ClientIdentity};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::items::{Found, ITEMS_MAX, found};
+use super::items::{Found, ITEMS_MAX, found, in_a_list};
 use super::{comments, direct};
 use crate::domain::inbound::{Line, credible, frame, hashed_key, unsupported};
 
@@ -83,7 +83,10 @@ pub fn normalise_as(
     let known = Known { line, username };
     let body = serde_json::from_slice::<Value>(raw).ok();
     let mut events = Vec::new();
-    let mut rest = "foreign";
+    let unread = |kind: &str, raw: &Bytes| InboundEvent {
+        kind: Some(unsupported(kind)),
+        ..frame(line, KIND, raw, received_at, hashed_key(raw))
+    };
     if let Some(body) = &body {
         let alone = found(body).take(2).count() == 1;
         let mut ours = found(body).filter(|item| is_for(line, item));
@@ -92,38 +95,51 @@ pub fn normalise_as(
             event(known, &item, &raw, received_at)
         });
         events.extend(first);
-        if ours.next().is_some() {
-            rest = "batch";
+        // More than Meta puts into one body: kept in pieces, each a body that can be read again alone.
+        loop {
+            let more: Vec<Bytes> = ours.by_ref().take(ITEMS_MAX).map(|it| it.alone()).collect();
+            if more.is_empty() {
+                break;
+            }
+            events.push(unread("batch", &in_a_list(&more)));
         }
-    } else {
-        rest = "malformed";
     }
     // Nothing that came is left without an event.
-    if events.is_empty() || rest == "batch" {
-        events.push(InboundEvent {
-            kind: Some(unsupported(rest)),
-            ..frame(line, KIND, raw, received_at, hashed_key(raw))
-        });
+    if events.is_empty() {
+        let kind = if body.is_some() {
+            "foreign"
+        } else {
+            "malformed"
+        };
+        events.push(unread(kind, raw));
     }
     events
 }
 
-/// Keeps a body raw, as unsupported of this kind, without reading more of it than its key.
+/// Keeps what a body holds for a line raw, as unsupported of this kind: each item as a body of its own, under the key
+/// that it has when it is read. Tests are nobody's message, and left out.
 pub fn kept_raw(
     line: Line<'_>,
     raw: &Bytes,
     received_at: OffsetDateTime,
     kind: &str,
-) -> InboundEvent {
-    let read = normalise(line, raw, received_at);
-    let key = match <[InboundEvent; 1]>::try_from(read) {
-        Ok([event]) => event.event_key,
-        Err(_) => hashed_key(raw),
-    };
-    InboundEvent {
-        kind: Some(unsupported(kind)),
-        ..frame(line, KIND, raw, received_at, key)
-    }
+) -> Vec<InboundEvent> {
+    let read = normalise(line, raw, received_at).into_iter();
+    let kept = read.filter(|event| !is_test(event)).map(|event| {
+        let key = event.event_key;
+        InboundEvent {
+            kind: Some(unsupported(kind)),
+            ..frame(line, KIND, &event.raw, received_at, key)
+        }
+    });
+    kept.collect()
+}
+
+/// What the app's dashboard sends is read as a state of this kind.
+const TEST: &str = "test";
+
+fn is_test(event: &InboundEvent) -> bool {
+    matches!(&event.kind, Some(Kind::ProviderState(state)) if state.kind == TEST)
 }
 
 /// Tells whether an item is for this line. A test is for nobody: whoever is asked says what it is.
@@ -165,7 +181,7 @@ fn event(
 
 fn read(known: Known<'_>, item: &Found<'_>) -> Result<Reading, Unknown> {
     if item.is_test() {
-        return Ok(state("test", None));
+        return Ok(state(TEST, None));
     }
     if let Some(value) = item.direct() {
         return direct::read(known, value, item);
@@ -188,5 +204,77 @@ pub fn state(kind: &str, event_key: Option<String>) -> Reading {
             kind: kind.to_owned(),
             extension: Bytes::new(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const LINE: Line<'_> = Line {
+        account: "acme",
+        channel: Uuid::nil(),
+        provider_account: "1",
+    };
+    const NOW: OffsetDateTime = OffsetDateTime::UNIX_EPOCH;
+
+    fn said(account: &str, mid: &str) -> Value {
+        json!({ "id": account, "time": 5, "messaging": [{ "sender": { "id": "77" },
+            "recipient": { "id": account }, "timestamp": 1, "message": { "mid": mid, "text": "a" } }] })
+    }
+
+    fn body(entries: &[Value]) -> Bytes {
+        json!({ "object": "instagram", "entry": entries })
+            .to_string()
+            .into()
+    }
+
+    fn keys(events: &[InboundEvent]) -> Vec<&str> {
+        events
+            .iter()
+            .map(|event| event.event_key.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn of_a_batch_a_line_keeps_its_own_items_alone_under_the_keys_that_they_are_read_by() {
+        let test = json!({ "id": "0", "messaging": [{ "sender": { "id": "5" }, "message": {} }] });
+        let odd = json!({ "id": "1", "hologram": {} });
+        let batch = body(&[
+            said("1", "m1"),
+            said("2", "secret"),
+            test,
+            odd,
+            said("1", "m2"),
+        ]);
+        let kept = kept_raw(LINE, &batch, NOW, "channel-disabled");
+        let read = normalise(LINE, &batch, NOW);
+        let read: Vec<InboundEvent> = read.into_iter().filter(|it| !is_test(it)).collect();
+        assert_eq!(keys(&kept), keys(&read));
+        assert_eq!((keys(&kept)[0], kept.len()), ("msg:m1", 3));
+        for (kept, read) in kept.iter().zip(&read) {
+            assert_eq!(kept.kind, Some(unsupported("channel-disabled")));
+            assert!(!String::from_utf8_lossy(&kept.raw).contains("secret"));
+            let again = normalise(LINE, &kept.raw, NOW);
+            assert_eq!(again, std::slice::from_ref(read));
+        }
+    }
+
+    #[test]
+    fn what_goes_beyond_a_batch_is_kept_in_pieces_that_are_read_again_alone() {
+        let mids: Vec<String> = (0..ITEMS_MAX * 2 + 5).map(|it| format!("m{it}")).collect();
+        let entries: Vec<Value> = mids.iter().map(|mid| said("1", mid)).collect();
+        let events = normalise(LINE, &body(&entries), NOW);
+        assert_eq!(events.len(), ITEMS_MAX + 2);
+        let (first, pieces) = events.split_at(ITEMS_MAX);
+        let mut read = first.to_vec();
+        for piece in pieces {
+            assert_eq!(piece.kind, Some(unsupported("batch")));
+            read.extend(normalise(LINE, &piece.raw, NOW));
+        }
+        let expected: Vec<String> = mids.iter().map(|mid| format!("msg:{mid}")).collect();
+        assert_eq!(keys(&read), expected);
     }
 }

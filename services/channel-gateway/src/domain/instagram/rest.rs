@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::Bytes;
 
-use super::items::Items;
+use super::items::{Item, in_a_list};
 
 /// What is nobody's, as a body that can be read again alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,42 +41,32 @@ impl fmt::Display for Why {
     }
 }
 
-/// Returns what of a body is for none of the connected accounts. What the app's dashboard sent as a test is nobody's
-/// message, and left out.
-pub fn rest(raw: &Bytes, found: &Items, connected: &BTreeSet<String>) -> Option<Rest> {
+/// Items of one piece at most: so few accounts they name that all can be looked up when it is read again.
+const PIECE: usize = 500;
+
+/// Returns what of a body is for none of the connected accounts, in pieces. What the app's dashboard sent as a test is
+/// nobody's message, and left out.
+pub fn rest(raw: &Bytes, found: &[Item], connected: &BTreeSet<String>) -> Vec<Rest> {
     let is_left = |accounts: &[String]| !accounts.iter().any(|id| connected.contains(id));
     let left = found
-        .items
         .iter()
         .filter(|item| !item.test && is_left(&item.accounts));
-    let left: Vec<_> = left.collect();
-    if left.is_empty() {
-        return None;
-    }
-    let why = if left.iter().all(|item| item.accounts.is_empty()) {
-        Why::Unparsable
-    } else {
-        Why::NotConnected
-    };
-    // A body that was too long has itself as its last item.
-    let whole = left.len() == found.items.len() || left.iter().any(|item| item.raw == *raw);
-    let raw = match left.as_slice() {
-        _ if whole => raw.clone(),
-        [only] => only.raw.clone(),
-        several => in_a_list(several.iter().map(|item| &item.raw)),
-    };
-    Some(Rest { raw, why })
-}
-
-/// Bodies in a list are a body.
-fn in_a_list<'a>(bodies: impl Iterator<Item = &'a Bytes>) -> Bytes {
-    let mut list = BytesMut::new();
-    for body in bodies {
-        list.put_u8(if list.is_empty() { b'[' } else { b',' });
-        list.extend_from_slice(body);
-    }
-    list.put_u8(b']');
-    list.freeze()
+    let left: Vec<&Item> = left.collect();
+    let whole = left.len() == found.len() && left.len() <= PIECE;
+    let pieces = left.chunks(PIECE).map(|piece| {
+        let why = if piece.iter().all(|item| item.accounts.is_empty()) {
+            Why::Unparsable
+        } else {
+            Why::NotConnected
+        };
+        let raw = match piece {
+            _ if whole => raw.clone(),
+            [only] => only.raw.clone(),
+            several => in_a_list(several.iter().map(|item| &item.raw)),
+        };
+        Rest { raw, why }
+    });
+    pieces.collect()
 }
 
 #[cfg(test)]
@@ -91,7 +81,7 @@ mod tests {
             "sender": { "id": "77" }, "recipient": { "id": account }, "timestamp": 1, "message": { "mid": mid } }] })
     }
 
-    fn left(raw: &Bytes, connected: &[&str]) -> Option<Rest> {
+    fn left(raw: &Bytes, connected: &[&str]) -> Vec<Rest> {
         let connected = connected.iter().map(|id| (*id).to_owned()).collect();
         rest(raw, &items(raw), &connected)
     }
@@ -148,10 +138,13 @@ mod tests {
                 Some(("{}".to_owned(), Why::Unparsable)),
             ),
         ] {
-            let expected = expected.map(|(raw, why)| Rest {
-                raw: raw.into(),
-                why,
-            });
+            let expected: Vec<Rest> = expected
+                .into_iter()
+                .map(|(raw, why)| Rest {
+                    raw: raw.into(),
+                    why,
+                })
+                .collect();
             assert_eq!(left(&body.into(), &["1"]), expected, "{name}");
         }
     }
@@ -159,21 +152,33 @@ mod tests {
     #[test]
     fn x04_what_is_left_is_read_again_as_it_was_in_its_body() {
         let body = json!({ "entry": [entry("1", "m"), entry("2", "a"), entry("3", "b")] });
-        let rest = left(&body.to_string().into(), &["1"]).unwrap();
+        let rest = left(&body.to_string().into(), &["1"]).remove(0);
         let again: Vec<_> = items(&rest.raw)
-            .items
             .into_iter()
             .map(|item| item.accounts)
             .collect();
         assert_eq!(again, [["2"], ["3"]]);
-        assert_eq!(left(&rest.raw, &["1"]), Some(rest.clone()));
-        assert_eq!(left(&rest.raw, &["2", "3"]), None);
+        assert_eq!(left(&rest.raw, &["1"]), [rest.clone()]);
+        assert_eq!(left(&rest.raw, &["2", "3"]), []);
     }
 
     #[test]
-    fn x04_of_a_body_that_is_too_long_all_is_left() {
-        let body = json!({ "entry": vec![entry("1", "m"); ITEMS_MAX + 1] });
-        let raw = Bytes::from(body.to_string());
-        assert_eq!(left(&raw, &["1"]).unwrap().raw, raw);
+    fn x04_of_a_body_that_is_too_long_only_what_is_nobodys_is_left_in_pieces_that_can_be_read() {
+        let mut entries = vec![entry("1", "m"); ITEMS_MAX + 500];
+        let raw = |entries: &[Value]| Bytes::from(json!({ "entry": entries }).to_string());
+        assert_eq!(left(&raw(&entries), &["1"]), []);
+        entries.extend(vec![entry("2", "a"); PIECE + 1]);
+        let rest = left(&raw(&entries), &["1"]);
+        let sizes: Vec<usize> = rest.iter().map(|rest| items(&rest.raw).len()).collect();
+        assert_eq!(sizes, [PIECE, 1]);
+        for piece in rest {
+            assert_eq!(piece.why, Why::NotConnected);
+            assert_eq!(
+                left(&piece.raw, &["1"]),
+                [piece.clone()],
+                "it stays as it is"
+            );
+            assert_eq!(left(&piece.raw, &["2"]), []);
+        }
     }
 }

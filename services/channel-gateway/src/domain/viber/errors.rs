@@ -14,7 +14,8 @@ pub const TOO_MANY_REQUESTS: u64 = 12;
 /// The status of a token that Viber does not know.
 pub const INVALID_TOKEN: u64 = 2;
 
-/// How long a flood lasts where Viber does not say, as it never does: minutes.
+/// How long a flood lasts where Viber does not say, as it never does: minutes. Its rule counts the messages to one customer
+/// who does not answer (channels.md §3.3): those to others may go on.
 const FLOOD: Duration = Duration::from_mins(5);
 
 /// A refusal as Viber words it.
@@ -22,6 +23,8 @@ const FLOOD: Duration = Duration::from_mins(5);
 pub struct ApiError {
     /// Viber's own status; none where the answer is not Viber's.
     pub status: Option<u64>,
+    /// The answer is of something between Viber and us.
+    pub between: bool,
     /// The provider's words. Hold no secret.
     pub message: String,
     /// The `Retry-After` header, in seconds, should something between Viber and us send one.
@@ -36,6 +39,7 @@ impl ApiError {
         Self {
             // A status below 0 is Viber's too, and none of its table.
             status: Some(status.unwrap_or(u64::MAX)),
+            between: false,
             message: message.chars().take(200).collect(),
             retry_after,
         }
@@ -46,6 +50,7 @@ impl ApiError {
     pub fn between(http_status: u16, retry_after: Option<u64>) -> Self {
         Self {
             status: (http_status == 429).then_some(TOO_MANY_REQUESTS),
+            between: true,
             message: format!("status {http_status} without an answer of Viber"),
             retry_after,
         }
@@ -103,9 +108,16 @@ pub fn classify(error: &ApiError) -> Class {
             "CLIENT_UNREACHABLE",
             "None of the client's devices can show messages of bots.",
         ),
-        TOO_MANY_REQUESTS => Class::Flood(error.retry_after.map_or(FLOOD, |seconds| {
-            Duration::from_secs(seconds.clamp(1, 86_400))
-        })),
+        TOO_MANY_REQUESTS => {
+            let wait = error.retry_after.map_or(FLOOD, |seconds| {
+                Duration::from_secs(seconds.clamp(1, 86_400))
+            });
+            if error.between {
+                Class::Flood(wait)
+            } else {
+                Class::ChatFlood(wait)
+            }
+        }
         13 | 14 => refusal(
             "CLIENT_APP_TOO_OLD",
             "The client's Viber is too old for this message.",
@@ -153,7 +165,7 @@ mod tests {
             (9, "disconnected: CHANNEL_SUSPENDED"),
             (10, "Outage"),
             (11, "CLIENT_UNREACHABLE"),
-            (12, "Flood(300s)"),
+            (12, "ChatFlood(300s)"),
             (13, "CLIENT_APP_TOO_OLD"),
             (14, "CLIENT_APP_TOO_OLD"),
             (15, "disconnected: CREDENTIALS_REFUSED"),

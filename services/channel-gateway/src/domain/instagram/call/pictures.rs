@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use super::outage::OUTAGES;
 use crate::domain::call::Call;
 
 /// The field of a call's parameters that holds the pictures that go after it.
@@ -30,8 +31,10 @@ pub fn further(call: &Call, key: &str) -> Option<Call> {
     further.params[REST] = json!(rest);
     let sent: Vec<String> = earlier(call).chain([key.to_owned()]).collect();
     further.params[SENT] = json!(sent);
-    // Only the first picture answers.
-    further.params.as_object_mut()?.remove("reply_to");
+    let params = further.params.as_object_mut()?;
+    // Only the first picture answers, and each has tries of its own.
+    params.remove("reply_to");
+    params.remove(OUTAGES);
     Some(further)
 }
 

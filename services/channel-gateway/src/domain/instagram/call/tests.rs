@@ -280,6 +280,16 @@ fn the_window_tags_or_refuses_what_goes_to_direct() {
     };
     let command = command(Action::Send, "m1", vec![text("a")]);
     assert_eq!(plan(&command, closed).unwrap_err(), WINDOW_CLOSED);
+    let used = How {
+        private_reply_used: true,
+        ..closed
+    };
+    assert_eq!(plan(&command, used).unwrap_err(), PRIVATE_REPLY_USED);
+    let another = How {
+        private_reply: Some("18"),
+        ..used
+    };
+    assert!(plan(&command, another).is_ok());
     let call = &plan(&command, agent).unwrap()[0];
     let plain = amended(call, Amendment::WithoutReply).unwrap();
     assert!(plain.params.get("reply_to").is_none());
