@@ -54,7 +54,7 @@ pub async fn enable(
     };
     let row = lines::enable(&mut tx, id, proven_line, &proven.name, now)
         .await
-        .map_err(taken)?;
+        .map_err(|error| taken(known.kind, error))?;
     let event = ChannelEnabled {
         channel_id: id.to_string(),
         kind: row.kind()?.contract().into(),
