@@ -29,6 +29,7 @@ use crate::domain::file::object_key;
 use crate::domain::inbound::{Line, frame, unsupported};
 use crate::domain::mailbox::Folder;
 use crate::error::{DOMAIN, Error};
+use crate::provider::outward::{Limits, Outward};
 use crate::provider::smtp::Submission;
 use crate::provider::wire::{self, Endpoint, Rules, Wires};
 
@@ -50,7 +51,7 @@ pub struct Post {
     pub max_age: std::time::Duration,
     /// Copies of what was sent, under way.
     pub copies: Copies,
-    http: reqwest::Client,
+    tokens_from: Outward,
     tokens: Arc<Mutex<HashMap<Uuid, Token>>>,
 }
 
@@ -64,7 +65,11 @@ impl Post {
             idle: config.idle_timeout,
         };
         let wires = Wires::new(rules, [])?;
-        let http = crate::provider::client(config.connect_timeout, config.connect_timeout * 2)?;
+        let limits = Limits {
+            plain: config.allow_plain,
+            private: config.allow_private,
+        };
+        let tokens_from = Outward::new(limits, config.connect_timeout, config.connect_timeout * 2)?;
         Ok(Self {
             submission: Submission::new(wires.clone(), &config.hello, config.submit_timeout),
             wires,
@@ -72,7 +77,7 @@ impl Post {
             limit: config.submit_timeout * 2,
             max_age: config.max_age,
             copies: Copies::default(),
-            http,
+            tokens_from,
             tokens: Arc::default(),
         })
     }

@@ -102,7 +102,7 @@ async fn refresh(app: &App, mailbox: &Email) -> Result<Tokens, NoAccount> {
             .filter(|secret| !secret.expose_secret().is_empty()),
         scope: String::new(),
     };
-    match oauth::refresh(&app.post.http, &application, refresh_token).await {
+    match oauth::refresh(&app.post.tokens_from, &application, refresh_token).await {
         Ok(fresh) => Ok(fresh),
         Err(CallError::Refused(refusal)) if refusal.is_final() => {
             let problem = "The mail provider refuses the grant: an administrator must connect the mailbox anew.";
