@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use crate::app::accept::NotAccepted;
 use crate::domain::channel::ChannelKind;
+use crate::domain::mailbox::server::ServerAway;
 use crate::domain::refusal::Refusal;
 use crate::files::store::StoreError;
 
@@ -45,6 +46,9 @@ pub enum Error {
     /// The provider does not answer.
     #[error("{} does not answer", .0.provider())]
     ProviderAway(ChannelKind),
+    /// A server of a mailbox cannot be used: which, why, and what to do.
+    #[error("{0}")]
+    MailServerAway(Box<ServerAway>),
     /// The object store is away, or lacks what it should have.
     #[error("files: {0}")]
     Files(#[from] StoreError),
@@ -90,6 +94,17 @@ impl From<Error> for Status {
             Error::Database(_) | Error::Seal(_) | Error::Files(_) => grpc::internal(DOMAIN, &error),
             Error::NotStored => refuse(Code::FailedPrecondition, "ATTACHMENT_NOT_STORED"),
             Error::ProviderAway(kind) => grpc::unavailable(DOMAIN, kind.as_str()),
+            Error::MailServerAway(away) => grpc::refusal(
+                DOMAIN,
+                Code::Unavailable,
+                "DEPENDENCY_AWAY",
+                &away.to_string(),
+                &[
+                    ("dependency", ChannelKind::Email.as_str()),
+                    ("server", away.server),
+                    ("address", &away.address),
+                ],
+            ),
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
             }

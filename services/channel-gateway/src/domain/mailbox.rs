@@ -8,6 +8,7 @@ use super::backoff;
 
 pub mod cut;
 pub mod health;
+pub mod server;
 
 /// How far before the last good moment a folder is read again when its UIDs lost their meaning.
 const RESCAN: time::Duration = time::Duration::days(2);
