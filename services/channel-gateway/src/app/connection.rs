@@ -12,14 +12,14 @@ use super::book::aad;
 use super::channels::{Change, get, locked, may_change, same_line, taken, updated};
 use super::line::Proven;
 use super::{line, trouble};
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::Credentials;
 use crate::domain::health::Webhook;
 use crate::error::{DOMAIN, Error};
 use crate::store::channels::{self, ChannelRow};
 use crate::store::lines::{self, Line};
 use crate::store::problems::Source;
-use crate::store::{health, lanes, problems, sealed};
+use crate::store::{health, lanes, mailboxes, problems, sealed};
 
 /// What is told of a channel that an administrator disconnected.
 const DISCONNECTED: &str = "An administrator disconnected the channel: connect it again to use it.";
@@ -65,6 +65,9 @@ pub async fn enable(
     let over = problems::end_all(&mut tx, id).await?;
     let fence = health::anew(&mut tx, id, &row.account, now).await?;
     lanes::resume(&mut tx, id).await?;
+    if known.kind == ChannelKind::Email {
+        mailboxes::proven(&mut tx, id).await?;
+    }
     let mut events = vec![event];
     events.extend(trouble::over(over, now)?);
     outbox::write(&mut tx, DOMAIN, events, now).await?;

@@ -23,7 +23,7 @@ use super::sent_copy::Copies;
 use super::trouble::{self, Refused};
 use crate::config;
 use crate::domain::attachments::for_each_mut;
-use crate::domain::channel::{ChannelKind, ChannelState};
+use crate::domain::channel::ChannelKind;
 use crate::domain::credentials::{Credentials, MailServer, Security};
 use crate::domain::email::normalise::Claim;
 use crate::domain::email::{self, Fetched, Ours, Reading, Standing};
@@ -308,11 +308,13 @@ async fn disconnect(app: &App, channel: Uuid, revision: i64, problem: &str) -> R
 #[tonic::async_trait]
 impl Directory for Mailroom {
     fn wanted(&self) -> Vec<Wanted> {
-        let enabled = self
+        // Of one that is disconnected, too: its mails may be refused where they are handed over, while clients still
+        // write (channels.md §7.15). One that cannot be read is left alone by what is noted of it.
+        let heard = self
             .app
             .book
-            .all(|known| known.kind == ChannelKind::Email && known.state == ChannelState::Enabled);
-        enabled
+            .all(|known| known.kind == ChannelKind::Email && known.is_heard());
+        heard
             .into_iter()
             .map(|known| Wanted {
                 channel: known.id,

@@ -165,6 +165,9 @@ pub fn after_failure(failure: Failure, tries: u32, roll: f64) -> Verdict {
     }
 }
 
+/// How far apart refusals of a login lie that count each for itself: many mails that go at once are refused once.
+pub const APART: Duration = Duration::from_secs(30);
+
 /// Decides about a channel after its server refused the credentials for the `refusals`th time without a success between.
 /// Nothing else disconnects a channel: a server that is away comes back (§7.33).
 pub fn after_refusal(refusals: u32, wait: Duration) -> Verdict {

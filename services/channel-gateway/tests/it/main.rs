@@ -18,6 +18,7 @@ mod janitor;
 mod learnt;
 mod lines;
 mod links;
+mod mail;
 mod raw;
 mod receipts;
 mod refusals;
