@@ -6,6 +6,7 @@ use tonic::{Code, Status};
 
 use crate::app::accept::NotAccepted;
 use crate::domain::channel::ChannelKind;
+use crate::domain::mailbox::server::ServerAway;
 use crate::domain::refusal::Refusal;
 use crate::files::store::StoreError;
 
@@ -24,9 +25,9 @@ pub enum Error {
     /// Nothing of this account that the caller may see has this id.
     #[error("{0} does not exist")]
     NotFound(&'static str),
-    /// The bot stands on another channel.
-    #[error("the bot is connected already")]
-    AlreadyConnected,
+    /// The line stands on another channel.
+    #[error("{} is connected already: use that channel, or disconnect it first", .0.line())]
+    AlreadyConnected(ChannelKind),
     /// The id that the caller chose is taken.
     #[error("the channel id is taken")]
     IdTaken,
@@ -45,6 +46,9 @@ pub enum Error {
     /// The provider does not answer.
     #[error("{} does not answer", .0.provider())]
     ProviderAway(ChannelKind),
+    /// A server of a mailbox cannot be used: which, why, and what to do.
+    #[error("{0}")]
+    MailServerAway(Box<ServerAway>),
     /// The object store is away, or lacks what it should have.
     #[error("files: {0}")]
     Files(#[from] StoreError),
@@ -73,7 +77,7 @@ impl From<Error> for Status {
                 sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed,
             ) => grpc::unavailable(DOMAIN, "database"),
             Error::NotFound(_) => refuse(Code::NotFound, "NOT_FOUND"),
-            Error::AlreadyConnected => refuse(Code::AlreadyExists, "CHANNEL_ALREADY_CONNECTED"),
+            Error::AlreadyConnected(_) => refuse(Code::AlreadyExists, "CHANNEL_ALREADY_CONNECTED"),
             Error::IdTaken => refuse(Code::AlreadyExists, "CHANNEL_ID_TAKEN"),
             Error::Changed => refuse(Code::Aborted, "CHANNEL_CHANGED"),
             Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
@@ -90,9 +94,42 @@ impl From<Error> for Status {
             Error::Database(_) | Error::Seal(_) | Error::Files(_) => grpc::internal(DOMAIN, &error),
             Error::NotStored => refuse(Code::FailedPrecondition, "ATTACHMENT_NOT_STORED"),
             Error::ProviderAway(kind) => grpc::unavailable(DOMAIN, kind.as_str()),
+            Error::MailServerAway(away) => grpc::refusal(
+                DOMAIN,
+                Code::Unavailable,
+                "DEPENDENCY_AWAY",
+                &away.to_string(),
+                &[
+                    ("dependency", ChannelKind::Email.as_str()),
+                    ("server", away.server),
+                    ("address", &away.address),
+                ],
+            ),
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_connected_already_is_named_by_its_kind() {
+        for (kind, words) in [
+            (ChannelKind::TelegramBot, "the bot is connected already"),
+            (ChannelKind::ViberBot, "the bot is connected already"),
+            (
+                ChannelKind::Instagram,
+                "the Instagram profile is connected already",
+            ),
+            (ChannelKind::Email, "the mailbox is connected already"),
+        ] {
+            let status = Status::from(Error::AlreadyConnected(kind));
+            assert_eq!(status.code(), Code::AlreadyExists);
+            assert!(status.message().starts_with(words), "{}", status.message());
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 pub mod imap;
 pub mod instagram;
 pub mod oauth;
+pub mod outward;
 pub mod smtp;
 pub mod telegram;
 pub mod viber;
@@ -47,14 +48,18 @@ pub fn client(
     connect_timeout: Duration,
     call_timeout: Duration,
 ) -> anyhow::Result<reqwest::Client> {
+    builder(connect_timeout, call_timeout)
+        .build()
+        .context("HTTP client")
+}
+
+fn builder(connect_timeout: Duration, call_timeout: Duration) -> reqwest::ClientBuilder {
     reqwest::Client::builder()
         .connect_timeout(connect_timeout)
         .timeout(call_timeout)
         .pool_idle_timeout(Duration::from_secs(50))
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
-        .build()
-        .context("HTTP client")
 }
 
 /// Sends a request to a provider, named for those who read the error, and reads the answer.

@@ -12,6 +12,7 @@ pub mod health;
 pub mod lanes;
 pub mod lines;
 pub mod lookups;
+pub mod mail_ids;
 pub mod mailboxes;
 pub mod notes;
 pub mod private_replies;

@@ -12,8 +12,10 @@ use std::path::Path;
 
 use bytes::Bytes;
 use channel_gateway::domain::email::bounce::RECIPIENTS_MAX;
+use channel_gateway::domain::email::normalise::Thread;
 use channel_gateway::domain::email::{
-    DEPTH_MAX, EVENT_TEXT_MAX, Fetched, File, Folder, Ours, PARTS_MAX, TEXT_MAX, normalise, read,
+    DEPTH_MAX, EVENT_TEXT_MAX, Fetched, File, Folder, Ours, PARTS_MAX, Reading, Standing, TEXT_MAX,
+    normalise, read, reading,
 };
 use channel_gateway::domain::inbound::Line;
 use proptest::prelude::*;
@@ -39,6 +41,10 @@ const OURS: Ours<'static> = Ours {
 };
 
 fn normalised(raw: &Bytes, folder: Folder) -> (Vec<InboundEvent>, Vec<File>) {
+    read_in(raw, folder).settle(&Standing::default())
+}
+
+fn read_in(raw: &Bytes, folder: Folder) -> Reading {
     let received_at = OffsetDateTime::UNIX_EPOCH + time::Duration::days(20_001);
     let meta = Fetched {
         raw_ref: "raw/1",
@@ -47,7 +53,7 @@ fn normalised(raw: &Bytes, folder: Folder) -> (Vec<InboundEvent>, Vec<File>) {
         folder,
         uid_key: "sales@shop.example:1:2",
     };
-    normalise(LINE, &OURS, &meta, raw, received_at)
+    reading(LINE, &OURS, &meta, raw, received_at)
 }
 
 /// The bytes of a case: each character is one byte.
@@ -160,7 +166,11 @@ fn f003_mails_read_as_the_cases_say() {
             } else {
                 Folder::Inbox
             };
-            let (events, files) = normalised(&bytes_of(&case), folder);
+            let standing = Standing {
+                went_out: case["went_out"] == true,
+                ..Standing::default()
+            };
+            let (events, files) = read_in(&bytes_of(&case), folder).settle(&standing);
             let read: Vec<Value> = events.iter().map(|event| short(event, &files)).collect();
             let mut keys: Vec<&str> = events
                 .iter()
@@ -390,4 +400,87 @@ proptest! {
             prop_assert_eq!(files.len(), same.len());
         }
     }
+}
+
+/// A form's mail with one constant id, and another one.
+fn form(from: &str, reply_to: &str, text: &str) -> Reading {
+    let raw = format!(
+        "From: {from}\r\nReply-To: {reply_to}\r\nTo: sales@shop.example\r\nSubject: form\r\n\
+         Message-ID: <form@shop.example>\r\nReferences: <form@shop.example> <b@x>\r\n\r\n{text}\r\n"
+    );
+    read_in(&raw.into(), Folder::Inbox)
+}
+
+#[test]
+fn mails_with_one_id_are_told_apart_by_what_they_say_and_by_whom() {
+    let one = form("form@x.example", "olena@client.example", "42?");
+    let claim = |reading: &Reading| reading.claim().unwrap().clone();
+    let first = claim(&one);
+    assert_eq!(first.message_id, "<form@shop.example>");
+    assert_eq!(
+        claim(&form("form@x.example", "olena@client.example", "42?")),
+        first,
+        "a repeat is the same"
+    );
+    let mut contents = vec![first.content];
+    for other in [
+        form("form@x.example", "olena@client.example", "43?"),
+        form("form@x.example", "petro@client.example", "42?"),
+        form("form@y.example", "olena@client.example", "42?"),
+    ] {
+        contents.push(claim(&other).content);
+    }
+    contents.sort_unstable();
+    contents.dedup();
+    assert_eq!(contents.len(), 4);
+
+    let key = |standing: &Standing| -> (String, Vec<String>, String) {
+        let (events, _) = one.clone().settle(standing);
+        let Some(Kind::Message(message)) = &events[0].kind else {
+            panic!()
+        };
+        let thread = Thread::read(&message.extension);
+        (
+            message.provider_key.clone(),
+            message.references.clone(),
+            thread.message_id,
+        )
+    };
+    let (alone, references, _) = key(&Standing::default());
+    assert_eq!(alone, "<form@shop.example>");
+    assert_eq!(references, ["<b@x>", "<form@shop.example>"]);
+    let further = Standing {
+        further: true,
+        further_references: [("<form@shop.example>".to_owned(), [7; 16])].into(),
+        ..Standing::default()
+    };
+    let (own, references, answered) = key(&further);
+    assert_eq!(own, key(&further).0, "it is the same whenever it is read");
+    assert_ne!(own, alone);
+    assert!(own.starts_with("<form@shop.example>#"));
+    // What is answered is the mail, by the id that its sender knows.
+    assert_eq!(answered, "<form@shop.example>");
+    assert_eq!(
+        references[1],
+        format!("<form@shop.example>#{}", "07".repeat(16))
+    );
+}
+
+#[test]
+fn a_mail_that_was_not_fetched_whole_is_the_same_however_much_of_it_was() {
+    let read = |text: &str| {
+        let raw = Bytes::from(format!(
+            "From: a@x.example\r\nSubject: a\r\nMessage-ID: <a@x>\r\n\r\n{text}"
+        ));
+        let meta = Fetched {
+            raw_ref: "raw/1",
+            size: 60_000_000,
+            internal_date: OffsetDateTime::UNIX_EPOCH,
+            folder: Folder::Inbox,
+            uid_key: "k",
+        };
+        let at = OffsetDateTime::UNIX_EPOCH;
+        reading(LINE, &OURS, &meta, &raw, at).claim().cloned()
+    };
+    assert_eq!(read("start"), read(""));
 }

@@ -78,7 +78,7 @@ pub async fn create(
     };
     // Better said now than when it is enabled. What was only entered reserves nothing outside its account.
     if lines::is_taken(&mut tx, account, channel, line).await? {
-        return Err(Error::AlreadyConnected);
+        return Err(Error::AlreadyConnected(line.kind));
     }
     let new = NewChannel {
         id: channel,
@@ -93,7 +93,9 @@ pub async fn create(
             .sealer
             .seal(webhook_secret().as_bytes(), &aad(channel, "secret"))?,
     };
-    let row = channels::insert(&mut tx, &new, now).await.map_err(taken)?;
+    let row = channels::insert(&mut tx, &new, now)
+        .await
+        .map_err(|error| taken(line.kind, error))?;
     let told = (caller, "channel.create");
     audited::write(&mut tx, app, told, (None, &row), now).await?;
     let response = CreateChannelResponse {
@@ -288,7 +290,7 @@ async fn store_credentials(
     };
     let account = row.account()?;
     if lines::is_taken(connection, &account, row.id, line).await? {
-        return Err(Error::AlreadyConnected);
+        return Err(Error::AlreadyConnected(line.kind));
     }
     let new = lines::NewCredentials {
         line,
@@ -299,7 +301,7 @@ async fn store_credentials(
     };
     let row = lines::set_credentials(connection, row.id, &new)
         .await
-        .map_err(taken)?;
+        .map_err(|error| taken(line.kind, error))?;
     if let Some(webhook) = proven.and_then(|proven| proven.webhook) {
         connection::learnt(connection, &row, webhook, now).await?;
     }
@@ -389,13 +391,13 @@ pub(super) fn same_line(row: &ChannelRow, credentials: Option<&Credentials>) -> 
     }
 }
 
-pub(super) fn taken(error: sqlx::Error) -> Error {
+pub(super) fn taken(kind: ChannelKind, error: sqlx::Error) -> Error {
     match error
         .as_database_error()
         .and_then(|error| error.constraint())
     {
         Some("channel_provider_account" | "channel_provider_account_once") => {
-            Error::AlreadyConnected
+            Error::AlreadyConnected(kind)
         }
         Some("channel_pkey") => Error::IdTaken,
         _ => error.into(),

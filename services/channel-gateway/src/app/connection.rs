@@ -11,14 +11,14 @@ use super::book::aad;
 use super::channels::{Change, get, locked, may_change, same_line, taken, updated};
 use super::line::Proven;
 use super::{App, audited, line, trouble};
-use crate::domain::channel::ChannelState;
+use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::Credentials;
 use crate::domain::health::Webhook;
 use crate::error::{DOMAIN, Error};
 use crate::store::channels::{self, ChannelRow};
 use crate::store::lines::{self, Line};
 use crate::store::problems::Source;
-use crate::store::{health, lanes, problems, sealed};
+use crate::store::{health, lanes, mailboxes, problems, sealed};
 
 /// What is told of a channel that an administrator disconnected.
 const DISCONNECTED: &str = "An administrator disconnected the channel: connect it again to use it.";
@@ -64,7 +64,7 @@ async fn enable_by(
     };
     let row = lines::enable(&mut tx, id, proven_line, &proven.name, now)
         .await
-        .map_err(taken)?;
+        .map_err(|error| taken(known.kind, error))?;
     let sides = (Some(&found), &row);
     audited::write(&mut tx, app, (caller, action), sides, now).await?;
     let event = ChannelEnabled {
@@ -77,6 +77,9 @@ async fn enable_by(
     let over = problems::end_all(&mut tx, id).await?;
     let fence = health::anew(&mut tx, id, &row.account, now).await?;
     lanes::resume(&mut tx, id).await?;
+    if known.kind == ChannelKind::Email {
+        mailboxes::proven(&mut tx, id).await?;
+    }
     let mut events = vec![event];
     events.extend(trouble::over(over, now)?);
     outbox::write(&mut tx, DOMAIN, events, now).await?;

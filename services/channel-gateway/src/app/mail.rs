@@ -1,6 +1,7 @@
 //! Mailboxes as channels: which are followed, where their mails go, and how answers leave.
 
 mod access;
+mod ids;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,13 +23,15 @@ use super::sent_copy::Copies;
 use super::trouble::{self, Refused};
 use crate::config;
 use crate::domain::attachments::for_each_mut;
-use crate::domain::channel::{ChannelKind, ChannelState};
+use crate::domain::channel::ChannelKind;
 use crate::domain::credentials::{Credentials, MailServer, Security};
-use crate::domain::email::{self, Fetched, File, Ours};
+use crate::domain::email::normalise::Claim;
+use crate::domain::email::{self, Fetched, Ours, Reading, Standing};
 use crate::domain::file::object_key;
 use crate::domain::inbound::{Line, frame, unsupported};
 use crate::domain::mailbox::Folder;
 use crate::error::{DOMAIN, Error};
+use crate::provider::outward::{Limits, Outward};
 use crate::provider::smtp::Submission;
 use crate::provider::wire::{self, Endpoint, Rules, Wires};
 
@@ -50,7 +53,7 @@ pub struct Post {
     pub max_age: std::time::Duration,
     /// Copies of what was sent, under way.
     pub copies: Copies,
-    http: reqwest::Client,
+    tokens_from: Outward,
     tokens: Arc<Mutex<HashMap<Uuid, Token>>>,
 }
 
@@ -64,7 +67,11 @@ impl Post {
             idle: config.idle_timeout,
         };
         let wires = Wires::new(rules, [])?;
-        let http = crate::provider::client(config.connect_timeout, config.connect_timeout * 2)?;
+        let limits = Limits {
+            plain: config.allow_plain,
+            private: config.allow_private,
+        };
+        let tokens_from = Outward::new(limits, config.connect_timeout, config.connect_timeout * 2)?;
         Ok(Self {
             submission: Submission::new(wires.clone(), &config.hello, config.submit_timeout),
             wires,
@@ -72,7 +79,7 @@ impl Post {
             limit: config.submit_timeout * 2,
             max_age: config.max_age,
             copies: Copies::default(),
-            http,
+            tokens_from,
             tokens: Arc::default(),
         })
     }
@@ -133,7 +140,12 @@ impl Mailroom {
         let raw_id = id::v5("raw", &[&known.id.to_string(), &uid_key]);
         let raw_ref = object_key(account, came, raw_id);
         self.put(&raw_ref, mail.raw.clone()).await?;
-        let (mut events, files) = read(known, mail, raw_ref.clone(), uid_key, came, now).await?;
+        let reading = read(known, mail, raw_ref.clone(), uid_key, came, now).await?;
+        let standing = match reading.claim() {
+            Some(claim) => self.standing(known.id, claim, now).await?,
+            None => Standing::default(),
+        };
+        let (mut events, files) = reading.settle(&standing);
         let mut keys: HashMap<String, String> = HashMap::new();
         for file in files {
             let Ok(id) = file.attachment.attachment_id.parse::<Uuid>() else {
@@ -151,6 +163,22 @@ impl Mailroom {
             });
         }
         self.send(known, events, now).await
+    }
+
+    /// Looks up what came, and went out, under the Message-IDs of a mail. Decided once, in the database: whoever reads the
+    /// mail again, in whatever life of its folder, finds the same.
+    async fn standing(
+        &self,
+        channel: Uuid,
+        claim: &Claim,
+        now: OffsetDateTime,
+    ) -> Result<Standing, Away> {
+        ids::standing(&self.app.pool, channel, claim, now)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, "what came before a mail cannot be looked up: trying again");
+                Away
+            })
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), Away> {
@@ -183,7 +211,7 @@ async fn read(
     uid_key: String,
     came: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<(Vec<InboundEvent>, Vec<File>), Away> {
+) -> Result<Reading, Away> {
     let (account, channel) = (known.account.to_string(), known.id);
     let (address, size) = (known.provider_account.clone(), u64::from(mail.size));
     let (raw, folder) = (mail.raw.clone(), mail.folder);
@@ -209,7 +237,7 @@ async fn read(
             },
             uid_key: &uid_key,
         };
-        email::normalise(line, &ours, &meta, &raw, now)
+        email::reading(line, &ours, &meta, &raw, now)
     });
     done.await.map_err(|error| {
         tracing::error!(%error, "a mail could not be read");
@@ -280,11 +308,13 @@ async fn disconnect(app: &App, channel: Uuid, revision: i64, problem: &str) -> R
 #[tonic::async_trait]
 impl Directory for Mailroom {
     fn wanted(&self) -> Vec<Wanted> {
-        let enabled = self
+        // Of one that is disconnected, too: its mails may be refused where they are handed over, while clients still
+        // write (channels.md §7.15). One that cannot be read is left alone by what is noted of it.
+        let heard = self
             .app
             .book
-            .all(|known| known.kind == ChannelKind::Email && known.state == ChannelState::Enabled);
-        enabled
+            .all(|known| known.kind == ChannelKind::Email && known.is_heard());
+        heard
             .into_iter()
             .map(|known| Wanted {
                 channel: known.id,

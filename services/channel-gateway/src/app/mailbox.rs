@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::domain::mailbox::Rhythm;
 use crate::provider::wire::Wires;
-use crate::store::mailboxes::{self, Held};
+use crate::store::mailboxes::{self, Free, Held};
 
 mod fault;
 mod follow;
@@ -96,8 +96,6 @@ pub struct Mailboxes {
     shared: Arc<Shared>,
     owner: Uuid,
     running: HashMap<Uuid, Running>,
-    /// Channels whose credentials were refused, with their revision.
-    refused: HashMap<Uuid, i64>,
     /// Until when the leases hold for certain.
     safe_until: Instant,
 }
@@ -123,7 +121,6 @@ impl Mailboxes {
             shared: Arc::new(shared),
             owner: id::v7(clock::now()),
             running: HashMap::new(),
-            refused: HashMap::new(),
             safe_until: Instant::now(),
         }
     }
@@ -163,8 +160,6 @@ impl Mailboxes {
             .map(|wanted| (wanted.channel, wanted))
             .collect();
         let revision = |channel: &Uuid| wanted.get(channel).map(|wanted| wanted.revision);
-        self.refused
-            .retain(|channel, refused| revision(channel) == Some(*refused));
         for (channel, running) in &self.running {
             if revision(channel) != Some(running.revision) {
                 running.stop.cancel();
@@ -210,14 +205,8 @@ impl Mailboxes {
         let ended: Vec<(Uuid, Running)> = ended.collect();
         let mut held = Vec::with_capacity(ended.len());
         for (channel, running) in ended {
-            match running.task.await {
-                Ok(End::Refused) => {
-                    self.refused.insert(channel, running.revision);
-                }
-                Ok(End::Stopped | End::Lost) => {}
-                Err(error) => {
-                    tracing::error!(%error, channel.id = %channel, "a session of a mailbox broke down");
-                }
+            if let Err(error) = running.task.await {
+                tracing::error!(%error, channel.id = %channel, "a session of a mailbox broke down");
             }
             held.push(running.held);
         }
@@ -241,26 +230,20 @@ impl Mailboxes {
             mailboxes::renew(&mut connection, &running, seconds).await?
         };
         let room = terms.capacity.saturating_sub(running.len());
-        let free = |channel: &Uuid| {
-            !self.running.contains_key(channel) && !self.refused.contains_key(channel)
-        };
-        let (channels, accounts): (Vec<Uuid>, Vec<String>) = wanted
+        let free: Vec<Free> = wanted
             .values()
-            .filter(|wanted| free(&wanted.channel))
-            .map(|wanted| (wanted.channel, wanted.account.clone()))
-            .unzip();
-        if room == 0 || channels.is_empty() {
+            .filter(|wanted| !self.running.contains_key(&wanted.channel))
+            .map(|wanted| Free {
+                channel_id: wanted.channel,
+                account: wanted.account.clone(),
+                credentials: wanted.revision,
+            })
+            .collect();
+        if room == 0 || free.is_empty() {
             return Ok((kept, Vec::new()));
         }
         let limit = i64::try_from(room).unwrap_or(i64::MAX);
-        let claimed = mailboxes::claim(
-            &mut connection,
-            self.owner,
-            &channels,
-            &accounts,
-            seconds,
-            limit,
-        );
+        let claimed = mailboxes::claim(&mut connection, self.owner, &free, seconds, limit);
         Ok((kept, claimed.await?))
     }
 

@@ -20,7 +20,8 @@ use uuid::Uuid;
 use super::App;
 use super::accept::Intake;
 use super::announce::{self, Note};
-use crate::domain::delivery::PartState;
+use crate::domain::channel::ChannelKind;
+use crate::domain::delivery::{PartState, fails_after_arrival};
 use crate::domain::echo::{self, Verdict};
 use crate::error::{DOMAIN, Error};
 use crate::store::echoes;
@@ -224,6 +225,8 @@ fn receipts_of<'a>(told: &'a Told, receipt: &'a InboundReceipt) -> Vec<Applied<'
         // It is late, and nothing is known of its end.
         inbound_receipt::Kind::Delayed | inbound_receipt::Kind::Unspecified => return Vec::new(),
     };
+    let kind = ChannelKind::of(told.item.channel_kind());
+    let outweighs = state == PartState::Failed && kind.is_some_and(fails_after_arrival);
     let mut keys: Vec<&str> = receipt.provider_keys.iter().map(String::as_str).collect();
     if keys.is_empty() && receipt.up_to {
         keys.push("");
@@ -236,6 +239,7 @@ fn receipts_of<'a>(told: &'a Told, receipt: &'a InboundReceipt) -> Vec<Applied<'
                 provider_key: key.to_owned(),
                 up_to: receipt.up_to,
                 state: state.as_str(),
+                outweighs,
                 reason: receipt.reason.clone(),
                 time: told.time,
             },

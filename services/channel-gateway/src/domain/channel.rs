@@ -36,6 +36,15 @@ impl ChannelKind {
         }
     }
 
+    /// Returns what is connected by such a channel, for people.
+    pub const fn line(self) -> &'static str {
+        match self {
+            Self::TelegramBot | Self::ViberBot => "the bot",
+            Self::Instagram => "the Instagram profile",
+            Self::Email => "the mailbox",
+        }
+    }
+
     /// Returns the kind as contracts name it.
     pub const fn contract(self) -> Contract {
         match self {
@@ -43,6 +52,19 @@ impl ChannelKind {
             Self::ViberBot => Contract::ViberBot,
             Self::Instagram => Contract::Instagram,
             Self::Email => Contract::Email,
+        }
+    }
+}
+
+impl ChannelKind {
+    /// Returns the kind that a contract names; none for kinds that are not known here.
+    pub const fn of(contract: Contract) -> Option<Self> {
+        match contract {
+            Contract::TelegramBot => Some(Self::TelegramBot),
+            Contract::ViberBot => Some(Self::ViberBot),
+            Contract::Instagram => Some(Self::Instagram),
+            Contract::Email => Some(Self::Email),
+            Contract::Unspecified => None,
         }
     }
 }

@@ -229,13 +229,11 @@ pub fn instagram(profile: &pb::InstagramCredentials) -> Result<Credentials, Wron
 pub fn email(mailbox: &pb::EmailCredentials, plain_allowed: bool) -> Result<Credentials, Wrong> {
     use pb::email_credentials::Secret;
     let address = mailbox.address.trim().to_lowercase();
-    let fits = address.len() <= 254
-        && !address.contains(|c: char| c.is_whitespace() || c.is_control() || "<>,;\"".contains(c))
-        && address.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && domain.contains('.') || domain == "localhost"
-        });
-    if !fits {
-        return wrong("email.address", "must be one e-mail address");
+    if !is_mailbox(&address) {
+        return wrong(
+            "email.address",
+            "must be one e-mail address, as sales@shop.example",
+        );
     }
     let display_name = mailbox.display_name.trim();
     if display_name.chars().count() > 100 || display_name.contains(char::is_control) {
@@ -282,6 +280,19 @@ pub fn email(mailbox: &pb::EmailCredentials, plain_allowed: bool) -> Result<Cred
         address,
         secret,
     })))
+}
+
+/// Tells whether a text is the address of a mailbox that can be written to from outside, by the parser that mails are
+/// written with later.
+fn is_mailbox(address: &str) -> bool {
+    let plain = |c: char| !c.is_whitespace() && !c.is_control() && !"<>,;\"()[]\\".contains(c);
+    address.len() <= 254
+        && address.chars().all(plain)
+        && address.matches('@').count() == 1
+        && address.parse::<lettre::Address>().is_ok_and(|parsed| {
+            let domain = parsed.domain();
+            domain == "localhost" || (domain.contains('.') && !domain.split('.').any(str::is_empty))
+        })
 }
 
 fn server(

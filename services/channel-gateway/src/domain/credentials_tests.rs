@@ -134,3 +134,42 @@ fn what_does_not_fit_names_its_field() {
     };
     assert_eq!(viber(&line_break).unwrap_err().field, "viber_bot.token");
 }
+
+#[test]
+fn only_what_is_one_address_is_taken_as_a_mailboxs() {
+    for (address, fits) in [
+        ("sales@shop.example", true),
+        ("sales+web@sub.shop.example", true),
+        ("o'neil@shop.example", true),
+        ("shop@localhost", true),
+        ("@localhost", false),
+        ("@shop.example", false),
+        ("sales@", false),
+        ("sales", false),
+        ("", false),
+        ("a@b@c.d", false),
+        ("a@localhost@localhost", false),
+        ("x@x..y", false),
+        ("x@.y.example", false),
+        ("x@y.example.", false),
+        ("x@-y.example", false),
+        ("x@shop", false),
+        ("x y@shop.example", false),
+        ("<x@shop.example>", false),
+        ("a@x.example,b@x.example", false),
+        ("x..y@shop.example", false),
+        ("x@[127.0.0.1]", false),
+    ] {
+        let given = pb::EmailCredentials {
+            address: address.into(),
+            ..mailbox()
+        };
+        match email(&given, false) {
+            Ok(_) => assert!(fits, "{address:?} was taken"),
+            Err(wrong) => {
+                assert!(!fits, "{address:?}: {wrong}");
+                assert_eq!(wrong.field, "email.address");
+            }
+        }
+    }
+}

@@ -7,6 +7,7 @@ use switchboard_proto::conversation::v1::OutboundCommand;
 use time::OffsetDateTime;
 
 use super::call::Call;
+use super::channel::ChannelKind;
 use super::{email, instagram, links, telegram, viber};
 
 /// State of a part. It only moves forward (B03), but for an attempt that is known not to have reached the provider.
@@ -58,6 +59,12 @@ impl PartState {
             Self::Cancelled => State::Cancelled,
         }
     }
+}
+
+/// Tells whether a report of failure counts after one of arrival. In a messenger who reports an arrival is the client's
+/// own device. In mail it is one server on the way, and another behind it may still send the mail back.
+pub const fn fails_after_arrival(kind: ChannelKind) -> bool {
+    matches!(kind, ChannelKind::Email)
 }
 
 /// A stored word that names no state.

@@ -21,7 +21,7 @@ pub mod visible;
 pub mod walk;
 pub mod words;
 
-pub use normalise::{Fetched, File, Folder, normalise};
+pub use normalise::{Fetched, File, Folder, Reading, Standing, normalise, reading};
 pub use read::{Mail, Ours, read};
 
 /// Parts of a mail that are looked at; later ones stay in the original only.

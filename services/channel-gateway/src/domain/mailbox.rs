@@ -8,6 +8,7 @@ use super::backoff;
 
 pub mod cut;
 pub mod health;
+pub mod server;
 
 /// How far before the last good moment a folder is read again when its UIDs lost their meaning.
 const RESCAN: time::Duration = time::Duration::days(2);
@@ -163,6 +164,9 @@ pub fn after_failure(failure: Failure, tries: u32, roll: f64) -> Verdict {
         Verdict::Again(backoff::wait(tries, roll))
     }
 }
+
+/// How far apart refusals of a login lie that count each for itself: many mails that go at once are refused once.
+pub const APART: Duration = Duration::from_secs(30);
 
 /// Decides about a channel after its server refused the credentials for the `refusals`th time without a success between.
 /// Nothing else disconnects a channel: a server that is away comes back (§7.33).

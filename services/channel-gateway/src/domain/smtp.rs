@@ -223,7 +223,7 @@ const fn policy() -> Class {
 const fn credentials() -> Class {
     Class::Disconnected(Refusal {
         reason: "CREDENTIALS_REFUSED",
-        detail: "The mail server refused the mailbox's credentials: connect the channel anew.",
+        detail: "The outgoing mail server (SMTP) refuses the mailbox's login: an administrator must connect the mailbox anew.",
         retryable: true,
     })
 }

@@ -1,22 +1,19 @@
 //! Files behind addresses that a stranger's message named: only the public internet is called, only over https.
 //!
-//! What is checked is what is connected to: names are resolved here, private addresses sorted out, and the connection
-//! made to one of those left. An address written out as such reaches no resolver and is checked before. Redirects are
-//! followed by hand, each as if it were the first.
+//! What is checked is what is connected to (`provider::outward`). Redirects are followed by hand, each as if it were the
+//! first.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use futures::StreamExt as _;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{LOCATION, RETRY_AFTER};
 use reqwest::{Response, Url};
 
 use super::source::{ADDRESS, GONE, NotOpened, REFUSED};
 use super::store::{Broken, Bytestream};
-use crate::domain::address::is_public;
+use crate::provider::outward::{Limits, NotPublic, Public};
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
@@ -29,28 +26,6 @@ const URL_MAX: usize = 8 * 1024;
 
 /// How long a provider may make us wait.
 const WAIT_MAX: Duration = Duration::from_hours(1);
-
-/// Why a name was not resolved.
-#[derive(Debug, thiserror::Error)]
-#[error("the name leads to no public address")]
-struct NotPublic;
-
-/// Resolves names to public addresses only.
-struct Public;
-
-impl Resolve for Public {
-    fn resolve(&self, name: Name) -> Resolving {
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await?;
-            let public: Vec<SocketAddr> = found.filter(|found| is_public(found.ip())).collect();
-            if public.is_empty() {
-                return Err(NotPublic.into());
-            }
-            let addresses: Addrs = Box::new(public.into_iter());
-            Ok(addresses)
-        })
-    }
-}
 
 /// Fetches from the internet.
 pub struct Web {
@@ -93,14 +68,11 @@ impl Web {
     }
 
     fn check(&self, url: &Url) -> Result<(), NotOpened> {
-        let scheme = url.scheme() == "https" || (self.allow_private && url.scheme() == "http");
-        // In brackets it is an IPv6 address.
-        let host = url.host_str().unwrap_or_default();
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let address = host.parse::<IpAddr>().ok();
-        let public = self.allow_private || address.is_none_or(is_public);
-        let nameless = url.username().is_empty() && url.password().is_none();
-        if scheme && public && nameless && !host.is_empty() {
+        let limits = Limits {
+            plain: self.allow_private,
+            private: self.allow_private,
+        };
+        if limits.allow(url) {
             Ok(())
         } else {
             Err(NotOpened::Never(ADDRESS))
@@ -204,11 +176,5 @@ mod tests {
             let opened = web.open(url).await;
             assert_eq!(opened.err(), Some(NotOpened::Never(ADDRESS)), "{url}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_name_is_resolved_to_public_addresses_only() {
-        let resolved = Public.resolve("localhost".parse().unwrap()).await;
-        assert!(resolved.err().unwrap().is::<NotPublic>());
     }
 }

@@ -115,6 +115,15 @@ impl Submission {
         }
     }
 
+    /// Logs in and leaves again.
+    pub async fn prove(&self, server: &Server) -> Result<(), SendError> {
+        let connected = tokio::time::timeout(self.limit, self.open(server)).await;
+        let (connection, _) =
+            connected.map_err(|_| SendError::NotReached("it took too long".into()))??;
+        leave(connection, true).await;
+        Ok(())
+    }
+
     /// Sends a mail as it is, but for line ends: a lone CR or LF, by which a server could be made to see two mails in
     /// one, becomes CRLF.
     ///

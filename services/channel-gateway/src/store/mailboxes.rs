@@ -16,22 +16,37 @@ pub struct Held {
     pub fence: i64,
 }
 
-/// Takes mailboxes that nobody holds, `limit` at most and in no order that others have too. `seconds` is how long they
-/// are held unless the lease is renewed.
+/// A mailbox that is to be followed.
+#[derive(Debug, Clone)]
+pub struct Free {
+    /// The channel.
+    pub channel_id: Uuid,
+    /// Slug of its account.
+    pub account: String,
+    /// The number of its credentials.
+    pub credentials: i64,
+}
+
+/// Takes mailboxes that nobody holds, `limit` at most and in no order that others have too; none whose credentials were
+/// refused for good. `seconds` is how long they are held unless the lease is renewed.
 pub async fn claim(
     connection: &mut PgConnection,
     owner: Uuid,
-    channels: &[Uuid],
-    accounts: &[String],
+    free: &[Free],
     seconds: f64,
     limit: i64,
 ) -> Result<Vec<Held>, sqlx::Error> {
+    let channels: Vec<Uuid> = free.iter().map(|free| free.channel_id).collect();
+    let accounts: Vec<String> = free.iter().map(|free| free.account.clone()).collect();
+    let numbers: Vec<i64> = free.iter().map(|free| free.credentials).collect();
     sqlx::query_as!(
         Held,
         "with free as (
-             select w.channel_id, w.account from unnest($2::uuid[], $3::text[]) as w (channel_id, account)
+             select w.channel_id, w.account
+             from unnest($2::uuid[], $3::text[], $6::bigint[]) as w (channel_id, account, credentials)
              left join mailbox m on m.channel_id = w.channel_id
-             where m.channel_id is null or m.lease_until <= now()
+             where m.channel_id is null
+                or (m.lease_until <= now() and m.refused_credentials is distinct from w.credentials)
              order by random() limit $5)
          insert into mailbox as m (channel_id, account, owner, fence, lease_until)
          select channel_id, account, $1::uuid, 1, now() + make_interval(secs => $4) from free order by channel_id
@@ -40,10 +55,11 @@ pub async fn claim(
          where m.lease_until <= now()
          returning m.channel_id, m.fence",
         owner,
-        channels,
-        accounts,
+        &channels,
+        &accounts,
         seconds,
         limit,
+        &numbers,
     )
     .fetch_all(connection)
     .await
@@ -102,6 +118,78 @@ pub async fn failing(
         held.fence,
         now,
         problem,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Notes that the server refused the credentials for good; nothing where the mailbox is no longer held under that number.
+pub async fn refused(
+    connection: &mut PgConnection,
+    held: Held,
+    credentials: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "update mailbox set refused_credentials = $3 where channel_id = $1 and fence = $2",
+        held.channel_id,
+        held.fence,
+        credentials,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Forgets what was refused: the credentials were proven just now.
+pub async fn proven(connection: &mut PgConnection, channel: Uuid) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "with login as (delete from submission_refusal where channel_id = $1)
+         update mailbox set refused_credentials = null where channel_id = $1 and refused_credentials is not null",
+        channel,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Counts a refusal of the login by the server that takes mails; returns how many there were, one after the other and each
+/// at least `apart` seconds after the one before, with these credentials.
+pub async fn submission_refused(
+    connection: &mut PgConnection,
+    channel: Uuid,
+    credentials: i64,
+    apart: f64,
+    now: OffsetDateTime,
+) -> Result<i32, sqlx::Error> {
+    sqlx::query_scalar!(
+        "insert into submission_refusal as r (channel_id, credentials, refusals, refused_at) values ($1, $2, 1, $4)
+         on conflict (channel_id) do update
+         set refusals = case when r.credentials <> excluded.credentials then 1
+                             when r.refused_at + make_interval(secs => $3) > excluded.refused_at then r.refusals
+                             else r.refusals + 1 end,
+             refused_at = case when r.credentials = excluded.credentials
+                                and r.refused_at + make_interval(secs => $3) > excluded.refused_at then r.refused_at
+                               else excluded.refused_at end,
+             credentials = excluded.credentials
+         returning refusals",
+        channel,
+        credentials,
+        apart,
+        now,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Forgets such refusals: the server took a mail.
+pub async fn submission_taken(
+    connection: &mut PgConnection,
+    channel: Uuid,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from submission_refusal where channel_id = $1",
+        channel
     )
     .execute(connection)
     .await

@@ -110,14 +110,16 @@ pub struct Receipt {
     pub up_to: bool,
     /// The state that it tells of: `delivered`, `read` or `failed`.
     pub state: &'static str,
+    /// It counts after an arrival that was reported before.
+    pub outweighs: bool,
     /// Why it failed.
     pub reason: String,
     /// When, by the provider's clock.
     pub time: OffsetDateTime,
 }
 
-/// Moves the named parts forward, and for "up to" those before them; never back, and a part that arrived does not fail
-/// any more. Returns what changed, in order, with the position of the receipt that changed it, from 1.
+/// Moves the named parts forward, and for "up to" those before them; never back. A part that arrived fails only by a
+/// receipt that outweighs the arrival, and stays failed then. Returns what changed, in order, with the position of the receipt that changed it, from 1.
 pub async fn apply(
     connection: &mut PgConnection,
     receipts: &[Receipt],
@@ -132,25 +134,26 @@ pub async fn apply(
     let states: Vec<String> = receipts.iter().map(|it| it.state.to_owned()).collect();
     let reasons: Vec<String> = receipts.iter().map(|it| it.reason.clone()).collect();
     let times: Vec<OffsetDateTime> = receipts.iter().map(|receipt| receipt.time).collect();
+    let outweigh: Vec<bool> = receipts.iter().map(|receipt| receipt.outweighs).collect();
     let rows = sqlx::query!(
         r#"with told as (
                select * from unnest($1::uuid[], $2::text[], $3::text[], $4::boolean[], $5::text[], $6::text[],
-                                    $7::timestamptz[]) with ordinality
-                   as t (channel_id, chat_key, provider_key, up_to, state, reason, time, position)
+                                    $7::timestamptz[], $8::boolean[]) with ordinality
+                   as t (channel_id, chat_key, provider_key, up_to, state, reason, time, outweighs, position)
            ),
            named as (
-               select k.chat_id, k.out_seq, k.part, t.up_to, t.state, t.reason, t.position
+               select k.chat_id, k.out_seq, k.part, t.up_to, t.state, t.reason, t.outweighs, t.position
                from told t join sent_key k on k.channel_id = t.channel_id and k.provider_key = t.provider_key
            ),
            meant as (
-               select chat_id, out_seq, part, state, reason, position from named
+               select chat_id, out_seq, part, state, reason, outweighs, position from named
                union all
-               select p.chat_id, p.out_seq, p.part, n.state, n.reason, n.position
+               select p.chat_id, p.out_seq, p.part, n.state, n.reason, n.outweighs, n.position
                from named n
                join part p on p.chat_id = n.chat_id and (p.out_seq, p.part) < (n.out_seq, n.part)
                where n.up_to and p.state in ('sent', 'delivered')
                union all
-               select p.chat_id, p.out_seq, p.part, t.state, t.reason, t.position
+               select p.chat_id, p.out_seq, p.part, t.state, t.reason, t.outweighs, t.position
                from told t
                join lane l on l.channel_id = t.channel_id and l.chat_key = t.chat_key
                join part p on p.chat_id = l.chat_id and p.updated_at <= t.time
@@ -161,7 +164,8 @@ pub async fn apply(
            furthest as (
                select distinct on (chat_id, out_seq, part) * from meant
                order by chat_id, out_seq, part,
-                        case state when 'read' then 1 when 'delivered' then 2 else 3 end, position
+                        case when state = 'read' then 1 when outweighs then 2 when state = 'delivered' then 3 else 4 end,
+                        position
            ),
            held as (
                select p.chat_id, p.out_seq, p.part
@@ -175,7 +179,7 @@ pub async fn apply(
                from furthest f, held h
                where f.chat_id = h.chat_id and f.out_seq = h.out_seq and f.part = h.part
                  and p.chat_id = h.chat_id and p.out_seq = h.out_seq and p.part = h.part
-                 and (p.state = 'sent' or f.state = 'read')
+                 and (p.state = 'sent' or f.state = 'read' or f.outweighs)
                returning p.chat_id, p.out_seq, p.part, p.state, p.provider_key, p.reason, f.position
            )
            select l.account, l.channel_id, m.chat_id, m.out_seq, m.part, c.parts, c.message_id, c.attempt, m.state,
@@ -191,6 +195,7 @@ pub async fn apply(
         &states,
         &reasons,
         &times,
+        &outweigh,
     )
     .fetch_all(connection)
     .await?;

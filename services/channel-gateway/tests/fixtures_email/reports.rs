@@ -112,7 +112,8 @@ fn reports_say_what_their_source_found_in_them() {
             let status = verdict["status"].as_str().unwrap();
             ours.iter().any(|(class, _, action)| {
                 *class == class_of(status)
-                    && (*action == Action::Delivered) == status.starts_with('2')
+                    && matches!(action, Action::Delivered | Action::Relayed)
+                        == status.starts_with('2')
             })
         });
         let told = verdicts.iter().all(|verdict| {

@@ -21,7 +21,7 @@ use switchboard_proto::channel_gateway::v1::{
     create_channel_request::Credentials, email_credentials, instagram_credentials::Login,
     update_channel_request,
 };
-use switchboard_tests::servers::Dovecot;
+use switchboard_tests::servers::{Dovecot, SmtpServer, SmtpTls};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
@@ -281,16 +281,20 @@ async fn pitfall_36_a_refresh_token_that_is_rotated_while_it_is_proven_is_the_on
     let url = format!("{root}/introspect?token=");
     let dovecot = tokio::task::spawn_blocking(move || Dovecot::start(Some(&url)));
     let dovecot = dovecot.await.unwrap().unwrap();
-    let server = email_credentials::Server {
+    let smtp = tokio::task::spawn_blocking(|| SmtpServer::start(SmtpTls::None));
+    let smtp = smtp.await.unwrap().unwrap();
+    smtp.behave(&json!({ "users": {}, "tokens": { "shop": "good" } }))
+        .unwrap();
+    let server = |port: u16| email_credentials::Server {
         host: "localhost".to_owned(),
-        port: dovecot.imap().into(),
+        port: port.into(),
         security: email_credentials::Security::None.into(),
     };
     let given = |refresh: &str| EmailCredentials {
         address: "shop@example.com".to_owned(),
         username: "shop".to_owned(),
-        imap: Some(server.clone()),
-        smtp: Some(server.clone()),
+        imap: Some(server(dovecot.imap())),
+        smtp: Some(server(smtp.port())),
         secret: Some(email_credentials::Secret::Oauth(email_credentials::OAuth {
             client_id: "app".to_owned(),
             refresh_token: refresh.to_owned(),

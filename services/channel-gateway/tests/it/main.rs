@@ -21,6 +21,7 @@ mod learnt;
 mod limits;
 mod lines;
 mod links;
+mod mail;
 mod raw;
 mod receipts;
 mod refusals;

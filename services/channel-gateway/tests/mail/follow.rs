@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::Query;
 use axum::routing::get;
 use channel_gateway::domain::mailbox::{Cursor, Folder};
-use channel_gateway::store::mailboxes::{self, Held};
+use channel_gateway::store::mailboxes::{self, Free, Held};
 use serde_json::json;
 use switchboard_tests::servers::Dovecot;
 
@@ -178,13 +178,14 @@ async fn when_its_holder_dies_another_replica_takes_over_after_the_lease() {
 async fn under_an_older_number_nothing_is_written() {
     let world = world().await;
     let mut connection = world.database.pool.acquire().await.unwrap();
-    let (owner, channels, accounts) = (
-        uuid::Uuid::from_u128(1),
-        [world.channel],
-        ["acme".to_owned()],
-    );
+    let owner = uuid::Uuid::from_u128(1);
+    let free = [Free {
+        channel_id: world.channel,
+        account: "acme".to_owned(),
+        credentials: 1,
+    }];
     let mut claim = async |seconds: f64| -> Vec<Held> {
-        let claimed = mailboxes::claim(&mut connection, owner, &channels, &accounts, seconds, 9);
+        let claimed = mailboxes::claim(&mut connection, owner, &free, seconds, 9);
         claimed.await.unwrap()
     };
     let old = claim(0.0).await;
@@ -297,6 +298,22 @@ async fn only_the_third_refusal_of_the_credentials_disconnects() {
         "it is not tried again"
     );
     assert_eq!(world.fence().await, 1);
+    // Nor by another process, until the credentials are proven again.
+    let before = world.looked.load(Ordering::SeqCst);
+    let another = world.follow();
+    eventually(
+        "it looked for mailboxes, and did so to the end",
+        async || world.looked.load(Ordering::SeqCst) >= before + 2,
+    )
+    .await;
+    another.stop().await;
+    assert_eq!(world.fence().await, 1);
+    world.login = password("shop", "secret");
+    let mut connection = world.database.pool.acquire().await.unwrap();
+    mailboxes::proven(&mut connection, world.channel)
+        .await
+        .unwrap();
+    world.followed().await.stop().await;
 }
 
 #[tokio::test]

@@ -1,13 +1,17 @@
 //! Access tokens from a token endpoint.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Json;
 use axum::http::StatusCode;
+use axum::response::Redirect;
 use axum::routing::post;
+use channel_gateway::provider::CallError;
 use channel_gateway::provider::oauth::{Application, OauthRefusal, refresh};
-use channel_gateway::provider::{CallError, client};
+use channel_gateway::provider::outward::{Limits, Outward};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -54,7 +58,7 @@ async fn a_refresh_brings_an_access_token_and_the_rotated_refresh_token() {
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
     // It installs the TLS provider that the HTTP client asks for.
     let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-    let http = client(Duration::from_secs(5), Duration::from_secs(5)).unwrap();
+    let http = outward(true, true);
     let application = Application {
         token_url,
         client_id: "app".into(),
@@ -81,5 +85,57 @@ async fn a_refresh_brings_an_access_token_and_the_rotated_refresh_token() {
     };
     assert_eq!(refusal, expected);
     assert!(refusal.is_final());
+    server.abort();
+}
+
+fn outward(plain: bool, private: bool) -> Outward {
+    let five = Duration::from_secs(5);
+    Outward::new(Limits { plain, private }, five, five).unwrap()
+}
+
+// Whoever enters a mailbox must not make us call what stands beside us.
+#[tokio::test]
+async fn the_token_address_leads_to_the_public_internet_or_nowhere() {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let answer = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        async { Json(json!({ "access_token": "access" })) }
+    };
+    let elsewhere = async || Redirect::temporary("/token");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let app = axum::Router::new()
+        .route("/token", post(answer))
+        .route("/elsewhere", post(elsewhere));
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+    let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+    for (url, plain, private, calls) in [
+        (format!("http://127.0.0.1:{port}/token"), true, true, 1),
+        (format!("http://localhost:{port}/token"), true, true, 1),
+        (format!("http://127.0.0.1:{port}/token"), true, false, 0),
+        // What a name leads to shows when it is resolved.
+        (format!("http://localhost:{port}/token"), true, false, 0),
+        (format!("http://127.0.0.1:{port}/token"), false, true, 0),
+        (
+            format!("http://[::ffff:127.0.0.1]:{port}/token"),
+            true,
+            false,
+            0,
+        ),
+        (format!("http://127.0.0.1:{port}/elsewhere"), true, true, 0),
+    ] {
+        asked.store(0, Ordering::SeqCst);
+        let application = Application {
+            token_url: url.clone(),
+            client_id: "app".into(),
+            client_secret: None,
+            scope: String::new(),
+        };
+        let http = outward(plain, private);
+        let got = refresh(&http, &application, &"first".to_owned().into()).await;
+        assert_eq!(got.is_ok(), calls == 1, "{url}");
+        assert_eq!(asked.load(Ordering::SeqCst), calls, "{url}");
+    }
     server.abort();
 }

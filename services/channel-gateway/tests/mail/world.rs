@@ -127,11 +127,14 @@ pub struct OneChannel {
     pub account: Account,
     /// What is used once the access token was refused.
     pub renewed: Option<Login>,
+    /// How often it was asked which channels there are.
+    pub looked: Arc<AtomicUsize>,
 }
 
 #[tonic::async_trait]
 impl Directory for OneChannel {
     fn wanted(&self) -> Vec<Wanted> {
+        self.looked.fetch_add(1, Ordering::SeqCst);
         vec![self.wanted.clone()]
     }
 
@@ -175,6 +178,8 @@ pub struct World {
     pub login: Login,
     pub renewed: Option<Login>,
     pub terms: Terms,
+    /// How often all replicas together looked for mailboxes.
+    pub looked: Arc<AtomicUsize>,
 }
 
 pub async fn world() -> World {
@@ -199,6 +204,7 @@ pub async fn world_of(dovecot: Dovecot) -> World {
         login: password("shop", "secret"),
         renewed: None,
         terms,
+        looked: Arc::default(),
     }
 }
 
@@ -216,6 +222,7 @@ impl World {
             },
             account,
             renewed: self.renewed.clone(),
+            looked: Arc::clone(&self.looked),
         };
         let mailboxes = Mailboxes::new(
             self.database.pool.clone(),

@@ -17,7 +17,9 @@ pub struct Part {
 
 impl DeliveryState {
     /// How far a part has come. The order makes merging independent of the order of events: an outcome settles
-    /// what was uncertain, a failure that a provider reports after accepting counts, and a receipt proves arrival.
+    /// what was uncertain, and a failure that a provider reports after accepting counts. It counts after an arrival too:
+    /// a mail that one server took another one may send back. Which channels know such failures, the gateway decides; it
+    /// tells of none where a receipt proves arrival.
     const fn progress(self) -> u8 {
         match self {
             Self::Queued => 0,
@@ -25,8 +27,8 @@ impl DeliveryState {
             Self::Uncertain => 2,
             Self::Cancelled => 3,
             Self::Sent => 4,
-            Self::Failed => 5,
-            Self::Delivered => 6,
+            Self::Delivered => 5,
+            Self::Failed => 6,
             Self::Read => 7,
         }
     }
@@ -106,7 +108,9 @@ mod tests {
             (Uncertain, Failed, true),
             (Sent, Uncertain, false),
             (Sent, Failed, true),
-            (Delivered, Failed, false),
+            (Delivered, Failed, true),
+            (Failed, Delivered, false),
+            (Read, Failed, false),
             (Failed, Sent, false),
             (Sent, Sent, false),
             (Cancelled, Queued, false),

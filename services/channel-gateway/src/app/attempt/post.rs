@@ -1,6 +1,7 @@
 //! Attempts through mail servers.
 
 use bytes::Bytes;
+use chassis::clock;
 use futures::TryStreamExt as _;
 use switchboard_proto::channel_gateway::v1::RecipientRefusal;
 use uuid::Uuid;
@@ -10,12 +11,15 @@ use crate::app::mailbox::NoAccount;
 use crate::app::{mail, sent_copy};
 use crate::domain::call::{self, Call};
 use crate::domain::channel::ChannelKind;
-use crate::domain::credentials;
+use crate::domain::credentials::{self, MailSecret};
 use crate::domain::email::compose::{Outgoing, OutgoingFile, compose};
 use crate::domain::email::plan::Draft;
+use crate::domain::mailbox::{self, Verdict};
 use crate::domain::refusal::{Class, Refusal};
 use crate::domain::smtp::{self, SmtpReply, Stage};
-use crate::provider::smtp::{Envelope, Server};
+use crate::provider::imap::Login;
+use crate::provider::smtp::{Accepted, Envelope, Server};
+use crate::store::mailboxes;
 
 /// Bytes of one file of a mail at most.
 const MAIL_FILE_MAX: i64 = 36 * 1024 * 1024;
@@ -45,13 +49,6 @@ pub(super) async fn send(
             Err(answered) => return answered,
         }
     }
-    let login = match mail::login(app, known.id, known.credentials, mailbox, false).await {
-        Ok(login) => login,
-        Err(NoAccount::Away) => return Answered::NotReached,
-        Err(NoAccount::Refused(_)) => {
-            return Answered::Refused(Class::Disconnected(disconnected(ChannelKind::Email)));
-        }
-    };
     let to = [draft.to.clone()];
     let composed = compose(&Outgoing {
         from: &mailbox.address,
@@ -82,23 +79,95 @@ pub(super) async fn send(
             );
         }
     };
-    let server = Server {
-        endpoint: mail::endpoint(&mailbox.smtp),
-        login: Some(login.clone()),
-    };
     let envelope = Envelope {
         from: Some(mailbox.address.clone()),
         to: to.to_vec(),
     };
-    match app.post.submission.send(&server, &envelope, &raw).await {
-        Ok(accepted) => {
+    match hand_over(app, known, mailbox, work, &envelope, &raw).await {
+        Ok((login, accepted)) => {
             sent_copy::keep(app, known.id, mailbox, login, &draft.message_id, raw);
             Answered::SentInPart(draft.message_id, refusals(&accepted.refused))
         }
-        Err(error) => {
-            tracing::info!(%error, channel.id = %known.id, "a mail was not taken");
-            Answered::Refused(error.class())
+        Err(answered) => answered,
+    }
+}
+
+/// Logs in and hands a mail over. An access token that is refused is replaced once, as where mails are read; a login
+/// that stays refused is no reason yet to give the channel up.
+async fn hand_over(
+    app: &App,
+    known: &Known,
+    mailbox: &credentials::Email,
+    work: &Work,
+    envelope: &Envelope,
+    raw: &[u8],
+) -> Result<(Login, Accepted), Answered> {
+    let renewable = matches!(mailbox.secret, MailSecret::OAuth { .. });
+    let mut renewed = false;
+    loop {
+        let login = mail::login(app, known.id, known.credentials, mailbox, renewed).await;
+        let login = match login {
+            Ok(login) => login,
+            Err(NoAccount::Away) => return Err(Answered::NotReached),
+            Err(NoAccount::Refused(_)) => {
+                let refusal = disconnected(ChannelKind::Email);
+                return Err(Answered::Refused(refused(app, known, refusal).await));
+            }
+        };
+        let server = Server {
+            endpoint: mail::endpoint(&mailbox.smtp),
+            login: Some(login.clone()),
+        };
+        let error = match app.post.submission.send(&server, envelope, raw).await {
+            Ok(accepted) => {
+                taken(app, known).await;
+                return Ok((login, accepted));
+            }
+            Err(error) => error,
+        };
+        tracing::info!(%error, channel.id = %known.id, "a mail was not taken");
+        let refusal = match error.class() {
+            Class::Disconnected(refusal) => refusal,
+            class => return Err(Answered::Refused(class)),
+        };
+        // Whoever takes the chat when the lease has ended must not find this attempt under way.
+        let in_time = clock::now() + app.post.limit < work.lease_until;
+        if renewed || !renewable || !in_time {
+            return Err(Answered::Refused(refused(app, known, refusal).await));
         }
+        renewed = true;
+    }
+}
+
+/// Judges a refused login: only the third in a row disconnects the channel (channels.md §7.33); until then the mail waits.
+async fn refused(app: &App, known: &Known, refusal: Refusal) -> Class {
+    let counted = async {
+        let mut connection = app.pool.acquire().await?;
+        let apart = mailbox::APART.as_secs_f64();
+        let (id, number) = (known.id, known.credentials);
+        mailboxes::submission_refused(&mut connection, id, number, apart, clock::now()).await
+    };
+    let refusals = match counted.await {
+        Ok(refusals) => u32::try_from(refusals).unwrap_or(1),
+        Err(error) => {
+            tracing::warn!(%error, channel.id = %known.id, "a refused login could not be counted");
+            1
+        }
+    };
+    match mailbox::after_refusal(refusals, mailbox::APART) {
+        Verdict::Again(_) => Class::Outage,
+        Verdict::GiveUp => Class::Disconnected(refusal),
+    }
+}
+
+/// Notes that the server let us in.
+async fn taken(app: &App, known: &Known) {
+    let noted = async {
+        let mut connection = app.pool.acquire().await?;
+        mailboxes::submission_taken(&mut connection, known.id).await
+    };
+    if let Err(error) = noted.await {
+        tracing::warn!(%error, channel.id = %known.id, "former refusals could not be forgotten");
     }
 }
 

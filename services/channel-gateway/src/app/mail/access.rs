@@ -9,13 +9,14 @@ use super::endpoint;
 use crate::app::App;
 use crate::app::book::aad;
 use crate::app::mailbox::NoAccount;
-use crate::domain::channel::ChannelKind;
-use crate::domain::credentials::{Credentials, Email, MailSecret};
-use crate::domain::refusal::Refusal;
+use crate::domain::credentials::{Credentials, Email, MailSecret, MailServer};
+use crate::domain::mailbox::server::ServerAway;
+use crate::domain::refusal::{Class, Refusal};
 use crate::error::Error;
 use crate::provider::CallError;
 use crate::provider::imap::{ImapError, Login, Mailbox, Secret};
 use crate::provider::oauth::{self, Application, Tokens};
+use crate::provider::smtp::Server;
 use crate::store::channels;
 
 /// An access token is renewed so long before it ends.
@@ -102,7 +103,7 @@ async fn refresh(app: &App, mailbox: &Email) -> Result<Tokens, NoAccount> {
             .filter(|secret| !secret.expose_secret().is_empty()),
         scope: String::new(),
     };
-    match oauth::refresh(&app.post.http, &application, refresh_token).await {
+    match oauth::refresh(&app.post.tokens_from, &application, refresh_token).await {
         Ok(fresh) => Ok(fresh),
         Err(CallError::Refused(refusal)) if refusal.is_final() => {
             let problem = "The mail provider refuses the grant: an administrator must connect the mailbox anew.";
@@ -142,13 +143,14 @@ fn with(mailbox: &Email, rotated: SecretString) -> Email {
     mailbox
 }
 
-/// Proves that a mailbox can be opened with credentials that no channel has yet. Returns what must be stored in their
+/// Proves that a mailbox can be used with credentials that no channel has yet. Returns what must be stored in their
 /// place, where the provider rotated the refresh token.
 pub async fn prove(app: &App, mailbox: &Email) -> Result<Option<Email>, Error> {
     let (secret, rotated) = match &mailbox.secret {
         MailSecret::Password(password) => (Secret::Password(password.clone()), None),
         MailSecret::OAuth { .. } => {
-            let fresh = refresh(app, mailbox).await?;
+            let fresh = refresh(app, mailbox).await;
+            let fresh = fresh.map_err(|reason| no_account(mailbox, &reason))?;
             (Secret::Token(fresh.access), fresh.rotated)
         }
     };
@@ -160,45 +162,73 @@ pub async fn prove(app: &App, mailbox: &Email) -> Result<Option<Email>, Error> {
     Ok(rotated.map(|rotated| with(mailbox, rotated)))
 }
 
-/// Proves that a channel's mailbox can be opened with the credentials that it has under that number.
+/// Proves that a channel's mailbox can be used with the credentials that it has under that number.
 pub async fn prove_channel(
     app: &App,
     channel: Uuid,
     credentials: i64,
     mailbox: &Email,
 ) -> Result<(), Error> {
-    let login = login(app, channel, credentials, mailbox, true).await?;
+    let login = login(app, channel, credentials, mailbox, true).await;
+    let login = login.map_err(|reason| no_account(mailbox, &reason))?;
     open(app, mailbox, &login).await
 }
 
+/// Logs in where mails are read, and where they are handed over: a mailbox that is read and cannot answer looks well
+/// until the first answer is lost.
 async fn open(app: &App, mailbox: &Email, login: &Login) -> Result<(), Error> {
     let limit = app.post.size_limit;
     let opened = Mailbox::open(&app.post.wires, &endpoint(&mailbox.imap), login, limit).await;
     match opened {
-        Ok(mailbox) => {
-            mailbox.logout().await;
-            Ok(())
+        Ok(mailbox) => mailbox.logout().await,
+        Err(ImapError::Credentials(_)) => return Err(Error::Refused(CREDENTIALS_REFUSED)),
+        Err(error) => return Err(away("IMAP", &mailbox.imap, &error)),
+    }
+    let server = Server {
+        endpoint: endpoint(&mailbox.smtp),
+        login: Some(login.clone()),
+    };
+    match app.post.submission.prove(&server).await {
+        Ok(()) => Ok(()),
+        Err(error) if matches!(error.class(), Class::Disconnected(_)) => {
+            Err(Error::Refused(SMTP_CREDENTIALS_REFUSED))
         }
-        Err(ImapError::Credentials(_)) => Err(Error::Refused(CREDENTIALS_REFUSED)),
-        Err(error) => {
-            tracing::info!(%error, "a mailbox could not be opened");
-            Err(Error::ProviderAway(ChannelKind::Email))
-        }
+        Err(error) => Err(away("SMTP", &mailbox.smtp, &error)),
     }
 }
 
-impl From<NoAccount> for Error {
-    fn from(reason: NoAccount) -> Self {
-        match reason {
-            NoAccount::Away => Self::ProviderAway(ChannelKind::Email),
-            NoAccount::Refused(_) => Self::Refused(CREDENTIALS_REFUSED),
-        }
+fn away(name: &'static str, server: &MailServer, error: &dyn std::error::Error) -> Error {
+    tracing::info!(%error, server = name, "a mailbox could not be proven");
+    let address = format!("{}:{}", server.host, server.port);
+    Error::MailServerAway(Box::new(ServerAway::new(name, address, &error.to_string())))
+}
+
+/// Says why there is no account: of what leads to a token only the host is told.
+fn no_account(mailbox: &Email, reason: &NoAccount) -> Error {
+    if let NoAccount::Refused(_) = reason {
+        return Error::Refused(CREDENTIALS_REFUSED);
     }
+    let host = match &mailbox.secret {
+        MailSecret::OAuth { token_url, .. } => reqwest::Url::parse(token_url).ok(),
+        MailSecret::Password(_) => None,
+    };
+    let host = host.as_ref().and_then(reqwest::Url::host_str);
+    let problem = "it gave no access token, or may not be called from here";
+    let address = host.unwrap_or_default().to_owned();
+    Error::MailServerAway(Box::new(ServerAway::new("OAuth", address, problem)))
 }
 
 /// The mail server does not let the mailbox's owner in.
 pub const CREDENTIALS_REFUSED: Refusal = Refusal {
     reason: "CREDENTIALS_REFUSED",
     detail: "The mail server refuses the credentials: an administrator must connect the mailbox anew.",
+    retryable: true,
+};
+
+/// The server that takes mails does not let the mailbox's owner in, while the one that holds them does.
+pub const SMTP_CREDENTIALS_REFUSED: Refusal = Refusal {
+    reason: "SMTP_CREDENTIALS_REFUSED",
+    detail: "The outgoing mail server (SMTP) refuses the login, though the mailbox can be read: check user name and \
+             password, and that the provider allows this mailbox to send by SMTP (SMTP AUTH), then try again.",
     retryable: true,
 };

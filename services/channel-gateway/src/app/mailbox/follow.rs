@@ -100,10 +100,7 @@ impl Follower {
                     match mailbox::after_refusal(self.refusals, self.shared.terms.after_refusal) {
                         Verdict::Again(wait) => wait,
                         Verdict::GiveUp => {
-                            let Wanted {
-                                channel, revision, ..
-                            } = self.wanted;
-                            self.shared.sink.refused(channel, revision, &problem).await;
+                            self.give_up(&problem).await;
                             return End::Refused;
                         }
                     }
@@ -127,6 +124,21 @@ impl Follower {
                 return End::Stopped;
             }
         }
+    }
+
+    /// Tells of credentials that are refused for good, and that nobody is to try them again.
+    async fn give_up(&self, problem: &str) {
+        let Wanted {
+            channel, revision, ..
+        } = self.wanted;
+        let noted = async {
+            let mut connection = self.shared.pool.acquire().await?;
+            mailboxes::refused(&mut connection, self.held, revision).await
+        };
+        if let Err(error) = noted.await {
+            tracing::warn!(%error, channel.id = %channel, "refused credentials could not be noted: they are tried again");
+        }
+        self.shared.sink.refused(channel, revision, problem).await;
     }
 
     async fn connect(&self) -> Result<Mailbox, Fault> {

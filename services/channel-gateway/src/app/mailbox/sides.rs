@@ -127,7 +127,7 @@ pub enum NoAccount {
 /// What channels there are.
 #[tonic::async_trait]
 pub trait Directory: Send + Sync + 'static {
-    /// Returns the enabled channels, from memory.
+    /// Returns the channels whose clients are heard, from memory.
     fn wanted(&self) -> Vec<Wanted>;
 
     /// Returns the account of a channel; with `renewed`, the access token in use was refused and another one is needed.

@@ -69,6 +69,11 @@ pub fn classify(raw: &Bytes, parts: &Parts<'_>, mail: &Mail, ours: &Ours<'_>) ->
         .any(|found| found.action == Action::Delayed)
     {
         ReportKind::Delay
+    } else if recipients
+        .iter()
+        .all(|found| found.action == Action::Relayed)
+    {
+        ReportKind::Relayed
     } else {
         ReportKind::Delivered
     };

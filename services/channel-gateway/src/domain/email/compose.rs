@@ -5,8 +5,8 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use lettre::Message;
 use lettre::address::Address;
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::message::{Attachment, Mailbox, MultiPart, MultiPartKind, SinglePart};
+use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
+use lettre::message::{Attachment, Body, Mailbox, MultiPart, MultiPartKind, SinglePart};
 use sha2::{Digest, Sha256};
 use switchboard_proto::common::v1::Text;
 use time::OffsetDateTime;
@@ -202,18 +202,34 @@ fn body(mail: &Outgoing<'_>, id: &str) -> Result<MultiPart, Unfit> {
         .boundary(boundary("m"))
         .multipart(texts);
     for file in mail.files {
-        let kind = ContentType::parse(&one_line(&file.media_type))
-            .or_else(|_| ContentType::parse("application/octet-stream"))
-            .map_err(|_| Unfit::Build)?;
+        let kind = file_kind(&file.media_type)?;
         let name = one_line(&file.name).replace(['/', '\\'], "_");
         let name = if name.is_empty() {
             "file".to_owned()
         } else {
             name
         };
-        mixed = mixed.singlepart(Attachment::new(name).body(file.bytes.to_vec(), kind));
+        // Left to itself the writer takes text for text, and ends its lines otherwise than the file does.
+        let encoding = ContentTransferEncoding::Base64;
+        let body =
+            Body::new_with_encoding(file.bytes.to_vec(), encoding).map_err(|_| Unfit::Build)?;
+        mixed = mixed.singlepart(Attachment::new(name).body(body, kind));
     }
     Ok(mixed)
+}
+
+/// Returns the media type under which a file goes. Mails and multiparts must not be encoded (RFC 2046 §5.2.1), and what is
+/// not encoded does not stay as it is: they go as files of no kind.
+fn file_kind(media_type: &str) -> Result<ContentType, Unfit> {
+    let named = one_line(media_type);
+    let holds = ["message/", "multipart/"].iter().any(|kind| {
+        let start = named.get(..kind.len()).unwrap_or_default();
+        start.eq_ignore_ascii_case(kind)
+    });
+    let named = if holds { "" } else { named.as_str() };
+    ContentType::parse(named)
+        .or_else(|_| ContentType::parse("application/octet-stream"))
+        .map_err(|_| Unfit::Build)
 }
 
 /// Returns a mailbox. A name that would break the field loses what would; an address must be one.

@@ -11,11 +11,15 @@ use time::OffsetDateTime;
 
 use super::address::Address;
 use super::loops::RECEIVED_MAX;
+use super::plan::has_our_form;
 use super::read::{Mail, Ours, read};
 use crate::domain::inbound::{Line, credible, frame, unsupported};
 
+mod reading;
 mod reported;
 mod written;
+
+pub use reading::{Claim, Hash, Reading, Side, Standing, UNPROVEN, further_key, id_hash};
 
 use reported::{reported, word};
 use written::message;
@@ -84,10 +88,7 @@ impl Thread {
     }
 }
 
-/// Reads a mail. There is always at least one event; the files beside it must be stored before it is published.
-///
-/// A report becomes a receipt for each address it names, and opens nothing; a copy of what went out becomes a message
-/// of our own; what our gateway wrote itself is told apart by its private field (channels.md §5.2, §5.4).
+/// Reads a mail as the first that comes under its Message-ID, where nothing went out under it.
 pub fn normalise(
     line: Line<'_>,
     ours: &Ours<'_>,
@@ -95,6 +96,20 @@ pub fn normalise(
     raw: &Bytes,
     received_at: OffsetDateTime,
 ) -> (Vec<InboundEvent>, Vec<File>) {
+    reading(line, ours, meta, raw, received_at).settle(&Standing::default())
+}
+
+/// Reads a mail. There is always at least one event; the files beside it must be stored before it is published.
+///
+/// A report becomes a receipt for each address it names, and opens nothing; what lies among the sent mails becomes a
+/// message of our own; what our gateway wrote itself is told apart by its private field (channels.md §5.2, §5.4).
+pub fn reading(
+    line: Line<'_>,
+    ours: &Ours<'_>,
+    meta: &Fetched<'_>,
+    raw: &Bytes,
+    received_at: OffsetDateTime,
+) -> Reading {
     let mail = read(raw, ours);
     let mut event = frame(
         line,
@@ -106,15 +121,16 @@ pub fn normalise(
     meta.raw_ref.clone_into(&mut event.raw_ref);
     event.provider_time = Some(timestamp(credible(Some(meta.internal_date), received_at)));
     let sent = meta.folder == Folder::Sent;
+    let plain = |events| Reading {
+        events,
+        files: Vec::new(),
+        claim: None,
+    };
     let kept = |kind: &str| {
-        let kind = Some(unsupported(kind));
-        (
-            vec![InboundEvent {
-                kind,
-                ..event.clone()
-            }],
-            Vec::new(),
-        )
+        plain(vec![InboundEvent {
+            kind: Some(unsupported(kind)),
+            ..event.clone()
+        }])
     };
     if mail.malformed {
         return kept("malformed");
@@ -125,7 +141,7 @@ pub fn normalise(
             extension: mail.message_id.into_bytes().into(),
         };
         event.kind = Some(Kind::ProviderState(state));
-        return (vec![event], Vec::new());
+        return plain(vec![event]);
     }
     if mail.received > RECEIVED_MAX {
         return kept("mail-loop");
@@ -135,22 +151,38 @@ pub fn normalise(
         return if events.is_empty() {
             kept(word(report))
         } else {
-            (events, Vec::new())
+            plain(events)
         };
     }
-    let outgoing = mail.outgoing || sent;
     let other = if sent && !mail.outgoing {
         got_it(&mail, ours)
     } else {
         mail.customer.clone()
     };
-    if outgoing && other.email.is_empty() {
+    let whole = u64::try_from(raw.len()).is_ok_and(|length| length >= meta.size);
+    let mut claim = Claim {
+        message_id: mail.message_id.clone(),
+        content: reading::content(&mail, &other, whole),
+        side: if sent { Side::Sent } else { Side::Client },
+        our_form: has_our_form(&mail.message_id, ours.domain),
+        chat_key: String::new(),
+        references: mail.references.clone(),
+    };
+    if mail.outgoing && !sent {
+        claim.side = Side::OwnAddress;
+        return Reading {
+            claim: Some(claim),
+            ..kept(UNPROVEN)
+        };
+    }
+    if sent && other.email.is_empty() {
         return kept("own-copy");
     }
     let (message, files) = message(line, ours, meta, raw, &mail, &other);
     event.chat_key = chat_key(&other, &mail);
+    claim.chat_key.clone_from(&event.chat_key);
     event.client = Some(identity(&other, &event.chat_key));
-    event.kind = Some(if outgoing {
+    event.kind = Some(if sent {
         Kind::OwnAppMessage(InboundOwnAppMessage {
             automatic: message.automatic,
             message: Some(message),
@@ -158,7 +190,11 @@ pub fn normalise(
     } else {
         Kind::Message(message)
     });
-    (vec![event], files)
+    Reading {
+        events: vec![event],
+        files,
+        claim: Some(claim),
+    }
 }
 
 /// Returns who got a copy that lies among the sent ones, where its sender is not the mailbox's own address.

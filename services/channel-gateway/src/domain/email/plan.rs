@@ -55,6 +55,20 @@ impl Draft {
     }
 }
 
+/// Tells whether a Message-ID is of the form that our own have: it is never a client's, however long ago ours went out.
+pub fn has_our_form(message_id: &str, domain: &str) -> bool {
+    let inside = message_id
+        .strip_prefix("<m")
+        .and_then(|rest| rest.strip_suffix('>'));
+    inside
+        .and_then(|inside| inside.rsplit_once('@'))
+        .filter(|(_, of)| of.eq_ignore_ascii_case(domain))
+        .and_then(|(local, _)| local.split_once('.'))
+        .is_some_and(|(message, attempt)| {
+            uuid::Uuid::parse_str(message).is_ok() && attempt.parse::<i32>().is_ok()
+        })
+}
+
 /// Turns a command into one call. `thread` is that of the mail that is answered, or the newest of the chat; without one
 /// it is a new mail under `subject`. A retry that an agent asks for is another mail, with an id of its own.
 pub fn plan(
@@ -253,6 +267,27 @@ mod tests {
                     .unwrap_err()
                     .reason,
                 reason
+            );
+        }
+    }
+
+    #[test]
+    fn ids_of_our_form_are_known_whenever_they_come_back() {
+        let id = "01934f00-0000-7000-8000-000000000001";
+        for (message_id, expected) in [
+            (format!("<m{id}.1@shop.example>"), true),
+            (format!("<m{id}.12@Shop.Example>"), true),
+            (format!("<m{id}.1@other.example>"), false),
+            (format!("<m{id}@shop.example>"), false),
+            (format!("<m{id}.x@shop.example>"), false),
+            ("<m1.1@shop.example>".to_owned(), false),
+            (format!("m{id}.1@shop.example"), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(
+                has_our_form(&message_id, "shop.example"),
+                expected,
+                "{message_id}"
             );
         }
     }

@@ -9,6 +9,8 @@ pub enum ReportKind {
     Delay,
     /// A mail arrived.
     Delivered,
+    /// A mail went on to a server that tells no more.
+    Relayed,
     /// A mail was opened.
     Read,
     /// Its reader complained about a mail, or a server did (ARF).
@@ -54,8 +56,10 @@ pub enum Action {
     Failed,
     /// It is late.
     Delayed,
-    /// It arrived, or was handed to a server that tells no more.
+    /// It arrived.
     Delivered,
+    /// It was handed to a server that tells no more, or to a list: nobody knows whether it arrived.
+    Relayed,
     /// It was opened.
     Displayed,
 }

@@ -168,7 +168,8 @@ fn action_of(word: &str) -> Option<Action> {
     {
         "failed" | "failure" | "fail" => Some(Action::Failed),
         "delayed" => Some(Action::Delayed),
-        "delivered" | "deliverable" | "relayed" | "expanded" => Some(Action::Delivered),
+        "delivered" | "deliverable" => Some(Action::Delivered),
+        "relayed" | "expanded" => Some(Action::Relayed),
         _ => None,
     }
 }
@@ -244,7 +245,7 @@ mod tests {
                     true
                 ),
                 ("b@x.example", Action::Delayed, "4.4.1", "NETWORK", false),
-                ("c@x.example", Action::Delivered, "2.1.5", "", false),
+                ("c@x.example", Action::Relayed, "2.1.5", "", false),
             ]
         );
     }

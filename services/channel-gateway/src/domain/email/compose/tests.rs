@@ -149,3 +149,54 @@ fn subjects_carry_one_re() {
         assert_eq!(subject(last, answers), expected, "{last}");
     }
 }
+
+#[test]
+fn files_arrive_byte_for_byte() {
+    let to = ["olena@client.example".to_owned()];
+    for (name, media_type, bytes) in [
+        ("lines.txt", "text/plain", b"one\ntwo\nthree\n".as_slice()),
+        ("old.txt", "text/plain", b"one\rtwo\r"),
+        ("dos.txt", "text/plain", b"one\r\ntwo\r\n"),
+        ("mixed.txt", "text/plain", b"a\nb\r\nc\rd"),
+        ("open.txt", "text/plain", b"no line end"),
+        ("dots.txt", "text/plain", b".\n..\n.hidden\r\n.\r\n"),
+        ("space.txt", "text/plain", b"trailing   \n\t\n\n\n"),
+        ("order.json", "application/json", b"{\n  \"a\": 1\n}\n"),
+        ("a.csv", "text/csv", b"a;b\n1;2"),
+        (
+            "a.pdf",
+            "application/pdf",
+            b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n1 0 obj\r\n\0\nEOF\r",
+        ),
+        (
+            "mail.eml",
+            "Message/RFC822",
+            b"From: a@x.example\nSubject: a\n\nx\n",
+        ),
+        ("empty", "", b""),
+    ] {
+        let files = [OutgoingFile {
+            name: name.into(),
+            media_type: media_type.into(),
+            bytes: Bytes::from_static(bytes),
+        }];
+        let mail = Outgoing {
+            files: &files,
+            ..outgoing(&to)
+        };
+        let raw = compose(&mail).unwrap();
+        // As it is handed over.
+        let raw = crate::domain::smtp::with_crlf(&raw).into_owned();
+        let text = String::from_utf8_lossy(&raw);
+        let part = text.split(&format!("filename=\"{name}\"")).nth(1);
+        let head = part.unwrap().split("\r\n\r\n").next().unwrap();
+        assert!(
+            head.contains("Content-Transfer-Encoding: base64"),
+            "{name}: {head}"
+        );
+        let read = read(&Bytes::from(raw), &OURS);
+        assert_eq!(read.attachments.len(), 1, "{name}");
+        assert_eq!(read.attachments[0].bytes.as_ref(), bytes, "{name}");
+        assert_eq!(read.attachments[0].name, name);
+    }
+}

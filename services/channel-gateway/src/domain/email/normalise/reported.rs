@@ -1,7 +1,8 @@
 //! From a report to events: receipts about mails of ours, or a block.
 
 use switchboard_proto::channel_gateway::v1::{
-    InboundBlock, InboundEvent, InboundReceipt, inbound_event::Kind, inbound_receipt,
+    InboundBlock, InboundEvent, InboundProviderState, InboundReceipt, inbound_event::Kind,
+    inbound_receipt,
 };
 
 use super::identity;
@@ -29,21 +30,30 @@ pub fn reported(frame: &InboundEvent, report: &Report) -> Vec<InboundEvent> {
                 event.event_key = format!("{}:{index}", event.event_key);
             }
             event.chat_key = folded(&recipient.address);
-            event.kind = Some(Kind::Receipt(receipt(recipient, original)));
+            event.kind = Some(match receipt(recipient, original) {
+                Some(receipt) => Kind::Receipt(receipt),
+                // The mail stays sent: another report may follow, and what it says counts.
+                None => Kind::ProviderState(InboundProviderState {
+                    kind: "mail-relayed".to_owned(),
+                    extension: original.clone().into_bytes().into(),
+                }),
+            });
             event
         });
     receipts.collect()
 }
 
-fn receipt(recipient: &Recipient, original: &str) -> InboundReceipt {
+/// None where it says nothing about whether the mail arrived.
+fn receipt(recipient: &Recipient, original: &str) -> Option<InboundReceipt> {
     use inbound_receipt::Kind;
     let kind = match recipient.action {
         Action::Failed => Kind::Failed,
         Action::Delayed => Kind::Delayed,
         Action::Delivered => Kind::Delivered,
+        Action::Relayed => return None,
         Action::Displayed => Kind::Read,
     };
-    InboundReceipt {
+    Some(InboundReceipt {
         kind: kind.into(),
         provider_keys: vec![original.to_owned()],
         up_to: false,
@@ -53,7 +63,7 @@ fn receipt(recipient: &Recipient, original: &str) -> InboundReceipt {
         retryable: kind == Kind::Failed
             && (!recipient.permanent || recipient.reason == "MAILBOX_FULL"),
         recipient: recipient.address.clone(),
-    }
+    })
 }
 
 /// Who complains wants no more mail: that is a block (channels.md §6, "Customer can block").
@@ -83,7 +93,7 @@ pub fn word(report: &Report) -> &'static str {
     match report.kind {
         ReportKind::Bounce => "bounce",
         ReportKind::Delay => "delay",
-        ReportKind::Delivered => "delivery-notice",
+        ReportKind::Delivered | ReportKind::Relayed => "delivery-notice",
         ReportKind::Read => "read-receipt",
         ReportKind::Complaint => "feedback-report",
         ReportKind::Other => "report",
