@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::app::agents::{AgentChange, NewAgent};
 use crate::domain::ChannelId;
 use crate::domain::access::Grants;
+use crate::error::{Error, StaffError};
 use crate::store::accounts::AccountRow;
 use crate::wire::{self, PARSE};
 
@@ -286,9 +287,15 @@ impl AssignmentService for Api {
         let channel: ChannelId = PARSE.id("policy.channel_id", &policy.channel_id)?;
         let rules = wire::policy::reply_rules_of(&policy);
         let settings = wire::policy::settings_of(&policy)?;
-        self.0
-            .set_policy(&caller, channel, &settings, rules, clock::now())
-            .await?;
+        let set = self
+            .0
+            .set_policy(&caller, channel, &settings, rules, clock::now());
+        set.await.map_err(|error| match error {
+            Error::Staff(StaffError::UnknownInPool(members)) => {
+                wire::policy::unknown(&policy, &members)
+            }
+            error => error.into(),
+        })?;
         let key = (caller.account().clone(), channel);
         let policy = Some(wire::policy::policy(&key, Some(&settings), rules));
         Ok(Response::new(pb::SetDistributionPolicyResponse { policy }))

@@ -35,16 +35,12 @@ impl App {
         let named = named(settings);
         let unknown_agents = agents::unknown(&mut transaction, account, &named.agents).await?;
         let unknown_groups = groups::unknown(&mut transaction, account, &named.groups).await?;
-        let unknown: Vec<(usize, Member)> = settings
-            .pool
-            .iter()
-            .enumerate()
-            .filter(|(_, entry)| match entry.member {
-                Member::Agent(agent) => unknown_agents.contains(&agent.uuid()),
-                Member::Group(group) => unknown_groups.contains(&group.uuid()),
-            })
-            .map(|(place, entry)| (place, entry.member))
-            .collect();
+        let is_unknown = |member: &Member| match member {
+            Member::Agent(agent) => unknown_agents.contains(&agent.uuid()),
+            Member::Group(group) => unknown_groups.contains(&group.uuid()),
+        };
+        let named = settings.pool.iter().map(|entry| entry.member);
+        let unknown: Vec<Member> = named.filter(is_unknown).collect();
         if !unknown.is_empty() {
             return Err(Error::Staff(StaffError::UnknownInPool(unknown)));
         }

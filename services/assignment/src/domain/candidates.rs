@@ -168,7 +168,7 @@ pub struct Terms<'a> {
     pub passed: &'a [AgentId],
 }
 
-impl<'a> Terms<'a> {
+impl Terms<'_> {
     /// Returns the terms of a channel that asks for nothing beyond its grant.
     pub const fn of(channel: ChannelId) -> Self {
         Self {
@@ -203,9 +203,7 @@ impl<'a> Terms<'a> {
         ];
         barred(colleague, self.channel).or_else(|| first(&reasons))
     }
-}
 
-impl Terms<'_> {
     /// Returns how many chats more an eligible agent can be given by a rule now; none where nothing limits it.
     pub fn places(&self, colleague: &Colleague) -> Option<i64> {
         let here = self.loads.and_then(|l| l.get(&colleague.access.agent));

@@ -51,6 +51,16 @@ pub enum Member {
     Group(GroupId),
 }
 
+impl Member {
+    /// Says that there is no such member.
+    pub fn missing(self) -> String {
+        match self {
+            Self::Agent(id) => format!("there is no agent {id}"),
+            Self::Group(id) => format!("there is no group {id}"),
+        }
+    }
+}
+
 /// A channel's policy, and whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

@@ -23,7 +23,7 @@ pub enum StaffError {
     )]
     RightsOfRole,
     /// Agents have the role.
-    #[error("the role is in use by {0} agent{s}: give them another first", s = plural(.0))]
+    #[error("the role is in use by {0} agent{s}: give them another first", s = plural(*.0))]
     RoleInUse(i64),
     /// The group does not exist.
     #[error("there is no group {0}")]
@@ -31,9 +31,9 @@ pub enum StaffError {
     /// A group's members who are no agents of the account, and the field that names them.
     #[error("the group names agents that do not exist")]
     UnknownMembers(&'static str, Vec<Uuid>),
-    /// Agents and groups of a pool that do not exist, by their place in it.
+    /// Agents and groups of a pool that do not exist. Where the request names them is for its reader to say.
     #[error("the pool names agents or groups that do not exist")]
-    UnknownInPool(Vec<(usize, Member)>),
+    UnknownInPool(Vec<Member>),
     /// Channels distribute among the group; some of them.
     #[error("channels distribute chats among the group: take it out of their pools first")]
     GroupInUse(Vec<ChannelId>),
@@ -46,8 +46,8 @@ pub enum StaffError {
 }
 
 /// The ending of a noun after a number.
-const fn plural(number: &i64) -> &'static str {
-    if *number == 1 { "" } else { "s" }
+const fn plural(number: i64) -> &'static str {
+    if number == 1 { "" } else { "s" }
 }
 
 impl StaffError {
@@ -87,15 +87,9 @@ impl StaffError {
                 grpc::invalid(DOMAIN, &violations)
             }
             Self::UnknownInPool(unknown) => {
-                let violations: Vec<_> = unknown
-                    .iter()
-                    .map(|(place, member)| {
-                        let (field, missing) = match member {
-                            Member::Agent(id) => ("agent_id", format!("there is no agent {id}")),
-                            Member::Group(id) => ("group_id", format!("there is no group {id}")),
-                        };
-                        FieldViolation::new(format!("policy.pool[{place}].{field}"), missing)
-                    })
+                let missing = unknown.iter().map(|member| member.missing());
+                let violations: Vec<_> = missing
+                    .map(|missing| FieldViolation::new("policy.pool", missing))
                     .collect();
                 grpc::invalid(DOMAIN, &violations)
             }

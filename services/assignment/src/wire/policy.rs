@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chassis::grpc::FieldViolation;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::assignment::v1::pool_entry::Member as Named;
 use tonic::Status;
@@ -9,6 +10,7 @@ use tonic::Status;
 use super::{MAX_LISTED, PARSE};
 use crate::domain::policy::{MAX_WEIGHT, Member, PoolEntry, Settings};
 use crate::domain::words::Distribution;
+use crate::error::DOMAIN;
 use crate::store::policies::ChannelKey;
 use crate::store::reply_rules::ReplyRules;
 
@@ -131,6 +133,36 @@ fn pool_of(policy: &pb::DistributionPolicy) -> Result<Vec<PoolEntry>, Status> {
         }
     }
     Ok(pool)
+}
+
+/// Words that a pool names what does not exist, with the fields of the request that name it.
+pub fn unknown(policy: &pb::DistributionPolicy, members: &[Member]) -> Status {
+    let fields = |member: &Member| {
+        let one_by_one = policy.agent_ids.iter().enumerate();
+        let one_by_one = one_by_one
+            .filter(|_| policy.pool.is_empty())
+            .filter(|(_, id)| matches!(member, Member::Agent(agent) if Ok(*agent) == id.parse()))
+            .map(|(place, _)| format!("policy.agent_ids[{place}]"));
+        let entries = policy.pool.iter().enumerate();
+        let entries = entries
+            .filter(|(place, entry)| entry_of(*place, entry).is_ok_and(|e| e.member == *member))
+            .map(|(place, _)| {
+                let field = match member {
+                    Member::Agent(_) => "agent_id",
+                    Member::Group(_) => "group_id",
+                };
+                format!("policy.pool[{place}].{field}")
+            });
+        one_by_one.chain(entries).collect::<Vec<_>>()
+    };
+    let violations: Vec<_> = members
+        .iter()
+        .flat_map(|member| {
+            let of = |field| FieldViolation::new(field, member.missing());
+            fields(member).into_iter().map(of).collect::<Vec<_>>()
+        })
+        .collect();
+    chassis::grpc::invalid(DOMAIN, &violations)
 }
 
 fn entry_of(place: usize, entry: &pb::PoolEntry) -> Result<PoolEntry, Status> {

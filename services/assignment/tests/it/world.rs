@@ -149,6 +149,8 @@ impl World {
             distribution: pb::Distribution::RoundRobin.into(),
             agent_ids: pool.iter().map(ToString::to_string).collect(),
             keep_previous,
+            // The pace of what has waited has tests of its own.
+            waiting_per_minute: Some(0),
             ..Default::default()
         };
         let set = pb::SetDistributionPolicyRequest {

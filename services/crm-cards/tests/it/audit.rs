@@ -133,8 +133,8 @@ async fn b11_of_changes_at_once_each_tells_the_one_before() {
     let modes = [Mode::OneTime, Mode::Repeat, Mode::ContactWithoutCards];
     // Nobody writes before all have read what they may read.
     let mut held = world.database.pool.begin().await.unwrap();
-    let hold = sqlx::query("lock table connection in share mode");
-    hold.execute(&mut *held).await.unwrap();
+    let lock = sqlx::query("lock table connection in share mode");
+    lock.execute(&mut *held).await.unwrap();
     let setting =
         futures::future::join_all(modes.map(|mode| world.set_mode(&tenant, channel, mode)));
     let released = async {

@@ -81,16 +81,17 @@ fn b04_of_equal_weights_turns_differ_by_one_at_most_whoever_comes_and_goes() {
     }
 }
 
+/// Who took turns before, in this order; agents with open chats and limit; who is next.
+type Case = (
+    &'static str,
+    &'static [u128],
+    &'static [(u128, i32, i32)],
+    u128,
+);
+
 #[test]
 fn b04_the_smallest_part_of_what_they_may_have_is_next_and_of_equals_who_waited_longest() {
     let pool = [(1, 1), (2, 1), (3, 2)];
-    // Who took turns before, in this order; agents with open chats and limit; who is next.
-    type Case = (
-        &'static str,
-        &'static [u128],
-        &'static [(u128, i32, i32)],
-        u128,
-    );
     let cases: &[Case] = &[
         ("least open", &[], &[(1, 2, 10), (2, 1, 10)], 2),
         ("by part, not by number", &[], &[(1, 2, 4), (2, 3, 10)], 2),
