@@ -2,14 +2,14 @@
 
 use anyhow::Context;
 use switchboard_proto::assignment::v1::{
-    AssignChatRequest, ChatOfferTaken, ClaimChatRequest, Distribution, DistributionPolicy,
-    PartReason, Presence, SetDistributionPolicyRequest, SetPresenceRequest,
+    AssignChatRequest, ChatOfferTaken, ChatUnassigned, ClaimChatRequest, Distribution,
+    DistributionPolicy, PartReason, Presence, SetDistributionPolicyRequest, SetPresenceRequest,
 };
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{
     Chat, CloseConversationRequest, ListChatsRequest, Message, SendMessageRequest, chat::State,
 };
-use switchboard_tests::events::read_all;
+use switchboard_tests::events::{Event, read_all};
 use switchboard_tests::world::{Account, Plan, StoryAgent, World, eventually, within};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
@@ -131,7 +131,10 @@ async fn f100_f123_f124_f102_f103_nobody_answers_at_first_and_a_hand_may_say_who
     .await?;
     assert_eq!(card.responsible_agent_id, "");
     for agent in [one, other] {
-        assert_eq!(unassigned(agent).await?, [chat.chat_id.clone()]);
+        assert_eq!(
+            unassigned(agent).await?,
+            std::slice::from_ref(&chat.chat_id)
+        );
         assert!(mine(agent).await?.is_empty());
     }
     for agent in [one, other] {
@@ -178,7 +181,7 @@ async fn f125_f126_f127_f128_d18_writing_needs_a_claim_where_the_channel_wants_i
     };
     one.clients.assignment.clone().claim_chat(claim).await?;
     let chat = settled(&account, customer, Some(one.id), State::Active).await?;
-    assert_eq!(mine(one).await?, [chat.chat_id.clone()]);
+    assert_eq!(mine(one).await?, std::slice::from_ref(&chat.chat_id));
     assert!(mine(other).await?.is_empty());
     write(one, &chat, "Now I do").await?;
     let refused = write(other, &chat, "Me too").await.unwrap_err();
@@ -273,9 +276,7 @@ async fn b04_what_is_offered_is_taken_by_writing_or_goes_to_somebody_else() -> a
     let events = async || read_all(&world.nats.url(), Some(&account.slug)).await;
     let taking = eventually("the offer is taken", async || {
         let events = events().await?;
-        Ok(events
-            .iter()
-            .find_map(switchboard_tests::events::Event::decode::<ChatOfferTaken>))
+        Ok(events.iter().find_map(Event::decode::<ChatOfferTaken>))
     })
     .await?;
     let taking = taking.assignment.context("an assignment")?;
@@ -298,7 +299,7 @@ async fn b04_what_is_offered_is_taken_by_writing_or_goes_to_somebody_else() -> a
     let gone: Vec<_> = events()
         .await?
         .iter()
-        .filter_map(|event| event.decode::<switchboard_proto::assignment::v1::ChatUnassigned>())
+        .filter_map(Event::decode::<ChatUnassigned>)
         .map(|event| (event.previous_agent_id.clone(), event.reason()))
         .collect();
     assert_eq!(gone, [(passer.id.to_string(), PartReason::OfferPassed)]);

@@ -45,7 +45,7 @@ async fn unfollowed(world: &World) -> Uuid {
         .await
         .unwrap();
     let Found::Known(_) = world.app.book.find_fresh(id).await else {
-        panic!("the channel is known")
+        unreachable!("the channel is known")
     };
     id
 }
@@ -93,7 +93,7 @@ async fn heard(world: &World) -> Vec<(String, String)> {
                     unsupported.kind
                 }
                 Kind::ProviderState(state) => state.kind,
-                other => panic!("{other:?}"),
+                other => unreachable!("{other:?}"),
             };
             (event.event_key, what)
         })

@@ -45,7 +45,7 @@ impl fmt::Display for Driven {
     }
 }
 
-struct Random<'f> {
+struct Walk<'f> {
     field: &'f Field,
     teller: Teller,
     random: StdRng,
@@ -61,7 +61,7 @@ pub async fn drive(
     events: usize,
     seed: u64,
 ) -> anyhow::Result<Driven> {
-    let mut walk = Random {
+    let mut walk = Walk {
         field,
         teller: Teller::connect(nats_url, &field.account).await?,
         random: StdRng::seed_from_u64(seed ^ 2),
@@ -118,7 +118,7 @@ pub async fn drive(
     Ok(walk.driven)
 }
 
-impl Random<'_> {
+impl Walk<'_> {
     /// Opens a conversation of a chat, of a new one where none is given; now and then it is closed before.
     async fn open(
         &mut self,
