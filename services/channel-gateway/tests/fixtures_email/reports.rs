@@ -112,7 +112,7 @@ fn reports_say_what_their_source_found_in_them() {
             let status = verdict["status"].as_str().unwrap();
             ours.iter().any(|(class, _, action)| {
                 *class == class_of(status)
-                    && matches!(action, Action::Delivered | Action::Relayed)
+                    && matches!(action, Action::Delivered | Action::Expanded)
                         == status.starts_with('2')
             })
         });

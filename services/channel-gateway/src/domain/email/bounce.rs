@@ -71,9 +71,9 @@ pub fn classify(raw: &Bytes, parts: &Parts<'_>, mail: &Mail, ours: &Ours<'_>) ->
         ReportKind::Delay
     } else if recipients
         .iter()
-        .all(|found| found.action == Action::Relayed)
+        .all(|found| found.action == Action::Expanded)
     {
-        ReportKind::Relayed
+        ReportKind::Expanded
     } else {
         ReportKind::Delivered
     };

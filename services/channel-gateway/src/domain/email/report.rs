@@ -9,8 +9,8 @@ pub enum ReportKind {
     Delay,
     /// A mail arrived.
     Delivered,
-    /// A mail went on to a server that tells no more.
-    Relayed,
+    /// A mail went on to the members of a list.
+    Expanded,
     /// A mail was opened.
     Read,
     /// Its reader complained about a mail, or a server did (ARF).
@@ -58,8 +58,8 @@ pub enum Action {
     Delayed,
     /// It arrived.
     Delivered,
-    /// It was handed to a server that tells no more, or to a list: nobody knows whether it arrived.
-    Relayed,
+    /// It was handed to the members of a list: nobody knows whether it arrived.
+    Expanded,
     /// It was opened.
     Displayed,
 }

@@ -168,8 +168,9 @@ fn action_of(word: &str) -> Option<Action> {
     {
         "failed" | "failure" | "fail" => Some(Action::Failed),
         "delayed" => Some(Action::Delayed),
-        "delivered" | "deliverable" => Some(Action::Delivered),
-        "relayed" | "expanded" => Some(Action::Relayed),
+        // Who relays tells no more: what comes back later all the same counts after it.
+        "delivered" | "deliverable" | "relayed" => Some(Action::Delivered),
+        "expanded" => Some(Action::Expanded),
         _ => None,
     }
 }
@@ -245,7 +246,7 @@ mod tests {
                     true
                 ),
                 ("b@x.example", Action::Delayed, "4.4.1", "NETWORK", false),
-                ("c@x.example", Action::Relayed, "2.1.5", "", false),
+                ("c@x.example", Action::Delivered, "2.1.5", "", false),
             ]
         );
     }

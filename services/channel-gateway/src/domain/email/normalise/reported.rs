@@ -34,7 +34,7 @@ pub fn reported(frame: &InboundEvent, report: &Report) -> Vec<InboundEvent> {
                 Some(receipt) => Kind::Receipt(receipt),
                 // The mail stays sent: another report may follow, and what it says counts.
                 None => Kind::ProviderState(InboundProviderState {
-                    kind: "mail-relayed".to_owned(),
+                    kind: "mail-expanded".to_owned(),
                     extension: original.clone().into_bytes().into(),
                 }),
             });
@@ -50,7 +50,7 @@ fn receipt(recipient: &Recipient, original: &str) -> Option<InboundReceipt> {
         Action::Failed => Kind::Failed,
         Action::Delayed => Kind::Delayed,
         Action::Delivered => Kind::Delivered,
-        Action::Relayed => return None,
+        Action::Expanded => return None,
         Action::Displayed => Kind::Read,
     };
     Some(InboundReceipt {
@@ -93,7 +93,7 @@ pub fn word(report: &Report) -> &'static str {
     match report.kind {
         ReportKind::Bounce => "bounce",
         ReportKind::Delay => "delay",
-        ReportKind::Delivered | ReportKind::Relayed => "delivery-notice",
+        ReportKind::Delivered | ReportKind::Expanded => "delivery-notice",
         ReportKind::Read => "read-receipt",
         ReportKind::Complaint => "feedback-report",
         ReportKind::Other => "report",
