@@ -158,7 +158,7 @@ mod tests {
             .map(|item| item.accounts)
             .collect();
         assert_eq!(again, [["2"], ["3"]]);
-        assert_eq!(left(&rest.raw, &["1"]), [rest.clone()]);
+        assert_eq!(left(&rest.raw, &["1"]), std::slice::from_ref(&rest));
         assert_eq!(left(&rest.raw, &["2", "3"]), []);
     }
 
@@ -175,7 +175,7 @@ mod tests {
             assert_eq!(piece.why, Why::NotConnected);
             assert_eq!(
                 left(&piece.raw, &["1"]),
-                [piece.clone()],
+                std::slice::from_ref(&piece),
                 "it stays as it is"
             );
             assert_eq!(left(&piece.raw, &["2"]), []);
