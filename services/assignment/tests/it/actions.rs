@@ -129,7 +129,11 @@ impl World {
         let answer = self
             .api
             .set_distribution_policy(request(&self.admin(), set));
-        assert_eq!(answer.await.unwrap().into_inner().policy, Some(policy));
+        let set = answer.await.unwrap().into_inner().policy.unwrap();
+        assert_eq!(
+            (set.agent_ids, set.claim_before_reply, set.reassign_on_reply),
+            (policy.agent_ids, claim_first, reassign)
+        );
     }
 }
 
