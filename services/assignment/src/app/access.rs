@@ -26,7 +26,7 @@ const REMEMBERED: Duration = Duration::from_millis(500);
 const REMEMBERED_AGENTS: u64 = 50_000;
 
 /// What agents may do, in memory. Whoever changes that forgets it after the commit, so that a change is seen at once
-/// where it was made, and within [`REMEMBERED`] elsewhere.
+/// where it was made, and within half a second elsewhere.
 #[derive(Clone)]
 pub struct KnownAccess(Cache<(AccountSlug, AgentId), Option<AccessRecord>>);
 

@@ -74,7 +74,7 @@ pub struct Policy {
 
 /// The turns taken in a channel.
 ///
-/// Each turn costs its agent [`TURN`] divided by their weight, and whoever has spent least is next: agents of equal
+/// Each turn costs its agent a constant divided by their weight, and whoever has spent least is next: agents of equal
 /// weight differ by one turn at most, and an agent of weight 3 has three turns while one of weight 1 has one.
 /// `floor` is what the one who was last had spent before: who comes back begins there and makes up for nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -152,6 +152,10 @@ fn wrong(
     if row.method.ends_with("/CreateCard") && asker.column == 2 {
         known += &shop.get("contact");
     }
+    if row.method.ends_with("/ListAuditEntries") && asker.column == Kind::ALL.len() {
+        // What they set in their own account, naming things of the shop, stands in their own audit.
+        known.extend(ROWS.iter().map(|row| (row.ask)(shop).to_string()));
+    }
     let leak = asker
         .hidden
         .iter()
@@ -358,7 +362,9 @@ async fn x11_a_token_of_one_scope_opens_the_methods_of_that_scope_alone() -> any
                     .get_details_error_info()
                     .is_some_and(|info| info.reason == "SCOPE_MISSING")
             });
-            let opens = method.scope.split('|').any(|one| one == *scope);
+            let mut opens = method.scope.split('|').any(|one| one == *scope);
+            // Every service has an audit; the one that is asked here is of the service without settings of CRM.
+            opens &= !(name.ends_with("/ListAuditEntries") && *scope == "crm:admin");
             assert_eq!(missing, !opens, "{name} with {scope} alone");
             asked += 1;
         }
