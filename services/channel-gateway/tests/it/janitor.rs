@@ -78,7 +78,13 @@ impl World {
             .get_consumer_from_stream(name, stream)
             .await
             .unwrap();
-        let fetched = consumer.fetch().max_messages(count).messages().await;
+        // Not `fetch`, which takes what the broker has at hand: a consumer that was just made may have nothing yet.
+        let fetched = consumer
+            .batch()
+            .max_messages(count)
+            .expires(Duration::from_secs(10))
+            .messages()
+            .await;
         let acknowledged = fetched
             .unwrap()
             .fold(0, async |acknowledged, message| {
