@@ -8,7 +8,7 @@ pub mod duration;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroU32;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -131,6 +131,9 @@ pub struct Nats {
     pub credentials_file: Option<PathBuf>,
     /// Copies of each stream.
     pub replicas: usize,
+    /// How many `INBOUND_<n>` the installation has, in all its services: more take more a second, fewer cost the
+    /// machine less. It cannot be lowered later (see [`crate::nats::declare`]).
+    pub inbound_shards: NonZeroU8,
     /// Bound of `EVENTS` in bytes; a full stream refuses.
     #[serde(with = "bytes")]
     pub events_max_bytes: u64,
@@ -145,12 +148,16 @@ pub struct Nats {
     pub duplicate_window: Duration,
 }
 
+/// How many `INBOUND_<n>` there are unless told.
+pub const DEFAULT_SHARDS: NonZeroU8 = NonZeroU8::new(2).unwrap();
+
 impl Default for Nats {
     fn default() -> Self {
         Self {
             url: "nats://127.0.0.1:4222".into(),
             credentials_file: None,
             replicas: 1,
+            inbound_shards: DEFAULT_SHARDS,
             events_max_bytes: 8 << 30,
             inbound_max_bytes: 8 << 30,
             dead_letters_max_bytes: 1 << 30,

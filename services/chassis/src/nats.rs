@@ -1,5 +1,6 @@
 //! The broker: connecting, the names and bounds of the streams, and publishing one message with its answer.
 
+use std::num::NonZeroU8;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +53,17 @@ pub enum NatsError {
     TooOld {
         /// The version found.
         found: String,
+    },
+    /// The installation has more `INBOUND_<n>` than it is told to have: what stands in the others would wait for ever.
+    #[error(
+        "nats.inbound_shards is {told}, but the broker has {stream} as well: set it to what the installation began with, \
+         or delete that stream once its consumer has nothing pending"
+    )]
+    MoreShards {
+        /// What is set.
+        told: usize,
+        /// The first stream too many.
+        stream: String,
     },
     /// A stream cannot be declared.
     #[error("stream {stream} cannot be declared: {error}")]
@@ -181,17 +193,17 @@ pub struct Streams {
 
 impl Default for Streams {
     fn default() -> Self {
-        Self::new(2)
+        Self::new(config::DEFAULT_SHARDS)
     }
 }
 
 impl Streams {
     /// Returns the names of an installation with so many `INBOUND_<n>`, numbered from 0.
-    pub fn new(shards: usize) -> Self {
+    pub fn new(shards: NonZeroU8) -> Self {
         Self {
             prefix: "".into(),
             root: "switchboard".into(),
-            shards: shards.max(1),
+            shards: usize::from(shards.get()),
         }
     }
 
@@ -278,12 +290,21 @@ pub enum Declared {
 }
 
 /// Declares streams, idempotently: what exists is brought to the given bounds.
+///
+/// Refuses where the broker has more `INBOUND_<n>` than `streams` names: nobody would read the others.
 pub async fn declare(
     nats: &Nats,
     streams: &Streams,
     config: &config::Nats,
     kinds: &[Declared],
 ) -> Result<(), NatsError> {
+    let beyond = streams.inbound(streams.shards());
+    if nats.jetstream.get_stream(&beyond).await.is_ok() {
+        return Err(NatsError::MoreShards {
+            told: streams.shards(),
+            stream: beyond,
+        });
+    }
     for kind in kinds {
         match kind {
             Declared::Events => {
@@ -498,7 +519,7 @@ mod tests {
 
     #[test]
     fn a_key_stays_on_its_shard_and_keys_spread() {
-        let streams = Streams::new(4);
+        let streams = Streams::with_prefix("t", 4);
         let mut counts = [0_u32; 4];
         for number in 0..4_000 {
             let key = format!("channel/{number}");

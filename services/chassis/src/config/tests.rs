@@ -91,6 +91,11 @@ fn a_wrong_value_is_refused_with_its_key_and_origin() {
             "8GB",
             "nats.events_max_bytes",
         ),
+        (
+            "SWITCHBOARD_NATS__INBOUND_SHARDS",
+            "0",
+            "nats.inbound_shards",
+        ),
         ("SWITCHBOARD_NATS__REPLICA", "3", "replica"),
         ("SWITCHBOARD_NAT__URL", "x", "nat"),
     ] {

@@ -100,7 +100,7 @@ impl Service {
             wiring: ready.latch("wiring"),
             ready,
             address_file: address_file(),
-            streams: Streams::default(),
+            streams: Streams::new(config.nats().inbound_shards),
             registry: Arc::default(),
             name,
             sections: Sections {
