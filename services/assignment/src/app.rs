@@ -15,6 +15,7 @@ pub mod give_back;
 pub mod groups;
 pub mod hand;
 pub mod hear;
+pub mod memory;
 pub mod offers;
 pub mod once;
 pub mod policies;
@@ -42,4 +43,6 @@ pub struct App {
     pub more_wait: Arc<Notify>,
     /// What agents may do, as requests remember it.
     pub known: access::KnownAccess,
+    /// What choices need again and again.
+    pub memory: memory::Memory,
 }

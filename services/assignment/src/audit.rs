@@ -179,9 +179,9 @@ pub async fn policy_now(
     connection: &mut PgConnection,
     key: &ChannelKey,
 ) -> Result<pb::DistributionPolicy, sqlx::Error> {
-    let policy = policies::get(connection, key).await?;
+    let read = policies::get(connection, key, None).await?;
     let rules = reply_rules::get(connection, key).await?;
-    let settings = policy.as_ref().map(|policy| &policy.settings);
+    let settings = read.as_ref().map(|read| &read.policy.settings);
     Ok(wire::policy::policy(key, settings, rules))
 }
 

@@ -24,6 +24,7 @@ use switchboard_proto::assignment::v1::role_service_server::RoleServiceServer;
 
 use crate::app::App;
 use crate::app::access::{KnownAccess, OwnAccess};
+use crate::app::memory::Memory;
 use crate::config::Config;
 use crate::events::Events;
 use crate::grpc::Api;
@@ -46,6 +47,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         waker,
         more_wait: Arc::default(),
         known: known.clone(),
+        memory: Memory::default(),
     };
 
     let events = Events::new(app.clone());

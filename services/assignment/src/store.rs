@@ -9,10 +9,14 @@ pub mod choices;
 pub mod conversations;
 pub mod groups;
 pub mod leases;
+pub mod loads;
 pub mod policies;
+mod pools;
 pub mod releases;
 pub mod reply_rules;
 pub mod roles;
+pub mod rosters;
+mod turns;
 
 /// The migrations of this service, applied after those of chassis.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

@@ -52,7 +52,7 @@ pub struct Distributed {
     database_each: f64,
     /// Milliseconds of the database for one chat that comes alone: hearing of it and choosing.
     database_single: f64,
-    /// From both events being published to the assignment being told, microseconds.
+    /// From the decision of the pipeline connection being published to the responsible, microseconds.
     single: Histogram<u64>,
     /// Requests of a service, which has no rights to be looked up, and of an agent, microseconds.
     by_service: Histogram<u64>,
@@ -124,10 +124,14 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Distri
     let mut single = histogram();
     for number in size.waiting + 1..=size.waiting + SINGLES {
         let conversation = conversation(&field, number)?;
-        let begun = Instant::now();
-        tell(&mut teller, &conversation).await?;
+        // One after the other, as they come: `decided` follows from `opened`, by way of another service.
+        let opened = tell_opened(&mut teller, &conversation).await?;
         teller.settle().await?;
-        assigned(&mut database, conversation.chat).await?;
+        state(&mut database, conversation.chat, "open").await?;
+        let begun = Instant::now();
+        tell_decided(&mut teller, &conversation, opened).await?;
+        teller.settle().await?;
+        state(&mut database, conversation.chat, "agent_id is not null").await?;
         single.record(u64::try_from(begun.elapsed().as_micros())?)?;
     }
     let alone = statements::taken(&databases).await?;
@@ -170,16 +174,27 @@ fn conversation(field: &Field, number: usize) -> anyhow::Result<Conversation> {
 }
 
 async fn tell(teller: &mut Teller, conversation: &Conversation) -> anyhow::Result<()> {
-    let (chat, opened) = (conversation.chat, Uuid::new_v4());
+    let opened = tell_opened(teller, conversation).await?;
+    tell_decided(teller, conversation, opened).await
+}
+
+async fn tell_opened(teller: &mut Teller, conversation: &Conversation) -> anyhow::Result<Uuid> {
+    let event = Uuid::new_v4();
+    let opened = conversation.opened();
     teller
-        .tell(chat, &conversation.opened(), (opened, None))
+        .tell(conversation.chat, &opened, (event, None))
         .await?;
+    Ok(event)
+}
+
+async fn tell_decided(
+    teller: &mut Teller,
+    conversation: &Conversation,
+    opened: Uuid,
+) -> anyhow::Result<()> {
+    let event = (Uuid::new_v4(), Some(opened));
     teller
-        .tell(
-            chat,
-            &conversation.decided(),
-            (Uuid::new_v4(), Some(opened)),
-        )
+        .tell(conversation.chat, &conversation.decided(), event)
         .await
 }
 
@@ -200,20 +215,19 @@ async fn until(database: &mut PgConnection, what: &str, waiting: i64) -> anyhow:
     }
 }
 
-/// Waits until a chat has a responsible.
-async fn assigned(database: &mut PgConnection, chat: Uuid) -> anyhow::Result<()> {
+/// Waits until something holds of a chat.
+async fn state(database: &mut PgConnection, chat: Uuid, what: &str) -> anyhow::Result<()> {
     let deadline = Instant::now() + Duration::from_secs(30);
+    let select = format!("select /* bench */ {what} from chat_assignment where chat_id = $1");
     loop {
-        let found: Option<bool> = sqlx::query_scalar(
-            "select /* bench */ agent_id is not null from chat_assignment where chat_id = $1",
-        )
-        .bind(chat)
-        .fetch_optional(&mut *database)
-        .await?;
+        let found: Option<bool> = sqlx::query_scalar(sqlx::AssertSqlSafe(select.clone()))
+            .bind(chat)
+            .fetch_optional(&mut *database)
+            .await?;
         if found == Some(true) {
             return Ok(());
         }
-        ensure!(Instant::now() < deadline, "a chat found nobody");
+        ensure!(Instant::now() < deadline, "a chat waits in vain: {what}");
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }

@@ -115,7 +115,7 @@ impl App {
             .map(|agent| (account.clone(), agent))
             .collect();
         board
-            .lock_staff(&mut transaction, &[], &concerns, now)
+            .lock_staff(&mut transaction, &self.memory, &[], &concerns, now)
             .await?;
         if let Err(refusal) = act(&mut board, &acting, now)? {
             metrics::counter!("assignment_refusals_total", "method" => method).increment(1);

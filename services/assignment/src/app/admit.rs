@@ -67,7 +67,7 @@ impl App {
         let concerned = joined.into_iter().chain([agent]);
         let concerned: Vec<_> = concerned.map(|agent| (account.clone(), agent)).collect();
         board
-            .lock_staff(&mut transaction, &to_choose, &concerned, now)
+            .lock_staff(&mut transaction, &self.memory, &to_choose, &concerned, now)
             .await?;
         let doing = Doing {
             actor: Actor::Rule("access".to_owned()),
@@ -141,6 +141,7 @@ impl App {
         };
         let saved = board.save(&mut transaction, now).await?;
         transaction.commit().await?;
+        self.memory.keep(saved.looks).await;
         if saved.events > 0 {
             self.waker.wake();
         }

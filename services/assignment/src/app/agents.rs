@@ -22,6 +22,7 @@ use crate::domain::candidates::Drained;
 use crate::error::{Error, StaffError};
 use crate::store::accounts;
 use crate::store::agents::{self, Agent};
+use crate::store::loads;
 use crate::store::releases::{self, Release};
 use crate::store::roles::{self, Hold};
 use crate::wire;
@@ -167,9 +168,8 @@ impl App {
             change: v7(now),
         };
         if access_changed {
-            // Whoever gives this agent a chat holds the load's lock and looks at the access under it.
-            let key = (account.clone(), id);
-            agents::lock_loads(&mut transaction, &[key].into()).await?;
+            // Whoever gives this agent a chat looks at the access under these locks.
+            loads::hold_back(&mut transaction, account, [id].into_iter()).await?;
             let (actor, change) = (&release.actor, release.change);
             releases::note(&mut transaction, account, &[id], actor, change).await?;
         }

@@ -1,22 +1,24 @@
-//! What one transaction holds locked: chats, then their channels' cursors, then agents' loads, each sorted
+//! What one transaction holds locked: chats, then their channels' cursors, then accounts and loads, each sorted
 //! (architecture §3). Decisions are applied to it in memory, one after another; then it is saved as sets.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox::{self, Outgoing};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
+use super::memory::Memory;
 use crate::domain::candidates::{Colleague, Drained};
 use crate::domain::chat::{Chat, Heard, Told};
 use crate::domain::policy::Policy;
 use crate::domain::{ChannelId, ChatId, ConversationId};
-use crate::store::agents::LoadRow;
-use crate::store::choices::{self, ChoiceRow};
+use crate::store::choices::{self, ChoiceRow, Look};
 use crate::store::conversations::{self, ConversationRow};
+use crate::store::loads::{self, LoadRow};
 use crate::store::policies::ChannelKey;
-use crate::store::{agents, calendars, chats, policies};
+use crate::store::{calendars, chats, policies};
 
 /// An agent of an account.
 pub type AgentKey = (AccountSlug, AgentId);
@@ -26,8 +28,10 @@ pub type AgentKey = (AccountSlug, AgentId);
 pub struct Board {
     chats: BTreeMap<ChatId, Held>,
     policies: BTreeMap<ChannelKey, Policy>,
-    turned: BTreeSet<ChannelKey>,
+    /// Channels whose turns were changed, with the number of the last turn before.
+    turned: BTreeMap<ChannelKey, i64>,
     staff: BTreeMap<AccountSlug, BTreeMap<AgentId, Colleague>>,
+    /// Loads and paces that were changed, as they were before.
     loads_before: BTreeMap<AgentKey, (i32, Drained)>,
     /// Changes of loads that wait until the loads are locked.
     shifts: Vec<Shift>,
@@ -41,6 +45,8 @@ pub struct Board {
     serve: BTreeSet<AccountSlug>,
     conversations: BTreeMap<ConversationId, ConversationRow>,
     choices: Vec<ChoiceRow>,
+    /// Looks that choices may refer to.
+    looks: BTreeMap<AccountSlug, Vec<Arc<Look>>>,
     events: Vec<Outgoing>,
 }
 
@@ -70,6 +76,8 @@ pub struct Saved {
     pub freed: BTreeSet<AccountSlug>,
     /// Events that wait for the relay.
     pub events: usize,
+    /// Looks that later choices may refer to, once the transaction is committed.
+    pub looks: Vec<Look>,
 }
 
 impl Board {
@@ -175,46 +183,52 @@ impl Board {
         kept.decided_event = kept.decided_event.or(row.decided_event);
     }
 
-    /// Locks the cursors of the channels of `to_choose`, then the loads of everybody who may be given one of
-    /// these chats, of `also`, and of those whose load has to change.
+    /// Locks the cursors of the channels of `to_choose`, then the accounts in which rules choose, with everybody who may be
+    /// given one of these chats, then elsewhere the loads of `also` and of those whose load has to change.
     pub async fn lock_staff(
         &mut self,
         connection: &mut PgConnection,
+        memory: &Memory,
         to_choose: &[ChatId],
         also: &[AgentKey],
         now: OffsetDateTime,
     ) -> Result<(), sqlx::Error> {
-        let choosing: Vec<&Chat> = to_choose.iter().filter_map(|id| self.chat(*id)).collect();
-        let channels = choosing
-            .iter()
-            .map(|c| (c.account.clone(), c.channel))
+        let choosing = to_choose.iter().filter_map(|id| self.chat(*id));
+        let channels: BTreeSet<ChannelKey> = choosing
+            .map(|chat| (chat.account.clone(), chat.channel))
             .collect();
-        let mut wanted: BTreeSet<AgentKey> = also.iter().cloned().collect();
-        for chat in &choosing {
-            let opener = chat.opening.as_ref().and_then(|opening| opening.opener);
-            let named = [opener, chat.previous].into_iter().flatten();
-            wanted.extend(named.map(|agent| (chat.account.clone(), agent)));
+        for (channel, read) in memory.lock_policies(connection, &channels).await? {
+            self.policies.insert(channel, read.policy.clone());
         }
-        self.policies = policies::lock(connection, &channels).await?;
         self.closed = calendars::closed(connection, &channels).await?;
-        for ((account, _), policy) in &self.policies {
-            wanted.extend(policy.pool.keys().map(|agent| (account.clone(), *agent)));
+        let choosing: BTreeSet<AccountSlug> =
+            channels.into_iter().map(|(account, _)| account).collect();
+        let shifted = self.shifts.iter().map(|shift| &shift.agent);
+        let others: BTreeSet<AgentKey> = shifted
+            .chain(also)
+            .filter(|(account, _)| !choosing.contains(account))
+            .cloned()
+            .collect();
+        let accounts = others.iter().map(|(account, _)| account.clone()).collect();
+        loads::lock_accounts(connection, &choosing, &accounts).await?;
+        for account in &choosing {
+            let roster = memory.roster(connection, account).await?;
+            self.staff.insert(account.clone(), roster.colleagues(now));
         }
-        wanted.extend(self.shifts.iter().map(|shift| shift.agent.clone()));
-        for (key, agent) in agents::lock_loads(connection, &wanted).await? {
-            self.loads_before.insert(key, (agent.load, agent.drained));
+        for (_, agent) in loads::lock(connection, &others).await? {
             self.staff
                 .entry(agent.account.clone())
                 .or_default()
                 .insert(agent.id, agent.colleague(now));
         }
+        self.looks = memory.looks(choosing.iter()).await;
         let limited: Vec<ChannelKey> = self
             .policies
             .iter()
             .filter(|(_, policy)| policy.settings.channel_capacity > 0)
             .map(|(channel, _)| channel.clone())
             .collect();
-        self.channel_loads = agents::loads_in_channels(connection, &limited).await?;
+        self.channel_loads = loads::in_channels(connection, &limited).await?;
         for channel in limited {
             self.channel_loads.entry(channel).or_default();
         }
@@ -264,6 +278,10 @@ impl Board {
         else {
             return;
         };
+        let before = (colleague.load, colleague.drained);
+        self.loads_before
+            .entry(shift.agent.clone())
+            .or_insert(before);
         colleague.load += shift.by;
         let channel = (account.clone(), shift.channel);
         if let Some(loads) = self.channel_loads.get_mut(&channel) {
@@ -272,9 +290,12 @@ impl Board {
     }
 
     /// Notes that an agent was given a chat that had waited.
-    pub fn drained(&mut self, (account, agent): &AgentKey, now: OffsetDateTime) {
+    pub fn drained(&mut self, key: &AgentKey, now: OffsetDateTime) {
+        let (account, agent) = key;
         let staff = self.staff.get_mut(account);
         if let Some(colleague) = staff.and_then(|staff| staff.get_mut(agent)) {
+            let before = (colleague.load, colleague.drained);
+            self.loads_before.entry(key.clone()).or_insert(before);
             colleague.drained = colleague.drained.and_one(now);
         }
     }
@@ -297,8 +318,10 @@ impl Board {
     /// Notes that an agent took their turn in a channel.
     pub fn take_turn(&mut self, channel: &ChannelKey, agent: AgentId) {
         if let Some(policy) = self.policies.get_mut(channel) {
+            self.turned
+                .entry(channel.clone())
+                .or_insert(policy.turns.last);
             policy.take_turn(agent);
-            self.turned.insert(channel.clone());
         }
     }
 
@@ -347,40 +370,41 @@ impl Board {
             .collect();
         chats::add_participants(connection, &new, now).await?;
         let turned: Vec<_> = self
-            .policies
+            .turned
             .iter()
-            .filter(|(channel, _)| self.turned.contains(channel))
+            .filter_map(|(channel, before)| Some((channel, self.policies.get(channel)?, *before)))
             .collect();
         policies::write_turns(connection, &turned).await?;
-        let mut loads = Vec::new();
+        let mut changed = Vec::new();
         let mut freed = self.serve;
-        for ((account, agent), before) in self.loads_before {
+        for ((account, agent), (load, drained)) in self.loads_before {
             let colleague = self.staff.get(&account).and_then(|s| s.get(&agent));
             let Some(colleague) = colleague else {
                 continue;
             };
-            let load = colleague.load;
-            // A minute that is over is not worth a write of its own.
-            let gave = colleague.drained != Drained::default();
-            let drained = if gave { colleague.drained } else { before.1 };
-            if load < before.0 {
+            let by = colleague.load - load;
+            if by < 0 {
                 freed.insert(account.clone());
             }
-            if (load, drained) != before {
-                loads.push(LoadRow {
+            if by != 0 || colleague.drained != drained {
+                changed.push(LoadRow {
                     account,
                     agent,
-                    load,
-                    drained,
+                    by,
+                    drained: colleague.drained,
                 });
             }
         }
-        agents::write_loads(connection, &loads).await?;
+        loads::write(connection, &changed).await?;
         let told: Vec<ConversationRow> = self.conversations.into_values().collect();
         conversations::keep(connection, &told, now).await?;
-        choices::insert(connection, &self.choices).await?;
+        let looks = choices::insert(connection, &self.choices, &self.looks).await?;
         let events = self.events.len();
         outbox::write(connection, crate::NAME, self.events, now).await?;
-        Ok(Saved { freed, events })
+        Ok(Saved {
+            freed,
+            events,
+            looks,
+        })
     }
 }

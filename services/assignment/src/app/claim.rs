@@ -41,7 +41,13 @@ impl App {
             return Ok(answer);
         }
         board
-            .lock_staff(&mut transaction, &[], &[(account.clone(), agent)], now)
+            .lock_staff(
+                &mut transaction,
+                &self.memory,
+                &[],
+                &[(account.clone(), agent)],
+                now,
+            )
             .await?;
         let colleague = board.staff(account).and_then(|staff| staff.get(&agent));
         let left_out = colleague.map_or(Some(LeftOut::AgentUnknown), |c| barred(c, channel));

@@ -9,11 +9,12 @@ use uuid::Uuid;
 
 use super::App;
 use super::assign::{self, Occasion, Origin};
-use super::board::Board;
+use super::board::{Board, Saved};
+use super::memory::Memory;
 use crate::domain::ChatId;
 use crate::domain::candidates::Terms;
 use crate::store::policies::ChannelKey;
-use crate::store::{agents, calendars, chats, policies};
+use crate::store::{calendars, chats, loads, policies};
 
 /// Chats of one transaction at most.
 const AT_ONCE: u16 = 256;
@@ -84,42 +85,45 @@ impl App {
         now: OffsetDateTime,
     ) -> Result<usize, sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let given = drain_some(&mut transaction, channel, now).await?;
+        let saved = drain_some(&mut transaction, &self.memory, channel, now).await?;
         transaction.commit().await?;
-        if given > 0 {
+        self.memory.keep(saved.looks).await;
+        if saved.events > 0 {
             self.waker.wake();
         }
-        Ok(given)
+        Ok(saved.events)
     }
 }
 
 async fn drain_some(
     connection: &mut PgConnection,
+    memory: &Memory,
     channel: &ChannelKey,
     now: OffsetDateTime,
-) -> Result<usize, sqlx::Error> {
+) -> Result<Saved, sqlx::Error> {
     // Looked at without locks first: while everybody is busy nothing is locked in vain.
-    let Some(policy) = policies::get(connection, channel).await? else {
-        return Ok(0);
+    let Some(read) = memory.policy(connection, channel).await? else {
+        return Ok(Saved::default());
     };
+    let policy = &read.policy;
     let (account, channel_id) = channel;
-    let online = agents::online(connection, account).await?;
+    let roster = memory.roster(connection, account).await?;
     let settings = &policy.settings;
     let limited: &[ChannelKey] = match settings.channel_capacity {
         0 => &[],
         _ => std::slice::from_ref(channel),
     };
-    let mut loads = agents::loads_in_channels(connection, limited).await?;
-    let loads = loads.remove(channel).unwrap_or_default();
+    let mut here = loads::in_channels(connection, limited).await?;
+    let here = here.remove(channel).unwrap_or_default();
     let terms = Terms {
         capacity: settings.channel_capacity,
-        loads: Some(&loads),
+        loads: Some(&here),
         pace: settings.waiting_per_minute,
         ..Terms::of(*channel_id)
     };
-    let places: BTreeMap<Uuid, i64> = online
-        .iter()
-        .map(|agent| (agent.id, agent.colleague(now)))
+    let places: BTreeMap<Uuid, i64> = roster
+        .colleagues(now)
+        .into_iter()
         .filter(|(_, colleague)| terms.leave_out(colleague).is_none())
         .map(|(agent, colleague)| {
             (
@@ -137,11 +141,11 @@ async fn drain_some(
     let free: Vec<Uuid> = places.into_keys().collect();
     let kept: &[Uuid] = if settings.keep_previous { &free } else { &[] };
     if !pool_is_free && kept.is_empty() {
-        return Ok(0);
+        return Ok(Saved::default());
     }
     let waiting = chats::waiting(connection, channel, pool_is_free, kept, limit).await?;
     if waiting.is_empty() {
-        return Ok(0);
+        return Ok(Saved::default());
     }
     let mut board = Board::of_known(connection, account, &waiting).await?;
     let mut order: Vec<_> = board
@@ -150,10 +154,12 @@ async fn drain_some(
         .collect();
     order.sort_unstable();
     let order: Vec<ChatId> = order.into_iter().map(|(_, id)| id).collect();
-    board.lock_staff(connection, &order, &[], now).await?;
+    board
+        .lock_staff(connection, memory, &order, &[], now)
+        .await?;
     for chat in &order {
         let origin = Origin::of_opening(board.chat(*chat));
         assign::by_rules(&mut board, *chat, Occasion::Waited, origin, now);
     }
-    Ok(board.save(connection, now).await?.events)
+    board.save(connection, now).await
 }

@@ -11,6 +11,7 @@ use time::OffsetDateTime;
 use super::App;
 use super::assign::Origin;
 use super::board::{Board, Saved, Shift};
+use super::memory::Memory;
 use crate::store::availability::{self, AgentKey};
 use crate::wire;
 
@@ -31,7 +32,8 @@ impl App {
         let mut gave = false;
         loop {
             let mut transaction = self.pool.begin().await?;
-            let Some(saved) = give_back_some(&mut transaction, agent, now).await? else {
+            let Some(saved) = give_back_some(&mut transaction, &self.memory, agent, now).await?
+            else {
                 break;
             };
             transaction.commit().await?;
@@ -62,6 +64,7 @@ impl App {
 /// Gives some chats back; none where the agent gives none back any more. Commit afterwards.
 async fn give_back_some(
     connection: &mut PgConnection,
+    memory: &Memory,
     agent: &AgentKey,
     now: OffsetDateTime,
 ) -> Result<Option<Saved>, sqlx::Error> {
@@ -77,7 +80,7 @@ async fn give_back_some(
     }
     let mut board = Board::of_known(connection, &agent.0, &some).await?;
     board
-        .lock_staff(connection, &[], std::slice::from_ref(agent), now)
+        .lock_staff(connection, memory, &[], std::slice::from_ref(agent), now)
         .await?;
     for id in some {
         // Handed to somebody else since it was looked for: it is theirs.

@@ -62,7 +62,9 @@ impl App {
             .flatten()
             .map(|agent| (account.clone(), agent))
             .collect();
-        board.lock_staff(&mut transaction, &[], &both, now).await?;
+        board
+            .lock_staff(&mut transaction, &self.memory, &[], &both, now)
+            .await?;
         let colleague = board.staff(account).and_then(|staff| staff.get(&agent));
         let colleague = colleague.ok_or(Error::UnknownAgent(agent))?;
         if let Some(reason) = barred(colleague, channel) {

@@ -10,6 +10,7 @@ use super::App;
 use super::assign::{self, Occasion, Origin};
 use super::board::{Board, Saved};
 use super::change::{Doing, take_from_barred};
+use super::memory::Memory;
 use crate::domain::chat::Told;
 use crate::domain::{ChannelId, ChatId};
 use crate::store::conversations::ConversationRow;
@@ -36,8 +37,9 @@ impl App {
     /// chats to those who have become free.
     pub async fn hear(&self, reports: Vec<Report>, now: OffsetDateTime) -> Result<(), sqlx::Error> {
         let mut transaction = self.pool.begin().await?;
-        let saved = hear(&mut transaction, reports, now).await?;
+        let saved = hear(&mut transaction, &self.memory, reports, now).await?;
         transaction.commit().await?;
+        self.memory.keep(saved.looks).await;
         if saved.events > 0 {
             self.waker.wake();
         }
@@ -48,6 +50,7 @@ impl App {
 
 async fn hear(
     connection: &mut sqlx::PgConnection,
+    memory: &Memory,
     reports: Vec<Report>,
     now: OffsetDateTime,
 ) -> Result<Saved, sqlx::Error> {
@@ -80,7 +83,9 @@ async fn hear(
             .and_then(|c| c.opening.as_ref().map(|o| o.time))
     };
     order.sort_by_key(|id| (opened(id), *id));
-    board.lock_staff(connection, &order, &[], now).await?;
+    board
+        .lock_staff(connection, memory, &order, &[], now)
+        .await?;
     for chat in reopened {
         // Access may have been taken away while the chat was inactive.
         let doing = Doing {

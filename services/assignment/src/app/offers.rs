@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 use super::App;
 use super::assign::Origin;
 use super::board::{AgentKey, Board, Saved, Shift};
+use super::memory::Memory;
 use crate::domain::chat::Chat;
 use crate::domain::{ChannelId, ChatId};
 use crate::store::chats;
@@ -31,7 +32,7 @@ impl App {
             if ended.is_empty() {
                 return Ok(passed);
             }
-            let saved = pass_some(&mut transaction, &ended, now).await?;
+            let saved = pass_some(&mut transaction, &self.memory, &ended, now).await?;
             transaction.commit().await?;
             self.waker.wake();
             self.drain_soon(&saved.freed, now).await;
@@ -47,6 +48,7 @@ impl App {
 /// Takes chats back from those who let the offer pass. What was taken or handed on meanwhile is seen under the lock.
 async fn pass_some(
     connection: &mut PgConnection,
+    memory: &Memory,
     ended: &BTreeMap<ChatId, (AccountSlug, ChannelId)>,
     now: OffsetDateTime,
 ) -> Result<Saved, sqlx::Error> {
@@ -58,7 +60,9 @@ async fn pass_some(
         .filter_map(|chat| Some((chat.id, (chat.account.clone(), chat.agent?))))
         .collect();
     let whose: Vec<AgentKey> = held.iter().map(|(_, agent)| agent.clone()).collect();
-    board.lock_staff(connection, &[], &whose, now).await?;
+    board
+        .lock_staff(connection, memory, &[], &whose, now)
+        .await?;
     for (id, agent) in held {
         let origin = Origin::of_opening(board.chat(id));
         let Some(chat) = board.change(id) else {

@@ -68,7 +68,8 @@ impl App {
         }
         let mut connection = self.pool.acquire().await?;
         let key = (caller.account().clone(), channel);
-        let policy = policies::get(&mut connection, &key).await?;
+        let read = policies::get(&mut connection, &key, None).await?;
+        let policy = read.map(|read| read.policy);
         Ok((policy, reply_rules::get(&mut connection, &key).await?))
     }
 }

@@ -41,7 +41,9 @@ impl App {
                 ripe.push(id);
             }
         }
-        board.lock_staff(&mut transaction, &ripe, &[], now).await?;
+        board
+            .lock_staff(&mut transaction, &self.memory, &ripe, &[], now)
+            .await?;
         board.learn_queues(&mut transaction, &ripe).await?;
         for id in &ripe {
             let origin = Origin::of_opening(board.chat(*id));
@@ -49,6 +51,7 @@ impl App {
         }
         let saved = board.save(&mut transaction, now).await?;
         transaction.commit().await?;
+        self.memory.keep(saved.looks).await;
         self.waker.wake();
         self.drain_soon(&saved.freed, now).await;
         metrics::counter!("assignment_decisions_overdue_total").increment(ripe.len() as u64);

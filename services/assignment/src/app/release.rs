@@ -8,6 +8,7 @@ use super::App;
 use super::assign::Origin;
 use super::board::{AgentKey, Board, Saved};
 use super::change::{Doing, take_from_barred};
+use super::memory::Memory;
 use crate::store::agents::{self, Agent};
 use crate::store::releases::{self, Release};
 
@@ -45,7 +46,7 @@ impl App {
         let mut transaction = self.pool.begin().await?;
         let agent = agents::get(&mut transaction, &release.account, release.agent).await?;
         let taken = match &agent {
-            Some(agent) => take_some(&mut transaction, agent, release, now).await?,
+            Some(agent) => take_some(&mut transaction, &self.memory, agent, release, now).await?,
             None => None,
         };
         if taken.is_none() {
@@ -64,6 +65,7 @@ impl App {
 /// Takes chats that the agent may not have; none where there are no more.
 async fn take_some(
     connection: &mut sqlx::PgConnection,
+    memory: &Memory,
     agent: &Agent,
     release: &Release,
     now: OffsetDateTime,
@@ -82,7 +84,9 @@ async fn take_some(
         .flat_map(taking_part)
         .map(|agent| (release.account.clone(), agent))
         .collect();
-    board.lock_staff(connection, &[], &concerned, now).await?;
+    board
+        .lock_staff(connection, memory, &[], &concerned, now)
+        .await?;
     let doing = Doing {
         actor: release.actor.clone(),
         origin: Origin::of_request(),

@@ -20,7 +20,7 @@ use crate::domain::RoleId;
 use crate::domain::access::Rights;
 use crate::error::{Error, StaffError};
 use crate::store::roles::{self, Hold, Role};
-use crate::store::{accounts, agents, releases};
+use crate::store::{accounts, agents, loads, releases};
 use crate::wire;
 
 /// What of a role is to be changed; what is absent stays.
@@ -128,12 +128,8 @@ impl App {
             .map(|agent| agent.id)
             .collect();
         if !barred.is_empty() {
-            // Whoever gives these agents a chat holds their loads' locks and looks at the access under them.
-            let loads = barred
-                .iter()
-                .map(|agent| (account.clone(), *agent))
-                .collect();
-            agents::lock_loads(&mut transaction, &loads).await?;
+            // Whoever gives these agents a chat looks at the access under these locks.
+            loads::hold_back(&mut transaction, account, barred.iter().copied()).await?;
             let (actor, change) = (caller.actor(), v7(now));
             releases::note(&mut transaction, account, &barred, &actor, change).await?;
         }

@@ -177,8 +177,6 @@ impl Policy {
         self.turns.last += 1;
         let number = self.turns.last;
         self.turns.of.insert(agent, Turn { number, spent });
-        let pool = &self.pool;
-        self.turns.of.retain(|agent, _| pool.contains_key(agent));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Agents, what they are granted, and their loads.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chassis::access::{AccessRecord, ChannelGrant, KindAccess, View};
 use chassis::id::{AccountSlug, AgentId};
@@ -9,11 +9,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::unreadable;
+use crate::domain::RoleId;
 use crate::domain::access::{Grants, Rights, evaluate};
 use crate::domain::availability::Source;
 use crate::domain::candidates::{Colleague, Drained};
 use crate::domain::words::{Presence, UnknownWord};
-use crate::domain::{ChannelId, RoleId};
 
 /// An agent as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -352,15 +352,27 @@ pub async fn list_by_id(
     rows.into_iter().map(Agent::try_from).collect()
 }
 
-/// Returns the agents of an account who are active and online.
-pub async fn online(
+/// Returns all agents of an account.
+pub async fn of_account(
     connection: &mut PgConnection,
     account: &AccountSlug,
 ) -> Result<Vec<Agent>, sqlx::Error> {
+    let rows = select_agents!("where a.account = $1", account.as_str())
+        .fetch_all(connection)
+        .await?;
+    rows.into_iter().map(Agent::try_from).collect()
+}
+
+/// Returns agents by their keys, in no order; unknown ones are left out.
+pub async fn some(
+    connection: &mut PgConnection,
+    accounts: &[String],
+    agents: &[Uuid],
+) -> Result<Vec<Agent>, sqlx::Error> {
     let rows = select_agents!(
-        "where a.account = $1 and a.active and a.presence = 'online'
-         order by a.agent_id",
-        account.as_str(),
+        "where (a.account, a.agent_id) in (select * from unnest($1::text[], $2::uuid[]))",
+        accounts,
+        agents,
     )
     .fetch_all(connection)
     .await?;
@@ -399,121 +411,6 @@ pub async fn follow_role(
     .fetch_all(connection)
     .await?;
     rows.into_iter().map(Agent::try_from).collect()
-}
-
-/// Locks the loads of agents, sorted, and returns the agents; unknown ones are left out.
-pub async fn lock_loads(
-    connection: &mut PgConnection,
-    wanted: &BTreeSet<(AccountSlug, AgentId)>,
-) -> Result<BTreeMap<(AccountSlug, AgentId), Agent>, sqlx::Error> {
-    if wanted.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let accounts: Vec<String> = wanted
-        .iter()
-        .map(|(account, _)| account.to_string())
-        .collect();
-    let agents: Vec<Uuid> = wanted.iter().map(|(_, agent)| agent.uuid()).collect();
-    // Locked first and read after: a lock renews its own row only, and what was committed of the agents while it
-    // was waited for has to be seen, too: capacity, presence, grants.
-    sqlx::query!(
-        r#"select l.agent_id from agent_load l
-           join unnest($1::text[], $2::uuid[]) as wanted(account, agent_id)
-             on l.account = wanted.account and l.agent_id = wanted.agent_id
-           order by l.account collate "C", l.agent_id
-           for update of l"#,
-        &accounts,
-        &agents,
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    let rows = select_agents!(
-        "where (a.account, a.agent_id) in (select * from unnest($1::text[], $2::uuid[]))",
-        &accounts,
-        &agents,
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter()
-        .map(|row| Agent::try_from(row).map(|agent| ((agent.account.clone(), agent.id), agent)))
-        .collect()
-}
-
-/// An agent's load and pace as they are to be written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LoadRow {
-    /// The account.
-    pub account: AccountSlug,
-    /// Who.
-    pub agent: AgentId,
-    /// Open chats.
-    pub load: i32,
-    /// Waiting chats given to them lately.
-    pub drained: Drained,
-}
-
-/// Writes the loads of agents whose rows are locked.
-pub async fn write_loads(
-    connection: &mut PgConnection,
-    rows: &[LoadRow],
-) -> Result<(), sqlx::Error> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    let accounts: Vec<String> = rows.iter().map(|row| row.account.to_string()).collect();
-    let agents: Vec<Uuid> = rows.iter().map(|row| row.agent.uuid()).collect();
-    let loads: Vec<i32> = rows.iter().map(|row| row.load).collect();
-    let drained: Vec<i32> = rows.iter().map(|row| row.drained.count).collect();
-    let since: Vec<Option<OffsetDateTime>> = rows.iter().map(|row| row.drained.since).collect();
-    sqlx::query!(
-        "update agent_load l set load = given.load, drained = given.drained, drained_since = given.since
-         from unnest($1::text[], $2::uuid[], $3::integer[], $4::integer[], $5::timestamptz[])
-              as given(account, agent_id, load, drained, since)
-         where l.account = given.account and l.agent_id = given.agent_id",
-        &accounts,
-        &agents,
-        &loads,
-        &drained,
-        &since as &[Option<OffsetDateTime>],
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Counts the open chats that agents have in channels. The loads of the agents must be locked: nobody else changes
-/// these numbers then.
-pub async fn loads_in_channels(
-    connection: &mut PgConnection,
-    channels: &[(AccountSlug, ChannelId)],
-) -> Result<BTreeMap<(AccountSlug, ChannelId), BTreeMap<AgentId, i32>>, sqlx::Error> {
-    if channels.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let accounts: Vec<String> = channels
-        .iter()
-        .map(|(account, _)| account.to_string())
-        .collect();
-    let ids: Vec<Uuid> = channels.iter().map(|(_, channel)| channel.uuid()).collect();
-    let rows = sqlx::query!(
-        r#"select c.account as "account: AccountSlug", c.channel_id as "channel_id: ChannelId",
-               c.agent_id as "agent_id!: AgentId", count(*)::integer as "load!"
-           from chat_assignment c
-           join unnest($1::text[], $2::uuid[]) as wanted(account, channel_id)
-             on c.account = wanted.account and c.channel_id = wanted.channel_id
-           where c.open and c.agent_id is not null
-           group by c.account, c.channel_id, c.agent_id"#,
-        &accounts,
-        &ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut loads = BTreeMap::<_, BTreeMap<_, _>>::new();
-    for row in rows {
-        let of_channel = loads.entry((row.account, row.channel_id)).or_default();
-        of_channel.insert(row.agent_id, row.load);
-    }
-    Ok(loads)
 }
 
 /// Returns which of these ids are no agents of the account.

@@ -1,6 +1,7 @@
 //! Every choice as it was made (D22, B06).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chassis::id::{AccountSlug, AgentId, v5};
 use sqlx::PgConnection;
@@ -39,15 +40,21 @@ pub struct ChoiceRow {
 /// Candidates beyond which a choice keeps only what differs from a look that many share.
 const MANY: usize = 16;
 
-/// Choices of one look at most: what differs grows with each.
-const OF_ONE_LOOK: usize = 32;
+/// Candidates at most that may differ from a look: what differs grows with each choice, and a new look costs as much as
+/// all its candidates. About the root of what a look weighs, in candidates, twice: neither part outgrows the other.
+const DIFFERING: usize = 48;
 
-/// Inserts choices in the order in which they were made.
-pub async fn insert(connection: &mut PgConnection, rows: &[ChoiceRow]) -> Result<(), sqlx::Error> {
+/// Inserts choices in the order in which they were made; those that look at many refer to a look that is known, or is
+/// made. Returns the looks that were made: when the transaction is committed, they may be known.
+pub async fn insert(
+    connection: &mut PgConnection,
+    rows: &[ChoiceRow],
+    known: &BTreeMap<AccountSlug, Vec<Arc<Look>>>,
+) -> Result<Vec<Look>, sqlx::Error> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let (looks, kept) = with_looks(rows)?;
+    let (looks, kept) = with_looks(rows, known)?;
     insert_looks(connection, &looks).await?;
     let accounts: Vec<String> = rows.iter().map(|r| r.account.to_string()).collect();
     let chats: Vec<Uuid> = rows.iter().map(|r| r.chat.uuid()).collect();
@@ -81,15 +88,40 @@ pub async fn insert(connection: &mut PgConnection, rows: &[ChoiceRow]) -> Result
         &look_ids as &[Option<Uuid>],
     )
     .execute(connection)
-    .await
-    .map(drop)
+    .await?;
+    Ok(looks)
 }
 
 /// What many choices looked at.
-struct Look {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
     id: Uuid,
-    account: AccountSlug,
-    candidates: serde_json::Value,
+    /// The account.
+    pub account: AccountSlug,
+    /// Everybody who was looked at by the first of them.
+    pub candidates: Vec<Candidate>,
+}
+
+impl Look {
+    /// Returns what a choice has to keep beside this look, where that is little.
+    fn beside<'c>(&self, candidates: &'c [Candidate]) -> Option<Vec<&'c Candidate>> {
+        if self.candidates.len() != candidates.len() {
+            return None;
+        }
+        let mut differing = Vec::new();
+        for (known, candidate) in self.candidates.iter().zip(candidates) {
+            if known.agent != candidate.agent {
+                return None;
+            }
+            if known != candidate {
+                differing.push(candidate);
+            }
+            if differing.len() > DIFFERING {
+                return None;
+            }
+        }
+        Some(differing)
+    }
 }
 
 /// A choice's look, where it has one, and the candidates it keeps itself.
@@ -99,49 +131,36 @@ fn json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, sqlx::Error
     serde_json::to_value(value).map_err(|error| sqlx::Error::Encode(error.into()))
 }
 
-/// Splits what choices looked at into looks and what each keeps itself.
-fn with_looks(rows: &[ChoiceRow]) -> Result<(Vec<Look>, Vec<Kept>), sqlx::Error> {
-    let mut looks = Vec::new();
+/// Splits what choices looked at into new looks and what each keeps itself.
+fn with_looks(
+    rows: &[ChoiceRow],
+    known: &BTreeMap<AccountSlug, Vec<Arc<Look>>>,
+) -> Result<(Vec<Look>, Vec<Kept>), sqlx::Error> {
+    let mut looks: Vec<Look> = Vec::new();
     let mut kept = Vec::with_capacity(rows.len());
-    // The look that the next choice may share: whose it is, and by how many.
-    let mut shared: Option<(&ChoiceRow, Uuid, usize)> = None;
     for row in rows {
-        if row.candidates.len() <= MANY {
-            kept.push((None, json(&row.candidates)?));
+        let candidates = &row.candidates;
+        if candidates.len() <= MANY {
+            kept.push((None, json(candidates)?));
             continue;
         }
-        let same_agents = |of: &ChoiceRow| {
-            of.account == row.account
-                && of.candidates.len() == row.candidates.len()
-                && of
-                    .candidates
-                    .iter()
-                    .zip(&row.candidates)
-                    .all(|(a, b)| a.agent == b.agent)
-        };
-        match &mut shared {
-            Some((of, id, uses)) if *uses < OF_ONE_LOOK && same_agents(of) => {
-                *uses += 1;
-                let differing: Vec<&Candidate> = of
-                    .candidates
-                    .iter()
-                    .zip(&row.candidates)
-                    .filter_map(|(a, b)| (a != b).then_some(b))
-                    .collect();
-                kept.push((Some(*id), json(&differing)?));
-            }
-            _ => {
-                let candidates = json(&row.candidates)?;
-                let id = v5("look", &[row.account.as_str(), &candidates.to_string()]);
-                shared = Some((row, id, 1));
-                looks.push(Look {
-                    id,
-                    account: row.account.clone(),
-                    candidates,
-                });
-                kept.push((Some(id), serde_json::Value::Array(Vec::new())));
-            }
+        let known = known.get(&row.account).into_iter().flatten().map(|l| &**l);
+        let made = looks.iter().rev().filter(|l| l.account == row.account);
+        let found = made
+            .chain(known)
+            .find_map(|look| Some((look.id, look.beside(candidates)?)));
+        if let Some((id, differing)) = found {
+            kept.push((Some(id), json(&differing)?));
+            continue;
         }
+        let content = json(candidates)?.to_string();
+        let look = Look {
+            id: v5("look", &[row.account.as_str(), &content]),
+            account: row.account.clone(),
+            candidates: candidates.clone(),
+        };
+        kept.push((Some(look.id), serde_json::Value::Array(Vec::new())));
+        looks.push(look);
     }
     Ok((looks, kept))
 }
@@ -152,8 +171,8 @@ async fn insert_looks(connection: &mut PgConnection, looks: &[Look]) -> Result<(
     }
     let ids: Vec<Uuid> = looks.iter().map(|look| look.id).collect();
     let accounts: Vec<String> = looks.iter().map(|look| look.account.to_string()).collect();
-    let candidates: Vec<serde_json::Value> =
-        looks.iter().map(|look| look.candidates.clone()).collect();
+    let candidates: Vec<Json<&[Candidate]>> =
+        looks.iter().map(|look| Json(&*look.candidates)).collect();
     // Sorted, so that two transactions that keep the same looks do not wait for each other in a circle.
     sqlx::query!(
         "insert into assignment_look (look_id, account, candidates)
@@ -163,7 +182,7 @@ async fn insert_looks(connection: &mut PgConnection, looks: &[Look]) -> Result<(
          on conflict do nothing",
         &ids,
         &accounts,
-        &candidates,
+        &candidates as &[Json<&[Candidate]>],
     )
     .execute(connection)
     .await
@@ -266,16 +285,51 @@ mod tests {
             loads[n % 7] += 1;
         }
         rows.push(row(vec![candidate(5, 1)]));
-        let (looks, kept) = with_looks(&rows).unwrap();
-        assert_eq!(looks.len(), 3, "one for 32 choices each");
+        let (looks, kept) = with_looks(&rows, &BTreeMap::new()).unwrap();
+        assert_eq!(looks.len(), 1, "never more than seven differ");
         assert_eq!(kept.last().unwrap().0, None, "few are kept with the choice");
         for (row, (look, own)) in rows.iter().zip(&kept) {
-            let look =
-                look.map(|id| read(&looks.iter().find(|look| look.id == id).unwrap().candidates));
+            let look = look.map(|id| {
+                looks
+                    .iter()
+                    .find(|look| look.id == id)
+                    .unwrap()
+                    .candidates
+                    .clone()
+            });
             assert_eq!(whole(look, read(own)), row.candidates);
             assert!(row.candidates.len() == 1 || read(own).len() <= 7);
         }
-        let again = with_looks(&rows[..1]).unwrap().0;
+        let again = with_looks(&rows[..1], &BTreeMap::new()).unwrap().0;
         assert_eq!(again[0].id, looks[0].id, "the same look is kept once");
+        let acme = chassis::testing::account("acme");
+        let known = BTreeMap::from([(acme, looks.into_iter().map(Arc::new).collect())]);
+        let (made, kept) = with_looks(&rows, &known).unwrap();
+        assert_eq!(made, [], "a look that is known is referred to");
+        assert!(
+            kept[..80]
+                .iter()
+                .all(|(look, _)| *look == Some(again[0].id))
+        );
+    }
+
+    #[test]
+    fn d22_a_look_is_made_anew_when_too_much_differs_or_others_are_looked_at() {
+        let before: Vec<Candidate> = (0..100).map(|n| candidate(n, 0)).collect();
+        let mut rows = vec![row(before.clone())];
+        for count in [DIFFERING, DIFFERING + 1] {
+            let mut after = before.clone();
+            after[..count].iter_mut().for_each(|one| one.load += 1);
+            rows.push(row(after));
+        }
+        rows.push(row(before[1..].to_vec()));
+        let (looks, kept) = with_looks(&rows, &BTreeMap::new()).unwrap();
+        let of = |n: usize| kept[n].0.unwrap();
+        assert_eq!(
+            looks.iter().map(|l| l.id).collect::<Vec<_>>(),
+            [of(0), of(2), of(3)]
+        );
+        assert_eq!(of(1), of(0));
+        assert_eq!(read(&kept[1].1).len(), DIFFERING);
     }
 }

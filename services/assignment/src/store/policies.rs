@@ -2,15 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::id::{AccountSlug, AgentId};
+use chassis::id::AccountSlug;
 use sqlx::PgConnection;
-use sqlx::types::Json;
 use uuid::Uuid;
 
-use super::unreadable;
-use crate::domain::policy::{Member, Policy, PoolEntry, Settings, Turn, Turns};
+use super::pools::fill_pools;
+use super::{turns, unreadable};
+use crate::domain::ChannelId;
+use crate::domain::policy::{Member, Policy, Settings, Turns};
 use crate::domain::words::Distribution;
-use crate::domain::{ChannelId, GroupId};
+pub use turns::write as write_turns;
 
 /// A channel of an account.
 pub type ChannelKey = (AccountSlug, ChannelId);
@@ -25,21 +26,26 @@ struct Row {
     offer_seconds: i32,
     turn: i64,
     floor: i64,
-    last_turns: Json<BTreeMap<AgentId, i64>>,
-    spent: Json<BTreeMap<AgentId, i64>>,
+    revision: i64,
 }
 
-impl TryFrom<Row> for (ChannelKey, Policy) {
+/// A policy as it was read, to be remembered: its pool and its turns need not be read again while nothing changes them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// The policy, as committed.
+    pub policy: Policy,
+    /// Raised whenever the policy is set.
+    pub(super) revision: i64,
+    /// The sum of the revisions of the pool's groups.
+    pub(super) groups: i64,
+}
+
+impl TryFrom<Row> for (ChannelKey, Read) {
     type Error = sqlx::Error;
 
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
         let distribution = Distribution::try_from(row.distribution.as_str())
             .map_err(unreadable("distribution_policy.distribution"))?;
-        let spent = row.spent.0;
-        let turn = |(agent, number)| {
-            let spent = spent.get(&agent).copied().unwrap_or(0);
-            (agent, Turn { number, spent })
-        };
         let policy = Policy {
             settings: Settings {
                 distribution,
@@ -53,10 +59,15 @@ impl TryFrom<Row> for (ChannelKey, Policy) {
             turns: Turns {
                 last: row.turn,
                 floor: row.floor,
-                of: row.last_turns.0.into_iter().map(turn).collect(),
+                of: BTreeMap::new(),
             },
         };
-        Ok(((row.account, row.channel_id), policy))
+        let read = Read {
+            policy,
+            revision: row.revision,
+            groups: 0,
+        };
+        Ok(((row.account, row.channel_id), read))
     }
 }
 
@@ -84,7 +95,8 @@ pub async fn set(
          on conflict (account, channel_id) do update
          set distribution = excluded.distribution, agent_ids = excluded.agent_ids,
              keep_previous = excluded.keep_previous, channel_capacity = excluded.channel_capacity,
-             waiting_per_minute = excluded.waiting_per_minute, offer_seconds = excluded.offer_seconds",
+             waiting_per_minute = excluded.waiting_per_minute, offer_seconds = excluded.offer_seconds,
+             revision = distribution_policy.revision + 1",
         account.as_str(),
         channel.uuid(),
         settings.distribution.as_str(),
@@ -119,17 +131,17 @@ pub async fn set(
     .map(drop)
 }
 
-/// Returns a channel's policy.
+/// Returns a channel's policy. Its turns are not read: they are of use under the lock only.
 pub async fn get(
     connection: &mut PgConnection,
     key: &ChannelKey,
-) -> Result<Option<Policy>, sqlx::Error> {
+    known: Option<&Read>,
+) -> Result<Option<Read>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
         r#"select account as "account: AccountSlug", channel_id as "channel_id: ChannelId",
                distribution, keep_previous, channel_capacity, waiting_per_minute, offer_seconds, turn, floor,
-               last_turns as "last_turns: Json<BTreeMap<AgentId, i64>>",
-               spent as "spent: Json<BTreeMap<AgentId, i64>>"
+               revision
            from distribution_policy where account = $1 and channel_id = $2"#,
         key.0.as_str(),
         key.1.uuid(),
@@ -141,15 +153,18 @@ pub async fn get(
         .transpose()?
         .into_iter()
         .collect();
-    fill_pools(connection, &mut found).await?;
+    let known = known.map(|known| (key, known)).into_iter().collect();
+    fill_pools(connection, &mut found, &known).await?;
     Ok(found.remove(key))
 }
 
-/// Locks the policies of channels, sorted, and returns those that were set.
+/// Locks the policies of channels, sorted, and returns those that were set; with what is known of them, only what
+/// changed since is read.
 pub async fn lock(
     connection: &mut PgConnection,
     wanted: &BTreeSet<ChannelKey>,
-) -> Result<BTreeMap<ChannelKey, Policy>, sqlx::Error> {
+    known: &BTreeMap<&ChannelKey, &Read>,
+) -> Result<BTreeMap<ChannelKey, Read>, sqlx::Error> {
     if wanted.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -158,9 +173,7 @@ pub async fn lock(
         Row,
         r#"select p.account as "account: AccountSlug", p.channel_id as "channel_id: ChannelId",
                p.distribution, p.keep_previous, p.channel_capacity, p.waiting_per_minute, p.offer_seconds,
-               p.turn, p.floor,
-               p.last_turns as "last_turns: Json<BTreeMap<AgentId, i64>>",
-               p.spent as "spent: Json<BTreeMap<AgentId, i64>>"
+               p.turn, p.floor, p.revision
            from distribution_policy p
            join unnest($1::text[], $2::uuid[]) as wanted(account, channel_id)
              on p.account = wanted.account and p.channel_id = wanted.channel_id
@@ -175,98 +188,50 @@ pub async fn lock(
         .into_iter()
         .map(TryInto::try_into)
         .collect::<Result<_, _>>()?;
-    // Read after the lock: whoever set a policy held it.
-    fill_pools(connection, &mut locked).await?;
+    // Read after the lock: whoever set a policy, or took a turn, held it.
+    fill_pools(connection, &mut locked, known).await?;
+    fill_turns(connection, &mut locked, known).await?;
     Ok(locked)
 }
 
-fn columns<'k>(keys: impl Iterator<Item = &'k ChannelKey>) -> (Vec<String>, Vec<Uuid>) {
+/// Returns keys as columns.
+pub(super) fn columns<'k>(keys: impl Iterator<Item = &'k ChannelKey>) -> (Vec<String>, Vec<Uuid>) {
     keys.map(|(account, channel)| (account.to_string(), channel.uuid()))
         .unzip()
 }
 
-/// Reads who takes part: the entries as they were set, and the agents they come to now.
-async fn fill_pools(
+/// Adds the turns of those who are in the pool: those of others are kept in their rows until they come back.
+async fn fill_turns(
     connection: &mut PgConnection,
-    policies: &mut BTreeMap<ChannelKey, Policy>,
+    policies: &mut BTreeMap<ChannelKey, Read>,
+    known: &BTreeMap<&ChannelKey, &Read>,
 ) -> Result<(), sqlx::Error> {
-    if policies.is_empty() {
-        return Ok(());
-    }
-    let (accounts, channels) = columns(policies.keys());
-    let rows = sqlx::query!(
-        r#"select e.account as "account: AccountSlug", e.channel_id as "channel_id: ChannelId", e.place, e.weight,
-               e.agent_id as "agent_id: AgentId", e.group_id as "group_id: GroupId",
-               m.agent_id as "member_id?: AgentId"
-           from pool_entry e
-           join unnest($1::text[], $2::uuid[]) as wanted(account, channel_id)
-             on e.account = wanted.account and e.channel_id = wanted.channel_id
-           left join group_member m on m.account = e.account and m.group_id = e.group_id
-           order by e.account, e.channel_id, e.place"#,
-        &accounts,
-        &channels,
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut seen = None;
-    for row in rows {
-        let place = (row.account.clone(), row.channel_id, row.place);
-        let Some(policy) = policies.get_mut(&(row.account, row.channel_id)) else {
-            continue;
-        };
-        let named = row.agent_id.map(Member::Agent);
-        let member = named.or(row.group_id.map(Member::Group));
-        // A group comes once for each of its agents.
-        if seen.as_ref() != Some(&place) {
-            seen = Some(place);
-            policy.settings.pool.extend(member.map(|member| PoolEntry {
-                member,
-                weight: row.weight,
-            }));
+    let mut since = BTreeMap::new();
+    for (key, read) in &mut *policies {
+        let turns = &mut read.policy.turns;
+        // Agents who came into the pool have turns that were not remembered.
+        let same = |known: &&&Read| known.revision == read.revision && known.groups == read.groups;
+        match known.get(key).filter(same) {
+            Some(known) if known.policy.turns.last <= turns.last => {
+                turns.of.clone_from(&known.policy.turns.of);
+                if known.policy.turns.last < turns.last {
+                    since.insert(key, known.policy.turns.last);
+                }
+            }
+            _ => {
+                since.insert(key, 0);
+            }
         }
-        if let Some(agent) = row.agent_id.or(row.member_id) {
-            let weight = policy.pool.entry(agent).or_insert(row.weight);
-            *weight = (*weight).max(row.weight);
+    }
+    let rows = turns::since(connection, &since).await?;
+    for (key, agent, turn) in rows {
+        if let Some(read) = policies.get_mut(&key)
+            && read.policy.pool.contains_key(&agent)
+        {
+            read.policy.turns.of.insert(agent, turn);
         }
     }
     Ok(())
-}
-
-/// Writes the turns of locked policies.
-pub async fn write_turns(
-    connection: &mut PgConnection,
-    policies: &[(&ChannelKey, &Policy)],
-) -> Result<(), sqlx::Error> {
-    if policies.is_empty() {
-        return Ok(());
-    }
-    let (accounts, channels) = columns(policies.iter().map(|(key, _)| *key));
-    let turns: Vec<i64> = policies.iter().map(|(_, p)| p.turns.last).collect();
-    let floors: Vec<i64> = policies.iter().map(|(_, p)| p.turns.floor).collect();
-    let of_each = |what: fn(&Turn) -> i64| -> Result<Vec<serde_json::Value>, sqlx::Error> {
-        let json = |policy: &Policy| {
-            let of = policy.turns.of.iter();
-            let map: BTreeMap<_, _> = of.map(|(agent, turn)| (*agent, what(turn))).collect();
-            serde_json::to_value(map).map_err(|error| sqlx::Error::Encode(error.into()))
-        };
-        policies.iter().map(|(_, policy)| json(policy)).collect()
-    };
-    sqlx::query!(
-        "update distribution_policy p set turn = given.turn, floor = given.floor,
-             last_turns = given.last_turns, spent = given.spent
-         from unnest($1::text[], $2::uuid[], $3::bigint[], $4::bigint[], $5::jsonb[], $6::jsonb[])
-              as given(account, channel_id, turn, floor, last_turns, spent)
-         where p.account = given.account and p.channel_id = given.channel_id",
-        &accounts,
-        &channels,
-        &turns,
-        &floors,
-        &of_each(|turn| turn.number)?,
-        &of_each(|turn| turn.spent)?,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
 }
 
 /// Returns channels that have waiting chats and a policy that may find somebody; of some accounts or of all.

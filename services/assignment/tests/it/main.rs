@@ -13,6 +13,7 @@ mod audit;
 mod balance;
 mod distribution;
 mod hours;
+mod memory;
 mod order;
 mod presence;
 mod races;

@@ -2,6 +2,7 @@
 
 use assignment::app::App;
 use assignment::app::access::{KnownAccess, OwnAccess};
+use assignment::app::memory::Memory;
 use assignment::domain::ChatId;
 use assignment::events::Events;
 use assignment::grpc::Api;
@@ -47,6 +48,7 @@ impl World {
             waker: Waker::new(),
             more_wait: std::sync::Arc::default(),
             known: KnownAccess::default(),
+            memory: Memory::default(),
         };
         let api = Api(app.clone());
         let account = chassis::testing::account("acme");
