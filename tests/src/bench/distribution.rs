@@ -30,7 +30,10 @@ use crate::telling::{Conversation, Teller};
 use crate::world::{Authorised, Bearer};
 
 /// Chats that come one at a time when the queue is empty.
-const SINGLES: usize = 200;
+const SINGLES: usize = 400;
+
+/// Chats before them that are not counted: a connection plans its first statements of a kind anew each time.
+const WARM_UP: usize = 400;
 
 /// Requests of each kind by which the check of rights is measured.
 const REQUESTS: usize = 2_000;
@@ -120,9 +123,12 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Distri
     let taken = statements::taken(&databases).await?;
     let database_each = total(&taken) / count(size.waiting);
 
-    statements::begin(&databases).await?;
     let mut single = histogram();
-    for number in size.waiting + 1..=size.waiting + SINGLES {
+    for number in size.waiting + 1..=size.waiting + WARM_UP + SINGLES {
+        if number == size.waiting + WARM_UP + 1 {
+            statements::begin(&databases).await?;
+            single.clear();
+        }
         let conversation = conversation(&field, number)?;
         // One after the other, as they come: `decided` follows from `opened`, by way of another service.
         let opened = tell_opened(&mut teller, &conversation).await?;

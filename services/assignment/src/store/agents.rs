@@ -111,23 +111,34 @@ struct Row {
     presence_end: Option<OffsetDateTime>,
 }
 
-/// Selects agents with what follows from their account and calendars; the tail says which.
-macro_rules! select_agents {
-    ($tail:tt, $($argument:expr),* $(,)?) => {
+/// Selects agents; what follows says from where, with `c.suspended` of their account and `base.open` of its calendar.
+macro_rules! select_agents_from {
+    ($from:tt $(+ $tail:tt)*, $($argument:expr),* $(,)?) => {
         sqlx::query_as!(
             Row,
             r#"select a.account as "account: AccountSlug", a.agent_id as "agent_id: AgentId", a.name,
                    a.active, a.presence, a.capacity, a.all_channels, a.channel_ids, a.leads_create,
                    a.leads_view, a.contacts_create, a.contacts_view, a.settings, a.role_id, a.access_version,
-                   a.created_at, c.suspended, l.load, l.drained, l.drained_since,
+                   a.created_at, c.suspended as "suspended!", l.load, l.drained, l.drained_since,
                    a.presence_source, a.presence_reason, a.presence_end,
                    coalesce(own.open, base.open, true) as "within_hours!"
-               from agent a join account c on c.slug = a.account
+               from agent a
                join agent_load l on l.account = a.account and l.agent_id = a.agent_id
                left join calendar own
                  on own.account = a.account and own.owner = 'agent' and own.owner_id = a.agent_id
-               left join calendar base on base.account = a.account and base.owner = 'account'
-               "# + $tail,
+               "# + $from $(+ $tail)*,
+            $($argument),*
+        )
+    };
+}
+
+/// Selects agents with what follows from their account and calendars; the tail says which.
+macro_rules! select_agents {
+    ($tail:tt, $($argument:expr),* $(,)?) => {
+        select_agents_from!(
+            "join account c on c.slug = a.account
+             left join calendar base on base.account = a.account and base.owner = 'account'
+             " + $tail,
             $($argument),*
         )
     };
@@ -346,6 +357,29 @@ pub async fn list_by_id(
         account.as_str(),
         after,
         limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Agent::try_from).collect()
+}
+
+/// Returns some agents of an account whose calendar and suspension are known.
+pub async fn of_known_account(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agents: &[Uuid],
+    suspended: bool,
+    open: Option<bool>,
+) -> Result<Vec<Agent>, sqlx::Error> {
+    // With two tables fewer the statement is planned in half the time, which is most of what one agent costs.
+    let rows = select_agents_from!(
+        "cross join (select $3::boolean as suspended) as c
+         cross join (select $4::boolean as open) as base
+         where a.account = $1 and a.agent_id = any($2)",
+        account.as_str(),
+        agents,
+        suspended,
+        open as Option<bool>,
     )
     .fetch_all(connection)
     .await?;

@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use chassis::id::{AccountSlug, AgentId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::agents::{self, Agent};
 use crate::domain::candidates::Colleague;
@@ -89,9 +88,8 @@ pub async fn read(
     } else if row.changed.is_empty() {
         Vec::new()
     } else {
-        let changed: Vec<Uuid> = row.changed;
-        let accounts = vec![account.to_string(); changed.len()];
-        agents::some(connection, &accounts, &changed).await?
+        let Base { suspended, open } = base;
+        agents::of_known_account(connection, account, &row.changed, suspended, open).await?
     };
     roster
         .agents
