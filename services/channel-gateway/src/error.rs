@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use crate::app::accept::NotAccepted;
 use crate::domain::channel::ChannelKind;
 use crate::domain::mailbox::server::ServerAway;
+use crate::domain::quota::Full;
 use crate::domain::refusal::Refusal;
 use crate::files::store::StoreError;
 
@@ -58,6 +59,9 @@ pub enum Error {
     /// The file's bytes are not in the store.
     #[error("the file is not stored: ask for its state")]
     NotStored,
+    /// The account's uploads take what they may.
+    #[error("{0}")]
+    QuotaReached(#[from] Full),
     /// A field is wrong.
     #[error("{field} {rule}")]
     Invalid {
@@ -103,6 +107,17 @@ impl From<Error> for Status {
                     ("dependency", ChannelKind::Email.as_str()),
                     ("server", away.server),
                     ("address", &away.address),
+                ],
+            ),
+            Error::QuotaReached(full) => grpc::refusal(
+                DOMAIN,
+                Code::ResourceExhausted,
+                "UPLOAD_QUOTA_REACHED",
+                &error.to_string(),
+                &[
+                    ("used_bytes", &full.used.to_string()),
+                    ("limit_bytes", &full.limit.to_string()),
+                    ("file_bytes", &full.size.to_string()),
                 ],
             ),
             Error::Invalid { field, rule } => {

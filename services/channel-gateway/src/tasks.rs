@@ -26,7 +26,7 @@ use crate::files::source::Sources;
 use crate::files::telegram::FromTelegram;
 use crate::files::web::Web;
 use crate::http::{Webhooks, files, links, router};
-use crate::store::deliveries;
+use crate::store::{deliveries, usage};
 
 /// How often figures are taken from the database.
 const MEASURED_EVERY: Duration = Duration::from_secs(10);
@@ -191,7 +191,7 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
 
 /// Starts what looks after the rest, every second or so.
 pub fn steady(service: &Service, app: &App, intake: &Intake, config: &Config) {
-    measure(service, app.pool.clone());
+    measure(service, app.pool.clone(), app.files.upload_quota);
     told(service, app, intake);
     look_up(service, app);
     reseal(service, app);
@@ -298,8 +298,10 @@ fn reseal(service: &Service, app: &App) {
     });
 }
 
-/// Measures how long the oldest queued delivery has been waiting.
-fn measure(service: &Service, pool: PgPool) {
+/// Measures how long the oldest queued delivery has been waiting, and what uploads take of the store. Accounts are not
+/// told apart there: the fullest one says whether anybody comes near the quota.
+fn measure(service: &Service, pool: PgPool, quota: u64) {
+    let quota = i64::try_from(quota).unwrap_or(i64::MAX);
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("figures", async move {
         while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())
@@ -312,6 +314,10 @@ fn measure(service: &Service, pool: PgPool) {
             if let Ok(oldest) = deliveries::oldest_queued(&mut connection).await {
                 let waiting = oldest.map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64());
                 metrics::gauge!("delivery_oldest_queued_seconds").set(waiting);
+            }
+            if let Ok(usage) = usage::of_all(&mut connection, quota).await {
+                metrics::gauge!("uploads_bytes").set(usage.total);
+                metrics::gauge!("uploads_fullest_account_ratio").set(usage.fullest);
             }
         }
         Ok(())
