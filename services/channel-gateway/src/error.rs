@@ -140,7 +140,10 @@ mod tests {
                 ChannelKind::Instagram,
                 "the Instagram profile is connected already",
             ),
-            (ChannelKind::Email, "the mailbox is connected already"),
+            (
+                ChannelKind::Email,
+                "the mailbox (server and login) is connected already",
+            ),
         ] {
             let status = Status::from(Error::AlreadyConnected(kind));
             assert_eq!(status.code(), Code::AlreadyExists);

@@ -19,7 +19,7 @@ use crate::app::mail::Mailroom;
 use crate::app::mailbox::{Directory, Mailboxes, Terms};
 use crate::app::reseal::{self, Pass};
 use crate::app::restart::ByOutbox;
-use crate::app::{App, file_sweep, health, lookups, told};
+use crate::app::{App, file_sweep, health, lookups, mail_lines, told};
 use crate::config::{self, Config};
 use crate::domain::mailbox::Rhythm;
 use crate::files::source::Sources;
@@ -194,6 +194,7 @@ pub fn steady(service: &Service, app: &App, intake: &Intake, config: &Config) {
     measure(service, app.pool.clone(), app.files.upload_quota);
     told(service, app, intake);
     look_up(service, app);
+    fill_mail_lines(service, app);
     reseal(service, app);
     watch_health(service, app, config);
 }
@@ -260,6 +261,20 @@ fn watch_health(service: &Service, app: &App, config: &Config) {
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("health", async move {
         health::run(app, terms, stop).await;
+        Ok(())
+    });
+}
+
+/// Fills in once what mailboxes are told apart by that were connected before that was kept.
+fn fill_mail_lines(service: &Service, app: &App) {
+    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    service.lifecycle.spawn("mail-lines", async move {
+        while let Err(error) = mail_lines::fill(&app).await {
+            tracing::warn!(%error, "what mailboxes are told apart by could not be filled in: trying again");
+            if tokio::time::timeout(SWEPT_EVERY, stop.cancelled()).await.is_ok() {
+                break;
+            }
+        }
         Ok(())
     });
 }
