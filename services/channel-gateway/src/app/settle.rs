@@ -15,7 +15,7 @@ use super::claim::Work;
 use super::inbound;
 use super::trouble::{self, Refused};
 use crate::domain::delivery::PartState;
-use crate::domain::refusal::{BLOCKED, Refusal};
+use crate::domain::refusal::BLOCKED;
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::{self, Again, Final};
 use crate::store::channels;

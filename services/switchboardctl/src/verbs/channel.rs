@@ -1,9 +1,10 @@
 //! Channels.
 
 mod credentials;
+mod settings;
 mod show;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use switchboard_proto::channel_gateway::v1::{
     Channel, ConnectChannelRequest, CreateChannelRequest, DisableChannelRequest,
     DisconnectChannelRequest, EnableChannelRequest, GetChannelRequest, ListChannelsRequest,
@@ -59,26 +60,8 @@ pub(crate) enum ChannelVerb {
         /// Id of the channel
         channel: Uuid,
     },
-    /// Show what can be done through a channel
-    Capabilities {
-        /// Id of the channel
-        channel: Uuid,
-    },
-    /// Give a channel another name
-    Rename {
-        /// Id of the channel
-        channel: Uuid,
-        /// Its new name inside the account
-        name: String,
-    },
-    /// Have links in what is sent replaced by short ones, so that clicks are told, or leave them as typed
-    ShortLinks {
-        /// Id of the channel
-        channel: Uuid,
-        /// Whether links are replaced
-        #[arg(value_enum)]
-        links: Switch,
-    },
+    #[command(flatten)]
+    Setting(settings::SettingVerb),
     /// Register the webhook: from now on customers are heard
     Enable {
         /// Id of the channel
@@ -107,15 +90,6 @@ pub(crate) enum ChannelVerb {
         #[command(flatten)]
         credentials: CredentialsFile,
     },
-}
-
-/// A setting that is on or off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Switch {
-    /// On.
-    On,
-    /// Off.
-    Off,
 }
 
 /// Tells whether customers of a channel are heard.
@@ -185,29 +159,7 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
             };
             view.one(client.get_channel(request).await?.into_inner().channel)
         }
-        ChannelVerb::Capabilities { channel } => {
-            let request = GetChannelRequest {
-                channel_id: channel.to_string(),
-            };
-            let known = client.get_channel(request).await?.into_inner().channel;
-            view.one(known.and_then(|channel| channel.capabilities))
-        }
-        ChannelVerb::Rename { channel, name } => {
-            let request = UpdateChannelRequest {
-                channel_id: channel.to_string(),
-                name,
-                ..UpdateChannelRequest::default()
-            };
-            view.one(client.update_channel(request).await?.into_inner().channel)
-        }
-        ChannelVerb::ShortLinks { channel, links } => {
-            let request = UpdateChannelRequest {
-                channel_id: channel.to_string(),
-                shorten_links: Some(links == Switch::On),
-                ..UpdateChannelRequest::default()
-            };
-            view.one(client.update_channel(request).await?.into_inner().channel)
-        }
+        ChannelVerb::Setting(verb) => settings::run(verb, &mut client, &view).await,
         ChannelVerb::Enable { channel } => {
             let request = EnableChannelRequest {
                 channel_id: channel.to_string(),

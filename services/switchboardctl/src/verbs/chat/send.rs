@@ -24,7 +24,7 @@ pub(crate) struct SendArgs {
     /// The text; beside files it is their caption, where the channel takes one
     #[arg(required_unless_present_any = ["files", "attachments"])]
     text: Option<String>,
-    /// A file to upload and send (repeatable). For a repeatable command send its --attachment: each upload is a new file
+    /// A file to upload and send (repeatable). Each time it is a new file: with --request-id use --attachment
     #[arg(long = "file", value_name = "PATH", conflicts_with = "request_id")]
     files: Vec<PathBuf>,
     /// Id of a file that was uploaded before (repeatable); they go ahead of those of --file
