@@ -89,6 +89,8 @@ pub async fn create(
     let after = usage::add(&mut tx, account, announced.size).await?;
     let after = u64::try_from(after).unwrap_or(0);
     if let Err(full) = quota::admit(after, size, app.files.upload_quota) {
+        // At once: others of the account wait for its row.
+        tx.rollback().await?;
         metrics::counter!("uploads_refused_total", "reason" => "quota").increment(1);
         return Err(full.into());
     }
