@@ -407,7 +407,11 @@ mod tests {
     fn a_rule_that_does_not_hold_names_its_key() {
         for (variable, value, key) in [
             ("SWITCHBOARD_DELIVERY__LEASE", "1s", "delivery.lease"),
-            ("SWITCHBOARD_FILES__UPLOAD_QUOTA", "1MiB", "files.upload_quota"),
+            (
+                "SWITCHBOARD_FILES__UPLOAD_QUOTA",
+                "1MiB",
+                "files.upload_quota",
+            ),
         ] {
             let changed = HashMap::from([(variable.to_owned(), value.to_owned())]);
             let config: Config = config::load_from(Config::EMBEDDED, None, changed).unwrap();

@@ -10,10 +10,15 @@ use switchboard_tests::telegram::{Fault, FaultKind};
 use switchboard_tests::world::{Account, Plan, World, eventually};
 
 /// The smallest picture: one pixel.
-const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
+const PICTURE: &[u8] =
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89";
 
 /// A customer's chat, once somebody answers for it, with that agent's token.
-async fn chat_with(world: &World, account: &Account, customer: i64) -> anyhow::Result<(Chat, String)> {
+async fn chat_with(
+    world: &World,
+    account: &Account,
+    customer: i64,
+) -> anyhow::Result<(Chat, String)> {
     world
         .telegram
         .say(&account.bot_token, customer, "Добрий день")
@@ -42,7 +47,8 @@ async fn settled(
         let of_message = ["chat", "deliveries", chat, "--message", message];
         let told = json(world, token, &of_message).await?;
         let told = told.as_array().cloned().unwrap_or_default();
-        let waits = |it: &Value| matches!(it["state"].as_str(), Some("STATE_QUEUED" | "STATE_SENDING"));
+        let waits =
+            |it: &Value| matches!(it["state"].as_str(), Some("STATE_QUEUED" | "STATE_SENDING"));
         Ok((!told.is_empty() && !told.iter().any(waits)).then_some(told))
     })
     .await
@@ -50,7 +56,9 @@ async fn settled(
 
 fn text_of(value: &Value, field: &str) -> anyhow::Result<String> {
     let text = value[field].as_str();
-    Ok(text.with_context(|| format!("{field} in {value}"))?.to_owned())
+    Ok(text
+        .with_context(|| format!("{field} in {value}"))?
+        .to_owned())
 }
 
 fn file(folder: &Path, name: &str, content: &[u8]) -> anyhow::Result<String> {
@@ -85,7 +93,10 @@ async fn f130_a_file_is_sent_by_command_and_its_deliveries_are_told() -> anyhow:
     assert_eq!(told[0]["state"], "STATE_SENT");
     let call = world.telegram.sent(&account.bot_token).pop();
     let call = call.context("a call")?;
-    assert_eq!((call.method.as_str(), &call.params["caption"]), ("sendPhoto", &"Ось чек".into()));
+    assert_eq!(
+        (call.method.as_str(), &call.params["caption"]),
+        ("sendPhoto", &"Ось чек".into())
+    );
     assert_eq!(call.files[0].size, PICTURE.len());
 
     // Without a text, and what the name says it is.
@@ -94,13 +105,20 @@ async fn f130_a_file_is_sent_by_command_and_its_deliveries_are_told() -> anyhow:
     settled(&world, &token, chat, &message).await?;
     let call = world.telegram.sent(&account.bot_token).pop();
     let call = call.context("a call")?;
-    assert_eq!((call.method.as_str(), call.files[0].size), ("sendDocument", table.len()));
-    assert_eq!((call.files[0].name.as_str(), call.files[0].mime.as_deref()), ("prices.csv", Some("text/csv")));
+    assert_eq!(
+        (call.method.as_str(), call.files[0].size),
+        ("sendDocument", table.len())
+    );
+    assert_eq!(
+        (call.files[0].name.as_str(), call.files[0].mime.as_deref()),
+        ("prices.csv", Some("text/csv"))
+    );
 
     // What the provider refuses is told with its reason; the others of the chat stay beside it.
-    world
-        .telegram
-        .fault(&account.bot_token, Fault::in_chat(customer, FaultKind::Blocked))?;
+    world.telegram.fault(
+        &account.bot_token,
+        Fault::in_chat(customer, FaultKind::Blocked),
+    )?;
     let sent = json(&world, &token, &["chat", "send", chat, "Ви тут?"]).await?;
     let message = text_of(&sent, "message_id")?;
     let told = settled(&world, &token, chat, &message).await?;
@@ -110,7 +128,14 @@ async fn f130_a_file_is_sent_by_command_and_its_deliveries_are_told() -> anyhow:
     assert_eq!(all.as_array().map(Vec::len), Some(3));
     assert_eq!(all[0], told[0], "newest first");
     let table = say(&world, &token, &["chat", "deliveries", chat]).await?;
-    for word in ["MESSAGE", "REASON", "failed", "sent", "CLIENT_BLOCKED_CHANNEL", &message] {
+    for word in [
+        "MESSAGE",
+        "REASON",
+        "failed",
+        "sent",
+        "CLIENT_BLOCKED_CHANNEL",
+        &message,
+    ] {
         assert!(table.contains(word), "{word} in\n{table}");
     }
     Ok(())
@@ -123,9 +148,15 @@ async fn f130_a_file_whose_message_was_refused_is_named_and_sent_later() -> anyh
     let world = World::start().await?;
     let account = world.account(Plan::default()).await?;
     let (chat, token) = chat_with(&world, &account, 612).await?;
-    let other = account.agents.iter().find(|agent| agent.id.to_string() != chat.responsible_agent_id);
+    let other = account
+        .agents
+        .iter()
+        .find(|agent| agent.id.to_string() != chat.responsible_agent_id);
     let other = other.context("another agent")?.id;
-    let stranger = world.system.tokens().agent(&account.slug, other, "chats:* crm:*");
+    let stranger = world
+        .system
+        .tokens()
+        .agent(&account.slug, other, "chats:* crm:*");
     let folder = tempfile::tempdir()?;
     let prices = file(folder.path(), "prices.txt", b"42: 900")?;
 
@@ -133,16 +164,30 @@ async fn f130_a_file_whose_message_was_refused_is_named_and_sent_later() -> anyh
     let absent = [&send[..], &["--file", "/nowhere/absent.png"]].concat();
     let output = run(&world, &token, &absent).await?;
     let said = String::from_utf8(output.stderr)?;
-    assert!(!output.status.success() && said.contains("absent.png"), "{said}");
+    assert!(
+        !output.status.success() && said.contains("absent.png"),
+        "{said}"
+    );
     assert!(!said.contains("--attachment"), "{said}");
 
     let output = run(&world, &stranger, &send).await?;
     let said = String::from_utf8(output.stderr)?;
-    assert!(!output.status.success() && said.contains("JOIN_REQUIRED"), "{said}");
-    let id = said.split("--attachment ").nth(1).context("the file's id")?;
+    assert!(
+        !output.status.success() && said.contains("JOIN_REQUIRED"),
+        "{said}"
+    );
+    let id = said
+        .split("--attachment ")
+        .nth(1)
+        .context("the file's id")?;
     let id = id.split_whitespace().next().context("the file's id")?;
     say(&world, &stranger, &["chat", "join", &chat.chat_id]).await?;
-    let sent = json(&world, &stranger, &["chat", "send", &chat.chat_id, "--attachment", id]).await?;
+    let sent = json(
+        &world,
+        &stranger,
+        &["chat", "send", &chat.chat_id, "--attachment", id],
+    )
+    .await?;
     let message = text_of(&sent, "message_id")?;
     let told = settled(&world, &stranger, &chat.chat_id, &message).await?;
     assert_eq!(told[0]["state"], "STATE_SENT");
@@ -154,7 +199,10 @@ async fn f130_a_file_whose_message_was_refused_is_named_and_sent_later() -> anyh
 async fn d15_f195_a_channel_is_renamed_and_tells_what_it_can_by_command() -> anyhow::Result<()> {
     let world = World::start().await?;
     let account = world.account(Plan::default()).await?;
-    let token = world.system.tokens().service(&account.slug, "admin", "channels:*");
+    let token = world
+        .system
+        .tokens()
+        .service(&account.slug, "admin", "channels:*");
     let channel = account.channel_id.as_str();
     let renamed = json(&world, &token, &["channel", "rename", channel, "Kyiv shop"]).await?;
     assert_eq!(renamed["name"], "Kyiv shop");
@@ -163,17 +211,30 @@ async fn d15_f195_a_channel_is_renamed_and_tells_what_it_can_by_command() -> any
         say(&world, &token, &["channel", "short-links", channel, word]).await?;
         let known = say(&world, &token, &["channel", "show", channel]).await?;
         let line = known.lines().find(|line| line.starts_with("links"));
-        assert_eq!(line.and_then(|line| line.split_whitespace().nth(1)), Some(shown), "{known}");
+        assert_eq!(
+            line.and_then(|line| line.split_whitespace().nth(1)),
+            Some(shown),
+            "{known}"
+        );
         assert!(known.contains("Kyiv shop"), "{known}");
     }
 
     let can = json(&world, &token, &["channel", "capabilities", channel]).await?;
-    assert_eq!((&can["text_limit"], &can["reply"]), (&4_096.into(), &true.into()));
+    assert_eq!(
+        (&can["text_limit"], &can["reply"]),
+        (&4_096.into(), &true.into())
+    );
     let told = say(&world, &token, &["channel", "capabilities", channel]).await?;
-    assert!(told.contains("4096 characters") && told.contains("50 MiB"), "{told}");
+    assert!(
+        told.contains("4096 characters") && told.contains("50 MiB"),
+        "{told}"
+    );
 
     // Whoever may only read changes nothing.
-    let reader = world.system.tokens().service(&account.slug, "reader", "channels:read");
+    let reader = world
+        .system
+        .tokens()
+        .service(&account.slug, "reader", "channels:read");
     let output = run(&world, &reader, &["channel", "rename", channel, "Mine"]).await?;
     assert_eq!(output.status.code(), Some(1));
     Ok(())

@@ -168,7 +168,7 @@ pub async fn withdraw_unused(
     let rows = sqlx::query!(
         "update attachment set state = 'failed', reason = 'UNUSED'
          where id in (select id from attachment
-                      where source = 'upload' and used_at is null and created_at < greatest($1, $2)
+                      where source = 'upload' and used_at is null and created_at < greatest($1::timestamptz, $2::timestamptz)
                         and (created_at < $1 or state = 'failed'
                              or (state = 'pending' and (lease_until is null or lease_until <= $3)))
                       order by created_at limit $4 for update skip locked)

@@ -219,7 +219,11 @@ async fn a_clients_file_is_kept_whatever_the_uploads_of_its_account_take() {
         .unwrap();
     let provider = Provider::start().await;
     let photo = file(1, provider.reference("photo"));
-    hear(&world, &[message(&world, world.channel, "7:1", vec![photo])]).await;
+    hear(
+        &world,
+        &[message(&world, world.channel, "7:1", vec![photo])],
+    )
+    .await;
     let _worker = provider.worker(&world, terms()).drop_guard();
     eventually("the file", async || stored(&world).await.len() == 1).await;
     let used: i64 = sqlx::query_scalar("select bytes from upload_usage")

@@ -54,7 +54,10 @@ async fn uploads_at_the_same_time_do_not_exceed_the_quota_together() {
         assert!(status.message().contains("files.upload_quota"), "{status}");
     }
     assert_eq!(used(&world).await, 300, "what was refused takes nothing");
-    assert!(announced(&world, &owner, 50).await.is_ok(), "it fits exactly");
+    assert!(
+        announced(&world, &owner, 50).await.is_ok(),
+        "it fits exactly"
+    );
     // Another tenant has its own.
     let other = testing::service_caller(
         Some(&testing::fresh_account()),

@@ -33,9 +33,8 @@ pub fn imap_answer(data: &[u8]) {
             let (text, files) = (told.outline.text, told.outline.files);
             assert!(files.len() <= FILES_MAX, "files without end");
             for file in files {
-                let bounded = |text: &str| {
-                    text.chars().count() <= 255 && !text.contains(char::is_control)
-                };
+                let bounded =
+                    |text: &str| text.chars().count() <= 255 && !text.contains(char::is_control);
                 assert!(bounded(&file.name) && bounded(&file.mime), "{file:?}");
             }
             let path = text.unwrap_or_default();

@@ -46,11 +46,7 @@ fn reason(refused: tonic::Status) -> String {
         .unwrap_or_default()
 }
 
-async fn create(
-    world: &World,
-    caller: &Caller,
-    given: &EmailCredentials,
-) -> Result<Uuid, String> {
+async fn create(world: &World, caller: &Caller, given: &EmailCredentials) -> Result<Uuid, String> {
     let request = CreateChannelRequest {
         name: "Mail".to_owned(),
         credentials: Some(Credentials::Email(given.clone())),
@@ -244,12 +240,11 @@ async fn mailboxes_that_were_connected_before_get_what_they_are_told_apart_by() 
     let twice = create(&world, &other, &twice).await.unwrap();
     sqlx::query(forget).execute(&world.app.pool).await.unwrap();
     assert_eq!(mail_lines::fill(&world.app).await.unwrap(), 1);
-    let known: Vec<(Uuid, String, String)> = sqlx::query_as(
-        "select id, mail_host, mail_login from channel where mail_host is not null",
-    )
-    .fetch_all(&world.app.pool)
-    .await
-    .unwrap();
+    let known: Vec<(Uuid, String, String)> =
+        sqlx::query_as("select id, mail_host, mail_login from channel where mail_host is not null")
+            .fetch_all(&world.app.pool)
+            .await
+            .unwrap();
     assert_eq!(known, [(id, "localhost".to_owned(), "shop".to_owned())]);
     assert_eq!(enable(&world, &other, twice).await, taken());
     assert_eq!(mail_lines::fill(&world.app).await.unwrap(), 0);

@@ -228,7 +228,11 @@ mod tests {
         std::fs::write(&empty, []).unwrap();
         let looked = Chosen::look(&good).unwrap();
         assert_eq!(
-            (looked.name.as_str(), looked.media_type.as_str(), looked.size),
+            (
+                looked.name.as_str(),
+                looked.media_type.as_str(),
+                looked.size
+            ),
             ("чек.png", "image/png", 9)
         );
         for (path, expected) in [
