@@ -87,7 +87,7 @@ async fn f130_a_file_is_sent_by_command_and_its_deliveries_are_told() -> anyhow:
         &["chat", "send", chat, "Ось чек", "--file", &picture],
     )
     .await?;
-    let message = text_of(&sent, "message_id")?;
+    let message = text_of(&sent, "messageId")?;
     let told = settled(&world, &token, chat, &message).await?;
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0]["state"], "STATE_SENT");
@@ -101,7 +101,7 @@ async fn f130_a_file_is_sent_by_command_and_its_deliveries_are_told() -> anyhow:
 
     // Without a text, and what the name says it is.
     let sent = json(&world, &token, &["chat", "send", chat, "--file", &prices]).await?;
-    let message = text_of(&sent, "message_id")?;
+    let message = text_of(&sent, "messageId")?;
     settled(&world, &token, chat, &message).await?;
     let call = world.telegram.sent(&account.bot_token).pop();
     let call = call.context("a call")?;
@@ -120,7 +120,7 @@ async fn f130_a_file_is_sent_by_command_and_its_deliveries_are_told() -> anyhow:
         Fault::in_chat(customer, FaultKind::Blocked),
     )?;
     let sent = json(&world, &token, &["chat", "send", chat, "Ви тут?"]).await?;
-    let message = text_of(&sent, "message_id")?;
+    let message = text_of(&sent, "messageId")?;
     let told = settled(&world, &token, chat, &message).await?;
     assert_eq!(told[0]["state"], "STATE_FAILED");
     assert_eq!(told[0]["reason"], "CLIENT_BLOCKED_CHANNEL");
@@ -160,8 +160,8 @@ async fn f130_a_file_whose_message_was_refused_is_named_and_sent_later() -> anyh
     let folder = tempfile::tempdir()?;
     let prices = file(folder.path(), "prices.txt", b"42: 900")?;
 
-    let send = ["chat", "send", &chat.chat_id, "--file", &prices];
-    let absent = [&send[..], &["--file", "/nowhere/absent.png"]].concat();
+    let words = ["chat", "send", &chat.chat_id, "--file", &prices];
+    let absent = [&words[..], &["--file", "/nowhere/absent.png"]].concat();
     let output = run(&world, &token, &absent).await?;
     let said = String::from_utf8(output.stderr)?;
     assert!(
@@ -170,7 +170,7 @@ async fn f130_a_file_whose_message_was_refused_is_named_and_sent_later() -> anyh
     );
     assert!(!said.contains("--attachment"), "{said}");
 
-    let output = run(&world, &stranger, &send).await?;
+    let output = run(&world, &stranger, &words).await?;
     let said = String::from_utf8(output.stderr)?;
     assert!(
         !output.status.success() && said.contains("JOIN_REQUIRED"),
@@ -188,7 +188,7 @@ async fn f130_a_file_whose_message_was_refused_is_named_and_sent_later() -> anyh
         &["chat", "send", &chat.chat_id, "--attachment", id],
     )
     .await?;
-    let message = text_of(&sent, "message_id")?;
+    let message = text_of(&sent, "messageId")?;
     let told = settled(&world, &stranger, &chat.chat_id, &message).await?;
     assert_eq!(told[0]["state"], "STATE_SENT");
     Ok(())
@@ -221,7 +221,7 @@ async fn d15_f195_a_channel_is_renamed_and_tells_what_it_can_by_command() -> any
 
     let can = json(&world, &token, &["channel", "capabilities", channel]).await?;
     assert_eq!(
-        (&can["text_limit"], &can["reply"]),
+        (&can["textLimit"], &can["reply"]),
         (&4_096.into(), &true.into())
     );
     let told = say(&world, &token, &["channel", "capabilities", channel]).await?;
