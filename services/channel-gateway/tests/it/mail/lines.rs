@@ -39,7 +39,7 @@ fn somebody() -> Caller {
 }
 
 /// Why it was refused; nothing where it was not.
-fn reason(refused: tonic::Status) -> String {
+fn reason(refused: &tonic::Status) -> String {
     refused
         .get_details_error_info()
         .map(|info| info.reason)
@@ -54,7 +54,11 @@ async fn create(world: &World, caller: &Caller, given: &EmailCredentials) -> Res
     };
     let api = world.api();
     let created = api.create_channel(testing::request(caller, request)).await;
-    let channel = created.map_err(reason)?.into_inner().channel.unwrap();
+    let channel = created
+        .map_err(|refused| reason(&refused))?
+        .into_inner()
+        .channel
+        .unwrap();
     Ok(channel.channel_id.parse().unwrap())
 }
 
@@ -64,7 +68,7 @@ async fn enable(world: &World, caller: &Caller, id: Uuid) -> Result<(), String> 
     };
     let api = world.api();
     let enabled = api.enable_channel(testing::request(caller, request)).await;
-    enabled.map(drop).map_err(reason)
+    enabled.map(drop).map_err(|refused| reason(&refused))
 }
 
 async fn update(
@@ -80,7 +84,7 @@ async fn update(
     };
     let api = world.api();
     let updated = api.update_channel(testing::request(caller, request)).await;
-    updated.map(drop).map_err(reason)
+    updated.map(drop).map_err(|refused| reason(&refused))
 }
 
 fn taken<T>() -> Result<T, String> {
