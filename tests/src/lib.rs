@@ -2,6 +2,7 @@
 //! local stand-ins for the providers. Nothing here depends on the services' crates: what is tested is what is shipped.
 
 pub mod bench;
+pub mod command;
 pub mod events;
 pub mod mail;
 pub mod meta;

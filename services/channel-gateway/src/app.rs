@@ -22,6 +22,7 @@ pub mod learnt;
 pub mod line;
 pub mod lookups;
 pub mod mail;
+pub mod mail_lines;
 pub mod mailbox;
 pub mod noted;
 pub mod presses;

@@ -255,6 +255,9 @@ pub struct Files {
     /// Bytes of one file at most, whichever way it goes.
     #[serde(with = "config::bytes")]
     pub max_size: u64,
+    /// Bytes that the uploads of one account may take together; 0 for no limit.
+    #[serde(with = "config::bytes")]
+    pub upload_quota: u64,
     /// How long a file may bring nothing.
     #[serde(with = "config::duration")]
     pub idle: Duration,
@@ -364,6 +367,13 @@ impl ServiceConfig for Config {
                 return rule(key, "must be 1 to 1000");
             }
         }
+        let quota = self.files.upload_quota;
+        if quota > 0 && quota < self.files.max_size {
+            return rule(
+                "files.upload_quota",
+                "must be 0 for no limit, or not less than files.max_size",
+            );
+        }
         if self.files.idle.is_zero() || self.files.total < self.files.idle {
             return rule("files.total", "must not be less than files.idle");
         }
@@ -395,14 +405,21 @@ mod tests {
 
     #[test]
     fn a_rule_that_does_not_hold_names_its_key() {
-        let short = HashMap::from([("SWITCHBOARD_DELIVERY__LEASE".to_owned(), "1s".to_owned())]);
-        let config: Config = config::load_from(Config::EMBEDDED, None, short).unwrap();
-        assert!(
-            config
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .contains("delivery.lease")
-        );
+        for (variable, value, key) in [
+            ("SWITCHBOARD_DELIVERY__LEASE", "1s", "delivery.lease"),
+            (
+                "SWITCHBOARD_FILES__UPLOAD_QUOTA",
+                "1MiB",
+                "files.upload_quota",
+            ),
+        ] {
+            let changed = HashMap::from([(variable.to_owned(), value.to_owned())]);
+            let config: Config = config::load_from(Config::EMBEDDED, None, changed).unwrap();
+            let error = config.validate().unwrap_err().to_string();
+            assert!(error.contains(key), "{error}");
+        }
+        let free = HashMap::from([("SWITCHBOARD_FILES__UPLOAD_QUOTA".to_owned(), "0".to_owned())]);
+        let config: Config = config::load_from(Config::EMBEDDED, None, free).unwrap();
+        config.validate().unwrap();
     }
 }

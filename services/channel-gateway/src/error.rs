@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use crate::app::accept::NotAccepted;
 use crate::domain::channel::ChannelKind;
 use crate::domain::mailbox::server::ServerAway;
+use crate::domain::quota::Full;
 use crate::domain::refusal::Refusal;
 use crate::files::store::StoreError;
 
@@ -58,6 +59,9 @@ pub enum Error {
     /// The file's bytes are not in the store.
     #[error("the file is not stored: ask for its state")]
     NotStored,
+    /// The account's uploads take what they may.
+    #[error("{0}")]
+    QuotaReached(#[from] Full),
     /// A field is wrong.
     #[error("{field} {rule}")]
     Invalid {
@@ -105,6 +109,17 @@ impl From<Error> for Status {
                     ("address", &away.address),
                 ],
             ),
+            Error::QuotaReached(full) => grpc::refusal(
+                DOMAIN,
+                Code::ResourceExhausted,
+                "UPLOAD_QUOTA_REACHED",
+                &error.to_string(),
+                &[
+                    ("used_bytes", &full.used.to_string()),
+                    ("limit_bytes", &full.limit.to_string()),
+                    ("file_bytes", &full.size.to_string()),
+                ],
+            ),
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
             }
@@ -125,7 +140,10 @@ mod tests {
                 ChannelKind::Instagram,
                 "the Instagram profile is connected already",
             ),
-            (ChannelKind::Email, "the mailbox is connected already"),
+            (
+                ChannelKind::Email,
+                "the mailbox (server and login) is connected already",
+            ),
         ] {
             let status = Status::from(Error::AlreadyConnected(kind));
             assert_eq!(status.code(), Code::AlreadyExists);

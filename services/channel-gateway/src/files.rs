@@ -29,6 +29,8 @@ pub struct Files {
     pub links: Links,
     /// Bytes of one file at most.
     pub max_size: u64,
+    /// Bytes that the uploads of one account may take together; 0 for no limit.
+    pub upload_quota: u64,
     /// How long a file may take.
     pub pace: Pace,
     /// Wakes the fetch worker of this process.
@@ -42,6 +44,7 @@ impl Files {
             store,
             links,
             max_size: config.max_size,
+            upload_quota: config.upload_quota,
             pace: Pace {
                 idle: config.idle,
                 total: config.total,

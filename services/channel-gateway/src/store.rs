@@ -23,6 +23,7 @@ pub mod sealed;
 pub mod short_links;
 pub mod told;
 pub mod uploads;
+pub mod usage;
 pub mod withdrawn;
 
 /// The tables of this service.

@@ -19,14 +19,14 @@ use crate::app::mail::Mailroom;
 use crate::app::mailbox::{Directory, Mailboxes, Terms};
 use crate::app::reseal::{self, Pass};
 use crate::app::restart::ByOutbox;
-use crate::app::{App, file_sweep, health, lookups, told};
+use crate::app::{App, file_sweep, health, lookups, mail_lines, told};
 use crate::config::{self, Config};
 use crate::domain::mailbox::Rhythm;
 use crate::files::source::Sources;
 use crate::files::telegram::FromTelegram;
 use crate::files::web::Web;
 use crate::http::{Webhooks, files, links, router};
-use crate::store::deliveries;
+use crate::store::{deliveries, usage};
 
 /// How often figures are taken from the database.
 const MEASURED_EVERY: Duration = Duration::from_secs(10);
@@ -191,9 +191,10 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
 
 /// Starts what looks after the rest, every second or so.
 pub fn steady(service: &Service, app: &App, intake: &Intake, config: &Config) {
-    measure(service, app.pool.clone());
+    measure(service, app.pool.clone(), app.files.upload_quota);
     told(service, app, intake);
     look_up(service, app);
+    fill_mail_lines(service, app);
     reseal(service, app);
     watch_health(service, app, config);
 }
@@ -264,6 +265,20 @@ fn watch_health(service: &Service, app: &App, config: &Config) {
     });
 }
 
+/// Fills in once what mailboxes are told apart by that were connected before that was kept.
+fn fill_mail_lines(service: &Service, app: &App) {
+    let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    service.lifecycle.spawn("mail-lines", async move {
+        while let Err(error) = mail_lines::fill(&app).await {
+            tracing::warn!(%error, "what mailboxes are told apart by could not be filled in: trying again");
+            if tokio::time::timeout(SWEPT_EVERY, stop.cancelled()).await.is_ok() {
+                break;
+            }
+        }
+        Ok(())
+    });
+}
+
 /// Seals anew what stands under a former key, while the key file has one: at the start, and again for what a replica
 /// with an older file sealed meanwhile.
 fn reseal(service: &Service, app: &App) {
@@ -298,8 +313,10 @@ fn reseal(service: &Service, app: &App) {
     });
 }
 
-/// Measures how long the oldest queued delivery has been waiting.
-fn measure(service: &Service, pool: PgPool) {
+/// Measures how long the oldest queued delivery has been waiting, and what uploads take of the store. Accounts are not
+/// told apart there: the fullest one says whether anybody comes near the quota.
+fn measure(service: &Service, pool: PgPool, quota: u64) {
+    let quota = i64::try_from(quota).unwrap_or(i64::MAX);
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("figures", async move {
         while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())
@@ -312,6 +329,10 @@ fn measure(service: &Service, pool: PgPool) {
             if let Ok(oldest) = deliveries::oldest_queued(&mut connection).await {
                 let waiting = oldest.map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64());
                 metrics::gauge!("delivery_oldest_queued_seconds").set(waiting);
+            }
+            if let Ok(usage) = usage::of_all(&mut connection, quota).await {
+                metrics::gauge!("uploads_bytes").set(usage.total);
+                metrics::gauge!("uploads_fullest_account_ratio").set(usage.fullest);
             }
         }
         Ok(())

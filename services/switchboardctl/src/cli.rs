@@ -279,6 +279,11 @@ mod tests {
         Cli::command().debug_assert();
     }
 
+    fn is_usage(line: &str) -> bool {
+        let words = std::iter::once("switchboardctl").chain(line.split_whitespace());
+        Cli::try_parse_from(words).is_ok()
+    }
+
     #[test]
     fn usage_is_refused_before_anything_is_called() {
         for (line, fits) in [
@@ -369,8 +374,57 @@ mod tests {
             ("events watch --count 3 --from-start", true),
             ("", false),
         ] {
-            let words = std::iter::once("switchboardctl").chain(line.split_whitespace());
-            assert_eq!(Cli::try_parse_from(words).is_ok(), fits, "{line}");
+            assert_eq!(is_usage(line), fits, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_of_files_deliveries_and_settings_is_refused_before_anything_is_called() {
+        for (line, fits) in [
+            ("chat send 0197e7a4-0000-7000-8000-000000000000", false),
+            ("chat send 0197e7a4-0000-7000-8000-000000000000 Hello", true),
+            (
+                "chat send 0197e7a4-0000-7000-8000-000000000000 --file a.png --file b.png",
+                true,
+            ),
+            (
+                "chat send 0197e7a4-0000-7000-8000-000000000000 Here --file a.png",
+                true,
+            ),
+            (
+                "chat send 0197e7a4-0000-7000-8000-000000000000 --attachment 0197e7a4-0000-7000-8000-000000000001",
+                true,
+            ),
+            (
+                "chat send 0197e7a4-0000-7000-8000-000000000000 --file a.png --request-id x",
+                false,
+            ),
+            (
+                "chat deliveries 0197e7a4-0000-7000-8000-000000000000 --message 0197e7a4-0000-7000-8000-000000000001",
+                true,
+            ),
+            (
+                "chat deliveries 0197e7a4-0000-7000-8000-000000000000 --message 0197e7a4-0000-7000-8000-000000000001 --limit 3",
+                false,
+            ),
+            (
+                "channel rename 0197e7a4-0000-7000-8000-000000000000 Shop",
+                true,
+            ),
+            (
+                "channel short-links 0197e7a4-0000-7000-8000-000000000000 on",
+                true,
+            ),
+            (
+                "channel short-links 0197e7a4-0000-7000-8000-000000000000 maybe",
+                false,
+            ),
+            (
+                "channel capabilities 0197e7a4-0000-7000-8000-000000000000",
+                true,
+            ),
+        ] {
+            assert_eq!(is_usage(line), fits, "{line}");
         }
     }
 }

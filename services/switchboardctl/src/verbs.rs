@@ -58,6 +58,11 @@ impl Page {
         !self.from.is_empty()
     }
 
+    /// The same place, with as many rows as there are.
+    pub fn whole(self) -> Self {
+        Self { all: true, ..self }
+    }
+
     /// Asks for pages, each by its size and token, until there are as many rows as were wanted; returns them with the
     /// token of what comes after. A service may give fewer rows in a page than it was asked for.
     pub async fn read<T>(

@@ -13,11 +13,17 @@ use switchboard_proto::common::v1::{Text, TextEntity, text_entity};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+// Named, as this file is a module of two crates.
+#[path = "targets/replies.rs"]
+mod replies;
+
+pub use replies::{imap_answer, provider_error, smtp_reply, status_code};
+
 /// What is given any bytes.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is that of its program in `fuzz_targets` as well.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("telegram_update", telegram_update),
     ("viber_callback", viber_callback),
     ("viber_signature", viber_signature),
@@ -31,6 +37,10 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("short_links", short_links),
     ("range_header", range_header),
     ("inbound_event", inbound_event),
+    ("imap_answer", imap_answer),
+    ("smtp_reply", smtp_reply),
+    ("status_code", status_code),
+    ("provider_error", provider_error),
 ];
 
 const LINE: Line<'static> = Line {

@@ -2,7 +2,7 @@
 //! forgotten. A method that is in neither list fails the test: say which it is.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Output, Stdio};
+use std::process::Output;
 
 use anyhow::Context as _;
 use http::uri::PathAndQuery;
@@ -10,7 +10,8 @@ use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 use switchboard_proto::operator::v1::audit_service_client::AuditServiceClient;
 use switchboard_proto::operator::v1::{AuditEntry, ListAuditEntriesRequest};
-use switchboard_tests::services::{Kind, binary};
+use switchboard_tests::command;
+use switchboard_tests::services::Kind;
 use switchboard_tests::world::{Authorised, Bearer, Plan, World};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
@@ -413,18 +414,5 @@ async fn by_command(
 }
 
 async fn audit_list(world: &World, token: &str, arguments: &[&str]) -> anyhow::Result<Output> {
-    let mut command = tokio::process::Command::new(binary("switchboardctl")?);
-    command
-        .args(["audit", "list"])
-        .args(arguments)
-        .stdin(Stdio::null());
-    command.env("SWITCHBOARD_CTL_TOKEN", token);
-    for kind in Kind::ALL {
-        let name = kind.name().to_uppercase().replace('-', "_");
-        command.env(
-            format!("SWITCHBOARD_CTL_{name}"),
-            world.system.grpc_url(kind)?,
-        );
-    }
-    Ok(command.output().await?)
+    command::run(world, token, &[&["audit", "list"], arguments].concat()).await
 }

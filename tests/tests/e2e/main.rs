@@ -5,6 +5,7 @@ mod audit;
 mod bad_input;
 mod channels;
 mod closed;
+mod command_line;
 mod fairness;
 mod faults;
 mod main_path;

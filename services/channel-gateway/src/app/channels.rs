@@ -71,10 +71,12 @@ pub async fn create(
     let channel = create.id.unwrap_or_else(|| id::v7(now));
     let provider_account = create.credentials.provider_account();
     let token_hash = create.credentials.token_hash();
+    let mail = create.credentials.mail_line();
     let line = Line {
         kind: create.credentials.kind(),
         provider_account: &provider_account,
         token_hash: token_hash.as_deref(),
+        mail: mail.as_ref(),
     };
     // Better said now than when it is enabled. What was only entered reserves nothing outside its account.
     if lines::is_taken(&mut tx, account, channel, line).await? {
@@ -282,11 +284,12 @@ async fn store_credentials(
         }
         None => credentials.provider_account(),
     };
-    let token_hash = credentials.token_hash();
+    let (token_hash, mail) = (credentials.token_hash(), credentials.mail_line());
     let line = Line {
         kind: credentials.kind(),
         provider_account: &provider_account,
         token_hash: token_hash.as_deref(),
+        mail: mail.as_ref(),
     };
     let account = row.account()?;
     if lines::is_taken(connection, &account, row.id, line).await? {
@@ -396,9 +399,13 @@ pub(super) fn taken(kind: ChannelKind, error: sqlx::Error) -> Error {
         .as_database_error()
         .and_then(|error| error.constraint())
     {
-        Some("channel_provider_account" | "channel_provider_account_once") => {
-            Error::AlreadyConnected(kind)
-        }
+        Some(
+            "channel_provider_account"
+            | "channel_provider_account_once"
+            | "channel_mailbox"
+            | "channel_mailbox_once"
+            | "channel_mail_address_once",
+        ) => Error::AlreadyConnected(kind),
         Some("channel_pkey") => Error::IdTaken,
         _ => error.into(),
     }

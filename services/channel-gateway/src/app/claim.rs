@@ -166,7 +166,8 @@ pub async fn claim(
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     if noted {
-        metrics::counter!("deliveries_total", "outcome" => "uncertain").increment(abandoned);
+        metrics::counter!("deliveries_total", "outcome" => "uncertain", "cause" => "ABANDONED")
+            .increment(abandoned);
         app.relay.wake();
     }
     Ok(claimed)

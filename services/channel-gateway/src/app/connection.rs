@@ -55,12 +55,13 @@ async fn enable_by(
         // The token that was proven is not the channel's any more, and may become another channel's.
         return Err(Error::Changed);
     }
-    let token_hash = known.access.token_hash();
+    let (token_hash, mail) = (known.access.token_hash(), known.access.mail_line());
     let told = proven.provider_account.as_deref();
     let proven_line = Line {
         kind: known.kind,
         provider_account: told.unwrap_or(&before.provider_account),
         token_hash: token_hash.as_deref(),
+        mail: mail.as_ref(),
     };
     let row = lines::enable(&mut tx, id, proven_line, &proven.name, now)
         .await

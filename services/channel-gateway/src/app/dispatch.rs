@@ -199,7 +199,8 @@ impl Settler {
                 tokio::time::sleep(DATABASE_AWAY).await;
             }
             for (_, outcome) in &outcomes {
-                metrics::counter!("deliveries_total", "outcome" => outcome.word()).increment(1);
+                metrics::counter!("deliveries_total", "outcome" => outcome.word(), "cause" => outcome.cause())
+                    .increment(1);
             }
             drop(permits);
             self.waker.wake();

@@ -6,10 +6,14 @@ use uuid::Uuid;
 
 use super::App;
 use crate::error::Error;
+use crate::files::links::PUT_FOR;
 use crate::store::{provider_links, raw_items, uploads, withdrawn};
 
 /// How long an upload may go unsent (architecture §10).
 const UNUSED_FOR: Duration = Duration::hours(24);
+
+/// How long one may be announced and not put: as long as its address is good, and a little for clocks that differ.
+const ANNOUNCED_FOR: Duration = PUT_FOR.saturating_add(Duration::minutes(5));
 
 /// How long a raw item stays: a week in its stream, a month among the dead letters, and some days more.
 const RAW_FOR: Duration = Duration::days(45);
@@ -20,7 +24,10 @@ const BATCH: i64 = 100;
 /// Makes one step; returns whether there may be more to do.
 pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
     let mut connection = app.pool.acquire().await?;
-    let unused = uploads::withdraw_unused(&mut connection, now - UNUSED_FOR, BATCH).await?;
+    let (unsent_since, announced_before) = (now - UNUSED_FOR, now - ANNOUNCED_FOR);
+    let unused =
+        uploads::withdraw_unused(&mut connection, unsent_since, announced_before, now, BATCH)
+            .await?;
     let links = provider_links::remove_expired(&mut connection, now, BATCH).await?;
     let raw = raw_items::older(&mut connection, now - RAW_FOR, BATCH).await?;
     let taken_back = withdrawn::due(&mut connection, now, BATCH).await?;

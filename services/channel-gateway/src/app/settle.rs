@@ -1,10 +1,11 @@
 //! Writing outcomes: of many lanes in one transaction, each under its own fencing number only.
 
+mod outcome;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use chassis::outbox::{self, Outgoing};
-use switchboard_proto::channel_gateway::v1::RecipientRefusal;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -13,9 +14,8 @@ use super::announce::{self, Note};
 use super::claim::Work;
 use super::inbound;
 use super::trouble::{self, Refused};
-use crate::domain::call::Call;
 use crate::domain::delivery::PartState;
-use crate::domain::refusal::{BLOCKED, Refusal};
+use crate::domain::refusal::BLOCKED;
 use crate::error::{DOMAIN, Error};
 use crate::store::attempts::{self, Again, Final};
 use crate::store::channels;
@@ -24,74 +24,10 @@ use crate::store::lanes::{self, Release};
 use crate::store::problems::{self, NewProblem, Source};
 use crate::store::told::{self, SentKey};
 
+pub use outcome::Outcome;
+
 /// How long a channel waits from which its provider takes nothing.
 const PAUSED_FOR: Duration = Duration::from_mins(10);
-
-/// What became of an attempt.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// The provider accepted it.
-    Sent {
-        /// The provider's keys of the messages that it made of the part; most are one.
-        provider_keys: Vec<String>,
-        /// Recipients that were refused while others were accepted.
-        refused: Vec<RecipientRefusal>,
-    },
-    /// It failed for good.
-    Failed {
-        /// `UPPER_SNAKE_CASE`.
-        reason: String,
-        /// A sentence that an agent can read.
-        detail: String,
-        /// A later retry by an agent may succeed.
-        retryable: bool,
-        /// The refused credentials' number, where the credentials were refused.
-        disconnect: Option<i64>,
-    },
-    /// Nobody knows.
-    Uncertain {
-        /// What happened.
-        detail: String,
-    },
-    /// The provider accepted a piece of it; the rest goes now.
-    Further {
-        /// The provider's key of the piece.
-        provider_key: String,
-        /// The call for the rest.
-        call: Call,
-    },
-    /// It was not carried out, and goes again.
-    Again {
-        /// Not before this long.
-        wait: Duration,
-        /// The provider asked to wait.
-        flood: bool,
-        /// The call, amended or as it was.
-        call: Call,
-        /// The chat's new key.
-        chat_key: Option<String>,
-    },
-    /// The provider takes nothing from the whole channel for now: it goes again when the channel does.
-    Paused {
-        /// Why, for administrators.
-        refusal: Refusal,
-        /// The call as it was.
-        call: Call,
-    },
-}
-
-impl Outcome {
-    /// Returns the word that metrics count it by.
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Sent { .. } => "sent",
-            Self::Failed { .. } => "failed",
-            Self::Uncertain { .. } => "uncertain",
-            Self::Further { .. } => "further",
-            Self::Again { .. } | Self::Paused { .. } => "again",
-        }
-    }
-}
 
 /// Writes outcomes and gives the lanes back; safe to repeat.
 pub async fn settle(

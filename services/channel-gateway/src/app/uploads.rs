@@ -15,12 +15,14 @@ use super::channels::may_read_chats;
 use super::queue::Queued;
 use crate::domain::attachments::{for_each_of, ids};
 use crate::domain::file::{clean_name, essence, kind_of, media_type, object_key};
+use crate::domain::quota;
 use crate::error::Error;
 use crate::files::lease;
 use crate::files::store::{Bytestream, ReceiveError, Received};
 use crate::store::attachments::{self, AttachmentRow};
 use crate::store::fetches::Fetched;
 use crate::store::uploads::{self, NewUpload};
+use crate::store::usage;
 
 /// A file to be announced, as the caller names it.
 pub struct Announced<'a> {
@@ -72,7 +74,6 @@ pub async fn create(
     }
     let media_type = media_type.unwrap_or_default();
     let (id, account) = (id::v7(now), caller.account());
-    let mut connection = app.pool.acquire().await?;
     let new = NewUpload {
         id,
         account,
@@ -83,7 +84,18 @@ pub async fn create(
         size: announced.size,
         object_key: &object_key(account.as_str(), now, id),
     };
-    uploads::insert(&mut connection, &new, now).await?;
+    // Counted when it is announced: what was promised a place is taken when its bytes come.
+    let mut tx = app.pool.begin().await?;
+    let after = usage::add(&mut tx, account, announced.size).await?;
+    let after = u64::try_from(after).unwrap_or(0);
+    if let Err(full) = quota::admit(after, size, app.files.upload_quota) {
+        // At once: others of the account wait for its row.
+        tx.rollback().await?;
+        metrics::counter!("uploads_refused_total", "reason" => "quota").increment(1);
+        return Err(full.into());
+    }
+    uploads::insert(&mut tx, &new, now).await?;
+    tx.commit().await?;
     let (url, end) = app.files.links.to_put(id, now);
     Ok((id, url, end))
 }

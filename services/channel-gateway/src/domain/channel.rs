@@ -41,7 +41,7 @@ impl ChannelKind {
         match self {
             Self::TelegramBot | Self::ViberBot => "the bot",
             Self::Instagram => "the Instagram profile",
-            Self::Email => "the mailbox",
+            Self::Email => "the mailbox (server and login)",
         }
     }
 

@@ -12,7 +12,7 @@ use switchboard_proto::channel_gateway::v1 as pb;
 
 use super::channel::{ChannelKind, bot_id};
 
-pub use mailbox::{Email, MailSecret, MailServer, Security};
+pub use mailbox::{Email, MailLine, MailSecret, MailServer, Security};
 
 /// Characters of a secret at most.
 const SECRET_MAX: usize = 4_096;
@@ -82,7 +82,8 @@ impl Credentials {
         }
     }
 
-    /// Returns the provider's own id of the line, as far as the credentials tell it. Viber's tells only the provider:
+    /// Returns the provider's own id of the line, as far as the credentials tell it; of a mailbox its address, which is no
+    /// identity outside its account. Viber's tells only the provider:
     /// until then the token's hash stands for it, so that no two channels have the same bot.
     pub fn provider_account(&self) -> String {
         match self {
@@ -91,6 +92,14 @@ impl Credentials {
             Self::Instagram(instagram) => instagram.account_id.clone(),
             Self::Email(email) => email.address.clone(),
             Self::Forgotten(_) => String::new(),
+        }
+    }
+
+    /// Returns what a mailbox is told apart by; none of the other kinds, whose provider tells one id.
+    pub fn mail_line(&self) -> Option<MailLine> {
+        match self {
+            Self::Email(email) => Some(email.line()),
+            Self::Telegram(_) | Self::Viber(_) | Self::Instagram(_) | Self::Forgotten(_) => None,
         }
     }
 

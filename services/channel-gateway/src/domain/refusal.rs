@@ -42,6 +42,11 @@ pub struct Refusal {
     pub retryable: bool,
 }
 
+/// Returns how long a provider asks to wait: a second at least, and a day at most, whatever its header says.
+pub fn asked(seconds: u64) -> Duration {
+    Duration::from_secs(seconds.clamp(1, 86_400))
+}
+
 /// The reason of a refusal by which a client's block shows.
 pub const BLOCKED: &str = "CLIENT_BLOCKED_CHANNEL";
 

@@ -19,6 +19,7 @@ use error::{answered, away, broken, ended, present, told};
 use guard::Guarded;
 use login::{capabilities, greeted, log_in, note};
 
+pub mod answer;
 mod error;
 mod fetch;
 mod guard;
@@ -28,6 +29,7 @@ mod outline;
 pub use error::ImapError;
 pub use fetch::{Envelope, Fetched};
 pub use login::{Login, Secret};
+pub use outline::Outline;
 
 /// Literals beyond a mail's limit that pass: headers and what servers add.
 const LITERAL_SLACK: usize = 1024 * 1024;

@@ -49,6 +49,10 @@ pub struct ChannelRow {
     pub proven_at: Option<OffsetDateTime>,
     /// Hash of its token, where that does not tell whose line it is.
     pub token_hash: Option<String>,
+    /// Of a mailbox the server that it is read from.
+    pub mail_host: Option<String>,
+    /// Of a mailbox who signs in.
+    pub mail_login: Option<String>,
 }
 
 impl ChannelRow {
@@ -93,8 +97,8 @@ pub async fn insert(
     sqlx::query_as!(
         ChannelRow,
         "insert into channel (id, account, kind, name, state, provider_account, token_hash, token_sealed, secret_sealed,
-             created_at)
-         values ($1, $2, $3, $4, 'disabled', $5, $6, $7, $8, $9)
+             created_at, mail_host, mail_login)
+         values ($1, $2, $3, $4, 'disabled', $5, $6, $7, $8, $9, $10, $11)
          returning *",
         new.id,
         new.account.as_str(),
@@ -105,6 +109,8 @@ pub async fn insert(
         new.token_sealed,
         new.secret_sealed,
         now,
+        new.line.mail_host(),
+        new.line.mail_login(),
     )
     .fetch_one(connection)
     .await

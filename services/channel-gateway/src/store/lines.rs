@@ -1,5 +1,7 @@
 //! Which channel has a line. A proven line is one channel's in the whole installation; one that was only entered is
 //! nobody's yet, and inside its account one channel's nevertheless.
+//!
+//! A mailbox's line is its server and login: of other accounts' mailboxes nobody is told before the password was proven.
 
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
@@ -8,6 +10,7 @@ use uuid::Uuid;
 
 use super::channels::ChannelRow;
 use crate::domain::channel::ChannelKind;
+use crate::domain::credentials::MailLine;
 
 /// A line as credentials tell of it.
 #[derive(Debug, Clone, Copy)]
@@ -18,6 +21,20 @@ pub struct Line<'a> {
     pub provider_account: &'a str,
     /// Hash of a token that does not tell whose it is.
     pub token_hash: Option<&'a str>,
+    /// Of a mailbox what is read; there the provider's id is its address.
+    pub mail: Option<&'a MailLine>,
+}
+
+impl<'a> Line<'a> {
+    /// Of a mailbox the server, for the columns.
+    pub fn mail_host(&self) -> Option<&'a str> {
+        self.mail.map(|mail| mail.host.as_str())
+    }
+
+    /// Of a mailbox the login, for the columns.
+    pub fn mail_login(&self) -> Option<&'a str> {
+        self.mail.map(|mail| mail.login.as_str())
+    }
 }
 
 /// Returns the channel that has a line proven, whatever its account: for webhooks that name the provider's own id.
@@ -37,7 +54,8 @@ pub async fn find(
     .await
 }
 
-/// Tells whether another channel has a line: one of the same account, or one that has it proven.
+/// Tells whether another channel has a line: one of the same account, or one that has it proven. Of a mailbox only the
+/// account's own channels are told: whether others have it is answered when it is proven, by a violated constraint.
 pub async fn is_taken(
     connection: &mut PgConnection,
     account: &AccountSlug,
@@ -47,13 +65,20 @@ pub async fn is_taken(
     sqlx::query_scalar!(
         r#"select exists (
                select 1 from channel
-               where kind = $3 and id <> $2 and released_at is null and (account = $1 or proven_at is not null)
-                 and (provider_account = $4 or token_hash = $5)) as "taken!""#,
+               where kind = $3 and id <> $2 and released_at is null
+                 and case when $6::text is null
+                     then (account = $1 or proven_at is not null) and (provider_account = $4 or token_hash = $5)
+                     else account = $1
+                          and ((mail_host = $6 and (mail_login = $7 or provider_account = $4))
+                               or (mail_host is null and provider_account = $4))
+                     end) as "taken!""#,
         account.as_str(),
         channel,
         line.kind.as_str(),
         line.provider_account,
         line.token_hash,
+        line.mail_host(),
+        line.mail_login(),
     )
     .fetch_one(connection)
     .await
@@ -71,13 +96,15 @@ pub async fn enable(
     sqlx::query_as!(
         ChannelRow,
         "update channel set state = 'enabled', provider_account = $2, token_hash = $3, provider_name = $4, problem = '',
-             proven_at = coalesce(proven_at, $5), changed_at = now()
+             proven_at = coalesce(proven_at, $5), mail_host = $6, mail_login = $7, changed_at = now()
          where id = $1 returning *",
         id,
         line.provider_account,
         line.token_hash,
         provider_name,
         now,
+        line.mail_host(),
+        line.mail_login(),
     )
     .fetch_one(connection)
     .await
@@ -106,7 +133,10 @@ pub async fn set_credentials(
         ChannelRow,
         "update channel set provider_account = $2, token_hash = $3, token_sealed = $4, credentials = credentials + 1,
              problem = '',
-             proven_at = coalesce(case when released_at is null and provider_account = $2 then proven_at end, $5),
+             proven_at = coalesce(case when released_at is null and provider_account = $2
+                                            and (mail_host, mail_login) is not distinct from ($6::text, $7::text)
+                                       then proven_at end, $5),
+             mail_host = $6, mail_login = $7,
              released_at = null, state = case state when 'disconnected' then 'disabled' else state end, changed_at = now()
          where id = $1 returning *",
         id,
@@ -114,7 +144,72 @@ pub async fn set_credentials(
         new.line.token_hash,
         new.token_sealed,
         new.proven_at,
+        new.line.mail_host(),
+        new.line.mail_login(),
     )
     .fetch_one(connection)
+    .await
+}
+
+/// A mailbox of which is not written yet what it is told apart by.
+#[derive(Debug, Clone)]
+pub struct Unfilled {
+    /// Id of the channel.
+    pub id: Uuid,
+    /// Counts changes of credentials.
+    pub credentials: i64,
+    /// The sealed credentials.
+    pub token_sealed: Vec<u8>,
+}
+
+/// Returns such mailboxes beyond an id, `limit` at most, by id.
+pub async fn unfilled(
+    connection: &mut PgConnection,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Unfilled>, sqlx::Error> {
+    sqlx::query_as!(
+        Unfilled,
+        "select id, credentials, token_sealed from channel
+         where kind = 'email' and mail_host is null and released_at is null and id > $1
+         order by id limit $2",
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Writes what mailboxes are told apart by, unless they have other credentials by now; returns those that were written. Of
+/// several that are the same the first has it, and none where another channel has.
+pub async fn fill(
+    connection: &mut PgConnection,
+    known: &[(Unfilled, MailLine)],
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    let ids: Vec<Uuid> = known.iter().map(|(row, _)| row.id).collect();
+    let numbers: Vec<i64> = known.iter().map(|(row, _)| row.credentials).collect();
+    let hosts: Vec<String> = known.iter().map(|(_, line)| line.host.clone()).collect();
+    let logins: Vec<String> = known.iter().map(|(_, line)| line.login.clone()).collect();
+    sqlx::query_scalar!(
+        "with told as (
+             select distinct on (host, login) *
+             from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) as t (id, number, host, login)
+             order by host, login, id
+         )
+         update channel c set mail_host = told.host, mail_login = told.login
+         from told
+         where c.id = told.id and c.credentials = told.number and c.mail_host is null
+           and not exists (
+               select 1 from channel o
+               where o.id <> c.id and o.released_at is null and o.mail_host = told.host
+                 and ((o.mail_login = told.login and (o.proven_at is not null or o.account = c.account))
+                      or (o.account = c.account and o.provider_account = c.provider_account)))
+         returning c.id",
+        &ids,
+        &numbers,
+        &hosts,
+        &logins,
+    )
+    .fetch_all(connection)
     .await
 }

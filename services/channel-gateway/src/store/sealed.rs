@@ -115,7 +115,7 @@ pub async fn forget(
     sqlx::query_as!(
         ChannelRow,
         "update channel set state = 'disconnected', problem = $3, token_sealed = $2, token_hash = null,
-             credentials = credentials + 1, released_at = $4, changed_at = now()
+             mail_host = null, mail_login = null, credentials = credentials + 1, released_at = $4, changed_at = now()
          where id = $1 returning *",
         id,
         nothing_sealed,

@@ -156,18 +156,26 @@ pub async fn used(
     .await
 }
 
-/// Withdraws uploads that nobody sent; returns them with what was withdrawn before and is not removed yet.
+/// Withdraws uploads that nobody sent, and those whose address has ended before anybody put their bytes; returns them
+/// with what was withdrawn before and is not removed yet.
 pub async fn withdraw_unused(
     connection: &mut PgConnection,
-    before: OffsetDateTime,
+    unsent_since: OffsetDateTime,
+    announced_before: OffsetDateTime,
+    now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<(Uuid, String)>, sqlx::Error> {
     let rows = sqlx::query!(
         "update attachment set state = 'failed', reason = 'UNUSED'
-         where id in (select id from attachment where source = 'upload' and used_at is null and created_at < $1
-                      order by created_at limit $2 for update skip locked)
+         where id in (select id from attachment
+                      where source = 'upload' and used_at is null and created_at < greatest($1::timestamptz, $2::timestamptz)
+                        and (created_at < $1 or state = 'failed'
+                             or (state = 'pending' and (lease_until is null or lease_until <= $3)))
+                      order by created_at limit $4 for update skip locked)
          returning id, object_key",
-        before,
+        unsent_since,
+        announced_before,
+        now,
         limit
     )
     .fetch_all(connection)
@@ -178,10 +186,18 @@ pub async fn withdraw_unused(
         .collect())
 }
 
-/// Removes withdrawn uploads whose bytes are gone.
+/// Removes withdrawn uploads whose bytes are gone, and gives what they took back to their accounts.
 pub async fn remove(connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "delete from attachment where id = any($1) and source = 'upload' and used_at is null",
+        "with gone as (
+             delete from attachment where id = any($1) and source = 'upload' and used_at is null returning account, size
+         ), given as (
+             select account, sum(size)::bigint as bytes from gone group by account
+         ), locked as (
+             -- In one order, so that two who remove at the same time wait for each other only one way.
+             select u.account, given.bytes from upload_usage u join given using (account) order by u.account for update of u
+         )
+         update upload_usage u set bytes = greatest(u.bytes - locked.bytes, 0) from locked where u.account = locked.account",
         ids
     )
     .execute(connection)

@@ -209,6 +209,31 @@ async fn hurry(world: &World) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_clients_file_is_kept_whatever_the_uploads_of_its_account_take() {
+    let mut world = world().await;
+    world.app.files.upload_quota = 1;
+    sqlx::query("insert into upload_usage (account, bytes) values ($1, 1)")
+        .bind(world.account.as_str())
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    let provider = Provider::start().await;
+    let photo = file(1, provider.reference("photo"));
+    hear(
+        &world,
+        &[message(&world, world.channel, "7:1", vec![photo])],
+    )
+    .await;
+    let _worker = provider.worker(&world, terms()).drop_guard();
+    eventually("the file", async || stored(&world).await.len() == 1).await;
+    let used: i64 = sqlx::query_scalar("select bytes from upload_usage")
+        .fetch_one(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(used, 1, "it is not counted");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_file_is_fetched_beside_its_message_and_announced_with_what_it_is() {
     let world = world().await;
     let provider = Provider::start().await;

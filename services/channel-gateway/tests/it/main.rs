@@ -22,6 +22,7 @@ mod limits;
 mod lines;
 mod links;
 mod mail;
+mod quota;
 mod raw;
 mod receipts;
 mod refusals;

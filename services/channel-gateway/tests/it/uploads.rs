@@ -23,13 +23,13 @@ use crate::fetches::PNG;
 use crate::world::{World, world};
 
 /// The gateway's port for files.
-struct Port {
+pub struct Port {
     http: reqwest::Client,
 }
 
 impl Port {
     /// Opens it; links lead to it from now on.
-    async fn open(world: &mut World) -> Self {
+    pub async fn open(world: &mut World) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         world.app.files.links = Links::new(Sealer::from_key(&[7; 32]), &base);
@@ -39,7 +39,7 @@ impl Port {
         Self { http }
     }
 
-    async fn put(&self, url: &str, bytes: &[u8]) -> u16 {
+    pub async fn put(&self, url: &str, bytes: &[u8]) -> u16 {
         let request = self.http.put(url).body(bytes.to_vec());
         request.send().await.unwrap().status().as_u16()
     }
@@ -50,7 +50,7 @@ impl Port {
 }
 
 /// An agent who is granted these channels.
-fn agent(world: &World, channels: &[Uuid]) -> Caller {
+pub fn agent(world: &World, channels: &[Uuid]) -> Caller {
     let id = AgentId::from(Uuid::from_u128(rand_id()));
     let mut access = testing::full_access(id);
     access.channels = ChannelGrant::Some(channels.iter().copied().collect());
@@ -61,7 +61,7 @@ fn rand_id() -> u128 {
     chassis::id::v7(clock::now()).as_u128()
 }
 
-async fn announce(world: &World, caller: &Caller, size: usize) -> (String, String) {
+pub async fn announce(world: &World, caller: &Caller, size: usize) -> (String, String) {
     let request = CreateUploadRequest {
         file_name: "../чек №1.jpg".to_owned(),
         size: i64::try_from(size).unwrap(),
@@ -73,7 +73,7 @@ async fn announce(world: &World, caller: &Caller, size: usize) -> (String, Strin
     (answer.attachment_id, answer.put_url)
 }
 
-async fn state(world: &World, caller: &Caller, id: &str) -> Result<Attachment, Code> {
+pub async fn state(world: &World, caller: &Caller, id: &str) -> Result<Attachment, Code> {
     let request = GetAttachmentRequest {
         attachment_id: id.to_owned(),
     };

@@ -32,6 +32,12 @@ pub(crate) fn aside(text: Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
+/// Writes over the line on stderr on which the cursor stands: for what changes while somebody watches.
+pub(crate) fn over(text: &str) {
+    let mut out = std::io::stderr().lock();
+    let _ = write!(out, "\r{text}\u{1b}[K").and_then(|()| out.flush());
+}
+
 /// Writes a line; returns the code to end with where that cannot be done.
 fn written(out: &mut impl Write, text: Arguments<'_>) -> Option<i32> {
     let error = writeln!(out, "{text}").and_then(|()| out.flush()).err()?;

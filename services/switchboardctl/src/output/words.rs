@@ -66,6 +66,21 @@ pub(crate) fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "no" }
 }
 
+/// A number of bytes in the unit that reads best.
+pub(crate) fn bytes(count: u64) -> String {
+    const UNITS: [(&str, u32); 3] = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = UNITS.iter().find(|(_, shift)| count >> shift > 0);
+    let Some((unit, shift)) = unit else {
+        return format!("{count} B");
+    };
+    let (whole, rest) = (count >> shift, count & ((1 << shift) - 1));
+    // One decimal, cut and not rounded: what is limited to 50 MiB must not be shown as having reached it before.
+    match (rest * 10) >> shift {
+        0 => format!("{whole} {unit}"),
+        tenths => format!("{whole}.{tenths} {unit}"),
+    }
+}
+
 /// A text cut to a number of characters, on one line.
 pub(crate) fn short(text: &str, length: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -133,6 +148,22 @@ mod tests {
             ),
             "-"
         );
+    }
+
+    #[test]
+    fn sizes_are_told_in_one_unit() {
+        for (count, expected) in [
+            (0, "0 B"),
+            (1_023, "1023 B"),
+            (1_024, "1 KiB"),
+            (1_536, "1.5 KiB"),
+            (50 << 20, "50 MiB"),
+            ((50 << 20) - 1, "49.9 MiB"),
+            (20 << 30, "20 GiB"),
+            (u64::MAX, "17179869183.9 GiB"),
+        ] {
+            assert_eq!(bytes(count), expected, "{count}");
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Channels.
 
 mod credentials;
+mod settings;
 mod show;
 
 use clap::Subcommand;
@@ -59,6 +60,8 @@ pub(crate) enum ChannelVerb {
         /// Id of the channel
         channel: Uuid,
     },
+    #[command(flatten)]
+    Setting(settings::SettingVerb),
     /// Register the webhook: from now on customers are heard
     Enable {
         /// Id of the channel
@@ -156,6 +159,7 @@ pub(crate) async fn run(verb: ChannelVerb, session: &Session, view: View) -> Res
             };
             view.one(client.get_channel(request).await?.into_inner().channel)
         }
+        ChannelVerb::Setting(verb) => settings::run(verb, &mut client, &view).await,
         ChannelVerb::Enable { channel } => {
             let request = EnableChannelRequest {
                 channel_id: channel.to_string(),

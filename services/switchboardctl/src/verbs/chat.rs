@@ -1,14 +1,16 @@
 //! Chats, their messages and conversations.
 
 mod actions;
+mod deliveries;
 mod rows;
+mod send;
+mod upload;
 
 use clap::Subcommand;
 use switchboard_proto::assignment::v1::{AssignChatRequest, ClaimChatRequest};
-use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{
     CloseConversationRequest, GetChatRequest, ListChatsRequest, ListConversationsRequest,
-    ListMessagesRequest, SendMessageRequest, chat::State,
+    ListMessagesRequest, chat::State,
 };
 use uuid::Uuid;
 
@@ -85,18 +87,10 @@ pub(crate) enum ChatVerb {
     },
     #[command(flatten)]
     Action(actions::ActionVerb),
-    /// Answer the client
-    Send {
-        /// Id of the chat
-        chat: Uuid,
-        /// The text
-        text: String,
-        /// Id of the message that is answered
-        #[arg(long, value_name = "UUID")]
-        reply_to: Option<Uuid>,
-        #[command(flatten)]
-        request_id: RequestId,
-    },
+    /// List what became of sent messages at the provider, part by part, newest first
+    Deliveries(deliveries::DeliveriesArgs),
+    /// Answer the client: with a text, with files, or with both in one message
+    Send(send::SendArgs),
     /// Close the open conversation
     Close {
         /// Id of the chat
@@ -112,9 +106,10 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
     view.learn_names(session).await;
     match verb {
         ChatVerb::Action(verb) => actions::run(verb, session, &view).await,
+        ChatVerb::Deliveries(args) => deliveries::run(args, session, &view).await,
         ChatVerb::Claim { .. }
         | ChatVerb::Assign { .. }
-        | ChatVerb::Send { .. }
+        | ChatVerb::Send(_)
         | ChatVerb::Close { .. } => change(verb, session, &view).await,
         verb => read(verb, session, &view).await,
     }
@@ -235,25 +230,7 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
             };
             view.one(client.assign_chat(request).await?.into_inner().assignment)
         }
-        ChatVerb::Send {
-            chat,
-            text,
-            reply_to,
-            request_id,
-        } => {
-            let mut client = session.conversation(&session.agent_role().await?).await?;
-            let request = SendMessageRequest {
-                request_id: request_id.get(),
-                chat_id: chat.to_string(),
-                text: Some(Text {
-                    text,
-                    entities: Vec::new(),
-                }),
-                reply_to_message_id: reply_to.map(|id| id.to_string()).unwrap_or_default(),
-                attachment_ids: Vec::new(),
-            };
-            view.one(client.send_message(request).await?.into_inner().message)
-        }
+        ChatVerb::Send(args) => send::run(args, session, view).await,
         ChatVerb::Close { chat, conversation } => {
             let mut client = session.conversation(&session.agent_role().await?).await?;
             let request = CloseConversationRequest {

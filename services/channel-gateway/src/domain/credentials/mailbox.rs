@@ -26,6 +26,31 @@ pub struct MailServer {
     pub security: Security,
 }
 
+/// What makes a mailbox the same one: where it is read, and as whom. Not its address: whoever runs a mail server can have
+/// any address on it, and an address that could be taken would keep its owner from connecting it. Who has the password
+/// alone can prove this one, and so learn that it is connected already.
+///
+/// A server that has several names, or takes several logins for one mailbox, can be read twice by who knows its password:
+/// that harms nobody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MailLine {
+    /// Name of the IMAP server.
+    pub host: String,
+    /// Name to sign in with.
+    pub login: String,
+}
+
+impl Email {
+    /// Returns what is read.
+    pub fn line(&self) -> MailLine {
+        MailLine {
+            // The final dot of a name is no part of it. On another port of a host there is the same server.
+            host: self.imap.host.trim_end_matches('.').to_lowercase(),
+            login: self.username.to_lowercase(),
+        }
+    }
+}
+
 /// How a mailbox is signed in to.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "kebab-case")]

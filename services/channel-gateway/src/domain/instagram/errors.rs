@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::refusal::{Class, Refusal, passing, refusal};
+use crate::domain::refusal::{Class, Refusal, asked, passing, refusal};
 use crate::domain::value;
 
 /// A refusal as the Graph API words it.
@@ -103,7 +103,7 @@ pub fn wants_single_images(error: &ApiError) -> bool {
 
 /// Tells what a refusal means.
 pub fn classify(error: &ApiError) -> Class {
-    let told = error.retry_after.map(Duration::from_secs);
+    let told = error.retry_after.map(asked);
     if let Some(class) = error.subcode.and_then(of_subcode) {
         return class;
     }

@@ -1,12 +1,10 @@
 //! What a refusal of the Bot API means (channels.md §2.3): parameters first, then words, then the code.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
 use super::refusals::TABLE;
 pub use super::refusals::{CREDENTIALS_REFUSED, PHOTO_REFUSED};
-use crate::domain::refusal::{Class, refusal};
+use crate::domain::refusal::{Class, asked, refusal};
 use crate::domain::value;
 
 /// A refusal as the Bot API words it.
@@ -56,9 +54,7 @@ pub fn classify(error: &ApiError) -> Class {
     }
     if error.code == 429 || error.retry_after.is_some() {
         // One second where the provider forgets to say how long.
-        return Class::Flood(Duration::from_secs(
-            error.retry_after.unwrap_or(1).clamp(1, 86_400),
-        ));
+        return Class::Flood(asked(error.retry_after.unwrap_or(1)));
     }
     let description = error.description.to_lowercase();
     let said = |words: &&str| description.contains(words);
@@ -82,6 +78,8 @@ pub fn classify(error: &ApiError) -> Class {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use serde_json::json;
 

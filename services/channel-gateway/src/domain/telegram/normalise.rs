@@ -37,7 +37,8 @@ type Unknown = String;
 /// Reads an update. There is always at least one event, and every one carries the update as it came.
 ///
 /// Groups and channels open no chat: their updates are unsupported (as `message/group`), as is every kind that is not
-/// known yet (channels.md §2.2).
+/// known yet (channels.md §2.2). That a group became a supergroup (`migrate_to_chat_id`) is told there and so kept raw too:
+/// a chat that we write into has its new key from the refusal of the first call to the old one.
 pub fn normalise(line: Line<'_>, raw: &Bytes, received_at: OffsetDateTime) -> Vec<InboundEvent> {
     let update = serde_json::from_slice::<Value>(raw).ok();
     let event_key = event_key(update.as_ref(), raw);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::domain::refusal::{BLOCKED, Class, Refusal, passing, refusal};
+use crate::domain::refusal::{BLOCKED, Class, Refusal, asked, passing, refusal};
 use crate::domain::value;
 
 /// The status of a bot whose webhook is lost: it must be set again before the same call can succeed.
@@ -109,9 +109,7 @@ pub fn classify(error: &ApiError) -> Class {
             "None of the client's devices can show messages of bots.",
         ),
         TOO_MANY_REQUESTS => {
-            let wait = error.retry_after.map_or(FLOOD, |seconds| {
-                Duration::from_secs(seconds.clamp(1, 86_400))
-            });
+            let wait = error.retry_after.map_or(FLOOD, asked);
             if error.between {
                 Class::Flood(wait)
             } else {

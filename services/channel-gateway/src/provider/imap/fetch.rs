@@ -207,7 +207,8 @@ fn is(attributes: &[AttributeValue<'_>], uid: u32) -> bool {
     attributes.contains(&AttributeValue::Uid(uid))
 }
 
-fn read(attributes: &[AttributeValue<'_>], envelope: &mut Envelope) {
+/// Takes over what attributes tell of a message.
+pub(super) fn read(attributes: &[AttributeValue<'_>], envelope: &mut Envelope) {
     for attribute in attributes {
         match attribute {
             AttributeValue::InternalDate(text) => envelope.internal_date = internal_date(text),

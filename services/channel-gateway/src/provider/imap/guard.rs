@@ -45,7 +45,7 @@ impl Guarded {
 
 /// Follows lines and literals through the stream of bytes.
 #[derive(Debug)]
-struct Scanner {
+pub(super) struct Scanner {
     literal_max: usize,
     /// Bytes of the present literal that are still to come.
     literal: usize,
@@ -66,7 +66,8 @@ enum Announced {
 }
 
 impl Scanner {
-    fn new(literal_max: usize) -> Self {
+    /// Begins before the first byte.
+    pub fn new(literal_max: usize) -> Self {
         Self {
             literal_max,
             literal: 0,
@@ -78,7 +79,8 @@ impl Scanner {
         }
     }
 
-    fn scan(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
+    /// Follows further bytes; says why where they are not let through.
+    pub fn scan(&mut self, mut bytes: &[u8]) -> Result<(), &'static str> {
         while !bytes.is_empty() {
             if self.literal > 0 {
                 let inside = self.literal.min(bytes.len());

@@ -1,7 +1,7 @@
 //! Channels as people read them.
 
 use switchboard_proto::channel_gateway::v1::{
-    Channel, ChannelHealth, ChannelProblem, VerifyChannelResponse,
+    Capabilities, Channel, ChannelHealth, ChannelProblem, VerifyChannelResponse,
 };
 
 use crate::output::table::harmless;
@@ -10,6 +10,7 @@ use crate::output::{Cell, Show, View, cell, words};
 impl Show for Channel {
     const NAME: &'static str = "switchboard.channel_gateway.v1.Channel";
     const OPTIONAL: &'static [&'static str] = &[
+        "LINKS",
         "PROVIDER",
         "TOKEN ENDS",
         "WEBHOOK",
@@ -25,6 +26,7 @@ impl Show for Channel {
         "HEALTH",
         "PROVIDER",
         "WEBHOOK",
+        "LINKS",
         "LAST IN",
         "LAST OUT",
         "TOKEN ENDS",
@@ -39,6 +41,11 @@ impl Show for Channel {
             cell(summary(&health)).by_word(),
             cell(&self.provider_name),
             cell(words::word(health.webhook().as_str_name(), "WEBHOOK_")).by_word(),
+            cell(if self.shorten_links {
+                "short"
+            } else {
+                "as-typed"
+            }),
             cell(words::ago(self.last_inbound_time.as_ref(), view.now)).dim(),
             cell(words::ago(self.last_outbound_time.as_ref(), view.now)).dim(),
             cell(words::ago(health.token_expire_time.as_ref(), view.now)).dim(),
@@ -76,6 +83,55 @@ fn told(problems: &[ChannelProblem], view: &View) -> Vec<String> {
     problems.iter().map(line).collect()
 }
 
+impl Show for Capabilities {
+    const NAME: &'static str = "switchboard.channel_gateway.v1.Capabilities";
+    const HEADERS: &'static [&'static str] = &[
+        "TEXT LIMIT",
+        "FORMATTING",
+        "PICTURES A MESSAGE",
+        "CAPTION LIMIT",
+        "FILE LIMIT",
+        "REPLIES",
+        "EDITS",
+        "DELETES",
+        "REACTIONS",
+        "TELLS DELIVERED",
+        "TELLS READ",
+        "SEES ITS APP",
+        "WRITES FIRST",
+        "ANSWERS WITHIN",
+        "COMMENTS",
+    ];
+    fn cells(&self, _: &View) -> Vec<Cell> {
+        let can = |can| cell(words::yes(can)).by_word();
+        let characters = |limit: i32, none: &str| match limit {
+            0 => none.to_owned(),
+            i32::MAX => "any length".to_owned(),
+            limit => format!("{limit} characters"),
+        };
+        vec![
+            cell(characters(self.text_limit, "any length")),
+            can(self.rich_text),
+            cell(self.pictures_per_message),
+            cell(characters(self.caption_limit, "never beside a file")),
+            cell(words::bytes(u64::try_from(self.file_limit).unwrap_or(0))),
+            can(self.reply),
+            can(self.edit),
+            can(self.delete),
+            can(self.react),
+            can(self.delivered_receipts),
+            can(self.read_receipts),
+            can(self.own_app_messages),
+            can(self.writes_first),
+            cell(match self.window_hours {
+                0 => "always".to_owned(),
+                hours => format!("{hours} h"),
+            }),
+            can(self.comments),
+        ]
+    }
+}
+
 impl Show for VerifyChannelResponse {
     const NAME: &'static str = "switchboard.channel_gateway.v1.VerifyChannelResponse";
     const HEADERS: &'static [&'static str] =
@@ -101,8 +157,42 @@ impl Show for VerifyChannelResponse {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
+
     use super::*;
+    use crate::cli::Cli;
     use switchboard_proto::channel_gateway::v1::channel_health::State;
+
+    #[test]
+    fn d15_what_a_channel_can_is_told_in_words() {
+        let typed = Cli::try_parse_from(["switchboardctl", "channel", "list"]).unwrap();
+        let view = View::new(&typed.globals);
+        let texts = |can: Capabilities| -> Vec<String> {
+            let cells = can.cells(&view);
+            assert_eq!(cells.len(), Capabilities::HEADERS.len());
+            cells.iter().map(|cell| cell.text().to_owned()).collect()
+        };
+        let telegram = Capabilities {
+            text_limit: 4_096,
+            rich_text: true,
+            file_limit: 50 << 20,
+            ..Capabilities::default()
+        };
+        let told = texts(telegram);
+        assert_eq!(told[..2], ["4096 characters", "yes"]);
+        assert_eq!(told[3..6], ["never beside a file", "50 MiB", "no"]);
+        assert_eq!(told[13], "always");
+        let mail = Capabilities {
+            window_hours: 24,
+            caption_limit: i32::MAX,
+            ..Capabilities::default()
+        };
+        let told = texts(mail);
+        assert_eq!(
+            [&told[0], &told[3], &told[13]],
+            ["any length", "any length", "24 h"]
+        );
+    }
 
     #[test]
     fn b10_a_hint_is_seen_beside_a_channel_that_is_well() {
