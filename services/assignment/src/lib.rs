@@ -64,6 +64,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         nats,
         progress,
     );
+    sweep::spawn_purge(&service.lifecycle, app.clone(), &config.retention);
     hours::spawn(&service.lifecycle, app.clone(), &config.availability);
     let presence = PresenceApi::new(
         app.clone(),
