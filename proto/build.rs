@@ -5,13 +5,14 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 14] = [
+const FILES: [&str; 15] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
     "switchboard/common/v1/pack.proto",
     "switchboard/operator/v1/operator_service.proto",
     "switchboard/operator/v1/audit_service.proto",
+    "switchboard/operator/v1/events.proto",
     "switchboard/channel_gateway/v1/inbound.proto",
     "switchboard/channel_gateway/v1/channel_gateway_service.proto",
     "switchboard/channel_gateway/v1/events.proto",
@@ -82,7 +83,11 @@ fn tables(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
             .split('.')
             .nth(1)
             .ok_or("a package is switchboard.<service>.v1")?;
-        let service = package.replace('_', "-");
+        // What every service serves has no service of its own: any of them publishes it.
+        let service = match package {
+            "operator" => "*".to_owned(),
+            package => package.replace('_', "-"),
+        };
         let kind = message.full_name();
         writeln!(
             out,

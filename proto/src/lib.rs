@@ -15,7 +15,7 @@ pub struct Method {
 /// One kind of event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EventType {
-    /// The publishing service, as in subjects.
+    /// The publishing service, as in subjects; `*` where each service publishes it.
     pub service: &'static str,
     /// What the event is about.
     pub entity: &'static str,
@@ -27,7 +27,7 @@ pub struct EventType {
 
 /// A message that is published as an event.
 pub trait DomainEvent: prost::Message + Default {
-    /// The publishing service, as in subjects.
+    /// The publishing service, as in subjects; `*` where each service publishes it.
     const SERVICE: &'static str;
     /// What the event is about.
     const ENTITY: &'static str;

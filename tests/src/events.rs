@@ -158,9 +158,10 @@ pub fn check_envelopes(events: &[Event]) -> anyhow::Result<()> {
             .iter()
             .find(|known| known.kind == event.header("ce-type"));
         let known = known.with_context(|| format!("{}: unknown ce-type", event.subject))?;
-        let name = format!("{}.{}.{}", known.service, known.entity, known.event);
+        let name = format!(".{}.{}", known.entity, known.event);
+        let service = event.name().strip_suffix(&name);
         ensure!(
-            event.name() == name,
+            service.is_some_and(|service| ["*", service].contains(&known.service)),
             "{} carries {}",
             event.subject,
             known.kind

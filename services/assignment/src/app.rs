@@ -21,6 +21,7 @@ pub mod once;
 pub mod policies;
 pub mod presence;
 pub mod provisional;
+pub mod purge;
 pub mod read;
 pub mod release;
 pub mod roles;

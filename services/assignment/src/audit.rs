@@ -1,12 +1,12 @@
 //! What is told of changes of this service's settings (B11).
 
 use chassis::actor::Actor;
-use chassis::audit::{Entry, Subject, snapshot};
+use chassis::audit::{Api, Entry, Subject, snapshot};
 use chassis::auth::{Caller, Scope};
 use chassis::id::AccountSlug;
 use prost::Name;
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use switchboard_proto::assignment::v1 as pb;
 
 use crate::domain::calendar::Owner;
@@ -21,6 +21,21 @@ use crate::wire;
 
 /// The scopes that change settings here.
 pub const SCOPES: &[Scope] = &[Scope::AGENTS_ADMIN, Scope::CHANNELS_ADMIN];
+
+/// The services whose changes are collected here, each with the scopes that change settings there.
+const COLLECTED: &[(&str, &[Scope])] = &[
+    ("channel-gateway", &[Scope::CHANNELS_ADMIN]),
+    (
+        "conversation",
+        &[Scope::CHANNELS_ADMIN, Scope::AGENTS_ADMIN, Scope::CRM_ADMIN],
+    ),
+    ("crm-cards", &[Scope::CRM_ADMIN]),
+];
+
+/// Makes what lists the changes of settings: this service's own, and those of all others.
+pub fn api(pool: &PgPool) -> Api {
+    Api::new(crate::NAME, pool.clone(), SCOPES).collecting(COLLECTED)
+}
 
 /// What of an agent is no setting: who it is, where they are and what they have to do now, and what is evaluated from
 /// the rest.

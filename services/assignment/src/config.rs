@@ -25,6 +25,16 @@ pub struct Config {
     pub distribution: Distribution,
     /// `[availability]`
     pub availability: Availability,
+    /// `[retention]`
+    pub retention: Retention,
+}
+
+/// `[retention]`: how long what happened is told.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retention {
+    /// How many days it is kept who was chosen for a chat and why; 0 is for ever.
+    pub choices_days: u32,
 }
 
 /// `[distribution]`: giving chats to agents.

@@ -14,6 +14,7 @@ pub mod wire;
 
 use std::sync::Arc;
 
+use chassis::audit::Collector;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::assignment::v1::assignment_service_server::AssignmentServiceServer;
@@ -21,6 +22,7 @@ use switchboard_proto::assignment::v1::calendar_service_server::CalendarServiceS
 use switchboard_proto::assignment::v1::group_service_server::GroupServiceServer;
 use switchboard_proto::assignment::v1::presence_service_server::PresenceServiceServer;
 use switchboard_proto::assignment::v1::role_service_server::RoleServiceServer;
+use switchboard_proto::operator::v1::audit_service_server::AuditServiceServer;
 
 use crate::app::App;
 use crate::app::access::{KnownAccess, OwnAccess};
@@ -53,6 +55,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let events = Events::new(app.clone());
     let progress = events.progress();
     service.consume_events(Arc::new(events), &events::FILTERS)?;
+    let collector = Collector::new(NAME, "assignment-audit", pool.clone());
+    service.consume_events(Arc::new(collector), &Collector::FILTERS)?;
     sweep::spawn(
         &service.lifecycle,
         app.clone(),
@@ -60,6 +64,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         nats,
         progress,
     );
+    sweep::spawn_purge(&service.lifecycle, app.clone(), &config.retention);
     hours::spawn(&service.lifecycle, app.clone(), &config.availability);
     let presence = PresenceApi::new(
         app.clone(),
@@ -69,7 +74,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let api = Api(app);
     service
         .grpc()
-        .add(service.audit(&pool, audit::SCOPES))
+        .add(AuditServiceServer::new(audit::api(&pool)))
         .add(AssignmentServiceServer::new(api.clone()))
         .add(RoleServiceServer::new(api.clone()))
         .add(GroupServiceServer::new(api.clone()))

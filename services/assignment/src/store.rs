@@ -12,6 +12,7 @@ pub mod leases;
 pub mod loads;
 pub mod policies;
 mod pools;
+pub mod purge;
 pub mod releases;
 pub mod reply_rules;
 pub mod roles;

@@ -10,7 +10,8 @@ use chassis::nats::Nats;
 use time::OffsetDateTime;
 
 use crate::app::App;
-use crate::config::Distribution;
+use crate::app::purge::Purged;
+use crate::config::{Distribution, Retention};
 
 /// How far behind the newest event of a batch may be before the consumer counts as lagging.
 const LAG_MS: i64 = 2_000;
@@ -18,6 +19,9 @@ const LAG_MS: i64 = 2_000;
 /// How long quiet must last until the consumer counts as having caught up, since it handled something old or
 /// since the broker was away.
 const QUIET_MS: i64 = 5_000;
+
+/// How often what is too old is purged.
+const PURGED_EVERY: Duration = Duration::from_hours(1);
 
 /// How far the consumer of this process has come.
 #[derive(Debug, Default)]
@@ -105,6 +109,26 @@ pub fn spawn(
                     tracing::warn!(overdue, "decisions are overdue: chats are given without");
                 }
                 Err(error) => tracing::warn!(%error, "overdue decisions could not be looked for"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Starts purging what is too old.
+pub fn spawn_purge(lifecycle: &Lifecycle, app: App, config: &Retention) {
+    let (stop, days) = (lifecycle.stop_token(), config.choices_days);
+    lifecycle.spawn("choices purge", async move {
+        while tokio::time::timeout(PURGED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            match app.purge_choices(days, clock::now()).await {
+                Ok(purged) if purged == Purged::default() => {}
+                Ok(Purged { choices, looks }) => {
+                    tracing::info!(choices, looks, "old choices purged");
+                }
+                Err(error) => tracing::warn!(%error, "old choices were not purged"),
             }
         }
         Ok(())

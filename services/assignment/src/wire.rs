@@ -216,7 +216,7 @@ pub fn assignment(chat: &Chat) -> pb::ChatAssignment {
         participant_agent_ids: chat.participants.iter().map(ToString::to_string).collect(),
         stamp: Some(stamp(chat.stamp)),
         version: chat.version,
-        offer_end_time: timestamp_opt(chat.offer_end),
+        offer_end_time: timestamp_opt(chat.offered_until()),
     }
 }
 

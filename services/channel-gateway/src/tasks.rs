@@ -57,6 +57,7 @@ const INBOUND_DURABLES: &[&str] = &["conversation-inbound", "gateway-inbound"];
 
 /// The services' durables on `EVENTS`. A service that begins to consume events is added here first.
 const EVENTS_DURABLES: &[&str] = &[
+    "assignment-audit",
     "assignment-events",
     "channel-gateway-events",
     "conversation-events",

@@ -2,12 +2,16 @@
 //!
 //! A use case that changes a setting compares the setting as the contract writes it before and after, and writes the
 //! entry in the transaction of the change: neither is there without the other, and a field that the contract gains is
-//! told without anybody thinking of it.
+//! told without anybody thinking of it. With the entry the event `setting.changed` is written, by which one service
+//! collects the entries of all.
 
+mod collect;
 mod diff;
+mod event;
 mod list;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,6 +23,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+pub use collect::Collector;
 pub use diff::{FieldChange, HIDDEN, diff};
 pub use list::Api;
 
@@ -26,6 +31,7 @@ use crate::actor::Actor;
 use crate::clock;
 use crate::id::{AccountSlug, v7};
 use crate::lifecycle::Lifecycle;
+use crate::outbox;
 
 /// Rows deleted by one statement, so that no purge holds locks for long.
 const PURGED_AT_ONCE: i64 = 5_000;
@@ -150,9 +156,12 @@ pub async fn alone(
     .map(drop)
 }
 
-/// Writes entries in the transaction that changes the settings; one without a change is no entry.
+/// Writes entries and their events in the transaction that changes the settings; one without a change is no entry.
+///
+/// The events are published without waking the relay: nobody waits for them.
 pub async fn write(
     connection: &mut PgConnection,
+    service: &str,
     entries: Vec<Entry>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
@@ -186,9 +195,14 @@ pub async fn write(
         &column(|entry| entry.subject.name.clone()),
         &changes,
     )
-    .execute(connection)
-    .await
-    .map(drop)
+    .execute(&mut *connection)
+    .await?;
+    let events = ids
+        .into_iter()
+        .zip(entries)
+        .map(|(id, entry)| event::announced(service, id, entry, now))
+        .collect();
+    outbox::write(connection, service, events, now).await
 }
 
 /// Forgets entries that are older than they are kept; returns how many those were.

@@ -24,6 +24,7 @@ use time::OffsetDateTime;
 use crate::domain::access;
 use crate::domain::ids::ChatId;
 use crate::error::{Error, SERVICE};
+use crate::store;
 use crate::store::contacts::Chat;
 
 /// What use cases work with.
@@ -139,15 +140,13 @@ fn see_chats(caller: &Caller) -> Result<(), Error> {
     access::may_see_chats(caller.access()).map_err(|access::Missing| Error::CrmAccess)
 }
 
-/// Refuses a chat whose channel is not granted to the caller: it does not exist for them (F062).
-fn reach_chat(caller: &Caller, id: ChatId, chat: &Chat) -> Result<(), Error> {
-    if access::reaches_channel(caller.access(), chat.channel.uuid()) {
-        Ok(())
-    } else {
-        Err(unknown_chat(id))
-    }
-}
-
-fn unknown_chat(id: ChatId) -> Error {
-    Error::unknown("chat", "CHAT_UNKNOWN", id)
+/// Returns a chat that the caller reaches. One whose channel is not granted does not exist for them (F062): what it is
+/// answered is what an unknown chat is answered.
+async fn reached_chat(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    id: ChatId,
+) -> Result<Option<Chat>, sqlx::Error> {
+    let chat = store::contacts::chat(connection, caller.account(), id).await?;
+    Ok(chat.filter(|chat| access::reaches_channel(caller.access(), chat.channel.uuid())))
 }

@@ -103,6 +103,18 @@ impl View {
         self.names.extend(agents.chain(channels));
     }
 
+    /// Learns the names of groups as well, where a table names some.
+    pub async fn learn_groups(&mut self, session: &Session) {
+        if !self.is_table() {
+            return;
+        }
+        let Ok(Ok(groups)) = tokio::time::timeout(NAMES, session.all_groups()).await else {
+            return;
+        };
+        let groups = groups.into_iter().map(|group| (group.group_id, group.name));
+        self.names.extend(groups);
+    }
+
     /// The name behind an id, else the id's beginning.
     pub fn name(&self, id: &str) -> String {
         match self.names.get(id) {

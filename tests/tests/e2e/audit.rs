@@ -9,10 +9,11 @@ use http::uri::PathAndQuery;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use serde_json::{Value, json};
 use switchboard_proto::operator::v1::audit_service_client::AuditServiceClient;
-use switchboard_proto::operator::v1::{AuditEntry, ListAuditEntriesRequest};
+use switchboard_proto::operator::v1::{AuditEntry, ListAuditEntriesRequest, SettingChanged};
 use switchboard_tests::command;
+use switchboard_tests::events::{check_envelopes, read_all};
 use switchboard_tests::services::Kind;
-use switchboard_tests::world::{Authorised, Bearer, Plan, World};
+use switchboard_tests::world::{Authorised, Bearer, Plan, World, eventually};
 use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Endpoint;
 use tonic::{Code, Request};
@@ -221,11 +222,12 @@ async fn channel(world: &World, kind: Kind, token: &str) -> anyhow::Result<Autho
     ))
 }
 
-/// What a service tells of an account's settings, the newest first.
+/// What a service tells of its own settings, the newest first.
 async fn entries(world: &World, kind: Kind, token: &str) -> anyhow::Result<Vec<AuditEntry>> {
     let mut client = AuditServiceClient::new(channel(world, kind, token).await?);
     let request = ListAuditEntriesRequest {
         page_size: 200,
+        service: kind.name().into(),
         ..Default::default()
     };
     Ok(client
@@ -233,6 +235,69 @@ async fn entries(world: &World, kind: Kind, token: &str) -> anyhow::Result<Vec<A
         .await?
         .into_inner()
         .entries)
+}
+
+/// What assignment tells of the settings of all services, read page by page.
+async fn collected(world: &World, token: &str) -> anyhow::Result<Vec<AuditEntry>> {
+    let mut client = AuditServiceClient::new(channel(world, Kind::Assignment, token).await?);
+    let (mut entries, mut page_token) = (Vec::new(), String::new());
+    loop {
+        let request = ListAuditEntriesRequest {
+            page_size: 7,
+            page_token,
+            ..Default::default()
+        };
+        let page = client.list_audit_entries(request).await?.into_inner();
+        entries.extend(page.entries);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return Ok(entries);
+        }
+    }
+}
+
+/// Every entry of the services is heard as an event on its own service's subject, and is in assignment's list, once.
+async fn announced(world: &World, slug: &str, token: &str) -> anyhow::Result<()> {
+    let mut own = Vec::new();
+    for kind in Kind::ALL {
+        own.extend(entries(world, kind, token).await?);
+    }
+    let by_id = |mut entries: Vec<AuditEntry>| {
+        entries.sort_by(|one, two| one.entry_id.cmp(&two.entry_id));
+        entries
+    };
+    let own = by_id(own);
+    let listed = eventually("the settings of all services in one list", async || {
+        let listed = collected(world, token).await?;
+        Ok((listed.len() >= own.len()).then_some(listed))
+    })
+    .await?;
+    let place = |entry: &AuditEntry| {
+        let time = entry.time.as_ref().map(|time| (time.seconds, time.nanos));
+        (time, entry.entry_id.clone())
+    };
+    assert!(listed.is_sorted_by(|one, next| place(one) > place(next)));
+    assert_eq!(by_id(listed), own);
+
+    let heard = eventually("an event of each entry", async || {
+        let events = read_all(&world.nats.url(), Some(slug)).await?;
+        let mut heard = Vec::new();
+        for event in &events {
+            if let Some(entry) = event.decode::<SettingChanged>().and_then(|told| told.entry) {
+                let subject = format!("{}.setting.changed", entry.service);
+                anyhow::ensure!(event.name() == subject, "{} on {}", subject, event.subject);
+                heard.push(entry);
+            }
+        }
+        if heard.len() < own.len() {
+            return Ok(None);
+        }
+        check_envelopes(&events)?;
+        Ok(Some(heard))
+    })
+    .await?;
+    assert_eq!(by_id(heard), own);
+    Ok(())
 }
 
 /// Calls a method with a request in protobuf JSON.
@@ -341,10 +406,12 @@ async fn b11_every_change_of_a_setting_is_told_by_its_service() -> anyhow::Resul
             .map(tonic::Status::code);
         assert_eq!(code, Some(Code::PermissionDenied), "{}", kind.name());
     }
-    by_command(&world, &admin, &expected, &account.channel_id).await
+    announced(&world, &account.slug, &admin).await?;
+    by_command(&world, &admin, &expected, &account.channel_id).await?;
+    groups_by_name(&world, &admin, &account.channel_id).await
 }
 
-/// The command line tells the same, of all services by time.
+/// The command line tells the same.
 async fn by_command(
     world: &World,
     token: &str,
@@ -407,7 +474,7 @@ async fn by_command(
         "{shown}"
     );
     assert!(
-        shown.lines().count() == 4 && said.contains("--until"),
+        shown.lines().count() == 4 && said.contains("--page-token"),
         "{shown}{said}"
     );
     Ok(())
@@ -415,4 +482,24 @@ async fn by_command(
 
 async fn audit_list(world: &World, token: &str, arguments: &[&str]) -> anyhow::Result<Output> {
     command::run(world, token, &[&["audit", "list"], arguments].concat()).await
+}
+
+/// A policy is shown with the names of its groups.
+async fn groups_by_name(world: &World, token: &str, channel: &str) -> anyhow::Result<()> {
+    let group = "assignment.v1.GroupService/CreateGroup";
+    call(world, group, json!({ "name": "Sales" }), token).await?;
+    let set = [
+        "distribution",
+        "set",
+        channel,
+        "least-loaded",
+        "--group",
+        "Sales=2",
+    ];
+    for arguments in [set.as_slice(), &["distribution", "show", channel]] {
+        let output = command::run(world, token, arguments).await?;
+        let shown = String::from_utf8(output.stdout)?;
+        assert!(shown.contains("group Sales=2"), "{arguments:?}: {shown}");
+    }
+    Ok(())
 }

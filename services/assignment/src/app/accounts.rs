@@ -23,7 +23,7 @@ impl App {
         let mut transaction = self.pool.begin().await?;
         if accounts::insert(&mut transaction, &row).await? {
             let entry = told::account(&row, actor.clone())?;
-            audit::write(&mut transaction, vec![entry], now).await?;
+            audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
             let created = AccountCreated {
                 account: Some(wire::account(&row)),
             };

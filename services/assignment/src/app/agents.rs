@@ -116,7 +116,7 @@ impl App {
             return Err(Error::AgentExists(agent.id));
         }
         let entry = told::agent(caller, None, &agent)?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         let answer = CreateAgentResponse {
             agent: Some(wire::agent(&agent)),
         };
@@ -160,7 +160,7 @@ impl App {
         agent.access_version += i64::from(access_changed);
         agents::update(&mut transaction, &agent).await?;
         let entry = told::agent(caller, Some(&before), &agent)?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         let release = Release {
             account: account.clone(),
             agent: id,

@@ -66,7 +66,7 @@ impl App {
         let revision = calendars::set(&mut transaction, &row, state).await?;
         row.revision = revision.ok_or(Error::CalendarChanged)?;
         let entry = told::calendar(caller, owner, before.as_ref(), Some(&row))?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         announce(&mut transaction, caller, &row, false, now).await?;
         transaction.commit().await?;
         self.waker.wake();
@@ -93,7 +93,7 @@ impl App {
         let deleted = calendars::delete(&mut transaction, account, owner).await?;
         let deleted = deleted.ok_or(Error::UnknownCalendar)?;
         let entry = told::calendar(caller, owner, Some(&deleted), None)?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         announce(&mut transaction, caller, &deleted, true, now).await?;
         transaction.commit().await?;
         self.waker.wake();

@@ -75,7 +75,7 @@ impl App {
         }
         set_members(&mut transaction, caller, &group, "agent_ids").await?;
         let entry = told::group(caller, None, Some(&group))?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         let answer = CreateGroupResponse {
             group: Some(wire::staff::group(&group)),
         };
@@ -120,7 +120,7 @@ impl App {
             .await
             .map_err(|error| taken(error, "staff_group_by_name", "group", &group.name))?;
         let entry = told::group(caller, Some(&before), Some(&group))?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         if group.agents != before.agents {
             set_members(&mut transaction, caller, &group, "members.agent_ids").await?;
         }
@@ -168,7 +168,7 @@ impl App {
         }
         groups::delete(&mut transaction, account, id).await?;
         let entry = told::group(caller, Some(&before), None)?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         let event = GroupDeleted {
             group_id: id.to_string(),
         };

@@ -53,7 +53,7 @@ async fn pass_some(
     now: OffsetDateTime,
 ) -> Result<Saved, sqlx::Error> {
     let mut board = Board::of(connection, ended).await?;
-    let over = |chat: &&Chat| chat.open && chat.offer_end.is_some_and(|end| end <= now);
+    let over = |chat: &&Chat| chat.offered_until().is_some_and(|end| end <= now);
     let held: Vec<(ChatId, AgentKey)> = board
         .chats()
         .filter(over)

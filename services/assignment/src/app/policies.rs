@@ -51,7 +51,7 @@ impl App {
         reply_rules::set(&mut transaction, &key, rules).await?;
         let after = told::policy_now(&mut transaction, &key).await?;
         let entry = told::policy(caller, before, after)?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         transaction.commit().await?;
         self.drain_soon(&[account.clone()].into(), now).await;
         Ok(())

@@ -182,7 +182,7 @@ impl App {
             let [before, after] =
                 [followed, one.say.follows].map(|follows| wire::presence_options(id, follows));
             let entry = told::follows(account, actor.clone(), before, after)?;
-            audit::write(&mut transaction, vec![entry], now).await?;
+            audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         }
         let settled = settle(&mut transaction, &before, held, actor, now).await?;
         transaction.commit().await?;

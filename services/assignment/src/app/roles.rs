@@ -74,7 +74,7 @@ impl App {
             return Err(Error::Staff(StaffError::NameTaken("role", name.to_owned())));
         }
         let entry = told::role(caller, None, Some(&role))?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         let answer = CreateRoleResponse {
             role: Some(wire::staff::role(&role)),
         };
@@ -120,7 +120,7 @@ impl App {
             .await
             .map_err(|error| taken(error, "role_by_name", "role", &role.name))?;
         let entry = told::role(caller, Some(&before), Some(&role))?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         let changed = agents::follow_role(&mut transaction, account, id, &role.rights).await?;
         let barred: Vec<_> = changed
             .iter()
@@ -200,7 +200,7 @@ impl App {
         }
         roles::delete(&mut transaction, account, id).await?;
         let entry = told::role(caller, Some(&role), None)?;
-        audit::write(&mut transaction, vec![entry], now).await?;
+        audit::write(&mut transaction, crate::NAME, vec![entry], now).await?;
         let event = RoleDeleted {
             role_id: id.to_string(),
         };

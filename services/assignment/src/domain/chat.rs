@@ -1,5 +1,8 @@
 //! A chat as assignment knows it: its newest conversation's state and who answers for it.
 
+#[cfg(test)]
+mod tests;
+
 use chassis::id::{AccountSlug, AgentId};
 use chassis::stamp::Stamp;
 use time::OffsetDateTime;
@@ -47,7 +50,8 @@ pub struct Chat {
     pub claim_request: String,
     /// Nobody answers because the responsible was taken away; what is to become of the chat.
     pub given_back: Option<GivenBack>,
-    /// The responsible was chosen by a rule and has to take the chat by then; else somebody else is offered it.
+    /// The responsible was chosen by a rule and has to take the chat by then; else somebody else is offered it. After the
+    /// conversation's end: they never took it.
     pub offer_end: Option<OffsetDateTime>,
     /// Agents who let an offer of this conversation pass.
     pub passed: Vec<AgentId>,
@@ -108,8 +112,8 @@ impl Chat {
             self.revision = told.revision;
             self.open = told.open;
         }
-        if !self.open {
-            // Whose chat it was when it ended, it stays: nobody has to take what is over.
+        if self.open && !before.open {
+            // Whose chat it was when it ended, it stays: nobody has to take what was over.
             self.offer_end = None;
         }
         let mut learned_opener = false;
@@ -139,7 +143,9 @@ impl Chat {
 
     /// Begins the next conversation: an opening resets the chat (§8).
     fn begin(&mut self, told: &Told) {
-        self.previous = self.agent.or(self.previous);
+        // Who never took the chat did not serve the client: whoever did before them stays the one to return to (B05).
+        let served = self.agent.filter(|_| self.offer_end.is_none());
+        self.previous = served.or(self.previous);
         self.agent = None;
         self.participants.clear();
         self.stamp = Stamp::ZERO;
@@ -196,6 +202,11 @@ impl Chat {
             // Everybody who could take it let it pass: the next round begins.
             self.passed.clear();
         }
+    }
+
+    /// Returns by when the responsible has to take the chat, if they have to.
+    pub fn offered_until(&self) -> Option<OffsetDateTime> {
+        self.offer_end.filter(|_| self.open)
     }
 
     /// Notes that the responsible takes what was offered to them; returns whether that was open.

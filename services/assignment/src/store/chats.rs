@@ -342,7 +342,7 @@ pub async fn offers_ended(
     let rows = sqlx::query!(
         r#"select chat_id as "chat_id: ChatId", account as "account: AccountSlug",
                channel_id as "channel_id: ChannelId"
-           from chat_assignment where offer_end <= $1
+           from chat_assignment where offer_end <= $1 and open
            order by offer_end limit $2"#,
         now,
         limit,

@@ -179,7 +179,7 @@ async fn insert_looks(connection: &mut PgConnection, looks: &[Look]) -> Result<(
          select g.look_id, g.account, g.candidates
          from unnest($1::uuid[], $2::text[], $3::jsonb[]) as g(look_id, account, candidates)
          order by g.look_id
-         on conflict do nothing",
+         on conflict (look_id) do update set kept_at = now()",
         &ids,
         &accounts,
         &candidates as &[Json<&[Candidate]>],

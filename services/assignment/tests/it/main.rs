@@ -16,6 +16,7 @@ mod hours;
 mod memory;
 mod order;
 mod presence;
+mod purge;
 mod races;
 mod release;
 mod replies;

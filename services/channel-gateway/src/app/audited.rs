@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::App;
 use super::book::aad;
 use super::channels::Health;
+use crate::error::DOMAIN;
 use crate::grpc::convert;
 use crate::store::channels::ChannelRow;
 
@@ -40,7 +41,7 @@ pub async fn write(
     let subject = Subject::new(Subject::CHANNEL, &after.id, &after.name);
     let account = after.account()?;
     let entry = Entry::new(&account, caller.actor(), action, subject, (&was, &is));
-    audit::write(connection, vec![entry], now).await
+    audit::write(connection, DOMAIN, vec![entry], now).await
 }
 
 fn setting(app: &App, row: &ChannelRow) -> Result<Value, sqlx::Error> {

@@ -1,9 +1,6 @@
-//! `AuditService`: listing the changes of this service's settings.
+//! `AuditService`: listing the changes of this service's settings, and of others' where they are collected.
 
-use prost_types::value::Kind;
-use prost_types::{ListValue, Struct};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use sqlx::PgPool;
 use sqlx::types::Json;
 use switchboard_proto::operator::v1 as wire;
@@ -12,6 +9,7 @@ use time::OffsetDateTime;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
+use super::event::change;
 use super::{FieldChange, Subject};
 use crate::access::ChannelGrant;
 use crate::actor::Actor;
@@ -24,12 +22,13 @@ const TEXT_MAX: usize = 200;
 /// Later than everything. A sentinel, so that one plan, by index, serves all pages.
 const EVER: OffsetDateTime = time::macros::datetime!(9999-01-01 00:00:00 UTC);
 
-/// Serves the changes of one service's settings.
+/// Serves the changes of one service's settings, and those that it collects.
 #[derive(Clone)]
 pub struct Api {
     service: &'static str,
     pool: PgPool,
     scopes: &'static [Scope],
+    collected: &'static [(&'static str, &'static [Scope])],
 }
 
 /// Where the next page begins.
@@ -48,12 +47,15 @@ struct Wanted<'r> {
     since: OffsetDateTime,
     until: OffsetDateTime,
     before: Cursor,
+    /// Services, as rows name them.
+    services: Vec<String>,
     /// The channels that the caller sees; none for all.
     channels: Option<Vec<String>>,
     limit: i64,
 }
 
 struct Row {
+    service: String,
     entry_id: Uuid,
     time: OffsetDateTime,
     actor: String,
@@ -71,7 +73,14 @@ impl Api {
             service,
             pool,
             scopes,
+            collected: &[],
         }
+    }
+
+    /// Lists what is collected of other services too, of each to who holds one of its scopes.
+    #[must_use]
+    pub fn collecting(self, collected: &'static [(&'static str, &'static [Scope])]) -> Self {
+        Self { collected, ..self }
     }
 
     /// Refuses who may not change settings here.
@@ -107,6 +116,7 @@ impl Api {
         let actor = actor.map_err(|error| parse.refuse("actor", &error.to_string()))?;
         let since = parse.time_opt("since_time", request.since_time.as_ref())?;
         let until = parse.time_opt("until_time", request.until_time.as_ref())?;
+        let only = parse.text_opt("service", &request.service, TEXT_MAX)?;
         let channels = match caller.access().map(|access| &access.channels) {
             None | Some(ChannelGrant::All) => None,
             Some(ChannelGrant::Some(granted)) => {
@@ -123,19 +133,36 @@ impl Api {
                 time: EVER,
                 id: Uuid::max(),
             }),
+            services: self.services(caller, only),
             channels,
             limit: i64::from(size) + 1,
         };
         Ok((wanted, size as usize))
     }
 
+    /// Names the services whose entries are asked for and open to the caller, as rows name them.
+    fn services(&self, caller: &Caller, only: Option<&str>) -> Vec<String> {
+        let open = |(_, scopes): &&(&str, &[Scope])| {
+            let mut scopes = scopes.iter();
+            scopes.any(|scope| caller.has_scope(*scope))
+        };
+        let others = self.collected.iter().filter(open);
+        // Of itself a service does not tell its name.
+        let own = (self.service, "");
+        std::iter::once(own)
+            .chain(others.map(|(service, _)| (*service, *service)))
+            .filter(|(service, _)| only.is_none_or(|only| only == *service))
+            .map(|(_, row)| row.to_owned())
+            .collect()
+    }
+
     async fn read(&self, caller: &Caller, wanted: &Wanted<'_>) -> Result<Vec<Row>, sqlx::Error> {
         sqlx::query_as!(
             Row,
-            r#"select entry_id, time, actor, action, subject_kind, subject_id, subject_name,
+            r#"select service, entry_id, time, actor, action, subject_kind, subject_id, subject_name,
                    changes as "changes: Json<Vec<FieldChange>>"
                from chassis.audit_entry
-               where account = $1 and (time, entry_id) < ($2, $3) and time >= $4 and time < $5
+               where account = $1 and service = any($12) and (time, entry_id) < ($2, $3) and time >= $4 and time < $5
                  and ($6::text is null or subject_kind = $6)
                  and ($7::text is null or subject_id = $7)
                  and ($8::text is null or actor = $8)
@@ -152,17 +179,13 @@ impl Api {
             wanted.channels.as_deref() as Option<&[String]>,
             Subject::CHANNEL,
             wanted.limit,
+            &wanted.services,
         )
         .fetch_all(&self.pool)
         .await
     }
 
     fn entry(&self, row: Row) -> wire::AuditEntry {
-        let change = |change: FieldChange| wire::FieldChange {
-            field: change.field,
-            before: change.before.map(told),
-            after: change.after.map(told),
-        };
         wire::AuditEntry {
             entry_id: row.entry_id.to_string(),
             time: Some(timestamp(row.time)),
@@ -172,29 +195,13 @@ impl Api {
             subject_id: row.subject_id,
             subject_name: row.subject_name,
             changes: row.changes.0.into_iter().map(change).collect(),
-            service: self.service.to_owned(),
+            service: if row.service.is_empty() {
+                self.service.to_owned()
+            } else {
+                row.service
+            },
         }
     }
-}
-
-/// Writes a value for the wire.
-fn told(value: Value) -> prost_types::Value {
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(value),
-        Value::Number(value) => Kind::NumberValue(value.as_f64().unwrap_or_default()),
-        Value::String(text) => Kind::StringValue(text),
-        Value::Array(entries) => Kind::ListValue(ListValue {
-            values: entries.into_iter().map(told).collect(),
-        }),
-        Value::Object(fields) => Kind::StructValue(Struct {
-            fields: fields
-                .into_iter()
-                .map(|(name, value)| (name, told(value)))
-                .collect(),
-        }),
-    };
-    prost_types::Value { kind: Some(kind) }
 }
 
 #[tonic::async_trait]

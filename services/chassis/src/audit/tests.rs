@@ -1,5 +1,7 @@
 //! Entries in a real database.
 
+mod collected;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -43,7 +45,7 @@ fn renamed(account: &str, actor: &str, subject: Subject, from: &str, to: &str) -
 
 async fn note(database: &TestDatabase, entry: Entry, now: OffsetDateTime) {
     let mut tx = database.pool.begin().await.unwrap();
-    write(&mut tx, vec![entry], now).await.unwrap();
+    write(&mut tx, "test", vec![entry], now).await.unwrap();
     tx.commit().await.unwrap();
 }
 
@@ -107,7 +109,9 @@ async fn b11_an_entry_comes_with_the_change_or_not_at_all() {
     assert!(list().await.is_empty(), "nothing changed");
     let mut tx = database.pool.begin().await.unwrap();
     let entry = renamed("acme", "service:x", subject(), "a", "b");
-    write(&mut tx, vec![entry.clone()], NOON).await.unwrap();
+    write(&mut tx, "test", vec![entry.clone()], NOON)
+        .await
+        .unwrap();
     tx.rollback().await.unwrap();
     assert!(list().await.is_empty(), "the change was not made");
 

@@ -2,7 +2,7 @@
 
 use chassis::auth::Caller;
 
-use super::{App, reach_chat, see_chats, sight};
+use super::{App, reached_chat, see_chats, sight};
 use crate::domain::access::Kind;
 use crate::domain::entity::{Card, Contact, Order};
 use crate::domain::ids::ChatId;
@@ -23,7 +23,8 @@ pub struct Connections {
     pub orders: Vec<Order>,
 }
 
-/// Returns what a chat is linked to; nothing for a chat that CRM does not know yet.
+/// Returns what a chat is linked to; nothing for a chat that CRM does not know yet, or that is not within
+/// the caller's reach.
 pub async fn get(app: &App, caller: &Caller, id: ChatId) -> Result<Connections, Error> {
     see_chats(caller)?;
     let (leads, people) = (sight(caller, Kind::Leads), sight(caller, Kind::Contacts));
@@ -32,10 +33,9 @@ pub async fn get(app: &App, caller: &Caller, id: ChatId) -> Result<Connections, 
     }
     let account = caller.account();
     let mut connection = app.pool.acquire().await?;
-    let Some(chat) = contacts::chat(&mut connection, account, id).await? else {
+    let Some(chat) = reached_chat(&mut connection, caller, id).await? else {
         return Ok(Connections::default());
     };
-    reach_chat(caller, id, &chat)?;
     let mut found = Connections::default();
     if let Ok(people) = people {
         let contact = contacts::get(&mut connection, account, chat.contact).await?;

@@ -7,7 +7,7 @@ use chassis::stamp::Stamp;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
-use super::{App, RequestKey, reach_chat, see_chats, unknown_chat};
+use super::{App, RequestKey, reached_chat, see_chats};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::{Card, CardKind, Contact};
 use crate::domain::ids::{ChatId, PipelineId, SourceId};
@@ -78,10 +78,9 @@ async fn contact_of(
 ) -> Result<Option<Contact>, Error> {
     let Some(id) = chat else { return Ok(None) };
     let account = caller.account();
-    let chat = contacts::chat(connection, account, id)
+    let chat = reached_chat(connection, caller, id)
         .await?
-        .ok_or_else(|| unknown_chat(id))?;
-    reach_chat(caller, id, &chat)?;
+        .ok_or_else(|| Error::unknown("chat", "CHAT_UNKNOWN", id))?;
     Ok(contacts::lock(connection, account, chat.contact).await?)
 }
 

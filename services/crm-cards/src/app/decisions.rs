@@ -2,12 +2,12 @@
 
 use chassis::auth::Caller;
 
-use super::{App, Page, reach_chat, see_chats, sight};
+use super::{App, Page, see_chats, sight};
 use crate::domain::access::{self, Kind};
 use crate::domain::ids::ChatId;
 use crate::error::Error;
 use crate::store::decisions::{self, About, Decided, Filter};
-use crate::store::{Before, cards, contacts};
+use crate::store::{Before, cards};
 
 /// Returns the decision about a conversation, or the one that made a card.
 pub async fn explain(app: &App, caller: &Caller, about: About) -> Result<Decided, Error> {
@@ -44,11 +44,6 @@ pub async fn list(
     see_chats(caller)?;
     let account = caller.account();
     let mut connection = app.pool.acquire().await?;
-    if let Some(id) = chat
-        && let Some(chat) = contacts::chat(&mut connection, account, id).await?
-    {
-        reach_chat(caller, id, &chat)?;
-    }
     let filter = Filter {
         chat,
         channels: access::channels(caller.access()),

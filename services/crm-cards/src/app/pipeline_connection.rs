@@ -10,7 +10,7 @@ use crate::domain::access;
 use crate::domain::connection::Connection;
 use crate::domain::ids::ChannelId;
 use crate::domain::settings::{Wanted, resolve};
-use crate::error::Error;
+use crate::error::{Error, SERVICE};
 use crate::store::{connections, pipelines};
 use crate::wire;
 
@@ -36,7 +36,7 @@ pub async fn set(
     connections::put(&mut transaction, account, channel, &rule, now).await?;
     let before = wire::connection(channel, current.as_ref().unwrap_or(&Connection::OFF));
     let entry = told::connection(caller, &before, &wire::connection(channel, &rule))?;
-    audit::write(&mut transaction, vec![entry], now).await?;
+    audit::write(&mut transaction, SERVICE, vec![entry], now).await?;
     app.commit(transaction, Vec::new(), now).await?;
     tracing::info!(
         account = %account,

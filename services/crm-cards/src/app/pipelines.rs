@@ -12,7 +12,7 @@ use crate::audit as told;
 use crate::domain::access;
 use crate::domain::ids::SourceId;
 use crate::domain::status::{DEFAULT_STATUSES, Pipeline, Status, StatusKind, one_is_new};
-use crate::error::Error;
+use crate::error::{Error, SERVICE};
 use crate::store::pipelines as store;
 use crate::wire;
 
@@ -64,7 +64,7 @@ pub async fn create(
     store::insert(&mut transaction, account, &pipeline, now).await?;
     let made = wire::pipeline(&pipeline);
     let entry = told::pipeline(caller, &made)?;
-    audit::write(&mut transaction, vec![entry], now).await?;
+    audit::write(&mut transaction, SERVICE, vec![entry], now).await?;
     let answer = wire_v1::CreatePipelineResponse {
         pipeline: Some(made),
     };
@@ -115,7 +115,7 @@ pub async fn create_source(
         name,
     };
     let entry = told::source(caller, &source)?;
-    audit::write(&mut transaction, vec![entry], now).await?;
+    audit::write(&mut transaction, SERVICE, vec![entry], now).await?;
     let answer = wire_v1::CreateSourceResponse {
         source: Some(source),
     };

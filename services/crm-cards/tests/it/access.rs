@@ -5,7 +5,7 @@ use chassis::testing;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 use uuid::Uuid;
 
 use crate::world::{Chat, Opening, Tenant, World, tenant, world};
@@ -321,16 +321,18 @@ async fn f062_chats_of_channels_that_are_not_granted_do_not_exist() {
     for (request, answer) in all_requests(&shop, &elsewhere).await {
         let bound_to_chat = matches!(
             request,
+            "ExplainCard by conversation" | "ExplainCard by card" | "CreateCard"
+        );
+        let of_chats = matches!(
+            request,
             "ListCards of a chat"
                 | "GetChatConnections"
-                | "ExplainCard by conversation"
-                | "ExplainCard by card"
                 | "ListDecisions of a chat"
-                | "CreateCard"
+                | "ListDecisions"
         );
         if bound_to_chat {
             assert_eq!(answer, Err(Code::NotFound), "{request}");
-        } else if request == "ListDecisions" {
+        } else if of_chats {
             assert_eq!(answer, Ok(0), "{request}");
         } else {
             assert!(answer.is_ok(), "{request}: {answer:?}");
@@ -353,6 +355,67 @@ async fn f062_chats_of_channels_that_are_not_granted_do_not_exist() {
             "{request}: {answer:?}"
         );
     }
+}
+
+/// What an agent is told about a chat, by each request that names one.
+async fn told_of(shop: &Shop, tenant: &Tenant, chat_id: &str) -> Vec<String> {
+    let (api, chat_id) = (&shop.world.api, chat_id.to_owned());
+    let connections = GetChatConnectionsRequest {
+        chat_id: chat_id.clone(),
+    };
+    let cards = ListCardsRequest {
+        chat_id: chat_id.clone(),
+        ..ListCardsRequest::default()
+    };
+    let decisions = ListDecisionsRequest {
+        chat_id: chat_id.clone(),
+        ..ListDecisionsRequest::default()
+    };
+    let card = CreateCardRequest {
+        chat_id: chat_id.clone(),
+        ..CreateCardRequest::default()
+    };
+    let told = [
+        format!(
+            "{:?}",
+            api.get_chat_connections(tenant.ask(connections))
+                .await
+                .map(Response::into_inner)
+        ),
+        format!(
+            "{:?}",
+            api.list_cards(tenant.ask(cards))
+                .await
+                .map(Response::into_inner)
+        ),
+        format!(
+            "{:?}",
+            api.list_decisions(tenant.ask(decisions))
+                .await
+                .map(Response::into_inner)
+        ),
+        format!(
+            "{:?}",
+            api.create_card(tenant.ask(card))
+                .await
+                .map_err(|refused| (refused.code(), refused.message().to_owned()))
+        ),
+    ];
+    told.map(|told| told.replace(&chat_id, "")).to_vec()
+}
+
+#[tokio::test]
+async fn f062_a_chat_out_of_reach_is_answered_as_one_that_is_not_there() {
+    let shop = shop().await;
+    let mut record = testing::full_access(AGENT.into());
+    record.channels = ChannelGrant::Some([Uuid::from_u128(2)].into());
+    let elsewhere = shop.owner.agent(record);
+    let there = shop.opening.chat();
+    let hidden = told_of(&shop, &elsewhere, &there).await;
+    let unknown = told_of(&shop, &elsewhere, &Uuid::from_u128(0x404).to_string()).await;
+    assert_eq!(hidden, unknown);
+    let granted = shop.owner.agent(testing::full_access(AGENT.into()));
+    assert_ne!(told_of(&shop, &granted, &there).await, unknown);
 }
 
 #[tokio::test]

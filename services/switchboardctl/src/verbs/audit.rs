@@ -1,6 +1,5 @@
 //! Who changed which setting, from what to what.
 
-use std::cmp::Reverse;
 use std::str::FromStr;
 
 use clap::{Args, Subcommand};
@@ -11,11 +10,14 @@ use time::format_description::well_known::Rfc3339;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
+use super::Page;
 use super::agent::presence::duration;
-use super::{MOST, Page};
-use crate::connect::{SERVICES, Session};
+use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell, note, words};
+use crate::output::{Cell, Show, View, cell, words};
+
+/// The service that collects the changes of all.
+const COLLECTS: &str = "assignment";
 
 /// How many changes of an entry a table shows.
 const SHOWN: usize = 6;
@@ -192,12 +194,6 @@ pub(crate) async fn run(
     mut view: View,
 ) -> Result<(), CliError> {
     let AuditVerb::List(args) = verb;
-    if args.service.is_none() && args.page.goes_on() {
-        return Err(CliError::usage(
-            "a page token is of one service",
-            "name it: --service SERVICE, or go on by time: --until TIME",
-        ));
-    }
     view.learn_names(session).await;
     let subject = args.subject.unwrap_or_default();
     let wanted = ListAuditEntriesRequest {
@@ -209,51 +205,27 @@ pub(crate) async fn run(
         },
         since_time: args.since.and_then(|since| since.stamp(view.now)),
         until_time: args.until.and_then(|until| until.stamp(view.now)),
+        service: args.service.unwrap_or_default().to_owned(),
         ..Default::default()
     };
-    let services = args
-        .service
-        .map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
-    let role = session.role().await?;
-    let (mut entries, mut next) = (Vec::new(), String::new());
-    for service in services {
-        let mut client = session.audit(service, &role).await?;
-        let ask = async |page_size, page_token| {
-            let request = ListAuditEntriesRequest {
-                page_size,
-                page_token,
-                ..wanted.clone()
-            };
-            let page = client.list_audit_entries(request).await?.into_inner();
-            Ok((page.entries, page.next_page_token))
+    // One service tells its own at once; of all together tells the one that collects them.
+    let asked = args.service.unwrap_or(COLLECTS);
+    let mut client = session.audit(asked, &session.role().await?).await?;
+    let ask = async |page_size, page_token| {
+        let request = ListAuditEntriesRequest {
+            page_size,
+            page_token,
+            ..wanted.clone()
         };
-        let (found, more) = args.page.read(ask).await?;
-        entries.extend(found);
-        if !more.is_empty() {
-            next = more;
-        }
-    }
-    let show = |entries: &[AuditEntry], next: &str| {
-        if args.full {
-            view.each(entries, next)
-        } else {
-            view.list(entries, next)
-        }
+        let page = client.list_audit_entries(request).await?.into_inner();
+        Ok((page.entries, page.next_page_token))
     };
-    if args.service.is_some() {
-        return show(&entries, &next);
-    }
-    let limit = if args.page.all {
-        MOST
+    let (entries, next) = args.page.read(ask).await?;
+    if args.full {
+        view.each(&entries, &next)
     } else {
-        args.page.limit.into()
-    };
-    let left_out = newest(&mut entries, usize::try_from(limit).unwrap_or(usize::MAX));
-    show(&entries, "")?;
-    if let Some(until) = until_of(&entries).filter(|_| left_out || !next.is_empty()) {
-        note!("there are more: --all, or --until {until}");
+        view.list(&entries, &next)
     }
-    Ok(())
 }
 
 /// Who is meant: words that name no kind of actor name an agent.
@@ -264,37 +236,11 @@ async fn actor_of(session: &Session, named: &str) -> Result<String, CliError> {
     Ok(format!("agent:{}", session.agent_id(named).await?))
 }
 
-/// Orders entries of several services, the newest first, and keeps so many; tells whether some were left out. Each
-/// service gave its newest: those of all are among them.
-fn newest(entries: &mut Vec<AuditEntry>, limit: usize) -> bool {
-    entries.sort_by_key(|entry| {
-        let time = entry.time.as_ref().map(|time| (time.seconds, time.nanos));
-        Reverse((time, entry.entry_id.clone()))
-    });
-    let left_out = entries.len() > limit;
-    entries.truncate(limit);
-    left_out
-}
-
-/// Where a list goes on: the time of its last entry.
-fn until_of(entries: &[AuditEntry]) -> Option<String> {
-    let time = words::time(entries.last()?.time.as_ref())?;
-    time.format(&Rfc3339).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use time::macros::datetime;
 
     use super::*;
-
-    fn entry(id: &str, seconds: i64) -> AuditEntry {
-        AuditEntry {
-            entry_id: id.into(),
-            time: Some(Timestamp { seconds, nanos: 0 }),
-            ..AuditEntry::default()
-        }
-    }
 
     fn change(field: &str, before: Option<Kind>, after: Option<Kind>) -> FieldChange {
         let value = |kind: Option<Kind>| kind.map(|kind| prost_types::Value { kind: Some(kind) });
@@ -303,22 +249,6 @@ mod tests {
             before: value(before),
             after: value(after),
         }
-    }
-
-    #[test]
-    fn b11_entries_of_several_services_are_merged_by_time() {
-        for (limit, expected, left_out) in [(2, "cb", true), (4, "cbda", false), (9, "cbda", false)]
-        {
-            let mut entries = vec![entry("b", 5), entry("a", 1), entry("c", 9), entry("d", 3)];
-            assert_eq!(newest(&mut entries, limit), left_out);
-            let ids: String = entries
-                .iter()
-                .map(|entry| entry.entry_id.as_str())
-                .collect();
-            assert_eq!(ids, expected);
-        }
-        let entries = [entry("a", 9), entry("b", 1_772_000_000)];
-        assert_eq!(until_of(&entries).as_deref(), Some("2026-02-25T06:13:20Z"));
     }
 
     #[test]

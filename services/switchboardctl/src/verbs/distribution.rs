@@ -32,7 +32,7 @@ pub(crate) enum DistributionVerb {
         /// Open chats of the channel that one agent is given at most; 0 is no limit
         #[arg(long, value_name = "CHATS", default_value_t = 0)]
         channel_capacity: i32,
-        /// Waiting chats that one agent is given within a minute at most; 0 is no limit
+        /// Waiting chats that one agent is given within a minute at most, counted over all channels; 0 is no limit
         #[arg(long, value_name = "CHATS", default_value_t = 30)]
         waiting_per_minute: i32,
         /// How long an agent has to take a chat before somebody else is offered it; 0 is for good
@@ -132,6 +132,7 @@ pub(crate) async fn run(
     mut view: View,
 ) -> Result<(), CliError> {
     view.learn_names(session).await;
+    view.learn_groups(session).await;
     let mut client = session.assignment(&session.role().await?).await?;
     match verb {
         DistributionVerb::Set {

@@ -67,7 +67,7 @@ const ENTITIES: Profile = [Seen, Seen, Without, Refused, Refused, Seen, Seen, Wi
 const CHANGE: Profile = [May, May, Hidden, Refused, Refused, May, May, Hidden];
 /// What CRM has of a chat.
 const BOUND: Profile = [
-    Seen, Seen, Without, Refused, Refused, Hidden, Hidden, Without,
+    Seen, Seen, Without, Refused, Refused, Without, Without, Without,
 ];
 /// Decisions, which are of a chat and of a card.
 const DECISION: Profile = [Seen, Seen, Hidden, Refused, Refused, Hidden, Hidden, Hidden];
