@@ -9,6 +9,9 @@ use crate::error::CliError;
 use crate::output::{Cell, Show, View, cell, words};
 use crate::verbs::Page;
 
+/// Characters of a provider's key that a table shows.
+const KEY: usize = 40;
+
 /// Which deliveries.
 #[derive(Args)]
 pub(crate) struct DeliveriesArgs {
@@ -74,7 +77,8 @@ impl Show for Delivery {
             cell(self.part),
             cell(words::word(self.state().as_str_name(), "STATE_")).by_word(),
             cell(&self.reason),
-            cell(&self.provider_key),
+            // Whole in JSON: Meta's are longer than a line.
+            cell(words::short(&self.provider_key, KEY)),
             cell(words::ago(self.update_time.as_ref(), view.now)).dim(),
         ]
     }

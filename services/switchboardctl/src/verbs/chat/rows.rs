@@ -1,7 +1,9 @@
 //! How chats, conversations, messages and assignments are shown.
 
 use switchboard_proto::assignment::v1::ChatAssignment;
-use switchboard_proto::common::v1::{Attachment, ContentPart, content_part::Content, origin};
+use switchboard_proto::common::v1::{
+    Attachment, ContentPart, attachment, content_part::Content, origin,
+};
 use switchboard_proto::conversation::v1::{Chat, Conversation, Message, message};
 
 use crate::output::table::{harmless, harmless_lines};
@@ -202,9 +204,11 @@ pub(crate) fn text_of(message: &Message) -> String {
 fn part(part: &ContentPart) -> String {
     match &part.content {
         Some(Content::Text(text)) => text.text.clone(),
-        Some(Content::Attachment(file)) => {
-            format!("[{}]", words::word(file.kind().as_str_name(), "KIND_"))
-        }
+        Some(Content::Attachment(file)) => match file.kind() {
+            // One just sent, which nobody has looked at yet.
+            attachment::Kind::Unspecified => "[file]".to_owned(),
+            kind => format!("[{}]", words::word(kind.as_str_name(), "KIND_")),
+        },
         Some(Content::Location(place)) => {
             format!("[place {:.4}, {:.4}]", place.latitude, place.longitude)
         }
@@ -223,7 +227,7 @@ fn part(part: &ContentPart) -> String {
 
 #[cfg(test)]
 mod tests {
-    use switchboard_proto::common::v1::{Origin, Text, attachment};
+    use switchboard_proto::common::v1::{Origin, Text};
     use switchboard_proto::conversation::v1::SystemNotice;
 
     use super::*;
@@ -274,6 +278,11 @@ mod tests {
             ..Message::default()
         };
         assert_eq!(text_of(&message), "[photo] this one");
+        let unknown = Message {
+            parts: vec![content(Content::Attachment(Attachment::default()))],
+            ..Message::default()
+        };
+        assert_eq!(text_of(&unknown), "[file]");
         let deleted = Message {
             delete_time: Some(prost_types::Timestamp::default()),
             ..message.clone()
