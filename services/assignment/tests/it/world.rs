@@ -22,6 +22,7 @@ use switchboard_proto::conversation::v1::{
     ConversationClosed, ConversationContinued, ConversationOpened,
 };
 use switchboard_proto::crm_cards::v1::{ConnectionDecided, Decision};
+use switchboard_proto::operator::v1::SettingChanged;
 use time::{Duration, OffsetDateTime};
 use tonic::Status;
 use tonic_types::StatusExt as _;
@@ -225,7 +226,8 @@ impl World {
         assert_eq!(wrong, [], "loads that are not the number of open chats");
     }
 
-    /// The events that stand in the outbox, in their order.
+    /// The events that stand in the outbox, in their order, without those of changed settings: each comes with an entry
+    /// of the audit, which has tests of its own.
     pub async fn outbox(&self) -> Vec<OutboxEvent> {
         let rows: Vec<Vec<u8>> =
             sqlx::query_scalar("select events from chassis.outbox order by id")
@@ -233,15 +235,15 @@ impl World {
                 .await
                 .unwrap();
         let events = |row: Vec<u8>| OutboxRow::decode(&*row).unwrap().events;
-        rows.into_iter().flat_map(events).collect()
+        let events = rows.into_iter().flat_map(events);
+        events
+            .filter(|event| event.kind != SettingChanged::TYPE)
+            .collect()
     }
 
-    /// How many events stand in the outbox.
-    pub async fn events(&self) -> i64 {
-        sqlx::query_scalar("select coalesce(sum(event_count), 0)::bigint from chassis.outbox")
-            .fetch_one(&self.db.pool)
-            .await
-            .unwrap()
+    /// How many of them there are.
+    pub async fn events(&self) -> usize {
+        self.outbox().await.len()
     }
 
     /// All that was decided, in one text, to compare before and after.
