@@ -143,7 +143,7 @@ fn nobody_is_chosen_of_nobody_or_where_chats_are_not_distributed() {
 }
 
 #[test]
-fn who_left_the_pool_begins_anew_and_a_change_to_loads_and_back_keeps_the_turns() {
+fn who_comes_back_makes_up_for_nothing_and_a_change_to_loads_and_back_keeps_the_turns() {
     let mut policy = policy(Distribution::RoundRobin, &[(1, 1), (2, 1)]);
     turns(&mut policy, &[1, 2], 5);
     policy.settings.distribution = Distribution::LeastLoaded;
@@ -152,6 +152,7 @@ fn who_left_the_pool_begins_anew_and_a_change_to_loads_and_back_keeps_the_turns(
     // The first has had one turn more, in turn; what came by load is not held against anybody.
     assert_eq!(turns(&mut policy, &[1, 2], 3), [1, 2]);
     policy.pool.remove(&agent(2));
-    turns(&mut policy, &[1], 1);
-    assert_eq!(policy.last_turn(agent(2)), 0);
+    turns(&mut policy, &[1], 6);
+    policy.pool.insert(agent(2), 1);
+    assert_eq!(turns(&mut policy, &[1, 2], 4), [2, 1, 2, 1]);
 }
