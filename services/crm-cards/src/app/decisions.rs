@@ -2,7 +2,7 @@
 
 use chassis::auth::Caller;
 
-use super::{App, Page, see_chats, sight};
+use super::{App, Page, reached_chat, see_chats, sight};
 use crate::domain::access::{self, Kind};
 use crate::domain::ids::ChatId;
 use crate::error::Error;
@@ -44,6 +44,11 @@ pub async fn list(
     see_chats(caller)?;
     let account = caller.account();
     let mut connection = app.pool.acquire().await?;
+    if let Some(id) = chat
+        && reached_chat(&mut connection, caller, id).await?.is_none()
+    {
+        return Ok(Page::of(Vec::new(), size));
+    }
     let filter = Filter {
         chat,
         channels: access::channels(caller.access()),
