@@ -142,7 +142,7 @@ mod tests {
             ),
             (
                 ChannelKind::Email,
-                "the mailbox (server and login) is connected already",
+                "the mailbox (server and login), or in this account its address at that server, is connected already",
             ),
         ] {
             let status = Status::from(Error::AlreadyConnected(kind));

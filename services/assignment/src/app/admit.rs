@@ -79,6 +79,7 @@ impl App {
             take_from_barred(&mut board, chat, &doing);
         }
         if choose {
+            board.learn_queues(&mut transaction, &to_choose).await?;
             by_rules(&mut board, chat, Occasion::New, Origin::of_request(), now);
         }
         let colleague = board.staff(account).and_then(|staff| staff.get(&agent));

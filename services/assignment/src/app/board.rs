@@ -2,7 +2,6 @@
 //! (architecture §3). Decisions are applied to it in memory, one after another; then it is saved as sets.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox::{self, Outgoing};
@@ -45,8 +44,8 @@ pub struct Board {
     serve: BTreeSet<AccountSlug>,
     conversations: BTreeMap<ConversationId, ConversationRow>,
     choices: Vec<ChoiceRow>,
-    /// Looks that choices may refer to.
-    looks: BTreeMap<AccountSlug, Vec<Arc<Look>>>,
+    /// Where the looks are known that choices may refer to.
+    memory: Option<Memory>,
     events: Vec<Outgoing>,
 }
 
@@ -221,7 +220,7 @@ impl Board {
                 .or_default()
                 .insert(agent.id, agent.colleague(now));
         }
-        self.looks = memory.looks(choosing.iter()).await;
+        self.memory = Some(memory.clone());
         let limited: Vec<ChannelKey> = self
             .policies
             .iter()
@@ -398,7 +397,11 @@ impl Board {
         loads::write(connection, &changed).await?;
         let told: Vec<ConversationRow> = self.conversations.into_values().collect();
         conversations::keep(connection, &told, now).await?;
-        let looks = choices::insert(connection, &self.choices, &self.looks).await?;
+        let known = match &self.memory {
+            Some(memory) => memory.looks(&self.choices).await,
+            None => BTreeMap::new(),
+        };
+        let looks = choices::insert(connection, &self.choices, &known).await?;
         let events = self.events.len();
         outbox::write(connection, crate::NAME, self.events, now).await?;
         Ok(Saved {

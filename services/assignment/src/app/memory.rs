@@ -9,7 +9,7 @@ use chassis::id::AccountSlug;
 use moka::future::Cache;
 use sqlx::PgConnection;
 
-use crate::store::choices::Look;
+use crate::store::choices::{ChoiceRow, Look, LookKey, look_key};
 use crate::store::policies::{self, ChannelKey, Read};
 use crate::store::rosters::{self, Roster};
 
@@ -23,15 +23,12 @@ const RENEWED: Duration = Duration::from_mins(1);
 /// For how long choices refer to one look. It must be far less than the age at which looks are purged.
 const OF_ONE_LOOK: Duration = Duration::from_mins(30);
 
-/// Looks of an account that choices may refer to: its channels have different pools.
-const LOOKS: usize = 8;
-
 /// The memory of a process. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Memory {
     rosters: Cache<AccountSlug, Aged<Roster>>,
     policies: Cache<ChannelKey, Aged<Read>>,
-    looks: Cache<AccountSlug, Arc<Vec<Aged<Look>>>>,
+    looks: Cache<LookKey, Aged<Look>>,
 }
 
 /// Something remembered, and when it was read or kept whole.
@@ -84,9 +81,7 @@ impl Default for Memory {
                 .time_to_live(RENEWED)
                 .build(),
             looks: Cache::builder()
-                .weigher(|_, looks: &Arc<Vec<Aged<Look>>>| {
-                    weight(looks.iter().map(|look| look.value.candidates.len()).sum())
-                })
+                .weigher(|_, look: &Aged<Look>| weight(look.value.candidates.len()))
                 .max_capacity(REMEMBERED)
                 .time_to_live(OF_ONE_LOOK)
                 .build(),
@@ -148,19 +143,20 @@ impl Memory {
         Ok(policies)
     }
 
-    /// Returns looks of accounts that choices may refer to.
-    pub async fn looks(
-        &self,
-        accounts: impl Iterator<Item = &AccountSlug>,
-    ) -> BTreeMap<AccountSlug, Vec<Arc<Look>>> {
+    /// Returns the looks that choices may refer to.
+    pub async fn looks(&self, choices: &[ChoiceRow]) -> BTreeMap<LookKey, Arc<Look>> {
         let mut looks = BTreeMap::new();
-        for account in accounts {
-            let Some(known) = self.looks.get(account).await else {
+        for choice in choices {
+            let Some(key) = look_key(&choice.account, &choice.candidates) else {
                 continue;
             };
-            let young = known.iter().filter(|look| look.is_young(OF_ONE_LOOK));
-            let young = young.map(|look| Arc::clone(&look.value)).collect();
-            looks.insert(account.clone(), young);
+            if looks.contains_key(&key) {
+                continue;
+            }
+            let known = self.looks.get(&key).await;
+            if let Some(known) = known.filter(|known| known.is_young(OF_ONE_LOOK)) {
+                looks.insert(key, known.value);
+            }
         }
         looks
     }
@@ -168,13 +164,9 @@ impl Memory {
     /// Remembers looks that were committed: choices may refer to them from now on.
     pub async fn keep(&self, looks: Vec<Look>) {
         for look in looks {
-            let account = look.account.clone();
-            let mut kept = vec![Aged::renewed(None, look)];
-            if let Some(known) = self.looks.get(&account).await {
-                let young = known.iter().filter(|look| look.is_young(OF_ONE_LOOK));
-                kept.extend(young.take(LOOKS - 1).cloned());
+            if let Some(key) = look_key(&look.account, &look.candidates) {
+                self.looks.insert(key, Aged::renewed(None, look)).await;
             }
-            self.looks.insert(account, Arc::new(kept)).await;
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::domain::words::Presence;
 use crate::error::Error;
 use crate::store::agents::Agent;
 use crate::store::availability::{self, AgentKey, Held};
+use crate::store::loads;
 use crate::wire;
 
 /// Agents of one transaction at most.
@@ -57,6 +58,7 @@ async fn settle(
     now: OffsetDateTime,
 ) -> Result<Settled, sqlx::Error> {
     let (mut settled, mut changed, mut events) = (Settled::default(), Vec::new(), Vec::new());
+    let mut turned = BTreeSet::new();
     for (before, mut held) in before.iter().zip(held) {
         let over = held.say.until.as_ref().is_some_and(|(_, end)| *end <= now);
         held.say.until = held.say.until.filter(|_| !over);
@@ -70,6 +72,9 @@ async fn settle(
         if *before == held {
             continue;
         }
+        if was != is {
+            turned.insert(held.agent.0.clone());
+        }
         if was != is && is == Presence::Online {
             settled.online.insert(held.agent.0.clone());
         }
@@ -81,6 +86,9 @@ async fn settle(
         }
         changed.push(held);
     }
+    // Whoever gives chats by a rule just now has looked at these agents as they were: what they are given is waited for,
+    // so that it can be given back, and later choices see them as they are.
+    loads::lock_accounts(connection, &BTreeSet::new(), &turned).await?;
     availability::write(connection, &changed).await?;
     settled.announced = !events.is_empty();
     outbox::write(connection, crate::NAME, events, now).await?;

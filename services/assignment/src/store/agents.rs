@@ -420,6 +420,14 @@ pub async fn follow_role(
     role: RoleId,
     rights: &Rights,
 ) -> Result<Vec<Agent>, sqlx::Error> {
+    // In the order in which all lock agents: an update takes them as it finds them.
+    sqlx::query!(
+        "select agent_id from agent where account = $1 and role_id = $2 order by agent_id for no key update",
+        account.as_str(),
+        role.uuid(),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     let changed: Vec<Uuid> = sqlx::query_scalar!(
         "update agent set leads_create = $3, leads_view = $4, contacts_create = $5, contacts_view = $6,
              settings = $7, access_version = access_version + 1

@@ -49,7 +49,7 @@ const DIFFERING: usize = 48;
 pub async fn insert(
     connection: &mut PgConnection,
     rows: &[ChoiceRow],
-    known: &BTreeMap<AccountSlug, Vec<Arc<Look>>>,
+    known: &BTreeMap<LookKey, Arc<Look>>,
 ) -> Result<Vec<Look>, sqlx::Error> {
     if rows.is_empty() {
         return Ok(Vec::new());
@@ -90,6 +90,24 @@ pub async fn insert(
     .execute(connection)
     .await?;
     Ok(looks)
+}
+
+/// An account, and a digest of who is looked at: looks at the same agents differ in their loads and the like.
+pub type LookKey = (AccountSlug, Uuid);
+
+/// Returns what the looks that a choice may refer to are known by; none where it looks at few and keeps them itself.
+pub fn look_key(account: &AccountSlug, candidates: &[Candidate]) -> Option<LookKey> {
+    if candidates.len() <= MANY {
+        return None;
+    }
+    let mut agents = String::with_capacity(candidates.len() * 36);
+    for candidate in candidates {
+        agents.push_str(&candidate.agent.to_string());
+    }
+    Some((
+        account.clone(),
+        v5("looked-at", &[account.as_str(), &agents]),
+    ))
 }
 
 /// What many choices looked at.
@@ -134,21 +152,21 @@ fn json<T: serde::Serialize>(value: &T) -> Result<serde_json::Value, sqlx::Error
 /// Splits what choices looked at into new looks and what each keeps itself.
 fn with_looks(
     rows: &[ChoiceRow],
-    known: &BTreeMap<AccountSlug, Vec<Arc<Look>>>,
+    known: &BTreeMap<LookKey, Arc<Look>>,
 ) -> Result<(Vec<Look>, Vec<Kept>), sqlx::Error> {
     let mut looks: Vec<Look> = Vec::new();
+    // The newest look at the same agents, by its place in `looks`.
+    let mut made: BTreeMap<LookKey, usize> = BTreeMap::new();
     let mut kept = Vec::with_capacity(rows.len());
     for row in rows {
         let candidates = &row.candidates;
-        if candidates.len() <= MANY {
+        let Some(key) = look_key(&row.account, candidates) else {
             kept.push((None, json(candidates)?));
             continue;
-        }
-        let known = known.get(&row.account).into_iter().flatten().map(|l| &**l);
-        let made = looks.iter().rev().filter(|l| l.account == row.account);
-        let found = made
-            .chain(known)
-            .find_map(|look| Some((look.id, look.beside(candidates)?)));
+        };
+        let newest = made.get(&key).and_then(|place| looks.get(*place));
+        let look = newest.or_else(|| known.get(&key).map(|look| &**look));
+        let found = look.and_then(|look| Some((look.id, look.beside(candidates)?)));
         if let Some((id, differing)) = found {
             kept.push((Some(id), json(&differing)?));
             continue;
@@ -160,6 +178,7 @@ fn with_looks(
             candidates: candidates.clone(),
         };
         kept.push((Some(look.id), serde_json::Value::Array(Vec::new())));
+        made.insert(key, looks.len());
         looks.push(look);
     }
     Ok((looks, kept))
@@ -303,7 +322,11 @@ mod tests {
         let again = with_looks(&rows[..1], &BTreeMap::new()).unwrap().0;
         assert_eq!(again[0].id, looks[0].id, "the same look is kept once");
         let acme = chassis::testing::account("acme");
-        let known = BTreeMap::from([(acme, looks.into_iter().map(Arc::new).collect())]);
+        let known = looks.into_iter().map(|look| {
+            let key = look_key(&acme, &look.candidates).unwrap();
+            (key, Arc::new(look))
+        });
+        let known = known.collect();
         let (made, kept) = with_looks(&rows, &known).unwrap();
         assert_eq!(made, [], "a look that is known is referred to");
         assert!(

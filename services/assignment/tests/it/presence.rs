@@ -355,3 +355,60 @@ async fn b04_what_a_dead_process_left_to_give_back_is_given_back() {
     assert_eq!(world.responsible(&talk).await, None);
     world.loads_are_true().await;
 }
+
+impl World {
+    /// Waits until so many transactions wait for locks.
+    async fn waiting_for_locks(&self, count: i64) {
+        loop {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity
+                 where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .fetch_one(&self.db.pool)
+            .await
+            .unwrap();
+            if waiting >= count {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b04_who_goes_away_while_a_rule_gives_them_a_chat_gives_it_back() {
+    let world = World::new().await;
+    let anna = world.agent("Anna").await;
+    world.policy(&[anna], false).await;
+    world
+        .follow(pb::PresenceOptions {
+            agent_id: anna.to_string(),
+            away_gives_back: true,
+            ..Default::default()
+        })
+        .await;
+    // The choice stands between its look at Anna and its commit.
+    let mut held = world.db.pool.begin().await.unwrap();
+    sqlx::query("select load from agent_load for update")
+        .execute(&mut *held)
+        .await
+        .unwrap();
+    let talk = Talk::new(&world, 1);
+    let batch = [talk.opened(), talk.decided()];
+    let going = async {
+        world.waiting_for_locks(1).await;
+        let away = world.presence(anna, Presence::Away);
+        let release = async {
+            world.waiting_for_locks(2).await;
+            held.rollback().await.unwrap();
+        };
+        tokio::join!(away, release);
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), async {
+        tokio::join!(world.handle(&batch), going);
+    })
+    .await
+    .expect("the presence waits for the choice");
+    assert_eq!(world.responsible(&talk).await, None);
+    assert_eq!(world.load(anna).await, 0);
+    world.loads_are_true().await;
+}

@@ -74,7 +74,10 @@ pub async fn verify(
     };
     let token = token::of(&seen.health, known.credentials).unwrap_or_default();
     let mut problems = judgement.problems;
-    problems.extend(judgement.mendable);
+    // Of a channel that is switched off we took the webhook back ourselves: it lacks none.
+    if row.state()? == ChannelState::Enabled {
+        problems.extend(judgement.mendable);
+    }
     problems.extend(token.problem(now));
     let seen = seen.found(judgement.webhook, problems.clone(), &row, now);
     keep(app, &row, &known, seen, now).await?;

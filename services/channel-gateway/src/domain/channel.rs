@@ -41,7 +41,9 @@ impl ChannelKind {
         match self {
             Self::TelegramBot | Self::ViberBot => "the bot",
             Self::Instagram => "the Instagram profile",
-            Self::Email => "the mailbox (server and login)",
+            Self::Email => {
+                "the mailbox (server and login), or in this account its address at that server,"
+            }
         }
     }
 

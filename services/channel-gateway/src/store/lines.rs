@@ -181,7 +181,7 @@ pub async fn unfilled(
 }
 
 /// Writes what mailboxes are told apart by, unless they have other credentials by now; returns those that were written. Of
-/// several that are the same the first has it, and none where another channel has.
+/// several that are the same one that was proven has it, else the first, and none where another channel has.
 pub async fn fill(
     connection: &mut PgConnection,
     known: &[(Unfilled, MailLine)],
@@ -192,9 +192,10 @@ pub async fn fill(
     let logins: Vec<String> = known.iter().map(|(_, line)| line.login.clone()).collect();
     sqlx::query_scalar!(
         "with told as (
-             select distinct on (host, login) *
+             select distinct on (t.host, t.login) t.*
              from unnest($1::uuid[], $2::bigint[], $3::text[], $4::text[]) as t (id, number, host, login)
-             order by host, login, id
+             join channel c on c.id = t.id
+             order by t.host, t.login, c.proven_at is null, t.id
          )
          update channel c set mail_host = told.host, mail_login = told.login
          from told

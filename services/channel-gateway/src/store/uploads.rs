@@ -130,6 +130,7 @@ pub async fn release(
 }
 
 /// Notes that uploads of an account were sent through a channel: they stay, and who may see the channel may see them.
+/// One that was never put is not sent: it is swept as any other that nobody put.
 pub async fn used(
     connection: &mut PgConnection,
     sent: &[(Uuid, String, Uuid)],
@@ -143,6 +144,7 @@ pub async fn used(
              select a.id, t.channel_id
              from unnest($1::uuid[], $2::text[], $3::uuid[]) as t (id, account, channel_id)
              join attachment a on a.id = t.id and a.account = t.account and a.source = 'upload' and a.used_at is null
+              and a.state = 'stored'
              order by a.id for update of a
          )
          update attachment a set used_at = $4, channel_id = sent.channel_id from sent where a.id = sent.id

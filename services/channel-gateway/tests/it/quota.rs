@@ -1,6 +1,7 @@
 //! How much an account's uploads may take (channels share one store).
 
 use channel_gateway::app::file_sweep;
+use channel_gateway::store::uploads;
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::testing;
@@ -9,6 +10,7 @@ use switchboard_proto::channel_gateway::v1::CreateUploadRequest;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 use crate::fetches::PNG;
 use crate::uploads::{Port, agent, announce, state};
@@ -82,6 +84,17 @@ async fn what_uploads_took_is_given_back_when_they_are_dropped() {
     let (never_put, url) = announce(&world, &owner, size).await;
     let full = announced(&world, &owner, 1).await.unwrap_err();
     assert_eq!(full.code(), Code::ResourceExhausted);
+
+    // A message that names it does not make it sent: it would never be dropped.
+    let named = [(
+        never_put.parse().unwrap(),
+        world.account.to_string(),
+        Uuid::nil(),
+    )];
+    let mut connection = world.app.pool.acquire().await.unwrap();
+    let sent = uploads::used(&mut connection, &named, clock::now());
+    assert_eq!(sent.await.unwrap(), Vec::<Uuid>::new());
+    drop(connection);
 
     // While its address is good, what was announced has its place.
     let now = clock::now();

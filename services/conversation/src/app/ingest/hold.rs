@@ -1,5 +1,6 @@
 //! What a batch holds while it is stored, in the order of locks (§3): parking locks, clients, chats.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::outbox::Outgoing;
@@ -62,12 +63,22 @@ pub(super) async fn clients(
                 arrival.time
             },
         };
-        // Arrivals are in the order of time.
-        let newer = seen
-            .get(&arrival.client())
-            .is_none_or(|(known, _)| known.time <= newest.time);
-        if newer {
-            seen.insert(arrival.client(), (newest, arrival));
+        // Arrivals are in the order of time. What one leaves open another may tell: a comment names the person, a Direct
+        // does not.
+        match seen.entry(arrival.client()) {
+            Entry::Vacant(first) => {
+                first.insert((newest, arrival));
+            }
+            Entry::Occupied(mut known) => {
+                let (known, by) = known.get_mut();
+                if known.time <= newest.time {
+                    let before = std::mem::replace(known, newest);
+                    known.profile = known.profile.clone().filled(&before.profile);
+                    *by = arrival;
+                } else {
+                    known.profile = known.profile.clone().filled(&newest.profile);
+                }
+            }
         }
     }
     if seen.is_empty() {

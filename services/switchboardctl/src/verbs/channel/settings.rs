@@ -22,6 +22,7 @@ pub(crate) enum SettingVerb {
         /// Id of the channel
         channel: Uuid,
         /// Its new name inside the account
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         name: String,
     },
     /// Have links in what is sent replaced by short ones, so that clicks are told, or leave them as typed

@@ -47,7 +47,9 @@ impl Show for Chat {
             cell(
                 self.client
                     .as_ref()
-                    .map(|client| client.name.as_str())
+                    .map(|client| [&client.name, &client.username])
+                    .and_then(|known| known.into_iter().find(|name| !name.is_empty()))
+                    .map(String::as_str)
                     .unwrap_or_default(),
             ),
             cell(view.name(&self.channel_id)),

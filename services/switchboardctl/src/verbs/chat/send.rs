@@ -50,7 +50,12 @@ pub(super) async fn run(args: SendArgs, session: &Session, view: &View) -> Resul
     let chosen = chosen.collect::<Result<Vec<_>, _>>()?;
     let role = session.agent_role().await?;
     let mut client = session.conversation(&role).await?;
-    let uploaded = upload::all(session, &role, &chosen).await?;
+    let mut uploaded = Vec::new();
+    let all = upload::all(session, &role, &chosen, &mut uploaded).await;
+    if all.is_err() {
+        keep(&uploaded);
+    }
+    all?;
     let ids = args.attachments.iter().map(Uuid::to_string);
     let attachment_ids: Vec<String> = ids.chain(uploaded.iter().cloned()).collect();
     let request = SendMessageRequest {

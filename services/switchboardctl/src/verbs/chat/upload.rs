@@ -13,7 +13,7 @@ use tokio_util::io::ReaderStream;
 use crate::connect::Session;
 use crate::error::{CliError, plain};
 use crate::output::table::harmless;
-use crate::output::{out, words};
+use crate::output::{note, out, words};
 use crate::token::Role;
 
 /// From this size on it is shown how far an upload has come.
@@ -69,14 +69,15 @@ fn media_type(path: &Path) -> String {
         .unwrap_or_default()
 }
 
-/// Uploads files one after the other; returns their ids in the same order.
+/// Uploads files one after the other; adds their ids in the same order, those before one that fails as well.
 pub(super) async fn all(
     session: &Session,
     role: &Role,
     chosen: &[Chosen],
-) -> Result<Vec<String>, CliError> {
+    ids: &mut Vec<String>,
+) -> Result<(), CliError> {
     if chosen.is_empty() {
-        return Ok(Vec::new());
+        return Ok(());
     }
     // Already installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -87,19 +88,27 @@ pub(super) async fn all(
         .build()
         .map_err(|error| CliError::failed(format!("cannot prepare HTTP: {error}"), ""))?;
     let mut gateway = session.channel_gateway(role).await?;
-    let mut ids = Vec::new();
     for file in chosen {
         let request = CreateUploadRequest {
             file_name: file.name.clone(),
             size: i64::try_from(file.size).unwrap_or(i64::MAX),
             media_type: file.media_type.clone(),
         };
-        let place = gateway.create_upload(request).await?.into_inner();
         let limit = longest(file.size, session.settings.timeout);
-        put(&http, file, &place.put_url, limit).await?;
-        ids.push(place.attachment_id);
+        let uploaded = async {
+            let place = gateway.create_upload(request).await?.into_inner();
+            put(&http, file, &place.put_url, limit).await?;
+            Ok::<_, CliError>(place.attachment_id)
+        };
+        match uploaded.await {
+            Ok(id) => ids.push(id),
+            Err(error) => {
+                note!("{} is not uploaded, and nothing is sent", file.name);
+                return Err(error);
+            }
+        }
     }
-    Ok(ids)
+    Ok(())
 }
 
 /// How long an upload may take.
