@@ -154,5 +154,5 @@ fn who_comes_back_makes_up_for_nothing_and_a_change_to_loads_and_back_keeps_the_
     policy.pool.remove(&agent(2));
     turns(&mut policy, &[1], 6);
     policy.pool.insert(agent(2), 1);
-    assert_eq!(turns(&mut policy, &[1, 2], 4), [2, 1, 2, 1]);
+    assert_eq!(turns(&mut policy, &[1, 2], 4), [2, 2]);
 }
