@@ -100,12 +100,12 @@ pub async fn create(
     Ok((id, url, end))
 }
 
-/// Takes the bytes of an announced file into the store. The link was checked.
+/// Takes the bytes of an announced file into the store. The link was checked. Where it is refused, bytes may be left.
 pub async fn put(
     app: &App,
     id: Uuid,
     length: u64,
-    bytes: Bytestream,
+    bytes: &mut Bytestream,
     now: OffsetDateTime,
 ) -> Result<Put, Error> {
     let until = now + lease(app.files.pace);

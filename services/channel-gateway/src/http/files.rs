@@ -28,7 +28,7 @@ use crate::app::uploads::{self, Put};
 use crate::domain::file::{UNKNOWN, link_name};
 use crate::domain::range::{Asked, asked};
 use crate::files::links::Deed;
-use crate::files::store::{Broken, StoreError};
+use crate::files::store::{Broken, Bytestream, StoreError};
 use crate::store::attachments::{self, AttachmentRow};
 use crate::store::provider_links;
 
@@ -56,6 +56,12 @@ struct Signed {
     /// The signature.
     s: String,
 }
+
+/// Bytes of a refused upload that are read on at most: as many as a file may have.
+const READ_ON: usize = 64 << 20;
+
+/// For how long they are.
+const READ_ON_FOR: Duration = Duration::from_secs(10);
 
 /// What a file is shown as.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -96,22 +102,42 @@ async fn receive(
     query: Result<Query<Signed>, QueryRejection>,
     request: Request,
 ) -> Response {
-    let now = chassis::clock::now();
-    let Some(id) = good(&door, Deed::Put, &id, query) else {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let bytes = request.into_body().into_data_stream();
+    let mut bytes = bytes
+        .map(|piece| piece.map_err(|_| Broken("the sender broke off".to_owned())))
+        .boxed();
+    let answer = take(
+        &door,
+        good(&door, Deed::Put, &id, query),
+        length,
+        &mut bytes,
+    )
+    .await;
+    if !answer.status().is_success() {
+        // Whatever ends it, the answer goes out.
+        let _ = tokio::time::timeout(READ_ON_FOR, read_on(&mut bytes)).await;
+    }
+    answer
+}
+
+async fn take(
+    door: &Door,
+    id: Option<Uuid>,
+    length: Option<u64>,
+    bytes: &mut Bytestream,
+) -> Response {
+    let Some(id) = id else {
         return StatusCode::FORBIDDEN.into_response();
     };
-    let length = request.headers().get(CONTENT_LENGTH);
-    let Some(length) = length.and_then(|length| length.to_str().ok()?.parse().ok()) else {
+    let Some(length) = length else {
         return StatusCode::LENGTH_REQUIRED.into_response();
     };
     let Some(_slot) = door.slot() else {
         return again();
     };
-    let bytes = request.into_body().into_data_stream();
-    let bytes = bytes
-        .map(|piece| piece.map_err(|_| Broken("the sender broke off".to_owned())))
-        .boxed();
-    match uploads::put(&door.app, id, length, bytes, now).await {
+    match uploads::put(&door.app, id, length, bytes, chassis::clock::now()).await {
         Ok(Put::Stored) => StatusCode::CREATED.into_response(),
         Ok(Put::Unknown) => StatusCode::NOT_FOUND.into_response(),
         Ok(Put::Taken) => StatusCode::CONFLICT.into_response(),
@@ -121,6 +147,18 @@ async fn receive(
         Err(error) => {
             tracing::warn!(%error, attachment.id = %id, "an upload could not be stored");
             again()
+        }
+    }
+}
+
+/// Reads on what a refused sender is still sending, without keeping it: a connection that closes on somebody who sends
+/// shows them a broken call instead of the answer.
+async fn read_on(bytes: &mut Bytestream) {
+    let mut left = READ_ON;
+    while let Some(Ok(piece)) = bytes.next().await {
+        left = left.saturating_sub(piece.len());
+        if left == 0 {
+            break;
         }
     }
 }

@@ -118,6 +118,8 @@ async fn f130_an_upload_is_put_once_as_announced_and_belongs_to_its_agent_until_
         ),
         ("as announced", &url, PNG, 201),
         ("once more", &url, PNG, 409),
+        // The answer is told, and no broken connection.
+        ("much once more", &url, &vec![0; 32 << 20], 409),
     ] {
         assert_eq!(port.put(url, bytes).await, expected, "{name}");
     }
