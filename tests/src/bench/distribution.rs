@@ -53,7 +53,7 @@ pub struct Distributed {
     drained: Duration,
     /// Milliseconds of the database a chat, while the queue was drained.
     database_each: f64,
-    /// Milliseconds of the database for one chat that is decided alone: hearing of it, choosing, telling.
+    /// Milliseconds of the database for one chat that comes alone: hearing of it and choosing.
     database_single: f64,
     /// From the decision of the pipeline connection being published to the responsible, microseconds.
     single: Histogram<u64>,
@@ -124,23 +124,18 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Distri
     let database_each = total(&taken) / count(size.waiting);
 
     let mut single = histogram();
-    let first = size.waiting + 1;
-    let lone = (first..first + WARM_UP + SINGLES).map(|number| conversation(&field, number));
-    let lone = lone.collect::<Result<Vec<_>, _>>()?;
-    // Opened before, as they are when their decision comes: what is counted is the decision alone.
-    let mut opened = Vec::new();
-    for conversation in &lone {
-        opened.push(tell_opened(&mut teller, conversation).await?);
-        teller.settle().await?;
-    }
-    for (number, (conversation, opened)) in lone.iter().zip(opened).enumerate() {
-        state(&mut database, conversation.chat, "open").await?;
-        if number == WARM_UP {
+    for number in size.waiting + 1..=size.waiting + WARM_UP + SINGLES {
+        if number == size.waiting + WARM_UP + 1 {
             statements::begin(&databases).await?;
             single.clear();
         }
+        let conversation = conversation(&field, number)?;
+        // One after the other, as they come: `decided` follows from `opened`, by way of another service.
+        let opened = tell_opened(&mut teller, &conversation).await?;
+        teller.settle().await?;
+        state(&mut database, conversation.chat, "open").await?;
         let begun = Instant::now();
-        tell_decided(&mut teller, conversation, opened).await?;
+        tell_decided(&mut teller, &conversation, opened).await?;
         teller.settle().await?;
         state(&mut database, conversation.chat, "agent_id is not null").await?;
         single.record(u64::try_from(begun.elapsed().as_micros())?)?;
