@@ -42,7 +42,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service
         .declare(&[Declared::Events, Declared::DeadLetters])
         .await?;
-    let waker = service.relay(&pool)?;
+    let batches = service.batch_pool()?;
+    let waker = service.relay(&batches)?;
     let known = KnownAccess::default();
     let app = App {
         pool: pool.clone(),
@@ -52,7 +53,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         memory: Memory::default(),
     };
 
-    let events = Events::new(app.clone());
+    let events = Events::new(App {
+        pool: batches,
+        ..app.clone()
+    });
     let progress = events.progress();
     service.consume_events(Arc::new(events), &events::FILTERS)?;
     let collector = Collector::new(NAME, "assignment-audit", pool.clone());

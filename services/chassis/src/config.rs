@@ -132,7 +132,8 @@ pub struct Nats {
     /// Copies of each stream.
     pub replicas: usize,
     /// How many `INBOUND_<n>` the installation has, in all its services: more take more a second, fewer cost the
-    /// machine less. It cannot be lowered later (see [`crate::nats::declare`]).
+    /// machine less. It cannot be lowered later (see [`crate::nats::declare`]); more than two need permissions of the
+    /// broker, which names streams one by one (`deploy/nats/nats.conf`).
     pub inbound_shards: NonZeroU8,
     /// Bound of `EVENTS` in bytes; a full stream refuses.
     #[serde(with = "bytes")]
@@ -146,10 +147,16 @@ pub struct Nats {
     /// How long the broker drops a repeated message id.
     #[serde(with = "duration")]
     pub duplicate_window: Duration,
+    /// How far from each other a consumer begins its batches at least, full ones apart.
+    #[serde(with = "duration")]
+    pub batch_wait: Duration,
 }
 
 /// How many `INBOUND_<n>` there are unless told.
-pub const DEFAULT_SHARDS: NonZeroU8 = NonZeroU8::new(2).unwrap();
+///
+/// One, not the two of the design: where everything shares two cores, two loops of small packs and small batches cost more
+/// than they gain (`scripts/bench --set NATS__INBOUND_SHARDS=2`). Packs grow with the load, and replicas share a stream.
+pub const DEFAULT_SHARDS: NonZeroU8 = NonZeroU8::new(1).unwrap();
 
 impl Default for Nats {
     fn default() -> Self {
@@ -162,6 +169,7 @@ impl Default for Nats {
             inbound_max_bytes: 8 << 30,
             dead_letters_max_bytes: 1 << 30,
             duplicate_window: Duration::from_mins(2),
+            batch_wait: Duration::from_millis(20),
         }
     }
 }

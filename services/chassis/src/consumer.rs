@@ -10,6 +10,7 @@ mod unpack;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use switchboard_proto::DomainEvent;
@@ -225,6 +226,8 @@ pub struct Consumers {
     pub ready: Readiness,
     /// Where handlers are found again for replay.
     pub registry: Arc<HandlerRegistry>,
+    /// How far from each other a loop begins its batches at least, full ones apart.
+    pub batch_wait: Duration,
 }
 
 impl Consumers {
@@ -264,6 +267,7 @@ impl Consumers {
             subjects,
             latch: self.ready.latch(handler.durable()),
             handler,
+            batch_wait: self.batch_wait,
             stop: self.lifecycle.stop_token(),
         };
         self.lifecycle.spawn(name, async move {

@@ -39,18 +39,19 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service
         .declare(&[Declared::Events, Declared::DeadLetters])
         .await?;
-    let waker = service.relay(&pool)?;
+    let batches = service.batch_pool()?;
+    let waker = service.relay(&batches)?;
 
     let assignment = chassis::client::channel(&config.peers.assignment)?;
     let internal = service.internal();
     let fetch = Arc::new(FromAssignment::new(assignment.clone(), internal.clone()));
     let access = AccessCopy::new(pool.clone(), fetch);
 
-    let inbound = Inbound::new(pool.clone(), waker.clone());
+    let inbound = Inbound::new(batches.clone(), waker.clone());
     service.consume_inbound(Arc::new(inbound))?;
-    let events = Events::new(pool.clone(), waker.clone(), access.clone());
+    let events = Events::new(batches.clone(), waker.clone(), access.clone());
     service.consume_events(Arc::new(events), &events::FILTERS)?;
-    let own_app = OwnApp::new(pool.clone(), waker.clone());
+    let own_app = OwnApp::new(batches, waker.clone());
     service.consume_events(Arc::new(own_app), &own_app::FILTERS)?;
     sweep::spawn(
         &service.lifecycle,

@@ -32,18 +32,23 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service
         .declare(&[Declared::Events, Declared::DeadLetters])
         .await?;
-    let waker = service.relay(&pool)?;
+    let batches = service.batch_pool()?;
+    let waker = service.relay(&batches)?;
 
     let assignment = chassis::client::channel(&config.peers.assignment)?;
     let fetch = FromAssignment::new(assignment, service.internal());
     let access = AccessCopy::new(pool.clone(), Arc::new(fetch));
     let app = App {
         pool: pool.clone(),
+        waker: waker.clone(),
+    };
+    let hearing = App {
+        pool: batches,
         waker,
     };
 
     service.consume_events(
-        Arc::new(Events::new(app.clone(), access.clone())),
+        Arc::new(Events::new(hearing, access.clone())),
         events::FILTERS,
     )?;
     let audit = service.audit(&pool, audit::SCOPES);

@@ -57,6 +57,7 @@ pub(super) struct Pull {
     pub subjects: Vec<String>,
     pub handler: Arc<dyn Handler>,
     pub latch: Latch,
+    pub batch_wait: Duration,
     pub stop: CancellationToken,
 }
 
@@ -73,6 +74,7 @@ impl Pull {
     pub async fn run(self) {
         let mut prefetched = Prefetched::default();
         let mut failures = 0;
+        let mut next = Instant::now();
         while !self.stop.is_cancelled() {
             if prefetched.stream.is_none() {
                 let opened = self.stop.run_until_cancelled(self.open()).await;
@@ -101,6 +103,13 @@ impl Pull {
                     }
                 }
             }
+            // What comes meanwhile is one batch instead of several.
+            let waited = self
+                .stop
+                .run_until_cancelled(tokio::time::sleep_until(next));
+            if Instant::now() < next && waited.await.is_none() {
+                break;
+            }
             let Some(batch) = self
                 .stop
                 .run_until_cancelled(self.take(&mut prefetched))
@@ -108,6 +117,9 @@ impl Pull {
             else {
                 break;
             };
+            let begun = Instant::now();
+            let full = !prefetched.held.is_empty();
+            next = if full { begun } else { begun + self.batch_wait };
             if batch.is_empty() {
                 // The stream ended or erred. Not at once again: an error that stays would spin.
                 let _ = self

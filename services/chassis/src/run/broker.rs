@@ -63,6 +63,7 @@ impl Service {
             lifecycle: self.lifecycle.clone(),
             ready: self.ready.clone(),
             registry: Arc::clone(&self.registry),
+            batch_wait: self.sections.nats.batch_wait,
         })
     }
 

@@ -135,30 +135,9 @@ impl Service {
             self.reach("database", &latch, || apply(options.clone(), migrator))
                 .await?;
         }
-        // What is asked of the database by requests and events ends in bounded time, whatever holds it up.
-        let bounded = options.clone().options([
-            // A plan kept from when a table was empty reads the whole of it for ever after: sets are planned as they come.
-            ("plan_cache_mode", "force_custom_plan"),
-            ("statement_timeout", "30s"),
-            ("lock_timeout", "10s"),
-            ("idle_in_transaction_session_timeout", "30s"),
-        ]);
-        let pool = PgPoolOptions::new()
-            .max_connections(section.max_connections)
-            .acquire_timeout(Duration::from_secs(5))
-            .max_lifetime(Duration::from_mins(30))
-            // Asking a connection whether it lives before each use is a round trip for each transaction. One that was
-            // in use a moment ago is not asked: if it died since, that use fails as it would have a moment later.
-            .test_before_acquire(false)
-            .before_acquire(|connection, meta| {
-                Box::pin(async move {
-                    if meta.idle_for > IDLE_UNTESTED {
-                        connection.ping().await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_lazy_with(bounded);
+        // A plan kept from when a table was empty reads the whole of it for ever after: sets are planned as they come.
+        let planned = [("plan_cache_mode", "force_custom_plan")];
+        let pool = pool(section.max_connections, options.options(planned));
         self.reach("database", &latch, || reached(pool.clone()))
             .await?;
         latch.release();
@@ -192,6 +171,23 @@ impl Service {
         audit::spawn_purge(&self.lifecycle, pool.clone(), self.sections.audit.kept);
         self.shared().pool = Some(pool.clone());
         Ok(pool)
+    }
+
+    /// Returns a second pool, for handlers of events and packs: their statements are planned once a connection, which
+    /// otherwise is a third of their time.
+    ///
+    /// All they do is look up and write sets by keys, so that the plans are held to that: lookups by index for each row,
+    /// right for an empty table and for a full one. What filters by choice or reads many rows goes by the other pool.
+    pub fn batch_pool(&self) -> anyhow::Result<PgPool> {
+        let section = &self.sections.database;
+        let by_key = [
+            ("plan_cache_mode", "force_generic_plan"),
+            ("enable_seqscan", "off"),
+            ("enable_hashjoin", "off"),
+            ("enable_mergejoin", "off"),
+        ];
+        let options = connect_options(section)?.options(by_key);
+        Ok(pool(section.max_connections, options))
     }
 
     /// Connects to the broker, waiting for it while it is away. From then on a probe keeps the latch "nats".
@@ -411,6 +407,32 @@ pub async fn migrate_database(
     apply(options, migrator).await?;
     tracing::info!("migrations applied");
     Ok(())
+}
+
+/// Makes a pool; it connects when it is used.
+fn pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
+    // What is asked of the database by requests and events ends in bounded time, whatever holds it up.
+    let bounded = options.options([
+        ("statement_timeout", "30s"),
+        ("lock_timeout", "10s"),
+        ("idle_in_transaction_session_timeout", "30s"),
+    ]);
+    PgPoolOptions::new()
+        .max_connections(max_connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .max_lifetime(Duration::from_mins(30))
+        // Asking a connection whether it lives before each use is a round trip for each transaction. One that was
+        // in use a moment ago is not asked: if it died since, that use fails as it would have a moment later.
+        .test_before_acquire(false)
+        .before_acquire(|connection, meta| {
+            Box::pin(async move {
+                if meta.idle_for > IDLE_UNTESTED {
+                    connection.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(bounded)
 }
 
 fn connect_options(database: &config::Database) -> anyhow::Result<PgConnectOptions> {

@@ -76,6 +76,7 @@ impl World {
             lifecycle: lifecycle.clone(),
             ready: self.ready.clone(),
             registry: Arc::default(),
+            batch_wait: config::Nats::default().batch_wait,
         }
     }
 
