@@ -32,8 +32,14 @@ use crate::world::{Authorised, Bearer};
 /// Chats that come one at a time when the queue is empty.
 const SINGLES: usize = 400;
 
-/// Chats before them that are not counted: a connection plans its first statements of a kind anew each time.
+/// Chats before them that are not counted: connections plan their statements at first.
 const WARM_UP: usize = 400;
+
+/// Chats that are heard of together, before each of them is decided by itself.
+const ROUND: usize = 20;
+
+/// How long the database is watched with nothing to do, in order to know what sweeps cost meanwhile.
+const IDLE: Duration = Duration::from_secs(3);
 
 /// Requests of each kind by which the check of rights is measured.
 const REQUESTS: usize = 2_000;
@@ -53,8 +59,8 @@ pub struct Distributed {
     drained: Duration,
     /// Milliseconds of the database a chat, while the queue was drained.
     database_each: f64,
-    /// Milliseconds of the database for one chat that comes alone: hearing of it and choosing.
-    database_single: f64,
+    /// For one chat that comes alone.
+    alone: Alone,
     /// From the decision of the pipeline connection being published to the responsible, microseconds.
     single: Histogram<u64>,
     /// Requests of a service, which has no rights to be looked up, and of an agent, microseconds.
@@ -62,6 +68,18 @@ pub struct Distributed {
     by_agent: Histogram<u64>,
     statements: Vec<Statement>,
     floor: Floor,
+}
+
+/// Milliseconds of the database for one chat that comes alone, without the sweeps that go on meanwhile.
+#[derive(Clone, Copy, Debug, Default)]
+struct Alone {
+    /// Until its opening is known.
+    hearing: f64,
+    /// From the decision of the pipeline connection to the commit that names an agent: what the choice needs is read, and
+    /// all that it leads to is written.
+    choosing: f64,
+    /// Taking both from the outbox to the broker.
+    publishing: f64,
 }
 
 type Client = AssignmentServiceClient<Authorised>;
@@ -123,25 +141,10 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Distri
     let taken = statements::taken(&databases).await?;
     let database_each = total(&taken) / count(size.waiting);
 
-    let mut single = histogram();
-    for number in size.waiting + 1..=size.waiting + WARM_UP + SINGLES {
-        if number == size.waiting + WARM_UP + 1 {
-            statements::begin(&databases).await?;
-            single.clear();
-        }
-        let conversation = conversation(&field, number)?;
-        // One after the other, as they come: `decided` follows from `opened`, by way of another service.
-        let opened = tell_opened(&mut teller, &conversation).await?;
-        teller.settle().await?;
-        state(&mut database, conversation.chat, "open").await?;
-        let begun = Instant::now();
-        tell_decided(&mut teller, &conversation, opened).await?;
-        teller.settle().await?;
-        state(&mut database, conversation.chat, "agent_id is not null").await?;
-        single.record(u64::try_from(begun.elapsed().as_micros())?)?;
-    }
-    let alone = statements::taken(&databases).await?;
-    let database_single = total(&alone) / count(SINGLES);
+    // What autovacuum does within a minute: ten thousand chats that wait no longer are not looked through again.
+    sqlx::query("vacuum analyze").execute(&mut database).await?;
+    let (alone, single, of_choosing) =
+        one_by_one(&field, &mut teller, &mut database, &databases, size).await?;
 
     let (by_service, by_agent) = requests(&system, &field).await?;
     let floor = floor::measure(&nats.url(), &postgres.url(), size.waiting as u64).await?;
@@ -149,13 +152,87 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Distri
         size,
         drained,
         database_each,
-        database_single,
+        alone,
         single,
         by_service,
         by_agent,
-        statements: if with_statements { alone } else { Vec::new() },
+        statements: if with_statements {
+            of_choosing
+        } else {
+            Vec::new()
+        },
         floor,
     })
+}
+
+/// Has chats come alone. Returns what they cost, after how long they had an agent, and the statements of the choices.
+async fn one_by_one(
+    field: &Field,
+    teller: &mut Teller,
+    database: &mut PgConnection,
+    databases: &[String],
+    size: Size,
+) -> anyhow::Result<(Alone, Histogram<u64>, Vec<Statement>)> {
+    statements::begin(databases).await?;
+    tokio::time::sleep(IDLE).await;
+    let idle_each_second = total(&statements::taken(databases).await?) / IDLE.as_secs_f64();
+
+    let (mut alone, mut single, mut of_choosing) = (Alone::default(), histogram(), Vec::new());
+    let mut number = size.waiting;
+    for round in 0..(WARM_UP + SINGLES) / ROUND {
+        let counts = round >= WARM_UP / ROUND;
+        let (mut opened, begun) = (Vec::with_capacity(ROUND), Instant::now());
+        statements::begin(databases).await?;
+        for _ in 0..ROUND {
+            number += 1;
+            let conversation = conversation(field, number)?;
+            let event = tell_opened(teller, &conversation).await?;
+            teller.settle().await?;
+            state(database, conversation.chat, "open").await?;
+            opened.push((conversation, event));
+        }
+        let hearing = statements::taken(databases).await?;
+        let idle_hearing = idle_each_second * begun.elapsed().as_secs_f64();
+
+        let begun = Instant::now();
+        statements::begin(databases).await?;
+        // One after the other, each by itself.
+        for (conversation, event) in opened {
+            let told = Instant::now();
+            tell_decided(teller, &conversation, event).await?;
+            teller.settle().await?;
+            state(database, conversation.chat, "agent_id is not null").await?;
+            if counts {
+                single.record(u64::try_from(told.elapsed().as_micros())?)?;
+            }
+        }
+        let choosing = statements::taken(databases).await?;
+        let idle_choosing = idle_each_second * begun.elapsed().as_secs_f64();
+        if counts {
+            let published = publishing(&hearing) + publishing(&choosing);
+            alone.publishing += published;
+            alone.hearing += total(&hearing) - publishing(&hearing) - idle_hearing;
+            alone.choosing += total(&choosing) - publishing(&choosing) - idle_choosing;
+            statements::add(&mut of_choosing, choosing);
+        }
+    }
+    for milliseconds in [
+        &mut alone.hearing,
+        &mut alone.choosing,
+        &mut alone.publishing,
+    ] {
+        *milliseconds /= count(SINGLES);
+    }
+    Ok((alone, single, of_choosing))
+}
+
+/// Milliseconds of what the relay asks.
+fn publishing(statements: &[Statement]) -> f64 {
+    let relay = |statement: &&Statement| {
+        let asks = ["from chassis.outbox", "pg_try_advisory_xact_lock"];
+        asks.iter().any(|asked| statement.query.contains(asked))
+    };
+    statements.iter().filter(relay).map(|s| s.total).sum()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
@@ -371,7 +448,8 @@ impl Distributed {
         json!({
             "agents": self.size.agents, "waiting": self.size.waiting,
             "drained_seconds": self.drained.as_secs_f64(), "assignments_per_second": self.rate(),
-            "database_ms_each_drained": self.database_each, "database_ms_each_alone": self.database_single,
+            "database_ms_each_drained": self.database_each, "database_ms_alone_hearing": self.alone.hearing,
+            "database_ms_alone_choosing": self.alone.choosing, "database_ms_alone_publishing": self.alone.publishing,
             "alone_p50_ms": micros(&self.single, 0.5) / 1_000.0, "alone_p99_ms": micros(&self.single, 0.99) / 1_000.0,
             "request_of_service_p50_us": micros(&self.by_service, 0.5),
             "request_of_agent_p50_us": micros(&self.by_agent, 0.5),
@@ -396,8 +474,11 @@ impl fmt::Display for Distributed {
         )?;
         writeln!(
             out,
-            "  a chat that comes alone: {:.2} ms of the database, assigned after p50 {:.1} ms, p99 {:.1} ms",
-            self.database_single,
+            "  a chat that comes alone: {:.2} ms of the database to choose, {:.2} ms to hear of it before, {:.2} ms to \
+             publish both; assigned after p50 {:.1} ms, p99 {:.1} ms",
+            self.alone.choosing,
+            self.alone.hearing,
+            self.alone.publishing,
             micros(&self.single, 0.5) / 1_000.0,
             micros(&self.single, 0.99) / 1_000.0
         )?;

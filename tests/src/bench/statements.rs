@@ -5,7 +5,7 @@ use std::fmt;
 use sqlx::{Connection, PgConnection};
 
 /// Statements printed at most.
-const MOST: i64 = 40;
+const MOST: i64 = 60;
 
 /// One statement of one database during the run.
 #[derive(sqlx::FromRow)]
@@ -52,6 +52,25 @@ pub async fn taken(databases: &[String]) -> anyhow::Result<Vec<Statement>> {
     .fetch_all(&mut database)
     .await?;
     Ok(statements)
+}
+
+/// Adds what was taken in one more round.
+pub fn add(sum: &mut Vec<Statement>, round: Vec<Statement>) {
+    for statement in round {
+        let known = |known: &&mut Statement| {
+            known.database == statement.database && known.query == statement.query
+        };
+        match sum.iter_mut().find(known) {
+            Some(known) => {
+                known.total += statement.total;
+                known.planning += statement.planning;
+                known.calls += statement.calls;
+                known.rows += statement.rows;
+            }
+            None => sum.push(statement),
+        }
+    }
+    sum.sort_by(|one, other| other.total.total_cmp(&one.total));
 }
 
 impl fmt::Display for Statement {

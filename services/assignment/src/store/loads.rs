@@ -132,8 +132,8 @@ pub async fn write(connection: &mut PgConnection, rows: &[LoadRow]) -> Result<()
     .map(drop)
 }
 
-/// Counts the open chats that agents have in channels. The account's lock must be held: nobody else
-/// changes these numbers then.
+/// Returns how many open chats agents have in channels (kept by a trigger of `chat_assignment`). The account's lock must
+/// be held: nobody else changes these numbers then.
 pub async fn in_channels(
     connection: &mut PgConnection,
     channels: &[(AccountSlug, ChannelId)],
@@ -147,13 +147,12 @@ pub async fn in_channels(
         .collect();
     let ids: Vec<Uuid> = channels.iter().map(|(_, channel)| channel.uuid()).collect();
     let rows = sqlx::query!(
-        r#"select c.account as "account: AccountSlug", c.channel_id as "channel_id: ChannelId",
-               c.agent_id as "agent_id!: AgentId", count(*)::integer as "load!"
-           from chat_assignment c
+        r#"select l.account as "account: AccountSlug", l.channel_id as "channel_id: ChannelId",
+               l.agent_id as "agent_id: AgentId", l.load
+           from channel_load l
            join unnest($1::text[], $2::uuid[]) as wanted(account, channel_id)
-             on c.account = wanted.account and c.channel_id = wanted.channel_id
-           where c.open and c.agent_id is not null
-           group by c.account, c.channel_id, c.agent_id"#,
+             on l.account = wanted.account and l.channel_id = wanted.channel_id
+           where l.load > 0"#,
         &accounts,
         &ids,
     )

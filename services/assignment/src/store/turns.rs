@@ -24,8 +24,12 @@ pub async fn since(
         r#"select t.account as "account: chassis::id::AccountSlug", t.channel_id as "channel_id: ChannelId",
                t.agent_id as "agent_id: AgentId", t.number, t.spent
            from unnest($1::text[], $2::uuid[], $3::bigint[]) as known(account, channel_id, number)
-           join channel_turn t
-             on t.account = known.account and t.channel_id = known.channel_id and t.number > known.number"#,
+           cross join lateral (
+               select t.* from channel_turn t
+               where t.account = known.account and t.channel_id = known.channel_id and t.number > known.number
+               -- Leads to the index by number, also where the plan was made of an empty table.
+               order by t.number
+           ) as t"#,
         &accounts,
         &channels,
         &numbers,

@@ -88,10 +88,15 @@ pub fn settings_of(policy: &pb::DistributionPolicy) -> Result<Settings, Status> 
         let rule = "must be between 10 and 86400, or 0 where chats are given for good";
         return Err(PARSE.refuse("policy.offer_seconds", rule));
     }
+    let pool = pool_of(policy)?;
+    if pool.is_empty() && distribution != Distribution::Off {
+        let rule = "must name whom chats are given to: at least one agent or group; distribution off needs none";
+        return Err(PARSE.refuse("policy.pool", rule));
+    }
     let pace = policy.waiting_per_minute.unwrap_or(PACE);
     Ok(Settings {
         distribution,
-        pool: pool_of(policy)?,
+        pool,
         keep_previous: policy.keep_previous,
         channel_capacity: limit("policy.channel_capacity", policy.channel_capacity)?,
         waiting_per_minute: limit("policy.waiting_per_minute", pace)?,
@@ -204,6 +209,7 @@ mod tests {
     fn round_robin() -> pb::DistributionPolicy {
         pb::DistributionPolicy {
             distribution: pb::Distribution::RoundRobin.into(),
+            pool: vec![agent(1, 1)],
             ..Default::default()
         }
     }
@@ -243,9 +249,10 @@ mod tests {
             ),
             ("policy.pool[0].weight", vec![agent(1, -1)], 0, 0),
             ("policy.pool[0]", vec![nobody], 0, 0),
-            ("policy.channel_capacity", vec![], -1, 0),
-            ("policy.offer_seconds", vec![], 0, 9),
-            ("policy.offer_seconds", vec![], 0, 86_401),
+            ("policy.pool", vec![], 0, 0),
+            ("policy.channel_capacity", vec![agent(1, 1)], -1, 0),
+            ("policy.offer_seconds", vec![agent(1, 1)], 0, 9),
+            ("policy.offer_seconds", vec![agent(1, 1)], 0, 86_401),
         ];
         for (field, pool, channel_capacity, offer_seconds) in cases {
             let policy = pb::DistributionPolicy {

@@ -224,6 +224,22 @@ impl World {
         .await
         .unwrap();
         assert_eq!(wrong, [], "loads that are not the number of open chats");
+        let wrong: Vec<(Uuid, Uuid, i64, i64)> = sqlx::query_as(
+            "select channel_id, agent_id, coalesce(l.load, 0)::bigint, coalesce(c.load, 0)
+             from (select * from channel_load where load <> 0) l
+             full join (select account, channel_id, agent_id, count(*) as load from chat_assignment
+                        where open and agent_id is not null group by account, channel_id, agent_id) c
+               using (account, channel_id, agent_id)
+             where l.load is distinct from c.load",
+        )
+        .fetch_all(&self.db.pool)
+        .await
+        .unwrap();
+        assert_eq!(
+            wrong,
+            [],
+            "loads in channels that are not the number of open chats"
+        );
     }
 
     /// The events that stand in the outbox, in their order, without those of changed settings: each comes with an entry

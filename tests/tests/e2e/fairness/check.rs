@@ -391,5 +391,19 @@ async fn loads_are_true(database: &PgPool) -> anyhow::Result<()> {
         wrong.is_empty(),
         "loads that are not the number of open chats: {wrong:?}"
     );
+    let wrong: Vec<Uuid> = sqlx::query_scalar(
+        "select agent_id
+         from (select * from channel_load where load <> 0) l
+         full join (select account, channel_id, agent_id, count(*) as load from chat_assignment
+                    where open and agent_id is not null group by account, channel_id, agent_id) c
+           using (account, channel_id, agent_id)
+         where l.load is distinct from c.load",
+    )
+    .fetch_all(database)
+    .await?;
+    ensure!(
+        wrong.is_empty(),
+        "loads in a channel that are not the number of its open chats: {wrong:?}"
+    );
     Ok(())
 }
