@@ -10,6 +10,7 @@ use switchboard_proto::assignment::v1::calendar_service_client::CalendarServiceC
 use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
 use switchboard_proto::assignment::v1::presence_service_client::PresenceServiceClient;
 use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
+use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
@@ -130,6 +131,54 @@ impl Session {
             let hint = "see `switchboardctl group list`";
             CliError::usage(&format!("no group is named {named}"), hint)
         })
+    }
+
+    /// The id of a channel given by id or by name, asked for in channel-gateway: other services know channels only by
+    /// what they were told of them, and would keep settings for one that does not exist.
+    pub async fn known_channel_id(&self, named: &str) -> Result<Uuid, CliError> {
+        let id = self.channel_id(named).await?;
+        let mut client = self.channel_gateway(&Role::Account).await?;
+        let channel_id = id.to_string();
+        let asked = gateway::GetChannelRequest { channel_id };
+        client.get_channel(asked).await?;
+        Ok(id)
+    }
+
+    /// The id of a channel given by id or by name.
+    pub async fn channel_id(&self, named: &str) -> Result<Uuid, CliError> {
+        if let Ok(id) = named.parse() {
+            return Ok(id);
+        }
+        let mut client = self.channel_gateway(&Role::Account).await?;
+        let (mut fitting, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let request = gateway::ListChannelsRequest {
+                page_size: 200,
+                page_token,
+            };
+            let page = client.list_channels(request).await?.into_inner();
+            let named_so =
+                |channel: &gateway::Channel| channel.name.to_lowercase() == named.to_lowercase();
+            fitting.extend(page.channels.into_iter().filter(named_so));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        match fitting.as_slice() {
+            [channel] => channel
+                .channel_id
+                .parse()
+                .map_err(|_| CliError::failed(format!("the channel {named} has no valid id"), "")),
+            [] => Err(CliError::usage(
+                &format!("no channel is named {named}"),
+                "see `switchboardctl channel list`",
+            )),
+            _ => Err(CliError::usage(
+                &format!("several channels are named {named}"),
+                "use the id: `switchboardctl channel list`",
+            )),
+        }
     }
 
     /// All groups of the account.

@@ -38,7 +38,7 @@ pub(crate) struct ListArgs {
     /// Of this service; of all unless given
     #[arg(long, value_parser = super::deadletter::service)]
     service: Option<&'static str>,
-    /// Of what, as channel, channel:ID or just ID
+    /// Of what, as channel, channel:ID or just ID; agent:NAME, group:NAME and channel:NAME, too
     #[arg(long, value_name = "KIND:ID")]
     subject: Option<Subject>,
     /// By whom: an agent's name or id, agent:ID or service:NAME
@@ -195,7 +195,7 @@ pub(crate) async fn run(
 ) -> Result<(), CliError> {
     let AuditVerb::List(args) = verb;
     view.learn_names(session).await;
-    let subject = args.subject.unwrap_or_default();
+    let subject = named(session, args.subject.unwrap_or_default()).await?;
     let wanted = ListAuditEntriesRequest {
         subject_kind: subject.kind,
         subject_id: subject.id,
@@ -226,6 +226,23 @@ pub(crate) async fn run(
     } else {
         view.list(&entries, &next)
     }
+}
+
+/// Of what is meant: the names of those kinds that are named in other verbs, too, become ids.
+async fn named(session: &Session, subject: Subject) -> Result<Subject, CliError> {
+    if subject.id.is_empty() || Uuid::try_parse(&subject.id).is_ok() {
+        return Ok(subject);
+    }
+    let id = match subject.kind.as_str() {
+        "agent" => session.agent_id(&subject.id).await?.to_string(),
+        "group" => session.group_id(&subject.id).await?.to_string(),
+        "channel" | "distribution-policy" => session.channel_id(&subject.id).await?.to_string(),
+        _ => subject.id,
+    };
+    Ok(Subject {
+        kind: subject.kind,
+        id,
+    })
 }
 
 /// Who is meant: words that name no kind of actor name an agent.

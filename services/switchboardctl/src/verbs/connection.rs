@@ -17,8 +17,8 @@ use crate::output::{Cell, Show, View, cell, words};
 pub(crate) enum ConnectionVerb {
     /// Set a channel's rule, whole
     Set {
-        /// Id of the channel
-        channel: Uuid,
+        /// The channel, by name or id
+        channel: String,
         /// When a card is created
         #[arg(long, value_parser = choice!(Mode, "MODE_", ["none", "one-time", "repeat", "contact-without-cards"]))]
         mode: Mode,
@@ -37,8 +37,8 @@ pub(crate) enum ConnectionVerb {
     },
     /// Show a channel's rule
     Show {
-        /// Id of the channel
-        channel: Uuid,
+        /// The channel, by name or id
+        channel: String,
     },
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn run(
             include_existing_chats,
         } => {
             let connection = PipelineConnection {
-                channel_id: channel.to_string(),
+                channel_id: session.known_channel_id(&channel).await?.to_string(),
                 mode: mode.into(),
                 pipeline_id: text(pipeline),
                 source_id: text(source),
@@ -105,7 +105,7 @@ pub(crate) async fn run(
         }
         ConnectionVerb::Show { channel } => {
             let request = GetPipelineConnectionRequest {
-                channel_id: channel.to_string(),
+                channel_id: session.channel_id(&channel).await?.to_string(),
             };
             view.one(
                 client

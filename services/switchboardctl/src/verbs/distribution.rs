@@ -6,7 +6,6 @@ use switchboard_proto::assignment::v1::{
     Distribution, DistributionPolicy, GetDistributionPolicyRequest, PoolEntry,
     SetDistributionPolicyRequest,
 };
-use uuid::Uuid;
 
 use crate::cli::choice;
 use crate::connect::Session;
@@ -18,8 +17,8 @@ use crate::output::{Cell, Show, View, cell, words};
 pub(crate) enum DistributionVerb {
     /// Set a channel's policy, whole
     Set {
-        /// Id of the channel
-        channel: Uuid,
+        /// The channel, by name or id
+        channel: String,
         /// How chats are distributed
         #[arg(value_parser = choice!(Distribution, "DISTRIBUTION_", ["off", "round-robin", "least-loaded"]))]
         distribution: Distribution,
@@ -50,8 +49,8 @@ pub(crate) enum DistributionVerb {
     },
     /// Show a channel's policy
     Show {
-        /// Id of the channel
-        channel: Uuid,
+        /// The channel, by name or id
+        channel: String,
     },
 }
 
@@ -163,7 +162,7 @@ pub(crate) async fn run(
                 });
             }
             let policy = DistributionPolicy {
-                channel_id: channel.to_string(),
+                channel_id: session.known_channel_id(&channel).await?.to_string(),
                 distribution: distribution.into(),
                 agent_ids: Vec::new(),
                 pool,
@@ -187,7 +186,7 @@ pub(crate) async fn run(
         }
         DistributionVerb::Show { channel } => {
             let request = GetDistributionPolicyRequest {
-                channel_id: channel.to_string(),
+                channel_id: session.channel_id(&channel).await?.to_string(),
             };
             view.one(
                 client

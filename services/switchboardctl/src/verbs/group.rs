@@ -5,7 +5,6 @@ use switchboard_proto::assignment::v1::{
     CreateGroupRequest, DeleteGroupRequest, GetGroupRequest, Group, GroupMembers,
     ListGroupsRequest, UpdateGroupRequest,
 };
-use uuid::Uuid;
 
 use super::{Page, RequestId};
 use crate::connect::Session;
@@ -28,8 +27,8 @@ pub(crate) enum GroupVerb {
     List(Page),
     /// Change a group
     Update {
-        /// Id
-        group: Uuid,
+        /// The group, by name or id
+        group: String,
         /// New name
         #[arg(long)]
         name: Option<String>,
@@ -42,8 +41,8 @@ pub(crate) enum GroupVerb {
     },
     /// Delete a group
     Delete {
-        /// Id
-        group: Uuid,
+        /// The group, by name or id
+        group: String,
     },
 }
 
@@ -107,7 +106,7 @@ pub(crate) async fn run(verb: GroupVerb, session: &Session, view: View) -> Resul
             let agent_ids = ids(session, &agents).await?;
             let members = (empty || !agent_ids.is_empty()).then_some(GroupMembers { agent_ids });
             let request = UpdateGroupRequest {
-                group_id: group.to_string(),
+                group_id: session.group_id(&group).await?.to_string(),
                 name,
                 members,
                 expected_revision: None,
@@ -115,7 +114,7 @@ pub(crate) async fn run(verb: GroupVerb, session: &Session, view: View) -> Resul
             view.one(client.update_group(request).await?.into_inner().group)
         }
         GroupVerb::Delete { group } => {
-            let group_id = group.to_string();
+            let group_id = session.group_id(&group).await?.to_string();
             let asked = GetGroupRequest {
                 group_id: group_id.clone(),
             };
