@@ -15,6 +15,7 @@ pub mod give_back;
 pub mod groups;
 pub mod hand;
 pub mod hear;
+pub mod learn;
 pub mod memory;
 pub mod offers;
 pub mod once;
@@ -46,4 +47,6 @@ pub struct App {
     pub known: access::KnownAccess,
     /// What choices need again and again.
     pub memory: memory::Memory,
+    /// Where chats are asked for that are not known here yet.
+    pub source: Option<Arc<dyn learn::Source>>,
 }

@@ -27,6 +27,16 @@ pub struct Config {
     pub availability: Availability,
     /// `[retention]`
     pub retention: Retention,
+    /// `[peers]`
+    pub peers: Peers,
+}
+
+/// `[peers]`: the services that are called.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Peers {
+    /// The service that knows chats first.
+    pub conversation: String,
 }
 
 /// `[retention]`: how long what happened is told.

@@ -376,7 +376,12 @@ impl AssignmentService for Api {
     ) -> Result<Response<pb::GetChatAssignmentResponse>, Status> {
         let caller = Caller::of(&request)?;
         let chat = PARSE.id("chat_id", &request.get_ref().chat_id)?;
-        let chat = self.0.get_chat(&caller, chat).await?;
+        let mut found = self.0.get_chat(&caller, chat).await;
+        let learned = self.0.learned(&caller, chat, &found, clock::now()).await;
+        if learned.map_err(Error::from)? {
+            found = self.0.get_chat(&caller, chat).await;
+        }
+        let chat = found?;
         let assignment = Some(wire::assignment(&chat));
         Ok(Response::new(pb::GetChatAssignmentResponse { assignment }))
     }

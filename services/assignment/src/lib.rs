@@ -8,6 +8,7 @@ pub mod error;
 pub mod events;
 pub mod grpc;
 pub mod hours;
+pub mod peers;
 pub mod store;
 pub mod sweep;
 pub mod wire;
@@ -31,6 +32,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::grpc::Api;
 use crate::grpc::presence::PresenceApi;
+use crate::peers::Conversation;
 
 /// This service's name, as in subjects.
 pub const NAME: &str = "assignment";
@@ -51,6 +53,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         more_wait: Arc::default(),
         known: known.clone(),
         memory: Memory::default(),
+        source: Some(Arc::new(Conversation::new(
+            chassis::client::channel(&config.peers.conversation)?,
+            service.internal(),
+        ))),
     };
 
     let events = Events::new(App {

@@ -3,7 +3,8 @@
 use anyhow::Context;
 use switchboard_proto::assignment::v1::{
     AssignChatRequest, ChatOfferTaken, ChatUnassigned, ClaimChatRequest, Distribution,
-    DistributionPolicy, PartReason, Presence, SetDistributionPolicyRequest, SetPresenceRequest,
+    DistributionPolicy, ExplainAssignmentRequest, PartReason, Presence,
+    SetDistributionPolicyRequest, SetPresenceRequest,
 };
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{
@@ -11,6 +12,8 @@ use switchboard_proto::conversation::v1::{
 };
 use switchboard_tests::events::{Event, read_all};
 use switchboard_tests::world::{Account, Plan, StoryAgent, World, eventually, within};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use uuid::Uuid;
@@ -149,6 +152,60 @@ async fn f100_f123_f124_f102_f103_nobody_answers_at_first_and_a_hand_may_say_who
     assert!(unassigned(one).await?.is_empty());
     assert!(mine(one).await?.is_empty());
     assert_eq!(mine(other).await?, [chat.chat_id]);
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f125_a_chat_is_claimed_before_assignment_has_heard_of_it() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let account = world.account(by_hand()).await?;
+    let (one, other) = pair(&account)?;
+    // The broker holds events back from assignment, as when it lags.
+    let broker = async_nats::connect(world.nats.url()).await?;
+    let held = async |until: OffsetDateTime| -> anyhow::Result<()> {
+        let until = until.format(&Rfc3339)?;
+        let pause = format!("{{\"pause_until\":\"{until}\"}}");
+        let subject = "$JS.API.CONSUMER.PAUSE.EVENTS.assignment-events";
+        let answer = broker.request(subject, pause.into()).await?;
+        let answer = String::from_utf8_lossy(&answer.payload).into_owned();
+        anyhow::ensure!(!answer.contains("\"error\""), "{answer}");
+        Ok(())
+    };
+    held(OffsetDateTime::now_utc() + time::Duration::HOUR).await?;
+    let customer = 7_012;
+    world
+        .telegram
+        .say(&account.bot_token, customer, "Anybody there?")
+        .await?;
+    let chat = settled(&account, customer, None, State::Unassigned).await?;
+    let claim = ClaimChatRequest {
+        chat_id: chat.chat_id.clone(),
+        ..Default::default()
+    };
+    one.clients
+        .assignment
+        .clone()
+        .claim_chat(claim.clone())
+        .await?;
+    let late = other.clients.assignment.clone().claim_chat(claim).await;
+    assert_eq!(refusal(&late.unwrap_err()), "CHAT_HAS_RESPONSIBLE");
+    let chat = settled(&account, customer, Some(one.id), State::Active).await?;
+    // What comes late changes nothing of it.
+    held(OffsetDateTime::now_utc() - time::Duration::HOUR).await?;
+    let knows = async || {
+        let asked = ExplainAssignmentRequest {
+            chat_id: chat.chat_id.clone(),
+            ..Default::default()
+        };
+        let mut client = one.clients.assignment.clone();
+        let choices = client.explain_assignment(asked).await?;
+        let choices = choices.into_inner().choices;
+        Ok((choices.len() == 1).then_some(choices))
+    };
+    let choices = eventually("one choice", knows).await?;
+    assert_eq!(choices[0].agent_id, one.id.to_string());
+    write(one, &chat, "I am").await?;
+    settled(&account, customer, Some(one.id), State::Active).await?;
     Ok(())
 }
 

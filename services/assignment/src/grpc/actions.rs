@@ -15,6 +15,7 @@ use crate::domain::actions::MAX_PARTICIPANTS;
 use crate::domain::chat::{Opening, Told};
 use crate::domain::words::GivenBack;
 use crate::domain::{ChannelId, ChatId};
+use crate::error::Error;
 use crate::wire::PARSE;
 
 /// What every act on a chat is asked with.
@@ -42,8 +43,17 @@ async fn act<A: Message + Default>(
         request_id: PARSE.request_id(asked.request_id)?,
         deed: asked.deed,
     };
-    let answer = app.act(acting, request, answer, clock::now()).await?;
-    Ok(Response::new(answer))
+    let now = clock::now();
+    let chat = acting.chat;
+    let mut done = app.act(acting.clone(), request, answer, now).await;
+    if app
+        .learned(caller, chat, &done, now)
+        .await
+        .map_err(Error::from)?
+    {
+        done = app.act(acting, request, answer, now).await;
+    }
+    Ok(Response::new(done?))
 }
 
 pub(super) async fn unassign(
@@ -144,10 +154,16 @@ pub(super) async fn claim(
     let chat = PARSE.id("chat_id", &request.chat_id)?;
     let request_id = PARSE.request_id(&request.request_id)?;
     let now = clock::now();
-    Ok(Response::new(
-        app.claim_chat(&caller, &request, (chat, request_id), now)
-            .await?,
-    ))
+    let named = (chat, request_id);
+    let mut done = app.claim_chat(&caller, &request, named, now).await;
+    if app
+        .learned(&caller, chat, &done, now)
+        .await
+        .map_err(Error::from)?
+    {
+        done = app.claim_chat(&caller, &request, named, now).await;
+    }
+    Ok(Response::new(done?))
 }
 
 pub(super) async fn assign(
@@ -165,10 +181,16 @@ pub(super) async fn assign(
             .transpose()?,
         request_id: PARSE.request_id(&request.request_id)?,
     };
-    Ok(Response::new(
-        app.assign_chat(&caller, &request, hand, clock::now())
-            .await?,
-    ))
+    let now = clock::now();
+    let mut done = app.assign_chat(&caller, &request, hand, now).await;
+    if app
+        .learned(&caller, hand.chat, &done, now)
+        .await
+        .map_err(Error::from)?
+    {
+        done = app.assign_chat(&caller, &request, hand, now).await;
+    }
+    Ok(Response::new(done?))
 }
 
 pub(super) async fn admit(

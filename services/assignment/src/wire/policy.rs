@@ -89,10 +89,6 @@ pub fn settings_of(policy: &pb::DistributionPolicy) -> Result<Settings, Status> 
         return Err(PARSE.refuse("policy.offer_seconds", rule));
     }
     let pool = pool_of(policy)?;
-    if pool.is_empty() && distribution != Distribution::Off {
-        let rule = "must name whom chats are given to: at least one agent or group; distribution off needs none";
-        return Err(PARSE.refuse("policy.pool", rule));
-    }
     let pace = policy.waiting_per_minute.unwrap_or(PACE);
     Ok(Settings {
         distribution,
@@ -249,7 +245,6 @@ mod tests {
             ),
             ("policy.pool[0].weight", vec![agent(1, -1)], 0, 0),
             ("policy.pool[0]", vec![nobody], 0, 0),
-            ("policy.pool", vec![], 0, 0),
             ("policy.channel_capacity", vec![agent(1, 1)], -1, 0),
             ("policy.offer_seconds", vec![agent(1, 1)], 0, 9),
             ("policy.offer_seconds", vec![agent(1, 1)], 0, 86_401),

@@ -50,6 +50,7 @@ impl World {
             more_wait: std::sync::Arc::default(),
             known: KnownAccess::default(),
             memory: Memory::default(),
+            source: None,
         };
         let api = Api(app.clone());
         let account = chassis::testing::account("acme");
