@@ -5,7 +5,7 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 15] = [
+const FILES: [&str; 16] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
@@ -20,6 +20,7 @@ const FILES: [&str; 15] = [
     "switchboard/conversation/v1/events.proto",
     "switchboard/crm_cards/v1/events.proto",
     "switchboard/assignment/v1/presence_service.proto",
+    "switchboard/assignment/v1/responsible_sync_service.proto",
     "switchboard/assignment/v1/events.proto",
 ];
 

@@ -27,6 +27,8 @@ pub mod read;
 pub mod release;
 pub mod roles;
 pub mod streams;
+pub mod sync;
+pub mod sync_settings;
 
 use std::sync::Arc;
 

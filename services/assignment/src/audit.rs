@@ -9,6 +9,7 @@ use serde_json::Value;
 use sqlx::{PgConnection, PgPool};
 use switchboard_proto::assignment::v1 as pb;
 
+use crate::domain::ChannelId;
 use crate::domain::calendar::Owner;
 use crate::store::accounts::AccountRow;
 use crate::store::agents::Agent;
@@ -17,6 +18,7 @@ use crate::store::groups::Group;
 use crate::store::policies::{self, ChannelKey};
 use crate::store::reply_rules;
 use crate::store::roles::Role;
+use crate::store::sync::SyncRow;
 use crate::wire;
 
 /// The scopes that change settings here.
@@ -229,4 +231,29 @@ pub fn follows(
     );
     let sides = (Some(before), Some(after));
     entry(account, actor, told, &sides, &["agent_id"])
+}
+
+/// What a channel keeps in step with CRM was set.
+pub fn sync(
+    caller: &Caller,
+    channel: ChannelId,
+    before: &SyncRow,
+    after: &SyncRow,
+) -> Result<Entry, sqlx::Error> {
+    let told = ("responsible-sync.set", Subject::channel(&channel));
+    let sides = (
+        Some(wire::sync::sync(channel, before)),
+        Some(wire::sync::sync(channel, after)),
+    );
+    let left_out = ["channel_id", "revision", "update_time"];
+    entry(caller.account(), caller.actor(), told, &sides, &left_out)
+}
+
+/// Additional fields in a contact were allowed or forbidden.
+pub fn contact_fields(caller: &Caller, before: bool, after: bool) -> Result<Entry, sqlx::Error> {
+    let account = caller.account();
+    let told = ("contact-fields.set", Subject::new("account", account, ""));
+    let fields = |allowed| Some(pb::ContactFields { allowed });
+    let sides = (fields(before), fields(after));
+    entry(account, caller.actor(), told, &sides, &[])
 }

@@ -8,6 +8,7 @@ pub mod candidates;
 pub mod chat;
 pub mod choose;
 pub mod policy;
+pub mod sync;
 pub mod words;
 
 chassis::uuid_id!(

@@ -1,6 +1,7 @@
 //! What can go wrong, and how the API words it.
 
 mod staff;
+mod sync;
 
 use chassis::grpc;
 use chassis::id::AgentId;
@@ -11,6 +12,7 @@ use crate::domain::candidates::LeftOut;
 use crate::domain::{ChannelId, ChatId};
 
 pub use staff::StaffError;
+pub use sync::SyncError;
 
 /// The domain of `ErrorInfo`.
 pub const DOMAIN: &str = "assignment";
@@ -42,6 +44,9 @@ pub enum Error {
     /// Of roles and groups.
     #[error(transparent)]
     Staff(#[from] StaffError),
+    /// Of what is kept in step with CRM.
+    #[error(transparent)]
+    Sync(#[from] SyncError),
     /// The chat does not exist, or not for this caller.
     #[error("there is no chat {0}")]
     UnknownChat(ChatId),
@@ -145,6 +150,7 @@ impl From<Error> for Status {
                 &[("agent_id", &id.to_string())],
             ),
             Error::Staff(error) => error.refusal(),
+            Error::Sync(error) => error.refusal(),
             Error::UnknownChat(id) => refuse(
                 Code::NotFound,
                 "CHAT_NOT_FOUND",

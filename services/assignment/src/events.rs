@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use chassis::actor::Actor;
 use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
 use switchboard_proto::DomainEvent;
 use switchboard_proto::conversation::v1::{
     ConversationClosed, ConversationContinued, ConversationOpened,
 };
-use switchboard_proto::crm_cards::v1::ConnectionDecided;
+use switchboard_proto::crm_cards::v1::{ConnectionDecided, EntityResponsibleChanged};
 use time::OffsetDateTime;
 use tonic::Status;
 use uuid::Uuid;
@@ -15,18 +16,20 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::app::assign::Origin;
 use crate::app::hear::Report;
+use crate::app::sync::Change;
 use crate::domain::chat::{Opening, Told};
 use crate::domain::{ChannelId, ChatId, ConversationId};
 use crate::store::conversations::ConversationRow;
 use crate::sweep::Progress;
-use crate::wire::PARSE;
+use crate::wire::{self, PARSE};
 
 /// What is consumed.
-pub const FILTERS: [EventFilter; 4] = [
+pub const FILTERS: [EventFilter; 5] = [
     EventFilter::of::<ConversationOpened>(),
     EventFilter::of::<ConversationContinued>(),
     EventFilter::of::<ConversationClosed>(),
     EventFilter::of::<ConnectionDecided>(),
+    EventFilter::of::<EntityResponsibleChanged>(),
 ];
 
 /// Handles batches of these events.
@@ -58,13 +61,22 @@ impl Handler for Events {
 
     async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError> {
         let mut reports = Vec::with_capacity(batch.len());
+        let mut changes = Vec::new();
         for delivery in batch {
-            reports.extend(report(delivery)?);
+            if delivery.is::<EntityResponsibleChanged>() {
+                changes.extend(changed_in_crm(delivery)?);
+            } else {
+                reports.extend(report(delivery)?);
+            }
         }
         if let Some(newest) = batch.iter().map(|delivery| delivery.envelope.time).max() {
             self.progress.handled(newest, now);
         }
-        self.app.hear(reports, now).await?;
+        if !reports.is_empty() {
+            self.app.hear(reports, now).await?;
+        }
+        // In a transaction of its own: both are idempotent, so that a repeat of the batch does no harm.
+        self.app.follow_crm(changes, now).await?;
         Ok(())
     }
 }
@@ -146,6 +158,10 @@ fn decided(delivery: &Delivery, event: &ConnectionDecided) -> Result<Report, Sta
     report.row = Some(row(&report, &opening, Some(delivery.envelope.id)));
     report.told.opening = Some(opening);
     report.told.decided = true;
+    for (place, entity) in event.linked.iter().enumerate() {
+        let linked = wire::sync::linked_of(&format!("linked[{place}]"), entity)?;
+        report.linked.extend(linked);
+    }
     Ok(report)
 }
 
@@ -171,6 +187,7 @@ fn changed(
             decided: false,
         },
         row: None,
+        linked: Vec::new(),
         origin: origin(delivery),
     })
 }
@@ -187,4 +204,28 @@ fn row(report: &Report, opening: &Opening, decided_event: Option<Uuid>) -> Conve
         opened_event: opening.event,
         decided_event,
     }
+}
+
+/// Reads which entity got another responsible; none where a synchronisation was it: that is not sent back (X05).
+fn changed_in_crm(delivery: &Delivery) -> Result<Option<Change>, HandlerError> {
+    if matches!(delivery.envelope.actor, Some(Actor::Sync(_))) {
+        return Ok(None);
+    }
+    let event: EntityResponsibleChanged = delivery.decode()?;
+    let read = || {
+        let missing = || PARSE.refuse("entity", "is required");
+        let entity = event.entity.as_ref().ok_or_else(missing)?;
+        let Some(linked) = wire::sync::linked_of("entity", entity)? else {
+            return Ok(None);
+        };
+        let chats = event.chat_ids.iter().enumerate();
+        let chats = chats.map(|(place, chat)| PARSE.id(&format!("chat_ids[{place}]"), chat));
+        Ok(Some(Change {
+            account: delivery.envelope.account.clone(),
+            linked,
+            chats: chats.collect::<Result<_, Status>>()?,
+            origin: origin(delivery),
+        }))
+    };
+    read().map_err(|status: Status| malformed(&status))
 }

@@ -5,6 +5,7 @@ pub mod calendar;
 mod groups;
 pub mod presence;
 mod roles;
+mod sync;
 
 use chassis::auth::Caller;
 use chassis::clock;

@@ -22,6 +22,7 @@ use switchboard_proto::assignment::v1::assignment_service_server::AssignmentServ
 use switchboard_proto::assignment::v1::calendar_service_server::CalendarServiceServer;
 use switchboard_proto::assignment::v1::group_service_server::GroupServiceServer;
 use switchboard_proto::assignment::v1::presence_service_server::PresenceServiceServer;
+use switchboard_proto::assignment::v1::responsible_sync_service_server::ResponsibleSyncServiceServer;
 use switchboard_proto::assignment::v1::role_service_server::RoleServiceServer;
 use switchboard_proto::operator::v1::audit_service_server::AuditServiceServer;
 
@@ -88,6 +89,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(AssignmentServiceServer::new(api.clone()))
         .add(RoleServiceServer::new(api.clone()))
         .add(GroupServiceServer::new(api.clone()))
+        .add(ResponsibleSyncServiceServer::new(api.clone()))
         .add(CalendarServiceServer::new(api))
         .add(PresenceServiceServer::new(presence))
         .serve(Arc::new(OwnAccess::new(pool, known)))

@@ -17,6 +17,7 @@ pub mod releases;
 pub mod reply_rules;
 pub mod roles;
 pub mod rosters;
+pub mod sync;
 mod turns;
 
 /// The migrations of this service, applied after those of chassis.

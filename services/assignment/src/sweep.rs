@@ -130,6 +130,9 @@ pub fn spawn_purge(lifecycle: &Lifecycle, app: App, config: &Retention) {
                 }
                 Err(error) => tracing::warn!(%error, "old choices were not purged"),
             }
+            if let Err(error) = app.forget_entities(clock::now()).await {
+                tracing::warn!(%error, "what was told of entities long ago was not forgotten");
+            }
         }
         Ok(())
     });

@@ -3,6 +3,7 @@
 pub mod calendar;
 pub mod policy;
 pub mod staff;
+pub mod sync;
 
 use std::collections::BTreeSet;
 
@@ -220,7 +221,8 @@ pub fn assignment(chat: &Chat) -> pb::ChatAssignment {
     }
 }
 
-fn stamp(stamp: Stamp) -> common::Stamp {
+/// Writes a stamp.
+pub fn stamp(stamp: Stamp) -> common::Stamp {
     common::Stamp {
         time: Some(timestamp(stamp.time)),
         event_id: stamp.event.to_string(),

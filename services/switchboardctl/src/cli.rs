@@ -13,7 +13,7 @@ use crate::verbs::{
     calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
     connection::ConnectionVerb, contact::ContactVerb, deadletter::DeadLetterVerb,
     decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, group::GroupVerb,
-    order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb,
+    order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -211,6 +211,9 @@ pub(crate) enum Noun {
     /// Distribution: how a channel's chats find their agents
     #[command(subcommand)]
     Distribution(DistributionVerb),
+    /// Responsibles kept in step between chats and CRM, by channel
+    #[command(subcommand)]
+    Sync(SyncVerb),
     /// Calendars: working hours of the account, its channels and its agents
     #[command(subcommand)]
     Calendar(CalendarVerb),

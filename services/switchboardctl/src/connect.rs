@@ -9,6 +9,7 @@ use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServ
 use switchboard_proto::assignment::v1::calendar_service_client::CalendarServiceClient;
 use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
 use switchboard_proto::assignment::v1::presence_service_client::PresenceServiceClient;
+use switchboard_proto::assignment::v1::responsible_sync_service_client::ResponsibleSyncServiceClient;
 use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
@@ -241,6 +242,16 @@ impl Session {
         role: &Role,
     ) -> Result<CalendarServiceClient<Authorised>, CliError> {
         Ok(CalendarServiceClient::new(
+            self.service("assignment", role).await?,
+        ))
+    }
+
+    /// A client of what assignment keeps in step with CRM.
+    pub async fn syncs(
+        &self,
+        role: &Role,
+    ) -> Result<ResponsibleSyncServiceClient<Authorised>, CliError> {
+        Ok(ResponsibleSyncServiceClient::new(
             self.service("assignment", role).await?,
         ))
     }

@@ -19,6 +19,7 @@ pub(crate) mod order;
 pub(crate) mod pipeline;
 pub(crate) mod role;
 pub(crate) mod source;
+pub(crate) mod sync;
 
 use clap::Args;
 
@@ -119,6 +120,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Source(verb) => source::run(verb, &session, view).await,
         Noun::Connection(verb) => connection::run(verb, &session, view).await,
         Noun::Distribution(verb) => distribution::run(verb, &session, view).await,
+        Noun::Sync(verb) => sync::run(verb, &session, view).await,
         Noun::Calendar(verb) => calendar::run(verb, &session, view).await,
         Noun::Chat(verb) => chat::run(verb, &session, view).await,
         Noun::Card(verb) => card::run(verb, &session, view).await,

@@ -12,7 +12,7 @@ use super::access::name_of;
 use super::assign::{Act, Occasion, Origin, assign, by_rules};
 use super::board::Board;
 use super::change::{Doing, take_from_barred};
-use crate::domain::candidates::{Candidate, LeftOut, barred};
+use crate::domain::candidates::{Candidate, Colleague, LeftOut, barred};
 use crate::domain::chat::Told;
 use crate::domain::words::Rule;
 use crate::domain::{ChannelId, ChatId};
@@ -80,10 +80,11 @@ impl App {
         }
         if choose {
             board.learn_queues(&mut transaction, &to_choose).await?;
-            by_rules(&mut board, chat, Occasion::New, Origin::of_request(), now);
+            let origin = doing.origin.clone();
+            by_rules(&mut board, chat, Occasion::New, &[], origin, now);
         }
         let colleague = board.staff(account).and_then(|staff| staff.get(&agent));
-        let left_out = colleague.map_or(Some(LeftOut::AgentUnknown), |c| barred(c, reply.channel));
+        let left_out = barred_or_unknown(colleague, reply.channel);
         if let Some(reason) = left_out {
             return Err(Error::CallerBarred(reason));
         }
@@ -100,6 +101,7 @@ impl App {
             origin: Origin::of_request(),
             request: reply.request_id.clone(),
             offer_end: None,
+            stamp: None,
         };
         let claimed = match held.agent {
             _ if inactive => false,
@@ -149,4 +151,8 @@ impl App {
         self.drain_soon(&saved.freed, now).await;
         Ok(answer)
     }
+}
+
+fn barred_or_unknown(colleague: Option<&Colleague>, channel: ChannelId) -> Option<LeftOut> {
+    colleague.map_or(Some(LeftOut::AgentUnknown), |c| barred(c, channel))
 }

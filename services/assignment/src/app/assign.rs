@@ -12,10 +12,12 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::board::{Board, Shift};
+use super::sync;
 use crate::domain::ChatId;
 use crate::domain::candidates::{Candidate, Terms};
 use crate::domain::chat::Chat;
 use crate::domain::choose::{Choice, Facts, choose};
+use crate::domain::sync::Wanted;
 use crate::domain::words::{GivenBack, Rule};
 use crate::store::choices::ChoiceRow;
 use crate::wire;
@@ -41,6 +43,8 @@ pub struct Act {
     pub request: String,
     /// Until when the agent has to take what a rule gives, where the channel offers.
     pub offer_end: Option<OffsetDateTime>,
+    /// The stamp of the act in CRM that the responsible stems from, where it is taken from there.
+    pub stamp: Option<Stamp>,
 }
 
 /// What led to an act.
@@ -105,9 +109,11 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
     }
     let event = v7(now);
     let stamp = match act.rule {
-        // A rule serves the opening and takes its stamp; a person's act is later than what it replaces (§8).
+        // A rule serves the opening and takes its stamp; a person's act is later than what it replaces (§8). What is taken
+        // from CRM keeps the stamp it has there.
         Rule::Opener => before.opening_stamp(),
-        Rule::Crm | Rule::Previous | Rule::Distribution | Rule::None => before.stamp_of_rule(),
+        Rule::Crm => act.stamp.unwrap_or(before.stamp_of_rule()),
+        Rule::Previous | Rule::Distribution | Rule::None => before.stamp_of_rule(),
         Rule::Claim
         | Rule::FirstReply
         | Rule::Hand
@@ -134,6 +140,7 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
         rule: wire::rule(act.rule).into(),
     };
     let counted = chat.counted_for();
+    let requested = sync::request(chat, act.rule);
     let choice = ChoiceRow {
         account: account.clone(),
         chat: act.chat,
@@ -154,10 +161,11 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
     board.explain(choice);
     board.announce(
         Outgoing::with_id(event, &account, act.chat, &announced)
-            .actor(act.actor)
+            .actor(act.actor.clone())
             .cause(act.origin.cause)
-            .trace(act.origin.trace),
+            .trace(act.origin.trace.clone()),
     );
+    sync::announce(board, requested, &act.actor, &act.origin, now);
     Ok(Assigned::Done)
 }
 
@@ -197,6 +205,7 @@ pub fn by_rules(
     board: &mut Board,
     id: ChatId,
     occasion: Occasion,
+    crm: &[Wanted],
     origin: Origin,
     now: OffsetDateTime,
 ) {
@@ -214,6 +223,7 @@ pub fn by_rules(
         opener: chat.opener(),
         previous: chat.previous,
         ripe: chat.is_ripe(),
+        crm,
         terms: Terms {
             channel: chat.channel,
             open: board.is_open(&channel),
@@ -230,11 +240,18 @@ pub fn by_rules(
     let staff = board.staff(&chat.account).unwrap_or(&nobody);
     let mut choice = choose(&facts, policy, staff);
     // Who has waited longer goes first: this one joins them, and all are served in their order right after.
-    if choice.agent.is_some() && choice.rule != Rule::Opener && board.has_queue(&channel) {
+    let of_channel = matches!(choice.rule, Rule::Previous | Rule::Distribution);
+    if choice.agent.is_some() && of_channel && board.has_queue(&channel) {
         choice = choice.behind_others();
         board.serve_soon(channel.0.clone());
     }
-    let actor = Actor::Rule(choice.rule.as_str().to_owned());
+    if choice.rule != Rule::Opener {
+        sync::report_skipped(board, id, crm, &choice.candidates, &origin, now);
+    }
+    let actor = match choice.rule {
+        Rule::Crm => sync::actor(),
+        rule => Actor::Rule(rule.as_str().to_owned()),
+    };
     let Some(agent) = choice.agent else {
         nobody_chosen(board, id, choice, &actor, now);
         return;
@@ -257,6 +274,10 @@ pub fn by_rules(
         origin,
         request: String::new(),
         offer_end: (given && offer > 0).then(|| now + Duration::seconds(offer.into())),
+        stamp: crm
+            .iter()
+            .find(|wanted| wanted.agent == agent)
+            .map(|wanted| wanted.stamp),
     };
     if let Err(Faster(responsible)) = assign(board, act, now) {
         // Cannot be: the chat is held, and nobody was responsible above.
@@ -265,8 +286,8 @@ pub fn by_rules(
 }
 
 /// Confirms who the rules chose before the decision came: the responsible stays and gets the opening's stamp,
-/// which the cards wait for. (With a sync policy the entities' responsible would come first here, §7.)
-pub fn confirm(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTime) {
+/// which the cards wait for.
+pub fn confirm(board: &mut Board, id: ChatId, origin: &Origin, now: OffsetDateTime) {
     let Some(chat) = board.change(id) else {
         return;
     };
@@ -286,12 +307,15 @@ pub fn confirm(board: &mut Board, id: ChatId, origin: Origin, now: OffsetDateTim
             .unwrap_or_default(),
         rule: wire::rule(rule).into(),
     };
+    let requested = sync::request(chat, rule);
+    let actor = Actor::Rule(rule.as_str().to_owned());
     board.announce(
         Outgoing::with_id(v7(now), &account, id, &confirmed)
-            .actor(Actor::Rule(rule.as_str().to_owned()))
+            .actor(actor.clone())
             .cause(origin.cause)
-            .trace(origin.trace),
+            .trace(origin.trace.clone()),
     );
+    sync::announce(board, requested, &actor, origin, now);
 }
 
 /// Keeps that nobody could be chosen, where the reasons are new.

@@ -12,12 +12,13 @@ use super::memory::Memory;
 use crate::domain::candidates::{Colleague, Drained};
 use crate::domain::chat::{Chat, Heard, Told};
 use crate::domain::policy::Policy;
+use crate::domain::sync::SyncPolicy;
 use crate::domain::{ChannelId, ChatId, ConversationId};
 use crate::store::choices::{self, ChoiceRow, Look};
 use crate::store::conversations::{self, ConversationRow};
 use crate::store::loads::{self, LoadRow};
 use crate::store::policies::ChannelKey;
-use crate::store::{calendars, chats, policies};
+use crate::store::{calendars, chats, policies, sync};
 
 /// An agent of an account.
 pub type AgentKey = (AccountSlug, AgentId);
@@ -42,6 +43,8 @@ pub struct Board {
     queued: BTreeSet<ChannelKey>,
     /// Accounts whose waiting chats are to be served after this transaction.
     serve: BTreeSet<AccountSlug>,
+    /// What channels of held chats keep in step with CRM.
+    syncs: BTreeMap<ChannelKey, SyncPolicy>,
     conversations: BTreeMap<ConversationId, ConversationRow>,
     choices: Vec<ChoiceRow>,
     /// Where the looks are known that choices may refer to.
@@ -99,6 +102,7 @@ impl Board {
                 tracing::warn!(chat = %chat.id, "a chat was told of under another account or channel");
             }
         }
+        board.learn_syncs(connection).await?;
         Ok(board)
     }
 
@@ -108,13 +112,37 @@ impl Board {
         account: &AccountSlug,
         wanted: &BTreeSet<ChatId>,
     ) -> Result<Self, sqlx::Error> {
+        let of_account = |chat: &ChatId| (account.clone(), *chat);
+        Self::of_all_known(connection, &wanted.iter().map(of_account).collect()).await
+    }
+
+    /// Locks chats that are known, each in its account.
+    pub async fn of_all_known(
+        connection: &mut PgConnection,
+        wanted: &BTreeSet<(AccountSlug, ChatId)>,
+    ) -> Result<Self, sqlx::Error> {
         let mut board = Self::default();
-        for chat in chats::lock(connection, wanted).await? {
-            if chat.account == *account {
+        let ids = wanted.iter().map(|(_, chat)| *chat).collect();
+        for chat in chats::lock(connection, &ids).await? {
+            if wanted.contains(&(chat.account.clone(), chat.id)) {
                 board.hold(chat);
             }
         }
+        board.learn_syncs(connection).await?;
         Ok(board)
+    }
+
+    async fn learn_syncs(&mut self, connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+        let channels = self
+            .chats()
+            .map(|chat| (chat.account.clone(), chat.channel));
+        self.syncs = sync::of_channels(connection, &channels.collect()).await?;
+        Ok(())
+    }
+
+    /// Returns what a channel keeps in step with CRM, where it keeps anything.
+    pub fn sync(&self, channel: &ChannelKey) -> Option<&SyncPolicy> {
+        self.syncs.get(channel)
     }
 
     fn hold(&mut self, chat: Chat) {

@@ -159,7 +159,7 @@ async fn drain_some(
         .await?;
     for chat in &order {
         let origin = Origin::of_opening(board.chat(*chat));
-        assign::by_rules(&mut board, *chat, Occasion::Waited, origin, now);
+        assign::by_rules(&mut board, *chat, Occasion::Waited, &[], origin, now);
     }
     board.save(connection, now).await
 }

@@ -5,15 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use chassis::actor::Actor;
 use chassis::id::AccountSlug;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::App;
 use super::assign::{self, Occasion, Origin};
 use super::board::{Board, Saved};
 use super::change::{Doing, take_from_barred};
 use super::memory::Memory;
+use super::sync;
 use crate::domain::chat::Told;
+use crate::domain::sync::{Linked, Wanted};
 use crate::domain::{ChannelId, ChatId};
 use crate::store::conversations::ConversationRow;
+use crate::store::policies::ChannelKey;
 
 /// What an event tells.
 #[derive(Debug, Clone)]
@@ -28,6 +32,8 @@ pub struct Report {
     pub told: Told,
     /// What is kept of the conversation, from `opened` and `decided`.
     pub row: Option<ConversationRow>,
+    /// Entities that the chat is linked to, from `decided`.
+    pub linked: Vec<Linked>,
     /// The event.
     pub origin: Origin,
 }
@@ -58,7 +64,15 @@ async fn hear(
         .iter()
         .map(|report| (report.chat, (report.account.clone(), report.channel)))
         .collect();
+    let mut told: BTreeMap<ChannelKey, Vec<Linked>> = BTreeMap::new();
+    for report in reports.iter().filter(|report| !report.linked.is_empty()) {
+        let key = (report.account.clone(), report.channel);
+        told.entry(key).or_default().extend(report.linked.clone());
+    }
+    let newest = sync::known(connection, &told, now).await?;
     let mut board = Board::of(connection, &wanted).await?;
+    let mut crm: BTreeMap<ChatId, (Vec<Wanted>, Origin)> = BTreeMap::new();
+    let mut to_confirm: BTreeMap<ChatId, Origin> = BTreeMap::new();
     let mut reopened: BTreeSet<ChatId> = BTreeSet::new();
     let mut to_choose: BTreeMap<ChatId, Origin> = BTreeMap::new();
     for report in reports {
@@ -66,13 +80,16 @@ async fn hear(
             board.keep(row);
         }
         let heard = board.hear(report.chat, &report.told);
+        if let Some(wanted) = from_crm(&board, &report, &newest) {
+            crm.insert(report.chat, (wanted, report.origin.clone()));
+        }
         if heard.taken.is_some() {
             reopened.insert(report.chat);
         }
         if heard.choose {
             to_choose.insert(report.chat, report.origin);
         } else if heard.confirm {
-            assign::confirm(&mut board, report.chat, report.origin, now);
+            to_confirm.insert(report.chat, report.origin);
         }
     }
     // The oldest first: who opened first is served first.
@@ -83,8 +100,12 @@ async fn hear(
             .and_then(|c| c.opening.as_ref().map(|o| o.time))
     };
     order.sort_by_key(|id| (opened(id), *id));
+    let steps = crm
+        .iter()
+        .map(|(chat, (wanted, _))| (*chat, wanted.as_slice()));
+    let also = sync::agents(&board, steps);
     board
-        .lock_staff(connection, memory, &order, &[], now)
+        .lock_staff(connection, memory, &order, &also, now)
         .await?;
     for chat in reopened {
         // Access may have been taken away while the chat was inactive.
@@ -99,8 +120,43 @@ async fn hear(
     board.learn_queues(connection, &order).await?;
     for chat in order {
         if let Some(origin) = to_choose.remove(&chat) {
-            assign::by_rules(&mut board, chat, Occasion::New, origin, now);
+            let crm = crm
+                .remove(&chat)
+                .map(|(wanted, _)| wanted)
+                .unwrap_or_default();
+            assign::by_rules(&mut board, chat, Occasion::New, &crm, origin, now);
         }
     }
+    // Somebody answers already: what CRM says counts where its act is the later one, and a provisional choice yields.
+    for (chat, (wanted, origin)) in crm {
+        if sync::take(&mut board, chat, &wanted, &origin, now) {
+            to_confirm.remove(&chat);
+        }
+    }
+    for (chat, origin) in to_confirm {
+        assign::confirm(&mut board, chat, &origin, now);
+    }
     board.save(connection, now).await
+}
+
+/// Returns the responsibles that the chat of a decided opening may take from CRM; none where the opening is not the newest.
+fn from_crm(
+    board: &Board,
+    report: &Report,
+    newest: &BTreeMap<(AccountSlug, Uuid), Linked>,
+) -> Option<Vec<Wanted>> {
+    let chat = board.chat(report.chat)?;
+    if report.linked.is_empty() || !chat.open || chat.number != report.told.number {
+        return None;
+    }
+    let known = |linked: &Linked| {
+        let known = newest.get(&(report.account.clone(), linked.entity));
+        // The kind is what it is linked as: a lead that has become a deal meanwhile is told again.
+        known.map(|known| Linked {
+            kind: linked.kind,
+            ..known.clone()
+        })
+    };
+    let linked: Vec<Linked> = report.linked.iter().filter_map(known).collect();
+    sync::of_chat(board, report.chat, &linked)
 }

@@ -77,6 +77,7 @@ impl App {
             channel: found.channel,
             told: found.told,
             row: None,
+            linked: Vec::new(),
             origin: Origin::of_request(),
         };
         self.hear(vec![report], now).await?;

@@ -47,7 +47,7 @@ impl App {
         board.learn_queues(&mut transaction, &ripe).await?;
         for id in &ripe {
             let origin = Origin::of_opening(board.chat(*id));
-            assign::by_rules(&mut board, *id, Occasion::New, origin, now);
+            assign::by_rules(&mut board, *id, Occasion::New, &[], origin, now);
         }
         let saved = board.save(&mut transaction, now).await?;
         transaction.commit().await?;

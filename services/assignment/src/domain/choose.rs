@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::candidates::{Candidate, Colleague, LeftOut, Terms, barred};
 use super::policy::{Eligible, Policy};
+use super::sync::Wanted;
 use super::words::Rule;
 
 /// What the choice depends on besides the colleagues and the policy.
@@ -19,6 +20,8 @@ pub struct Facts<'a> {
     /// The pipeline connection has decided, or was waited for in vain; before that only the opener's rule
     /// applies.
     pub ripe: bool,
+    /// Responsibles of linked entities that the channel takes, the one changed last first (F041).
+    pub crm: &'a [Wanted],
     /// What the chat's channel asks of whom a rule may choose.
     pub terms: Terms<'a>,
 }
@@ -93,9 +96,14 @@ fn opener(facts: &Facts<'_>, look: &mut Look<'_>) -> Option<(Rule, AgentId)> {
     left_out.is_none().then_some((Rule::Opener, agent))
 }
 
-/// (1) Responsible sync from CRM (§8). No channel has a sync policy yet, so the rule never applies.
-const fn from_crm(_facts: &Facts<'_>, _look: &mut Look<'_>) -> Option<(Rule, AgentId)> {
-    None
+/// (1) Responsible sync from CRM (§8): whoever answers for the entity whose responsible was changed last, however busy or
+/// absent they are (F036, F045). One who is unknown or may not have the chat changes nothing (X06): the next one counts.
+fn from_crm(facts: &Facts<'_>, look: &mut Look<'_>) -> Option<(Rule, AgentId)> {
+    let channel = facts.terms.channel;
+    facts.crm.iter().find_map(|wanted| {
+        let left_out = look.at(wanted.agent, |colleague| barred(colleague, channel));
+        left_out.is_none().then_some((Rule::Crm, wanted.agent))
+    })
 }
 
 /// (2) The chat's previous responsible, where the channel keeps them and they are available (B05).

@@ -77,6 +77,22 @@ words! {
 }
 
 words! {
+    /// A kind of CRM entity that has a responsible (D05).
+    EntityKind {
+        /// A card that is a lead.
+        Lead = "lead",
+        /// A card that is a deal.
+        Deal = "deal",
+        /// A contact.
+        Contact = "contact",
+        /// A company (F034).
+        Company = "company",
+        /// A contact saved as a buyer.
+        Customer = "customer",
+    }
+}
+
+words! {
     /// Which rule made an agent the responsible.
     Rule {
         /// The agent opened the conversation.

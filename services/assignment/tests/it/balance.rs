@@ -88,7 +88,7 @@ impl World {
     }
 
     /// Opens conversations with these numbers, each in a chat of its own, one after another.
-    async fn come(&self, numbers: std::ops::RangeInclusive<i64>) -> Vec<Talk> {
+    pub async fn come(&self, numbers: std::ops::RangeInclusive<i64>) -> Vec<Talk> {
         let talks: Vec<Talk> = numbers.map(|number| Talk::new(self, number)).collect();
         for talk in &talks {
             self.handle(&[talk.opened(), talk.decided()]).await;

@@ -21,4 +21,5 @@ mod races;
 mod release;
 mod replies;
 mod roles;
+mod sync;
 mod world;

@@ -7,6 +7,7 @@ use assignment::domain::ChatId;
 use assignment::events::Events;
 use assignment::grpc::Api;
 use chassis::access::{AccessRecord, AccessSource as _};
+use chassis::actor::Actor;
 use chassis::auth::Caller;
 use chassis::consumer::{Delivery, Handler as _, Origin};
 use chassis::envelope::Envelope;
@@ -18,10 +19,11 @@ use prost::Message as _;
 use switchboard_proto::DomainEvent;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::assignment::v1::assignment_service_server::AssignmentService as _;
+use switchboard_proto::common::v1::LinkedEntity;
 use switchboard_proto::conversation::v1::{
     ConversationClosed, ConversationContinued, ConversationOpened,
 };
-use switchboard_proto::crm_cards::v1::{ConnectionDecided, Decision};
+use switchboard_proto::crm_cards::v1::{ConnectionDecided, Decision, EntityResponsibleChanged};
 use switchboard_proto::operator::v1::SettingChanged;
 use time::{Duration, OffsetDateTime};
 use tonic::Status;
@@ -404,6 +406,11 @@ impl Talk {
     }
 
     pub fn decided(&self) -> Delivery {
+        self.decided_with(&[])
+    }
+
+    /// Decided, with the entities that the chat is linked to.
+    pub fn decided_with(&self, linked: &[LinkedEntity]) -> Delivery {
         let event = ConnectionDecided {
             decision: Some(Decision {
                 conversation_id: self.conversation.to_string(),
@@ -415,9 +422,27 @@ impl Talk {
             revision: 1,
             opener_agent_id: self.opener.clone(),
             open_time: Some(chassis::grpc::timestamp(self.time)),
+            linked: linked.to_vec(),
             ..Default::default()
         };
         self.delivery("decided", &event, Some(self.opened().envelope.id))
+    }
+
+    /// An entity that these chats are linked to got another responsible.
+    pub fn crm_changed(
+        &self,
+        entity: &LinkedEntity,
+        chats: &[&Self],
+        actor: Option<Actor>,
+    ) -> Delivery {
+        let event = EntityResponsibleChanged {
+            entity: Some(entity.clone()),
+            chat_ids: chats.iter().map(|talk| talk.chat.to_string()).collect(),
+            previous_agent_id: String::new(),
+        };
+        let mut delivery = self.delivery(&format!("changed-{entity:?}"), &event, None);
+        delivery.envelope.actor = actor;
+        delivery
     }
 
     pub fn closed(&self, revision: i64) -> Delivery {

@@ -56,6 +56,14 @@ pub fn set_hours_of_channel(things: &Things) -> Value {
     json!({ "calendar": { "owner": channel(things), "time_zone": "Europe/Rome" } })
 }
 
+pub fn sync_of_channel(things: &Things) -> Value {
+    json!({ "sync": { "channel_id": things.get("channel"), "from_crm": ["ENTITY_KIND_COMPANY"] } })
+}
+
+pub fn contact_fields(_: &Things) -> Value {
+    json!({ "contact_fields": { "allowed": true } })
+}
+
 pub fn set_hours_of_agent(things: &Things) -> Value {
     json!({ "calendar": { "owner": agent(things), "time_zone": "Europe/Rome" } })
 }

@@ -191,6 +191,27 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "assignment.v1.ResponsibleSyncService",
+            [
+                row(
+                    "SetResponsibleSync",
+                    sync_of_channel,
+                    "",
+                    [
+                        May, Refused, Refused, Refused, Refused, Hidden, Refused, May,
+                    ],
+                ),
+                row(
+                    "GetResponsibleSync",
+                    channel,
+                    "",
+                    [May, May, May, May, May, Hidden, Hidden, May],
+                ),
+                row("SetContactFields", contact_fields, "", NEW),
+                row("GetContactFields", nothing, "", [May; 8]),
+            ],
+        ),
+        service(
             "assignment.v1.RoleService",
             [
                 row("CreateRole", create_role, "", NEW),

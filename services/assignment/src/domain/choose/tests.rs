@@ -54,6 +54,7 @@ fn by_client() -> Facts<'static> {
         opener: None,
         previous: None,
         ripe: true,
+        crm: &[],
         terms: Terms::of(channel()),
     }
 }
@@ -89,6 +90,7 @@ fn rules_apply_in_their_order() {
     };
     let unripe = Facts {
         ripe: false,
+        crm: &[],
         ..returning
     };
     let cases = [
