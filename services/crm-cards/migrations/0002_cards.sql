@@ -56,11 +56,15 @@ drop index card_by_responsible;
 create index card_by_status on card (account, status, created_at desc, id desc);
 create index card_by_status_change on card (account, status, updated_at desc, id desc) where deleted_at is null;
 create index card_by_change on card (account, status_kind, updated_at desc, id desc) where deleted_at is null;
--- Those of nobody, too.
 create index card_by_responsible on card (account, responsible, status_kind, created_at desc, id desc)
-    where deleted_at is null;
+    where deleted_at is null and responsible is not null;
 create index card_by_responsible_change on card (account, responsible, status_kind, updated_at desc, id desc)
-    where deleted_at is null;
+    where deleted_at is null and responsible is not null;
+-- Indexes of their own: the order of one that begins with who is responsible is not seen where that is null.
+create index card_of_nobody on card (account, status_kind, created_at desc, id desc)
+    where deleted_at is null and responsible is null;
+create index card_of_nobody_change on card (account, status_kind, updated_at desc, id desc)
+    where deleted_at is null and responsible is null;
 create index card_by_source on card (account, source, status_kind, created_at desc, id desc)
     where deleted_at is null and source is not null;
 create index card_by_messenger on card (account, messenger, status_kind, created_at desc, id desc)

@@ -431,6 +431,37 @@ fn combinations(ids: [Uuid; 6]) -> Vec<Filter> {
     all
 }
 
+/// Cards of nobody come in the list's order from an index of their own: no sort of all of them.
+#[tokio::test]
+async fn f027_cards_of_nobody_are_listed_in_order_from_an_index() {
+    let (world, tenant) = (world().await, tenant());
+    let pipeline = world.pipeline(&tenant).await;
+    fill(&world, &tenant, &pipeline).await;
+    let mut connection = world.database.pool.acquire().await.unwrap();
+    for (order, index) in [
+        (Order::Created, "using card_of_nobody on"),
+        (Order::Updated, "using card_of_nobody_change on"),
+    ] {
+        let filter = Filter {
+            responsible: Responsible::Nobody,
+            order,
+            ..Filter::default()
+        };
+        let lines: Vec<(String,)> =
+            statement("explain ", &tenant.account, &filter, Before::START, 51)
+                .build_query_as()
+                .persistent(false)
+                .fetch_all(&mut *connection)
+                .await
+                .unwrap();
+        let plan: Vec<String> = lines.into_iter().map(|(line,)| line).collect();
+        let served = plan
+            .iter()
+            .any(|line| line.contains("Index") && line.contains(index));
+        assert!(served, "{order:?}\n{}", plan.join("\n"));
+    }
+}
+
 /// Plans of every combination of filters on many cards: none reads the table from end to end.
 #[tokio::test]
 async fn every_combination_of_filters_is_served_by_an_index() {
