@@ -25,6 +25,7 @@ use uuid::Uuid;
 
 pub use collect::Collector;
 pub use diff::{FieldChange, HIDDEN, diff};
+pub use event::change;
 pub use list::Api;
 
 use crate::actor::Actor;

@@ -1,17 +1,28 @@
 //! Use cases: one a file, one transaction each.
 
+pub mod board;
 pub mod chat_connections;
 pub mod contacts;
 pub mod create_card;
 pub mod decisions;
+pub mod delete_card;
+pub mod fields;
+pub mod history;
 pub mod list_cards;
 pub mod move_card;
+pub mod move_cards;
+pub mod notes;
 pub mod openings;
 pub mod orders;
+pub mod participants;
 pub mod pipeline_connection;
 pub mod pipelines;
 pub mod responsibles;
 pub mod save_buyer;
+pub mod sources;
+pub mod update_card;
+
+mod change_card;
 
 use chassis::auth::Caller;
 use chassis::id::AccountSlug;

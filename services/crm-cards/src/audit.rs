@@ -2,30 +2,72 @@
 
 use chassis::audit::{Entry, Subject, snapshot};
 use chassis::auth::{Caller, Scope};
+use prost::Name;
 use serde_json::Value;
 use switchboard_proto::crm_cards::v1 as wire;
 
 /// The scopes that change settings here.
 pub const SCOPES: &[Scope] = &[Scope::CRM_ADMIN, Scope::CHANNELS_ADMIN];
 
-/// A pipeline was created.
-pub fn pipeline(caller: &Caller, made: &wire::Pipeline) -> Result<Entry, sqlx::Error> {
-    let subject = Subject::new("pipeline", &made.pipeline_id, &made.name);
-    let made = snapshot(made, &["pipeline_id"])?;
-    Ok(entry(
+/// A setting before and after; none where it is not there.
+pub type Sides<M> = (Option<M>, Option<M>);
+
+/// A pipeline was created, changed or deleted.
+pub fn pipeline(caller: &Caller, sides: &Sides<wire::Pipeline>) -> Result<Entry, sqlx::Error> {
+    let named = sides.1.as_ref().or(sides.0.as_ref());
+    let (id, name) = named.map_or(("", ""), |one| (&one.pipeline_id, &one.name));
+    let subject = Subject::new("pipeline", id, name);
+    let actions = ["pipeline.create", "pipeline.update", "pipeline.delete"];
+    told(
         caller,
-        "pipeline.create",
+        actions,
         subject,
-        &Value::Null,
-        &made,
-    ))
+        sides,
+        &["pipeline_id", "revision"],
+    )
 }
 
-/// A source was created.
-pub fn source(caller: &Caller, made: &wire::Source) -> Result<Entry, sqlx::Error> {
-    let subject = Subject::new("source", &made.source_id, &made.name);
-    let made = snapshot(made, &["source_id"])?;
-    Ok(entry(caller, "source.create", subject, &Value::Null, &made))
+/// A source was created, renamed or deleted.
+pub fn source(caller: &Caller, sides: &Sides<wire::Source>) -> Result<Entry, sqlx::Error> {
+    let named = sides.1.as_ref().or(sides.0.as_ref());
+    let (id, name) = named.map_or(("", ""), |one| (&one.source_id, &one.name));
+    let subject = Subject::new("source", id, name);
+    let actions = ["source.create", "source.update", "source.delete"];
+    told(caller, actions, subject, sides, &["source_id", "revision"])
+}
+
+/// A custom field was created, changed or deleted.
+pub fn field(caller: &Caller, sides: &Sides<wire::Field>) -> Result<Entry, sqlx::Error> {
+    let named = sides.1.as_ref().or(sides.0.as_ref());
+    let (id, name) = named.map_or(("", ""), |one| (&one.field_id, &one.name));
+    let subject = Subject::new("field", id, name);
+    let actions = ["field.create", "field.update", "field.delete"];
+    told(caller, actions, subject, sides, &["field_id", "revision"])
+}
+
+fn told<M: Name>(
+    caller: &Caller,
+    [created, updated, deleted]: [&'static str; 3],
+    subject: Subject,
+    (before, after): &Sides<M>,
+    left_out: &[&str],
+) -> Result<Entry, sqlx::Error> {
+    let side = |side: &Option<M>| {
+        side.as_ref()
+            .map_or(Ok(Value::Null), |message| snapshot(message, left_out))
+    };
+    let action = match (before, after) {
+        (None, _) => created,
+        (_, None) => deleted,
+        _ => updated,
+    };
+    Ok(entry(
+        caller,
+        action,
+        subject,
+        &side(before)?,
+        &side(after)?,
+    ))
 }
 
 /// A channel's rule was saved. One that was never set was off.

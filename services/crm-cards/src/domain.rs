@@ -3,8 +3,14 @@
 pub mod access;
 pub mod batch;
 pub mod connection;
+pub mod decimal;
 pub mod entity;
+pub mod fields;
+pub mod history;
 pub mod ids;
+pub mod money;
+pub mod reshape;
+pub mod search;
 pub mod settings;
 pub mod status;
 mod words;

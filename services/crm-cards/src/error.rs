@@ -3,6 +3,12 @@
 use chassis::grpc::{self, FieldViolation};
 use tonic::{Code, Status};
 
+use crate::app::move_cards::MOVED_AT_ONCE;
+use crate::domain::entity::PARTICIPANTS_MAX;
+use crate::domain::fields::{self, FIELDS_MAX};
+use crate::domain::ids::{ChannelId, StatusId};
+use crate::domain::reshape;
+
 /// This service's name: the domain of its errors and the source of its events.
 pub const SERVICE: &str = "crm-cards";
 
@@ -39,6 +45,32 @@ pub enum Error {
         /// What must hold.
         description: &'static str,
     },
+    /// Fields are wrong, each for its own reason.
+    #[error("{}", wrong(.0))]
+    Fields(Vec<FieldViolation>),
+    /// It is not what the caller saw: another change came first; this is its revision now.
+    #[error("the {0} has changed meanwhile: it is at revision {1}")]
+    Overtaken(&'static str, i64),
+    /// Channels' rules name it; some of them.
+    #[error("channels make cards with the {0}: give them another first")]
+    InUse(&'static str, Vec<ChannelId>),
+    /// Statuses that are to go have cards, and the request does not say where those go.
+    #[error("statuses that are taken away have cards ({}): say where they go (cards_to)", counted(.0))]
+    StatusesHaveCards(Vec<(StatusId, String, i64)>),
+    /// More cards are to be moved than one transaction moves.
+    #[error(
+        "{0} cards would have to move, and {MOVED_AT_ONCE} go at once: move them first (MoveCards)"
+    )]
+    TooManyCards(i64),
+    /// A field's key is unique among those of its kind of entity.
+    #[error("a field with the key {0} exists")]
+    FieldExists(String),
+    /// A kind of entity has as many fields as it may have.
+    #[error("there are {FIELDS_MAX} fields already: delete some first")]
+    TooManyFields,
+    /// More agents would take part in a card than may.
+    #[error("at most {PARTICIPANTS_MAX} agents take part in a card: take some off first")]
+    TooManyParticipants,
     /// Orders are made for buyers only (F117).
     #[error("the contact is not saved as a buyer")]
     NotABuyer,
@@ -59,6 +91,46 @@ impl Error {
             id: id.to_string(),
         }
     }
+
+    /// Says what is wrong with values of custom fields.
+    pub fn of_fields(wrong: Vec<fields::Wrong>) -> Self {
+        let violation = |one: fields::Wrong| {
+            FieldViolation::new(format!("fields[{}]", one.key), one.description)
+        };
+        Self::Fields(wrong.into_iter().map(violation).collect())
+    }
+}
+
+impl From<reshape::Refusal> for Error {
+    fn from(refusal: reshape::Refusal) -> Self {
+        let violation = FieldViolation::new(refusal.field, refusal.description);
+        Self::Fields(vec![violation])
+    }
+}
+
+fn wrong(violations: &[FieldViolation]) -> String {
+    let one = |wrong: &FieldViolation| format!("{}: {}", wrong.field, wrong.description);
+    violations.iter().map(one).collect::<Vec<_>>().join("; ")
+}
+
+fn counted(statuses: &[(StatusId, String, i64)]) -> String {
+    let one = |(_, name, cards): &(StatusId, String, i64)| format!("{name}: {cards}");
+    statuses.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn joined<T: ToString>(ids: impl IntoIterator<Item = T>) -> String {
+    let ids: Vec<String> = ids.into_iter().map(|id| id.to_string()).collect();
+    ids.join(",")
+}
+
+/// Tells whether a constraint or a unique index was violated.
+pub fn violates(error: &sqlx::Error, constraint: &str) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.constraint() == Some(constraint))
+}
+
+/// Tells whether what a row refers to is gone, or is to go and is referred to: somebody else was faster.
+fn is_overtaken(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.is_foreign_key_violation())
 }
 
 impl From<Error> for Status {
@@ -69,6 +141,13 @@ impl From<Error> for Status {
         };
         match &error {
             Error::Database(cause) if is_away(cause) => grpc::unavailable(SERVICE, "database"),
+            Error::Database(cause) if is_overtaken(cause) => grpc::refusal(
+                SERVICE,
+                Code::Aborted,
+                "CHANGED_MEANWHILE",
+                "what the request refers to has changed at this moment: try again",
+                &[],
+            ),
             Error::Database(cause) => grpc::internal(SERVICE, cause),
             Error::CrmAccess => refuse(Code::PermissionDenied, "CRM_ACCESS_MISSING", &[]),
             Error::ChatAccess => refuse(Code::PermissionDenied, "CHAT_ACCESS_MISSING", &[]),
@@ -76,6 +155,41 @@ impl From<Error> for Status {
             Error::Unknown { reason, id, .. } => refuse(Code::NotFound, reason, &[("id", id)]),
             Error::Field { field, description } => {
                 grpc::invalid(SERVICE, &[FieldViolation::new(*field, *description)])
+            }
+            Error::Fields(violations) => grpc::invalid(SERVICE, violations),
+            Error::Overtaken(_, revision) => refuse(
+                Code::Aborted,
+                "CHANGED_MEANWHILE",
+                &[("revision", &revision.to_string())],
+            ),
+            Error::InUse(what, channels) => refuse(
+                Code::FailedPrecondition,
+                &format!("{}_IN_USE", what.to_uppercase()),
+                &[("channel_ids", &joined(channels))],
+            ),
+            Error::StatusesHaveCards(statuses) => {
+                let counts: Vec<(String, String)> = statuses
+                    .iter()
+                    .map(|(id, _, cards)| (format!("cards[{id}]"), cards.to_string()))
+                    .collect();
+                let ids = joined(statuses.iter().map(|(id, ..)| id));
+                let mut facts = vec![("status_ids", ids.as_str())];
+                facts.extend(
+                    counts
+                        .iter()
+                        .map(|(key, cards)| (key.as_str(), cards.as_str())),
+                );
+                refuse(Code::FailedPrecondition, "STATUS_HAS_CARDS", &facts)
+            }
+            Error::TooManyCards(cards) => refuse(
+                Code::FailedPrecondition,
+                "TOO_MANY_CARDS",
+                &[("cards", &cards.to_string())],
+            ),
+            Error::FieldExists(key) => refuse(Code::AlreadyExists, "FIELD_EXISTS", &[("key", key)]),
+            Error::TooManyFields => refuse(Code::FailedPrecondition, "TOO_MANY_FIELDS", &[]),
+            Error::TooManyParticipants => {
+                refuse(Code::FailedPrecondition, "TOO_MANY_PARTICIPANTS", &[])
             }
             Error::NotABuyer => refuse(Code::FailedPrecondition, "CONTACT_NOT_A_BUYER", &[]),
             Error::SourceExists => refuse(Code::AlreadyExists, "SOURCE_EXISTS", &[]),

@@ -1,6 +1,10 @@
-//! The gRPC service: parse, call a use case, answer.
+//! The gRPC services: parse, call a use case, answer.
 
+mod cards;
+mod fields;
+mod history;
 mod parse;
+mod pipelines;
 
 use chassis::auth::Caller;
 use chassis::clock;
@@ -16,7 +20,7 @@ use switchboard_proto::crm_cards::v1::{
     ListDecisionsResponse, ListPipelinesRequest, ListPipelinesResponse, ListSourcesRequest,
     ListSourcesResponse, MoveCardRequest, MoveCardResponse, MoveOrderRequest, MoveOrderResponse,
     SaveBuyerRequest, SaveBuyerResponse, SetPipelineConnectionRequest,
-    SetPipelineConnectionResponse, Source, explain_card_request,
+    SetPipelineConnectionResponse, explain_card_request,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -29,7 +33,7 @@ use parse::{Cursor, NameCursor};
 
 const PARSE: Parse = Parse::new(SERVICE);
 
-/// Answers `switchboard.crm_cards.v1.CrmCardsService`.
+/// Answers the services of `switchboard.crm_cards.v1`.
 #[derive(Clone)]
 pub struct Handlers {
     app: App,
@@ -91,8 +95,7 @@ impl CrmCardsService for Handlers {
         let request = request.into_inner();
         let key = parse::request_key("CreateSource", &request.request_id, &request)?;
         let name = PARSE.text("name", &request.name, 100)?.to_owned();
-        let answer =
-            app::pipelines::create_source(&self.app, &caller, &key, name, clock::now()).await?;
+        let answer = app::sources::create(&self.app, &caller, &key, name, clock::now()).await?;
         Ok(Response::new(answer))
     }
 
@@ -108,19 +111,16 @@ impl CrmCardsService for Handlers {
         let after = PARSE
             .text_opt("page_token", &after, 100)?
             .unwrap_or_default();
-        let page = app::pipelines::list_sources(&self.app, &caller, after, size).await?;
+        let page = app::sources::list(&self.app, &caller, after, size).await?;
         let last = page.rows.last().filter(|_| page.more);
-        let next_page_token = last.map(|(_, name)| page_token(&NameCursor { name: name.clone() }));
+        let next_page_token = last.map(|source| {
+            page_token(&NameCursor {
+                name: source.name.clone(),
+            })
+        });
         Ok(Response::new(ListSourcesResponse {
             next_page_token: next_page_token.unwrap_or_default(),
-            sources: page
-                .rows
-                .into_iter()
-                .map(|(id, name)| Source {
-                    source_id: id.to_string(),
-                    name,
-                })
-                .collect(),
+            sources: page.rows.iter().map(wire::source).collect(),
         }))
     }
 
@@ -162,6 +162,9 @@ impl CrmCardsService for Handlers {
             chat: PARSE.id_opt("chat_id", &request.chat_id)?,
             source: PARSE.id_opt("source_id", &request.source_id)?,
             responsible: PARSE.id_opt("responsible_agent_id", &request.responsible_agent_id)?,
+            contact: PARSE.id_opt("contact_id", &request.contact_id)?,
+            amount: parse::money(request.amount.as_ref())?.new_value(),
+            fields: parse::fields(request.fields)?,
         };
         let answer =
             app::create_card::create(&self.app, &caller, &key, wanted, clock::now()).await?;
@@ -182,16 +185,9 @@ impl CrmCardsService for Handlers {
         let request = request.into_inner();
         let size = PARSE.page_size(request.page_size)?;
         let before = parse::before(&request.page_token)?;
-        let wanted = app::list_cards::Wanted {
-            chat: PARSE.id_opt("chat_id", &request.chat_id)?,
-            pipeline: PARSE.id_opt("pipeline_id", &request.pipeline_id)?,
-            kinds: parse::kinds(&request.status_kinds)?,
-        };
-        let page = app::list_cards::list(&self.app, &caller, &wanted, before, size).await?;
-        let last = page
-            .rows
-            .last()
-            .map(|card| Cursor::new(card.created_at, card.id));
+        let wanted = parse::cards(&request)?;
+        let (page, last) = app::list_cards::list(&self.app, &caller, wanted, before, size).await?;
+        let last = last.map(|last| Cursor::new(last.time, last.id));
         Ok(Response::new(ListCardsResponse {
             cards: page.rows.iter().map(wire::card).collect(),
             next_page_token: parse::next(page.more, last),
@@ -200,9 +196,14 @@ impl CrmCardsService for Handlers {
 
     async fn move_card(&self, request: Request<MoveCardRequest>) -> Answer<MoveCardResponse> {
         let caller = Caller::of(&request)?;
-        let id = PARSE.id("card_id", &request.get_ref().card_id)?;
-        let status = PARSE.id("status_id", &request.get_ref().status_id)?;
-        let card = app::move_card::move_to(&self.app, &caller, id, status, clock::now()).await?;
+        let request = request.into_inner();
+        let id = PARSE.id("card_id", &request.card_id)?;
+        let wanted = app::move_card::Wanted {
+            status: PARSE.id("status_id", &request.status_id)?,
+            pipeline: PARSE.id_opt("pipeline_id", &request.pipeline_id)?,
+            expected: request.expected_revision,
+        };
+        let card = app::move_card::move_to(&self.app, &caller, id, wanted, clock::now()).await?;
         Ok(Response::new(MoveCardResponse {
             card: Some(wire::card(&card)),
         }))
@@ -239,7 +240,8 @@ impl CrmCardsService for Handlers {
     async fn save_buyer(&self, request: Request<SaveBuyerRequest>) -> Answer<SaveBuyerResponse> {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("contact_id", &request.get_ref().contact_id)?;
-        let contact = app::save_buyer::save(&self.app, &caller, id, clock::now()).await?;
+        let expected = request.get_ref().expected_revision;
+        let contact = app::save_buyer::save(&self.app, &caller, id, expected, clock::now()).await?;
         Ok(Response::new(SaveBuyerResponse {
             contact: Some(wire::contact(&contact)),
         }))
@@ -261,7 +263,8 @@ impl CrmCardsService for Handlers {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("order_id", &request.get_ref().order_id)?;
         let status = parse::kind("status", request.get_ref().status)?;
-        let order = app::orders::move_to(&self.app, &caller, id, status, clock::now()).await?;
+        let wanted = (status, request.get_ref().expected_revision);
+        let order = app::orders::move_to(&self.app, &caller, id, wanted, clock::now()).await?;
         Ok(Response::new(MoveOrderResponse {
             order: Some(wire::order(&order)),
         }))

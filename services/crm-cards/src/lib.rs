@@ -18,7 +18,11 @@ use std::sync::Arc;
 use chassis::access::{AccessCopy, FromAssignment};
 use chassis::nats::Declared;
 use chassis::run::Service;
+use switchboard_proto::crm_cards::v1::card_service_server::CardServiceServer;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsServiceServer;
+use switchboard_proto::crm_cards::v1::field_service_server::FieldServiceServer;
+use switchboard_proto::crm_cards::v1::history_service_server::HistoryServiceServer;
+use switchboard_proto::crm_cards::v1::pipeline_service_server::PipelineServiceServer;
 
 use crate::app::App;
 use crate::config::Config;
@@ -53,10 +57,15 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     )?;
     let audit = service.audit(&pool, audit::SCOPES);
     sweep::spawn(&service.lifecycle, pool);
+    let handlers = Handlers::new(app);
     service
         .grpc()
         .add(audit)
-        .add(CrmCardsServiceServer::new(Handlers::new(app)))
+        .add(CrmCardsServiceServer::new(handlers.clone()))
+        .add(CardServiceServer::new(handlers.clone()))
+        .add(FieldServiceServer::new(handlers.clone()))
+        .add(HistoryServiceServer::new(handlers.clone()))
+        .add(PipelineServiceServer::new(handlers))
         .serve(Arc::new(access))
         .await?;
     service.finish().await

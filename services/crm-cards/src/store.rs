@@ -1,15 +1,23 @@
 //! SQL. Functions take a connection: the use case owns the transaction.
 //!
-//! Whatever writes sets sorts them first; locks are taken in the order identity, contact, card, order.
+//! Whatever writes sets sorts them first; locks are taken in the order pipeline, status, identity, contact,
+//! card, order.
 
+pub mod card_changes;
+pub mod card_lists;
 pub mod cards;
 pub mod connections;
 pub mod contacts;
+pub mod counts;
 pub mod decisions;
+pub mod fields;
+pub mod history;
+pub mod notes;
 pub mod openings;
 pub mod orders;
 pub mod parked;
 pub mod pipelines;
+pub mod sources;
 
 use chassis::id::AccountSlug;
 use chassis::stamp::Stamp;

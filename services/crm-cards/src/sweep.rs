@@ -1,4 +1,5 @@
-//! Forgets parked responsibles whose conversations never came.
+//! What is done now and then: parked responsibles whose conversations never came are forgotten, and counts of cards are
+//! brought up to date.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use chassis::clock;
 use chassis::lifecycle::Lifecycle;
 use sqlx::PgPool;
 
-use crate::store::parked;
+use crate::store::{counts, parked};
 
 /// As long as EVENTS keeps what could still bring the conversation.
 const KEPT: Duration = Duration::from_hours(7 * 24);
@@ -14,8 +15,12 @@ const KEPT: Duration = Duration::from_hours(7 * 24);
 /// How often it is looked.
 const EVERY: Duration = Duration::from_hours(1);
 
-/// Starts the sweep.
+/// How often counts are brought up to date: so long do changes stand beside them, which whoever counts adds up.
+const COUNTED_EVERY: Duration = Duration::from_secs(2);
+
+/// Starts the sweeps.
 pub fn spawn(lifecycle: &Lifecycle, pool: PgPool) {
+    count(lifecycle, pool.clone());
     let stop = lifecycle.stop_token();
     lifecycle.spawn("sweep", async move {
         while tokio::time::timeout(EVERY, stop.cancelled()).await.is_err() {
@@ -29,6 +34,21 @@ pub fn spawn(lifecycle: &Lifecycle, pool: PgPool) {
                     );
                 }
                 Err(error) => tracing::warn!(%error, "parked responsibles could not be swept"),
+            }
+        }
+        Ok(())
+    });
+}
+
+fn count(lifecycle: &Lifecycle, pool: PgPool) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("counts of cards", async move {
+        while tokio::time::timeout(COUNTED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            if let Err(error) = counts::fold(&pool).await {
+                tracing::warn!(%error, "counts of cards could not be brought up to date");
             }
         }
         Ok(())

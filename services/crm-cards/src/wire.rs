@@ -1,5 +1,7 @@
 //! Between the domain's values and the contracts' messages.
 
+mod values;
+
 use chassis::grpc::timestamp;
 use chassis::id::AgentId;
 use chassis::stamp::Stamp;
@@ -9,8 +11,13 @@ use switchboard_proto::crm_cards::v1 as wire;
 use crate::domain::connection::{Connection, Facts, Mode, Scope};
 use crate::domain::entity::{Card, CardKind, Contact, Identity, Order};
 use crate::domain::ids::ChannelId;
-use crate::domain::status::{Pipeline, Status, StatusKind};
+use crate::domain::status::{Pipeline, Source, Status, StatusKind};
 use crate::store::decisions::Decided;
+use crate::store::notes::Note;
+
+pub use values::{
+    entity, entry, entry_kind, field, field_kind, field_value, money, read_field_value,
+};
 
 /// Writes an id that may be absent: empty where it is.
 pub fn text(id: Option<impl ToString>) -> String {
@@ -100,6 +107,16 @@ pub fn pipeline(pipeline: &Pipeline) -> wire::Pipeline {
         pipeline_id: pipeline.id.to_string(),
         name: pipeline.name.clone(),
         statuses: pipeline.statuses.iter().map(status).collect(),
+        revision: pipeline.revision,
+    }
+}
+
+/// Writes a source.
+pub fn source(source: &Source) -> wire::Source {
+    wire::Source {
+        source_id: source.id.to_string(),
+        name: source.name.clone(),
+        revision: source.revision,
     }
 }
 
@@ -127,6 +144,26 @@ pub fn card(card: &Card) -> wire::Card {
         create_time: Some(timestamp(card.created_at)),
         update_time: Some(timestamp(card.updated_at)),
         source_detail: card.source_detail.clone(),
+        revision: card.revision,
+        amount: card.amount.as_ref().map(money),
+        fields: card
+            .fields
+            .iter()
+            .map(|(key, value)| (key.clone(), field_value(value)))
+            .collect(),
+        participant_agent_ids: card.participants.iter().map(ToString::to_string).collect(),
+        messenger: card.messenger.clone().unwrap_or_default(),
+    }
+}
+
+/// Writes a note.
+pub fn note(note: &Note) -> wire::CardNote {
+    wire::CardNote {
+        note_id: note.id.to_string(),
+        card_id: note.card.to_string(),
+        create_time: Some(timestamp(note.at)),
+        actor: note.actor.clone(),
+        text: note.text.clone(),
     }
 }
 
@@ -152,6 +189,7 @@ pub fn contact(contact: &Contact) -> wire::Contact {
         buyer: contact.buyer,
         responsible_agent_id: text(contact.responsible),
         create_time: Some(timestamp(contact.created_at)),
+        revision: contact.revision,
     }
 }
 
@@ -163,6 +201,7 @@ pub fn order(order: &Order) -> wire::Order {
         contact_id: order.contact.to_string(),
         status: wire::StatusKind::from(order.status).into(),
         create_time: Some(timestamp(order.created_at)),
+        revision: order.revision,
     }
 }
 

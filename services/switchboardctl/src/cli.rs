@@ -12,8 +12,9 @@ use crate::verbs::{
     account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, audit::AuditVerb,
     calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
     connection::ConnectionVerb, contact::ContactVerb, deadletter::DeadLetterVerb,
-    decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, group::GroupVerb,
-    order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
+    decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, field::FieldVerb,
+    group::GroupVerb, order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb,
+    sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -205,6 +206,9 @@ pub(crate) enum Noun {
     /// Sources that cards can carry
     #[command(subcommand)]
     Source(SourceVerb),
+    /// Custom fields of cards, contacts, companies and orders
+    #[command(subcommand)]
+    Field(FieldVerb),
     /// Pipeline connections: a channel's rule for creating cards
     #[command(subcommand)]
     Connection(ConnectionVerb),
@@ -376,6 +380,34 @@ mod tests {
             ("--timeout 0 chat list", false),
             ("events watch --count 3 --from-start", true),
             ("", false),
+        ] {
+            assert_eq!(is_usage(line), fits, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_of_pipelines_fields_and_cards_is_refused_before_anything_is_called() {
+        for (line, fits) in [
+            (
+                "pipeline update Sales --add Call=in-progress --remove Old --to Old=Call",
+                true,
+            ),
+            ("pipeline update Sales --add Call", false),
+            ("field create card city City", true),
+            ("field create client city City", false),
+            ("field create card size Size number --required", true),
+            ("field create card size Size money", false),
+            ("card list --owner none --text oak --by update", true),
+            ("card list --owner Olena --mine", false),
+            (
+                "card update 0197e7a4-0000-7000-8000-000000000000 --amount 1200.50:UAH --set city=Kyiv",
+                true,
+            ),
+            (
+                "card update 0197e7a4-0000-7000-8000-000000000000 --amount 1200.50",
+                false,
+            ),
+            ("card board Sales --size 51", false),
         ] {
             assert_eq!(is_usage(line), fits, "{line}");
         }

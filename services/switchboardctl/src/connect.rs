@@ -14,7 +14,11 @@ use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
+use switchboard_proto::crm_cards::v1::field_service_client::FieldServiceClient;
+use switchboard_proto::crm_cards::v1::history_service_client::HistoryServiceClient;
+use switchboard_proto::crm_cards::v1::pipeline_service_client::PipelineServiceClient;
 use switchboard_proto::operator::v1::audit_service_client::AuditServiceClient;
 use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -289,6 +293,40 @@ impl Session {
         role: &Role,
     ) -> Result<CrmCardsServiceClient<Authorised>, CliError> {
         Ok(CrmCardsServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of what becomes of cards in crm-cards.
+    pub async fn cards(&self, role: &Role) -> Result<CardServiceClient<Authorised>, CliError> {
+        Ok(CardServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of what becomes of pipelines in crm-cards.
+    pub async fn pipelines(
+        &self,
+        role: &Role,
+    ) -> Result<PipelineServiceClient<Authorised>, CliError> {
+        Ok(PipelineServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of custom fields in crm-cards.
+    pub async fn fields(&self, role: &Role) -> Result<FieldServiceClient<Authorised>, CliError> {
+        Ok(FieldServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of histories in crm-cards.
+    pub async fn histories(
+        &self,
+        role: &Role,
+    ) -> Result<HistoryServiceClient<Authorised>, CliError> {
+        Ok(HistoryServiceClient::new(
             self.service("crm-cards", role).await?,
         ))
     }

@@ -14,6 +14,7 @@ pub(crate) mod deadletter;
 pub(crate) mod decision;
 pub(crate) mod distribution;
 pub(crate) mod events;
+pub(crate) mod field;
 pub(crate) mod group;
 pub(crate) mod order;
 pub(crate) mod pipeline;
@@ -118,6 +119,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Channel(verb) => channel::run(verb, &session, view).await,
         Noun::Pipeline(verb) => pipeline::run(verb, &session, view).await,
         Noun::Source(verb) => source::run(verb, &session, view).await,
+        Noun::Field(verb) => field::run(verb, &session, view).await,
         Noun::Connection(verb) => connection::run(verb, &session, view).await,
         Noun::Distribution(verb) => distribution::run(verb, &session, view).await,
         Noun::Sync(verb) => sync::run(verb, &session, view).await,

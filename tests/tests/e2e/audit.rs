@@ -66,6 +66,13 @@ const NO_SETTING: &[&str] = &[
     "conversation.v1.ConversationService/ListOutboundCommands",
     "conversation.v1.ConversationService/RetryMessage",
     "conversation.v1.ConversationService/SendMessage",
+    "crm_cards.v1.CardService/AddCardNote",
+    "crm_cards.v1.CardService/AddCardParticipants",
+    "crm_cards.v1.CardService/DeleteCard",
+    "crm_cards.v1.CardService/GetBoard",
+    "crm_cards.v1.CardService/ListCardNotes",
+    "crm_cards.v1.CardService/RemoveCardParticipants",
+    "crm_cards.v1.CardService/UpdateCard",
     "crm_cards.v1.CrmCardsService/CreateCard",
     "crm_cards.v1.CrmCardsService/CreateOrder",
     "crm_cards.v1.CrmCardsService/ExplainCard",
@@ -81,6 +88,11 @@ const NO_SETTING: &[&str] = &[
     "crm_cards.v1.CrmCardsService/MoveCard",
     "crm_cards.v1.CrmCardsService/MoveOrder",
     "crm_cards.v1.CrmCardsService/SaveBuyer",
+    "crm_cards.v1.FieldService/ListFields",
+    "crm_cards.v1.HistoryService/ListHistory",
+    "crm_cards.v1.PipelineService/GetPipeline",
+    // What cards there are is no setting.
+    "crm_cards.v1.PipelineService/MoveCards",
     "operator.v1.AuditService/ListAuditEntries",
     "operator.v1.OperatorService/GetDeadLetter",
     "operator.v1.OperatorService/ListDeadLetters",
@@ -202,7 +214,32 @@ fn of_crm_cards(channel: &str, pipeline: &str) -> Vec<Change> {
             json!({ "connection": rule }),
         ),
     ];
-    listed("crm_cards.v1.CrmCardsService/", changes)
+    let mut all = listed("crm_cards.v1.CrmCardsService/", changes);
+    let pipeline = json!({ "pipelineId": "$pipeline" });
+    let renamed = json!({ "pipelineId": "$pipeline", "name": "Mending" });
+    let source = json!({ "sourceId": "$source" });
+    let fair = json!({ "sourceId": "$source", "name": "Kyiv fair" });
+    let changes = [
+        ("UpdatePipeline", "pipeline.update", renamed),
+        ("DeletePipeline", "pipeline.delete", pipeline),
+        ("UpdateSource", "source.update", fair),
+        ("DeleteSource", "source.delete", source),
+    ];
+    all.extend(listed("crm_cards.v1.PipelineService/", changes));
+    let city =
+        json!({ "entity": "ENTITY_CARD", "key": "city", "name": "City", "type": "TYPE_TEXT" });
+    let required = json!({ "fieldId": "$field", "required": true });
+    let changes = [
+        ("CreateField", "field.create", city),
+        ("UpdateField", "field.update", required),
+        (
+            "DeleteField",
+            "field.delete",
+            json!({ "fieldId": "$field" }),
+        ),
+    ];
+    all.extend(listed("crm_cards.v1.FieldService/", changes));
+    all
 }
 
 fn of_channel_gateway() -> Vec<Change> {
@@ -342,7 +379,9 @@ async fn call(world: &World, method: &str, request: Value, token: &str) -> anyho
 /// Puts the ids of the subjects that were told of last in the place of `$kind`.
 fn filled(request: &Value, told: &[AuditEntry]) -> anyhow::Result<Value> {
     let mut text = request.to_string();
-    for kind in ["agent", "role", "group", "channel"] {
+    for kind in [
+        "agent", "role", "group", "channel", "pipeline", "source", "field",
+    ] {
         if let Some(entry) = told.iter().find(|entry| entry.subject_kind == kind) {
             text = text.replace(&format!("\"${kind}\""), &format!("{:?}", entry.subject_id));
         }

@@ -1,5 +1,7 @@
 //! What people do with channels and files from a terminal: each verb once, against the running system.
 
+mod crm;
+
 use std::path::Path;
 
 use anyhow::Context as _;

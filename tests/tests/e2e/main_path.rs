@@ -171,6 +171,7 @@ async fn a_message_becomes_a_chat_a_card_and_an_assignment_and_the_answer_goes_b
     let won = MoveCardRequest {
         card_id: card.card_id.clone(),
         status_id: won.status_id.clone(),
+        ..Default::default()
     };
     agent.clients.crm.clone().move_card(won).await?;
     let close = CloseConversationRequest {

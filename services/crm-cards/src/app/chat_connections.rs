@@ -7,6 +7,7 @@ use crate::domain::access::Kind;
 use crate::domain::entity::{Card, Contact, Order};
 use crate::domain::ids::ChatId;
 use crate::error::Error;
+use crate::store::card_lists::{self, Filter, Responsible};
 use crate::store::{Before, cards, contacts, orders};
 
 /// Rows of each kind at most.
@@ -42,13 +43,15 @@ pub async fn get(app: &App, caller: &Caller, id: ChatId) -> Result<Connections, 
         found.contact = contact.filter(|contact| people.reaches(contact.responsible));
     }
     if let Ok(leads) = leads {
-        let filter = cards::Filter {
-            kinds: &[],
-            pipeline: None,
+        let own = leads.narrowed_to();
+        let filter = Filter {
             chat: Some(id),
-            own: leads.narrowed_to(),
+            responsible: own.map_or(Responsible::Any, Responsible::Agent),
+            ..Filter::default()
         };
-        found.cards = cards::list(&mut connection, account, filter, Before::START, MOST).await?;
+        let cards = card_lists::page(&mut connection, account, &filter, Before::START, MOST);
+        let ids: Vec<_> = cards.await?.into_iter().map(|(id, _)| id).collect();
+        found.cards = cards::in_order(&mut connection, account, &ids).await?;
         // An order is reached through its buyer.
         if found.contact.is_some() {
             found.orders = orders::in_work(&mut connection, account, chat.contact, MOST).await?;

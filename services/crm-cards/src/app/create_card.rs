@@ -1,27 +1,34 @@
-//! A card made by hand (F009).
+//! A card made by hand (F009), from a chat with one call (F132) or with a form (F140), or without a chat.
+
+use std::collections::BTreeMap;
 
 use chassis::auth::Caller;
 use chassis::id::{AgentId, v7};
 use chassis::outbox::Outgoing;
 use chassis::stamp::Stamp;
+use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
-use super::{App, RequestKey, reached_chat, see_chats};
+use super::{App, RequestKey, history, reached_chat, see_chats, sight};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::{Card, CardKind, Contact};
-use crate::domain::ids::{ChatId, PipelineId, SourceId};
+use crate::domain::fields::{Entity, Given, Stored, changed};
+use crate::domain::ids::{ChatId, ContactId, PipelineId, SourceId};
+use crate::domain::money::Money;
+use crate::domain::status::Status;
 use crate::error::Error;
 use crate::store::cards::NewCard;
-use crate::store::{cards, contacts, pipelines};
+use crate::store::contacts::Chat;
+use crate::store::{cards, connections, contacts, fields, pipelines};
 use crate::wire;
 
 /// A card to be made.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Title; the contact's name where absent.
     pub title: Option<String>,
-    /// The pipeline; may be absent where the account has exactly one.
+    /// The pipeline; that of the chat's channel, else the account's first, for a card from a chat without one (D28).
     pub pipeline: Option<PipelineId>,
     /// The chat it is created from.
     pub chat: Option<ChatId>,
@@ -29,9 +36,22 @@ pub struct Wanted {
     pub source: Option<SourceId>,
     /// The responsible.
     pub responsible: Option<AgentId>,
+    /// The contact of a card without a chat.
+    pub contact: Option<ContactId>,
+    /// Amount.
+    pub amount: Option<Money>,
+    /// Custom fields, by key.
+    pub fields: Given,
 }
 
-/// Creates a card. It locks the chat's contact, so it stands before or after any decision, never beside one (D29).
+impl Wanted {
+    /// Tells whether somebody filled in a form (F140), which asks for required fields; one call makes a card without (F132).
+    fn is_form(&self) -> bool {
+        self.title.is_some() || self.amount.is_some() || !self.fields.is_empty()
+    }
+}
+
+/// Creates a card. It locks its contact, so it stands before or after any decision, never beside one (D29).
 pub async fn create(
     app: &App,
     caller: &Caller,
@@ -46,20 +66,43 @@ pub async fn create(
     let account = caller.account();
     let mut transaction = app.begin().await?;
     // A stored answer is not for who may not see the chat any more.
-    let contact = contact_of(&mut transaction, caller, wanted.chat).await?;
+    let chat = match wanted.chat {
+        None => None,
+        Some(id) => Some(
+            reached_chat(&mut transaction, caller, id)
+                .await?
+                .ok_or_else(|| Error::unknown("chat", "CHAT_UNKNOWN", id))?,
+        ),
+    };
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
     }
-    let card = made(&mut transaction, caller, &wanted, contact.as_ref(), now).await?;
-    let events = events(caller, &card);
+    let place = place(&mut transaction, caller, &wanted, chat.as_ref()).await?;
+    let contact = contact_of(&mut transaction, caller, &wanted, chat.as_ref()).await?;
+    let values = values(&mut transaction, caller, &wanted).await?;
+    let messenger = chat
+        .map(|chat| chat.messenger)
+        .filter(|kind| !kind.is_empty());
+    let card = made(&wanted, place, contact.as_ref(), messenger, now)?;
     let new = NewCard {
         account: account.clone(),
         card,
         conversation: None,
+        fields: values,
+        contact_name: contact.map(|contact| contact.name).unwrap_or_default(),
     };
     cards::insert(&mut transaction, std::slice::from_ref(&new)).await?;
-    let mut shown = wire::card(&new.card);
-    if see_chats(caller).is_err() {
+    let mut card = new.card;
+    if !new.fields.is_empty() {
+        // Read again: values of fields are shown by what is defined.
+        let read = cards::get(&mut transaction, account, card.id).await?;
+        card = read.unwrap_or(card);
+    }
+    let entries = history::card(account, &caller.actor(), (None, Some(&card)))?;
+    history::write(&mut transaction, entries, now).await?;
+    let events = events(caller, &card);
+    let mut shown = wire::card(&card);
+    if wanted.chat.is_some() && see_chats(caller).is_err() {
         // What the chat is bound to stays hidden (D11).
         shown.contact_id.clear();
     }
@@ -70,47 +113,104 @@ pub async fn create(
     Ok(answer)
 }
 
-/// Returns the chat's contact, locked.
-async fn contact_of(
-    connection: &mut sqlx::PgConnection,
-    caller: &Caller,
-    chat: Option<ChatId>,
-) -> Result<Option<Contact>, Error> {
-    let Some(id) = chat else { return Ok(None) };
-    let account = caller.account();
-    let chat = reached_chat(connection, caller, id)
-        .await?
-        .ok_or_else(|| Error::unknown("chat", "CHAT_UNKNOWN", id))?;
-    Ok(contacts::lock(connection, account, chat.contact).await?)
-}
-
-async fn made(
-    connection: &mut sqlx::PgConnection,
+/// Returns where the card begins; the status stays until the transaction ends.
+async fn place(
+    connection: &mut PgConnection,
     caller: &Caller,
     wanted: &Wanted,
-    contact: Option<&Contact>,
-    now: OffsetDateTime,
-) -> Result<Card, Error> {
+    chat: Option<&Chat>,
+) -> Result<(PipelineId, Status), Error> {
     let account = caller.account();
     let refuse = |field, description| Error::Field { field, description };
     let known = pipelines::known(connection, account, wanted.pipeline, wanted.source).await?;
     if wanted.source.is_some() && !known.source_exists {
         return Err(refuse("source_id", "the account has no such source"));
     }
-    let pipeline = wanted.pipeline.or(known.only_pipeline).ok_or_else(|| {
-        refuse(
-            "pipeline_id",
-            "the account has not exactly one pipeline: choose one",
-        )
-    })?;
+    let pipeline = match (wanted.pipeline.or(known.only_pipeline), chat) {
+        (Some(pipeline), _) => pipeline,
+        (None, None) => {
+            let text = "the account has not exactly one pipeline: choose one";
+            return Err(refuse("pipeline_id", text));
+        }
+        (None, Some(chat)) => {
+            let rule = connections::get(connection, account, chat.channel).await?;
+            match rule.and_then(|rule| rule.pipeline) {
+                Some(pipeline) => pipeline,
+                None => pipelines::first(connection, account)
+                    .await?
+                    .ok_or_else(|| {
+                        refuse(
+                            "pipeline_id",
+                            "the account has no pipeline: create one first",
+                        )
+                    })?,
+            }
+        }
+    };
     let status = pipelines::status_new(connection, account, pipeline)
         .await?
         .ok_or_else(|| refuse("pipeline_id", "the account has no such pipeline"))?;
+    Ok((pipeline, status))
+}
+
+/// Returns the card's contact, locked.
+async fn contact_of(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    wanted: &Wanted,
+    chat: Option<&Chat>,
+) -> Result<Option<Contact>, Error> {
+    let account = caller.account();
+    let refuse = |description| {
+        Err(Error::Field {
+            field: "contact_id",
+            description,
+        })
+    };
+    match (chat, wanted.contact) {
+        (None, None) => Ok(None),
+        (Some(_), Some(_)) => refuse("a card from a chat has the chat's contact: leave it out"),
+        (Some(chat), None) => Ok(contacts::lock(connection, account, chat.contact).await?),
+        (None, Some(id)) => {
+            let people = sight(caller, Kind::Contacts).ok();
+            let contact = contacts::lock(connection, account, id)
+                .await?
+                .filter(|contact| people.is_some_and(|sight| sight.reaches(contact.responsible)));
+            match contact {
+                None => refuse("the account has no such contact"),
+                contact => Ok(contact),
+            }
+        }
+    }
+}
+
+async fn values(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    wanted: &Wanted,
+) -> Result<Stored, Error> {
+    if !wanted.is_form() {
+        return Ok(Stored::new());
+    }
+    let known = fields::of_entity(connection, caller.account(), Entity::Card).await?;
+    changed(&known, &Stored::new(), &wanted.fields, true).map_err(Error::of_fields)
+}
+
+fn made(
+    wanted: &Wanted,
+    (pipeline, status): (PipelineId, Status),
+    contact: Option<&Contact>,
+    messenger: Option<String>,
+    now: OffsetDateTime,
+) -> Result<Card, Error> {
     let title = wanted
         .title
         .clone()
         .or_else(|| contact.map(|contact| contact.name.clone()));
-    let title = title.ok_or_else(|| refuse("title", "is required for a card without a chat"))?;
+    let title = title.ok_or(Error::Field {
+        field: "title",
+        description: "is required for a card without a chat",
+    })?;
     let stamp = match wanted.responsible {
         None => Stamp::ZERO,
         Some(_) => Stamp::next_for_person(Stamp::ZERO, now, v7(now)),
@@ -129,6 +229,11 @@ async fn made(
         stamp,
         created_at: now,
         updated_at: now,
+        revision: 1,
+        amount: wanted.amount,
+        fields: BTreeMap::new(),
+        participants: Vec::new(),
+        messenger,
     })
 }
 

@@ -1,13 +1,17 @@
 //! Reading cards.
 
 use chassis::auth::Caller;
+use chassis::id::AgentId;
+use uuid::Uuid;
 
+use super::change_card::unknown;
 use super::{App, Page, reached_chat, see_chats, sight};
-use crate::domain::access::Kind;
+use crate::domain::access::{Kind, Sight};
 use crate::domain::entity::Card;
-use crate::domain::ids::{CardId, ChatId, PipelineId};
-use crate::domain::status::StatusKind;
+use crate::domain::ids::CardId;
+use crate::domain::search;
 use crate::error::Error;
+use crate::store::card_lists::{self, Filter, Responsible};
 use crate::store::{Before, cards};
 
 /// Returns a card that the caller may see.
@@ -16,51 +20,94 @@ pub async fn get(app: &App, caller: &Caller, id: CardId) -> Result<Card, Error> 
     let mut connection = app.pool.acquire().await?;
     let card = cards::get(&mut connection, caller.account(), id).await?;
     card.filter(|card| sight.reaches(card.responsible))
-        .ok_or_else(|| Error::unknown("card", "CARD_UNKNOWN", id))
+        .ok_or_else(|| unknown(id))
+}
+
+/// Whom the cards that are asked for belong to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Owner {
+    /// Anybody, or nobody.
+    #[default]
+    Any,
+    /// Nobody.
+    Nobody,
+    /// The caller.
+    Mine,
+    /// This agent.
+    Agent(AgentId),
 }
 
 /// Which cards are asked for.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Wanted {
-    /// Only linked to this chat (F029, F030).
-    pub chat: Option<ChatId>,
-    /// Only of this pipeline.
-    pub pipeline: Option<PipelineId>,
-    /// Only of these kinds of status; all where empty.
-    pub kinds: Vec<StatusKind>,
+    /// Whom they belong to.
+    pub owner: Owner,
+    /// Text that is looked for.
+    pub text: Option<String>,
+    /// All else.
+    pub filter: Filter,
 }
 
-/// Returns a page of cards that the caller may see, newest first.
+/// Returns a page of cards that the caller may see, with the time by which the last of them is ordered.
 pub async fn list(
     app: &App,
     caller: &Caller,
-    wanted: &Wanted,
+    wanted: Wanted,
     before: Option<Before>,
     size: u32,
-) -> Result<Page<Card>, Error> {
+) -> Result<(Page<Card>, Option<Before>), Error> {
     let sight = sight(caller, Kind::Leads)?;
     let account = caller.account();
+    let nothing = || (Page::of(Vec::new(), size), None);
     let mut connection = app.pool.acquire().await?;
-    if let Some(id) = wanted.chat {
+    if let Some(id) = wanted.filter.chat {
         see_chats(caller)?;
         if reached_chat(&mut connection, caller, id).await?.is_none() {
-            return Ok(Page::of(Vec::new(), size));
+            return Ok(nothing());
         }
     }
-    let filter = cards::Filter {
-        kinds: &wanted.kinds,
-        pipeline: wanted.pipeline,
-        chat: wanted.chat,
-        own: sight.narrowed_to(),
-    };
+    let mut filter = wanted.filter;
+    match narrowed(wanted.owner, sight.narrowed_to(), caller) {
+        Some(responsible) => filter.responsible = responsible,
+        None => return Ok(nothing()),
+    }
+    if let Some(text) = &wanted.text {
+        // Of contacts' names only who may see all contacts is told anything, even that there is one (X11).
+        let names = super::sight(caller, Kind::Contacts).is_ok_and(|sight| sight == Sight::All);
+        match search::query(account, text, names) {
+            Some(words) => filter.words = Some(words),
+            None => return Ok(nothing()),
+        }
+    }
     let before = before.unwrap_or(Before::START);
-    let rows = cards::list(
+    let rows = card_lists::page(
         &mut connection,
         account,
-        filter,
+        &filter,
         before,
         i64::from(size) + 1,
-    )
-    .await?;
-    Ok(Page::of(rows, size))
+    );
+    let page = Page::of(rows.await?, size);
+    let last = page.rows.last().map(|(id, time)| Before {
+        time: *time,
+        id: *id,
+    });
+    let ids: Vec<_> = page.rows.iter().map(|(id, _)| *id).collect();
+    let rows = cards::in_order(&mut connection, account, &ids).await?;
+    let more = page.more;
+    Ok((Page { rows, more }, last.filter(|_| more)))
+}
+
+/// Returns whose cards are listed of those asked for, where the caller sees only some agent's; none where that is nobody's.
+fn narrowed(owner: Owner, own: Option<Uuid>, caller: &Caller) -> Option<Responsible> {
+    let asked = match owner {
+        Owner::Any => return Some(own.map_or(Responsible::Any, Responsible::Agent)),
+        Owner::Nobody => Responsible::Nobody,
+        Owner::Mine => Responsible::Agent(caller.agent()?.uuid()),
+        Owner::Agent(agent) => Responsible::Agent(agent.uuid()),
+    };
+    match own {
+        Some(own) if asked != Responsible::Agent(own) => None,
+        _ => Some(asked),
+    }
 }

@@ -3,31 +3,36 @@
 //! A batch is one set of statements, whatever its size. Locks are taken in the order identity, contact, card; all
 //! facts are read under the contacts' locks, and decisions within the batch see each other's cards.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod people;
+mod told;
+
+use std::collections::{BTreeMap, HashMap};
 
 use chassis::actor::Actor;
-use chassis::grpc::timestamp;
 use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox::Outgoing;
 use chassis::stamp::Stamp;
 use chassis::trace::TraceContext;
 use sqlx::PgConnection;
 use switchboard_proto::common::v1::{LinkedEntity, OpenReason};
-use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::app::history;
 use crate::app::responsibles::{self, Taking};
 use crate::domain::batch::{Ledger, Question};
 use crate::domain::connection::Rule;
-use crate::domain::entity::{Card, CardKind, Contact, Identity};
-use crate::domain::ids::{self, CardId, ChannelId, ChatId, ClientId, ContactId, ConversationId};
+use crate::domain::entity::{self, Card, CardKind, Contact, Identity};
+use crate::domain::fields::Stored;
+use crate::domain::ids::{self, CardId, ChannelId, ChatId, ClientId, ConversationId};
 use crate::store::cards::{self, NewCard};
 use crate::store::connections::{self, Ruled};
 use crate::store::decisions::{self, Decided};
-use crate::store::openings::{self as store, IdentityKey, NewChat, NewIdentity};
+use crate::store::openings::{self as store, IdentityKey};
 use crate::store::parked;
 use crate::wire;
+use people::{People, link_chats, recognise};
+use told::{created_events, decided_event};
 
 /// The rule that events of a decision name as their actor.
 const RULE: &str = "pipeline-connection";
@@ -123,12 +128,10 @@ pub async fn handle(
     }
     let people = recognise(connection, &openings, now).await?;
     let openings = undecided(connection, openings).await?;
-    let mut outcome = Outcome {
-        events: people.created_events(&openings),
-        rules: Vec::new(),
-    };
-    let chats = link_chats(connection, &openings, &people).await?;
-    outcome.events.extend(chats.events);
+    let mut outcome = Outcome::default();
+    let mut entries = people.created(&openings, &mut outcome.events)?;
+    entries.extend(link_chats(connection, &openings, &people, &mut outcome.events).await?);
+    history::write(connection, entries, now).await?;
     decide(connection, &openings, &people, &mut outcome, now).await?;
     Ok(outcome)
 }
@@ -148,140 +151,6 @@ async fn undecided(
     Ok(openings)
 }
 
-/// The contacts of a batch, locked.
-struct People {
-    of_identity: HashMap<IdentityKey, ContactId>,
-    contacts: HashMap<(AccountSlug, ContactId), Contact>,
-    created: HashSet<(AccountSlug, ContactId)>,
-}
-
-impl People {
-    fn of(&self, opening: &Opening) -> Result<&Contact, sqlx::Error> {
-        let id = self.of_identity.get(&opening.identity_key());
-        id.and_then(|id| self.contacts.get(&(opening.account.clone(), *id)))
-            // An identity always has its contact; only a merge at this very moment could take it away.
-            .ok_or(sqlx::Error::RowNotFound)
-    }
-
-    fn created_events(&self, openings: &[Opening]) -> Vec<Outgoing> {
-        let mut told = HashSet::new();
-        let mut events = Vec::new();
-        for opening in openings {
-            let Ok(contact) = self.of(opening) else {
-                continue;
-            };
-            let key = (opening.account.clone(), contact.id);
-            if self.created.contains(&key) && told.insert(key) {
-                let mut contact = wire::contact(contact);
-                contact.identities = vec![wire::identity(&opening.identity)];
-                let created = wire_v1::ContactCreated {
-                    contact: Some(contact.clone()),
-                };
-                events.push(
-                    opening
-                        .event(&contact.contact_id, &created)
-                        .actor(opening.actor()),
-                );
-            }
-        }
-        events
-    }
-}
-
-/// Finds the contacts of all identities, makes those that are new, and locks them all, sorted.
-///
-/// The same person on another channel of the messenger has the same identity: no new contact (F154).
-async fn recognise(
-    connection: &mut PgConnection,
-    openings: &[Opening],
-    now: OffsetDateTime,
-) -> Result<People, sqlx::Error> {
-    let mut identities: BTreeMap<IdentityKey, &Opening> = BTreeMap::new();
-    for opening in openings {
-        identities.entry(opening.identity_key()).or_insert(opening);
-    }
-    let made = |key: &IdentityKey| ids::contact_of(&key.0, &key.1, &key.2);
-    let rows: Vec<NewIdentity> = identities
-        .iter()
-        .map(|(key, opening)| NewIdentity {
-            account: key.0.clone(),
-            identity: opening.identity.clone(),
-            contact: made(key),
-        })
-        .collect();
-    let new = store::insert_identities(connection, &rows).await?;
-    let mut contacts: Vec<(AccountSlug, ContactId, String)> = identities
-        .iter()
-        .filter(|(key, _)| new.contains(*key))
-        .map(|(key, opening)| {
-            (
-                key.0.clone(),
-                made(key),
-                opening.identity.display_name().to_owned(),
-            )
-        })
-        .collect();
-    contacts.sort();
-    let created = if contacts.is_empty() {
-        HashSet::new()
-    } else {
-        store::insert_contacts(connection, &contacts, now).await?
-    };
-    let keys: Vec<IdentityKey> = identities.into_keys().collect();
-    let of_identity = store::contacts_of(connection, &keys).await?;
-    let mut to_lock: Vec<_> = of_identity
-        .iter()
-        .map(|(key, contact)| (key.0.clone(), *contact))
-        .collect();
-    to_lock.sort();
-    to_lock.dedup();
-    let contacts = store::lock_contacts(connection, &to_lock).await?;
-    Ok(People {
-        of_identity,
-        contacts,
-        created,
-    })
-}
-
-struct Chats {
-    events: Vec<Outgoing>,
-}
-
-/// Links chats that are new to us to their contacts.
-async fn link_chats(
-    connection: &mut PgConnection,
-    openings: &[Opening],
-    people: &People,
-) -> Result<Chats, sqlx::Error> {
-    let mut chats: BTreeMap<(AccountSlug, ChatId), (NewChat, &Opening)> = BTreeMap::new();
-    for opening in openings {
-        let chat = NewChat {
-            account: opening.account.clone(),
-            chat: opening.chat,
-            channel: opening.channel,
-            client: opening.client,
-            contact: people.of(opening)?.id,
-            created_at: opening.chat_created_at,
-        };
-        chats
-            .entry((opening.account.clone(), opening.chat))
-            .or_insert((chat, opening));
-    }
-    let rows: Vec<NewChat> = chats.values().map(|(chat, _)| chat.clone()).collect();
-    let new = store::insert_chats(connection, &rows).await?;
-    let mut events = Vec::new();
-    for (key, (_, opening)) in &chats {
-        if new.contains(key) {
-            let linked = wire_v1::ChatLinked {
-                chat_id: opening.chat.to_string(),
-                entity: Some(wire::linked_contact(people.of(opening)?)),
-            };
-            events.push(opening.event(opening.chat, &linked).actor(opening.actor()));
-        }
-    }
-    Ok(Chats { events })
-}
-
 /// Decides all openings one after another and stores what follows.
 async fn decide(
     connection: &mut PgConnection,
@@ -294,6 +163,8 @@ async fn decide(
     let mut linked = linked_entities(connection, openings).await?;
     let mut new_cards = Vec::new();
     let mut made = Vec::new();
+    let mut entries = Vec::new();
+    let actor = Actor::Rule(RULE.to_owned());
     for opening in openings {
         let contact = people.of(opening)?;
         let (rule, facts, decision) = ledger.decide(&Question {
@@ -316,6 +187,11 @@ async fn decide(
                 now,
             )?;
             let entity = wire::linked_card(&card);
+            entries.extend(history::card(
+                &opening.account,
+                &actor,
+                (None, Some(&card)),
+            )?);
             outcome
                 .events
                 .extend(created_events(opening, &card, &entity));
@@ -325,6 +201,8 @@ async fn decide(
                 account: opening.account.clone(),
                 card,
                 conversation: Some(opening.conversation),
+                fields: Stored::new(),
+                contact_name: contact.name.clone(),
             });
         }
         let decided = Decided {
@@ -349,6 +227,7 @@ async fn decide(
         new_cards.sort_by(|a, b| (&a.account, a.card.id).cmp(&(&b.account, b.card.id)));
         cards::insert(connection, &new_cards).await?;
     }
+    history::write(connection, entries, now).await?;
     made.sort_by(|(a, x), (b, y)| (a, x.conversation).cmp(&(b, y.conversation)));
     if decisions::insert(connection, &made).await? != made.len() as u64 {
         // The contact's lock rules this out; were it broken, the whole batch must not stand.
@@ -470,45 +349,12 @@ fn card(
         stamp: Stamp::ZERO,
         created_at: now,
         updated_at: now,
+        revision: 1,
+        amount: None,
+        fields: BTreeMap::new(),
+        participants: Vec::new(),
+        messenger: Some(entity::messenger(&opening.identity.scope).to_owned()),
     })
-}
-
-fn created_events(opening: &Opening, card: &Card, entity: &LinkedEntity) -> [Outgoing; 2] {
-    let created = wire_v1::CardCreated {
-        card: Some(wire::card(card)),
-        conversation_id: opening.conversation.to_string(),
-    };
-    let linked = wire_v1::ChatLinked {
-        chat_id: opening.chat.to_string(),
-        entity: Some(entity.clone()),
-    };
-    let rule = || Actor::Rule(RULE.to_owned());
-    [
-        opening.event(card.id, &created).actor(rule()),
-        opening.event(opening.chat, &linked).actor(rule()),
-    ]
-}
-
-fn decided_event(
-    opening: &Opening,
-    decided: &Decided,
-    contact: &Contact,
-    cards: &[LinkedEntity],
-) -> Outgoing {
-    let mut linked = vec![wire::linked_contact(contact)];
-    linked.extend(cards.iter().cloned());
-    let event = wire_v1::ConnectionDecided {
-        decision: Some(wire::decision(decided)),
-        revision: opening.revision,
-        reason: opening.reason.into(),
-        opener_agent_id: wire::text(opening.opener),
-        open_time: Some(timestamp(opening.opened_at)),
-        client_id: opening.client.to_string(),
-        linked,
-    };
-    opening
-        .event(opening.chat, &event)
-        .actor(Actor::Rule(RULE.to_owned()))
 }
 
 /// Takes out the responsibles that came before these decisions.

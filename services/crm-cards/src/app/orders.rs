@@ -6,7 +6,7 @@ use chassis::outbox::Outgoing;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
-use super::{App, RequestKey, contacts::unknown, sight};
+use super::{App, RequestKey, contacts::unknown, history, sight};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::Order;
 use crate::domain::ids::{ContactId, OrderId};
@@ -43,6 +43,8 @@ pub async fn create(
         order: Some(wire::order(&order)),
     };
     key.keep(&mut transaction, account, &answer).await?;
+    let entries = history::order(account, &caller.actor(), (None, Some(&order)))?;
+    history::write(&mut transaction, entries, now).await?;
     let created = wire_v1::OrderCreated {
         order: Some(wire::order(&order)),
     };
@@ -51,18 +53,37 @@ pub async fn create(
     Ok(answer)
 }
 
+/// Returns an order whose buyer the caller may see.
+pub async fn get(app: &App, caller: &Caller, id: OrderId) -> Result<Order, Error> {
+    let buyers = sight(caller, Kind::Contacts)?;
+    sight(caller, Kind::Leads)?;
+    let account = caller.account();
+    let mut connection = app.pool.acquire().await?;
+    let order = orders::get(&mut connection, account, id).await?;
+    let order = order.ok_or_else(|| unknown_order(id))?;
+    let buyer = contacts::get(&mut connection, account, order.contact).await?;
+    match buyer {
+        Some(buyer) if buyers.reaches(buyer.responsible) => Ok(order),
+        _ => Err(unknown_order(id)),
+    }
+}
+
+fn unknown_order(id: OrderId) -> Error {
+    Error::unknown("order", "ORDER_UNKNOWN", id)
+}
+
 /// Moves an order to another kind of status. It locks the buyer first, as decisions do (D29).
 pub async fn move_to(
     app: &App,
     caller: &Caller,
     id: OrderId,
-    status: StatusKind,
+    (status, expected): (StatusKind, Option<i64>),
     now: OffsetDateTime,
 ) -> Result<Order, Error> {
     let buyers = sight(caller, Kind::Contacts)?;
     sight(caller, Kind::Leads)?;
     let account = caller.account();
-    let unknown = || Error::unknown("order", "ORDER_UNKNOWN", id);
+    let unknown = || unknown_order(id);
     let mut transaction = app.begin().await?;
     let found = orders::get(&mut transaction, account, id)
         .await?
@@ -75,12 +96,19 @@ pub async fn move_to(
     let mut order = orders::get(&mut transaction, account, id)
         .await?
         .ok_or_else(unknown)?;
+    if expected.is_some_and(|seen| seen != order.revision) {
+        return Err(Error::Overtaken("order", order.revision));
+    }
     if order.status == status {
         return Ok(order);
     }
+    let before = order.clone();
     let previous = order.status;
     orders::set_status(&mut transaction, account, id, status, now).await?;
     order.status = status;
+    order.revision += 1;
+    let entries = history::order(account, &caller.actor(), (Some(&before), Some(&order)))?;
+    history::write(&mut transaction, entries, now).await?;
     let moved = wire_v1::OrderMoved {
         order: Some(wire::order(&order)),
         previous_status: wire_v1::StatusKind::from(previous).into(),

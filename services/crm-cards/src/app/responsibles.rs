@@ -12,9 +12,10 @@ use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::history;
 use crate::domain::ids::{CardId, ConversationId};
 use crate::store::parked::{self, Parked};
-use crate::store::{cards, decisions};
+use crate::store::{card_changes, cards, decisions};
 use crate::wire;
 
 /// What events of this name as their actor: a synchronisation, which is never synchronised back (§8).
@@ -125,6 +126,8 @@ pub async fn apply(
     let locked = cards::lock(connection, &keys).await?;
     let mut changed = Vec::new();
     let mut told = Vec::new();
+    let mut entries = Vec::new();
+    let actor = Actor::Sync(SYNC.to_owned());
     for key in keys {
         let (Some(card), Some(taking)) = (locked.get(&key), takings.get(&key)) else {
             continue;
@@ -132,12 +135,15 @@ pub async fn apply(
         if card.stamp >= taking.stamp {
             continue;
         }
+        let before = card;
         let previous = card.responsible;
         let mut card = card.clone();
         card.stamp = taking.stamp;
         if previous != Some(taking.agent) {
             card.responsible = Some(taking.agent);
             card.updated_at = now;
+            card.revision += 1;
+            entries.extend(history::card(&key.0, &actor, (Some(before), Some(&card)))?);
             told.push((key.clone(), card.clone(), previous, taking));
         }
         changed.push((key.0, card));
@@ -145,13 +151,15 @@ pub async fn apply(
     if changed.is_empty() {
         return Ok(Vec::new());
     }
-    cards::set_responsibles(connection, &changed).await?;
+    card_changes::set_responsibles(connection, &changed).await?;
+    history::write(connection, entries, now).await?;
     let told_keys: Vec<_> = told.iter().map(|(key, ..)| key.clone()).collect();
     let chats = cards::chats_of(connection, &told_keys).await?;
     let mut events = Vec::new();
     for (key, card, previous, taking) in told {
         let updated = wire_v1::CardUpdated {
             card: Some(wire::card(&card)),
+            note: None,
         };
         let changed = wire_v1::EntityResponsibleChanged {
             entity: Some(wire::linked_card(&card)),
@@ -167,9 +175,7 @@ pub async fn apply(
             Outgoing::new(&key.0, card.id, &updated),
             Outgoing::new(&key.0, card.id, &changed),
         ] {
-            let event = event
-                .actor(Actor::Sync(SYNC.to_owned()))
-                .cause(taking.cause);
+            let event = event.actor(actor.clone()).cause(taking.cause);
             events.push(event.trace(taking.trace.clone()));
         }
     }

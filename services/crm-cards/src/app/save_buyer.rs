@@ -5,12 +5,12 @@ use chassis::outbox::Outgoing;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
-use super::{App, contacts::unknown, sight};
+use super::{App, contacts::unknown, history, sight};
 use crate::domain::access::{self, Kind, Missing};
-use crate::domain::entity::Contact;
+use crate::domain::entity::{Card, CardKind, Contact};
 use crate::domain::ids::ContactId;
 use crate::error::Error;
-use crate::store::{cards, contacts};
+use crate::store::{card_changes, cards, contacts};
 use crate::wire;
 
 /// Saves a contact as a buyer; its leads become deals (D05). Saving twice changes nothing.
@@ -18,6 +18,7 @@ pub async fn save(
     app: &App,
     caller: &Caller,
     id: ContactId,
+    expected: Option<i64>,
     now: OffsetDateTime,
 ) -> Result<Contact, Error> {
     let sight = sight(caller, Kind::Contacts)?;
@@ -28,24 +29,41 @@ pub async fn save(
     let mut contact = contact
         .filter(|contact| sight.reaches(contact.responsible))
         .ok_or_else(|| unknown(id))?;
+    if expected.is_some_and(|seen| seen != contact.revision) {
+        return Err(Error::Overtaken("contact", contact.revision));
+    }
     if contact.buyer {
         return Ok(contact);
     }
+    let before = contact.clone();
     contacts::set_buyer(&mut transaction, account, id).await?;
     contact.buyer = true;
+    contact.revision += 1;
+    let mut entries = history::contact(account, &caller.actor(), (Some(&before), Some(&contact)))?;
     let updated = wire_v1::ContactUpdated {
         contact: Some(wire::contact(&contact)),
     };
     let mut events = vec![Outgoing::new(account, id, &updated).actor(caller.actor())];
-    let mut deals = cards::make_deals(&mut transaction, account, id, now).await?;
+    let mut deals = card_changes::make_deals(&mut transaction, account, id, now).await?;
     deals.sort();
     let deals = cards::lock(&mut transaction, &deals).await?;
     for card in deals.values() {
+        let before = Card {
+            kind: CardKind::Lead,
+            ..card.clone()
+        };
+        entries.extend(history::card(
+            account,
+            &caller.actor(),
+            (Some(&before), Some(card)),
+        )?);
         let updated = wire_v1::CardUpdated {
             card: Some(wire::card(card)),
+            note: None,
         };
         events.push(Outgoing::new(account, card.id, &updated).actor(caller.actor()));
     }
+    history::write(&mut transaction, entries, now).await?;
     app.commit(transaction, events, now).await?;
     Ok(contact)
 }

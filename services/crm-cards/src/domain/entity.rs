@@ -1,10 +1,14 @@
 //! Cards, contacts and orders.
 
+use std::collections::BTreeMap;
+
 use chassis::id::AgentId;
 use chassis::stamp::Stamp;
 use time::OffsetDateTime;
 
+use super::fields::FieldValue;
 use super::ids::{CardId, ChatId, ContactId, OrderId, PipelineId, SourceId};
+use super::money::Money;
 use super::status::{Status, StatusKind};
 use super::words::words;
 
@@ -54,6 +58,54 @@ pub struct Card {
     pub created_at: OffsetDateTime,
     /// When it was last changed.
     pub updated_at: OffsetDateTime,
+    /// Raised with every change.
+    pub revision: i64,
+    /// Its amount.
+    pub amount: Option<Money>,
+    /// Values of custom fields that are there, by key.
+    pub fields: BTreeMap<String, FieldValue>,
+    /// Agents who take part beside the responsible, sorted.
+    pub participants: Vec<AgentId>,
+    /// Kind of messenger of the chat it was created from (F158).
+    pub messenger: Option<String>,
+}
+
+/// What a request says of a value that may be absent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Edit<T> {
+    /// Nothing: it stays.
+    #[default]
+    Keep,
+    /// There is none from now on.
+    Clear,
+    /// It is this from now on.
+    Set(T),
+}
+
+impl<T> Edit<T> {
+    /// Returns what is there from now on.
+    pub fn over(self, kept: Option<T>) -> Option<T> {
+        match self {
+            Self::Keep => kept,
+            Self::Clear => None,
+            Self::Set(value) => Some(value),
+        }
+    }
+}
+
+impl<T: Copy> Edit<T> {
+    /// Returns the new value, where there is one.
+    pub fn new_value(self) -> Option<T> {
+        self.over(None)
+    }
+}
+
+/// Agents who take part in a card at most.
+pub const PARTICIPANTS_MAX: usize = 50;
+
+/// Returns the kind of messenger of an identity's scope: what stands before its colon.
+pub fn messenger(scope: &str) -> &str {
+    scope.split(':').next().unwrap_or(scope)
 }
 
 /// How a messenger knows a person.
@@ -101,6 +153,8 @@ pub struct Contact {
     pub stamp: Stamp,
     /// When it was created.
     pub created_at: OffsetDateTime,
+    /// Raised with every change.
+    pub revision: i64,
     /// Its identities, sorted.
     pub identities: Vec<Identity>,
 }
@@ -118,4 +172,6 @@ pub struct Order {
     pub status: StatusKind,
     /// When it was created.
     pub created_at: OffsetDateTime,
+    /// Raised with every change.
+    pub revision: i64,
 }

@@ -43,6 +43,10 @@ uuid_id!(
     /// Where cards come from.
     pub struct SourceId
 );
+uuid_id!(
+    /// A custom field.
+    pub struct FieldId
+);
 
 /// Returns the id of the contact whose first identity this is.
 pub fn contact_of(account: &AccountSlug, scope: &str, user_id: &str) -> ContactId {

@@ -1,6 +1,6 @@
 //! Statuses of cards and orders.
 
-use super::ids::{PipelineId, StatusId};
+use super::ids::{PipelineId, SourceId, StatusId};
 use super::words::words;
 
 words! {
@@ -44,6 +44,19 @@ pub struct Pipeline {
     pub name: String,
     /// The statuses in order, exactly one of kind new (D04).
     pub statuses: Vec<Status>,
+    /// Raised with every change.
+    pub revision: i64,
+}
+
+/// Where cards come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Id.
+    pub id: SourceId,
+    /// Name to show, unique in the account.
+    pub name: String,
+    /// Raised with every change.
+    pub revision: i64,
 }
 
 /// The statuses of a pipeline that was created without any.

@@ -10,13 +10,19 @@ use uuid::Uuid;
 
 use super::PARSE;
 use crate::app::RequestKey;
+use crate::app::list_cards::{Owner, Wanted as WantedCards};
+use crate::domain::entity::Edit;
+use crate::domain::fields::{FIELDS_MAX, Given};
+use crate::domain::ids::StatusId;
+use crate::domain::money::Money;
 use crate::domain::settings::Wanted;
 use crate::domain::status::StatusKind;
 use crate::store::Before;
+use crate::store::card_lists::{Filter, Order, Span};
 use crate::wire;
 
 /// Statuses of a pipeline at most.
-const STATUSES_MAX: usize = 100;
+pub(super) const STATUSES_MAX: usize = 100;
 
 /// Where a page of a list by time ended.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -111,4 +117,102 @@ pub(super) fn connection(connection: &wire_v1::PipelineConnection) -> Result<Wan
             .ok_or_else(|| PARSE.refuse("connection.scope", "must be the chat or the client"))?,
         include_existing_chats: connection.include_existing_chats,
     })
+}
+
+/// Reads what is said of an amount.
+pub(super) fn money(money: Option<&wire_v1::Money>) -> Result<Edit<Money>, Status> {
+    let Some(money) = money else {
+        return Ok(Edit::Keep);
+    };
+    let read = Money::read(&money.currency, &money.amount);
+    read.map(|money| money.map_or(Edit::Clear, Edit::Set))
+        .map_err(|wrong| PARSE.refuse(&format!("amount.{}", wrong.field), &wrong.description))
+}
+
+/// Reads values of custom fields.
+pub(super) fn fields(
+    fields: impl IntoIterator<Item = (String, wire_v1::FieldValue)>,
+) -> Result<Given, Status> {
+    let given: Given = fields
+        .into_iter()
+        .map(|(key, value)| (key, wire::read_field_value(value)))
+        .collect();
+    if given.len() > FIELDS_MAX {
+        return Err(PARSE.refuse("fields", "must have at most 100 entries"));
+    }
+    Ok(given)
+}
+
+/// Reads which cards are asked for.
+pub(super) fn cards(request: &wire_v1::ListCardsRequest) -> Result<WantedCards, Status> {
+    use wire_v1::list_cards_request::{Order as WireOrder, Owner as WireOwner};
+    let agent = PARSE.id_opt("responsible_agent_id", &request.responsible_agent_id)?;
+    let owner = match (WireOwner::try_from(request.owner), agent) {
+        (Ok(WireOwner::Unspecified), None) => Owner::Any,
+        (Ok(WireOwner::Unspecified), Some(agent)) => Owner::Agent(agent),
+        (Ok(WireOwner::None), None) => Owner::Nobody,
+        (Ok(WireOwner::Mine), None) => Owner::Mine,
+        (Ok(_), Some(_)) => {
+            return Err(PARSE.refuse("owner", "must be left out where an agent is named"));
+        }
+        (Err(_), _) => return Err(PARSE.refuse("owner", "must be nobody or the caller")),
+    };
+    let order = match WireOrder::try_from(request.order) {
+        Ok(WireOrder::Unspecified | WireOrder::CreateTime) => Order::Created,
+        Ok(WireOrder::UpdateTime) => Order::Updated,
+        Err(_) => return Err(PARSE.refuse("order", "must be by creation or by update")),
+    };
+    let time = |field, time: &Option<prost_types::Timestamp>| PARSE.time_opt(field, time.as_ref());
+    let statuses: Vec<StatusId> = PARSE.ids("status_ids", &request.status_ids, STATUSES_MAX)?;
+    let filter = Filter {
+        kinds: kinds(&request.status_kinds)?,
+        statuses,
+        pipeline: PARSE.id_opt("pipeline_id", &request.pipeline_id)?,
+        source: PARSE.id_opt("source_id", &request.source_id)?,
+        messenger: PARSE
+            .text_opt("messenger", &request.messenger, 40)?
+            .map(str::to_owned),
+        contact: PARSE.id_opt("contact_id", &request.contact_id)?,
+        chat: PARSE.id_opt("chat_id", &request.chat_id)?,
+        created: Span {
+            from: time("create_time_from", &request.create_time_from)?,
+            to: time("create_time_to", &request.create_time_to)?,
+        },
+        updated: Span {
+            from: time("update_time_from", &request.update_time_from)?,
+            to: time("update_time_to", &request.update_time_to)?,
+        },
+        order,
+        ..Filter::default()
+    };
+    let text = PARSE.text_opt("text", &request.text, 200)?;
+    Ok(WantedCards {
+        owner,
+        text: text.map(str::to_owned),
+        filter,
+    })
+}
+
+/// Reads what is said of an id: an empty one is none from now on.
+pub(super) fn id_change<T: std::str::FromStr>(
+    field: &str,
+    id: Option<&String>,
+) -> Result<Edit<T>, Status> {
+    let Some(id) = id else {
+        return Ok(Edit::Keep);
+    };
+    Ok(PARSE.id_opt(field, id)?.map_or(Edit::Clear, Edit::Set))
+}
+
+/// Reads where the cards of statuses go.
+pub(super) fn cards_to(cards_to: &[wire_v1::CardsTo]) -> Result<Vec<(StatusId, StatusId)>, Status> {
+    if cards_to.len() > STATUSES_MAX {
+        return Err(PARSE.refuse("cards_to", "must have at most 100 entries"));
+    }
+    let pairs = cards_to.iter().enumerate().map(|(place, pair)| {
+        let field = |name: &str| format!("cards_to[{place}].{name}");
+        let from = PARSE.id(&field("from_status_id"), &pair.from_status_id)?;
+        Ok((from, PARSE.id(&field("to_status_id"), &pair.to_status_id)?))
+    });
+    pairs.collect()
 }

@@ -1,15 +1,19 @@
 //! Cards and their links to chats.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chassis::id::AccountSlug;
+use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Before, account as slug, columns, stamp, unreadable};
+use super::{account as slug, columns, stamp, unreadable};
 use crate::domain::entity::{Card, CardKind};
-use crate::domain::ids::{CardId, ChatId, ContactId, ConversationId, PipelineId};
+use crate::domain::fields::{FieldValue, Stored};
+use crate::domain::ids::{CardId, ChatId, ConversationId};
+use crate::domain::money::{Currency, Money};
+use crate::domain::search;
 use crate::domain::status::{Status, StatusKind};
 
 struct Row {
@@ -30,6 +34,21 @@ struct Row {
     stamp_event: Uuid,
     created_at: OffsetDateTime,
     updated_at: OffsetDateTime,
+    revision: i64,
+    amount: Option<String>,
+    currency: Option<String>,
+    fields: Option<Value>,
+    participants: Vec<Uuid>,
+    messenger: Option<String>,
+}
+
+/// Reads an amount of money that was checked before it was written.
+fn money(currency: &str, amount: &str) -> Result<Money, String> {
+    let wrong = || format!("{amount} {currency} is no amount");
+    Ok(Money {
+        currency: Currency::read(currency).ok_or_else(wrong)?,
+        amount: amount.parse().map_err(|_| wrong())?,
+    })
 }
 
 impl TryFrom<Row> for Card {
@@ -37,6 +56,16 @@ impl TryFrom<Row> for Card {
     fn try_from(row: Row) -> Result<Self, sqlx::Error> {
         let id = row.id;
         let bad = |error| unreadable("card", id, error);
+        let amount = row.currency.as_deref().zip(row.amount.as_deref());
+        let amount = amount
+            .map(|(currency, amount)| money(currency, amount))
+            .transpose()
+            .map_err(|error| unreadable("card", id, error))?;
+        let fields: Option<BTreeMap<String, FieldValue>> = row
+            .fields
+            .map(serde_json::from_value)
+            .transpose()
+            .map_err(|error| unreadable("card", id, error))?;
         Ok(Self {
             id: id.into(),
             kind: CardKind::try_from(row.kind).map_err(bad)?,
@@ -55,25 +84,34 @@ impl TryFrom<Row> for Card {
             stamp: stamp(row.stamp_time, row.stamp_event),
             created_at: row.created_at,
             updated_at: row.updated_at,
+            revision: row.revision,
+            amount,
+            fields: fields.unwrap_or_default(),
+            participants: row.participants.into_iter().map(Into::into).collect(),
+            messenger: row.messenger,
         })
     }
 }
 
-/// A checked query for cards: what follows `from`, with the card as `c` and its status as `s`.
+/// A checked query for cards: what follows `from`, with the card as `c` and its status as `s`. Values of fields come by the
+/// keys of those that are there; most cards have none, which costs nothing.
 macro_rules! cards {
     ($from:tt, $($argument:expr),+ $(,)?) => {
         sqlx::query_as!(
             Row,
-            "select c.account, c.id, c.kind, c.title, c.pipeline, c.status, s.name as status_name, c.status_kind,
-                    c.source, c.source_detail, c.contact, c.chat, c.responsible, c.stamp_time, c.stamp_event,
-                    c.created_at, c.updated_at from " + $from,
+            r#"select c.account, c.id, c.kind, c.title, c.pipeline, c.status, s.name as status_name,
+                      c.status_kind as "status_kind!", c.source, c.source_detail, c.contact, c.chat, c.responsible,
+                      c.stamp_time, c.stamp_event, c.created_at, c.updated_at, c.revision,
+                      c.amount::text as amount, c.currency, c.participants, c.messenger,
+                      case when c.fields <> '{}' then
+                          (select jsonb_object_agg(f.key, jsonb_build_object(f.kind, c.fields -> f.id::text))
+                           from field_definition f
+                           where f.account = c.account and f.entity = 'card' and f.deleted_at is null
+                             and c.fields ? f.id::text) end as fields
+               from "# + $from,
             $($argument),+
         )
     };
-}
-
-fn read(rows: Vec<Row>) -> Result<Vec<Card>, sqlx::Error> {
-    rows.into_iter().map(TryInto::try_into).collect()
 }
 
 /// A card with what only the database needs to know.
@@ -85,72 +123,73 @@ pub struct NewCard {
     pub card: Card,
     /// The conversation whose opening made it.
     pub conversation: Option<ConversationId>,
+    /// Values of custom fields, by the ids of their definitions.
+    pub fields: Stored,
+    /// Name of its contact, by which it is found.
+    pub contact_name: String,
 }
 
 /// Inserts cards, sorted by their keys, and links those with a chat to it. The caller holds the contacts' locks.
 pub async fn insert(connection: &mut PgConnection, cards: &[NewCard]) -> Result<(), sqlx::Error> {
-    let accounts: Vec<String> = cards.iter().map(|new| new.account.to_string()).collect();
+    let text = |field: fn(&NewCard) -> String| -> Vec<String> { cards.iter().map(field).collect() };
+    let id = |field: fn(&Card) -> Option<Uuid>| -> Vec<Option<Uuid>> {
+        cards.iter().map(|new| field(&new.card)).collect()
+    };
+    let accounts = text(|new| new.account.to_string());
     let ids: Vec<Uuid> = cards.iter().map(|new| new.card.id.uuid()).collect();
-    let kinds: Vec<String> = cards.iter().map(|new| new.card.kind.into()).collect();
-    let titles: Vec<String> = cards.iter().map(|new| new.card.title.clone()).collect();
     let pipelines: Vec<Uuid> = cards.iter().map(|new| new.card.pipeline.uuid()).collect();
     let statuses: Vec<Uuid> = cards.iter().map(|new| new.card.status.id.uuid()).collect();
-    let status_kinds: Vec<String> = cards
-        .iter()
-        .map(|new| new.card.status.kind.into())
-        .collect();
-    let sources: Vec<Option<Uuid>> = cards
-        .iter()
-        .map(|new| new.card.source.map(Into::into))
-        .collect();
-    let details: Vec<String> = cards
-        .iter()
-        .map(|new| new.card.source_detail.clone())
-        .collect();
-    let contacts: Vec<Option<Uuid>> = cards
-        .iter()
-        .map(|new| new.card.contact.map(Into::into))
-        .collect();
-    let chats: Vec<Option<Uuid>> = cards
-        .iter()
-        .map(|new| new.card.chat.map(Into::into))
-        .collect();
+    let chats = id(|card| card.chat.map(Into::into));
     let conversations: Vec<Option<Uuid>> = cards
         .iter()
         .map(|new| new.conversation.map(Into::into))
         .collect();
-    let responsibles: Vec<Option<Uuid>> = cards
-        .iter()
-        .map(|new| new.card.responsible.map(Into::into))
-        .collect();
+    let amounts = cards.iter().map(|new| new.card.amount);
+    let (currencies, amounts): (Vec<_>, Vec<_>) = amounts.map(parts).unzip();
+    let messengers: Vec<Option<String>> =
+        cards.iter().map(|new| new.card.messenger.clone()).collect();
     let stamp_times: Vec<OffsetDateTime> = cards.iter().map(|new| new.card.stamp.time).collect();
     let stamp_events: Vec<Uuid> = cards.iter().map(|new| new.card.stamp.event).collect();
     let created: Vec<OffsetDateTime> = cards.iter().map(|new| new.card.created_at).collect();
+    let fields: Vec<Value> = cards
+        .iter()
+        .map(|new| Value::Object(new.fields.clone()))
+        .collect();
     sqlx::query!(
         "insert into card (account, id, kind, title, pipeline, status, status_kind, source, source_detail, contact,
-                           chat, conversation, responsible, stamp_time, stamp_event, created_at, updated_at)
-         select k.*, k.created_at from unnest(
+                           chat, conversation, responsible, stamp_time, stamp_event, created_at, updated_at,
+                           currency, amount, messenger, fields, words)
+         select k.account, k.id, k.kind, k.title, k.pipeline, k.status, k.status_kind, k.source, k.source_detail,
+                k.contact, k.chat, k.conversation, k.responsible, k.stamp_time, k.stamp_event, k.created_at,
+                k.created_at, k.currency, k.amount::numeric, k.messenger, k.fields, k.words::tsvector
+         from unnest(
              $1::text[], $2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::text[], $8::uuid[],
              $9::text[], $10::uuid[], $11::uuid[], $12::uuid[], $13::uuid[], $14::timestamptz[], $15::uuid[],
-             $16::timestamptz[])
+             $16::timestamptz[], $17::text[], $18::text[], $19::text[], $20::jsonb[], $21::text[])
            as k(account, id, kind, title, pipeline, status, status_kind, source, source_detail, contact,
-                chat, conversation, responsible, stamp_time, stamp_event, created_at)",
+                chat, conversation, responsible, stamp_time, stamp_event, created_at, currency, amount, messenger,
+                fields, words)",
         &accounts,
         &ids,
-        &kinds,
-        &titles,
+        &text(|new| new.card.kind.into()),
+        &text(|new| new.card.title.clone()),
         &pipelines,
         &statuses,
-        &status_kinds,
-        &sources as &[Option<Uuid>],
-        &details,
-        &contacts as &[Option<Uuid>],
+        &text(|new| new.card.status.kind.into()),
+        &id(|card| card.source.map(Into::into)) as &[Option<Uuid>],
+        &text(|new| new.card.source_detail.clone()),
+        &id(|card| card.contact.map(Into::into)) as &[Option<Uuid>],
         &chats as &[Option<Uuid>],
         &conversations as &[Option<Uuid>],
-        &responsibles as &[Option<Uuid>],
+        &id(|card| card.responsible.map(Into::into)) as &[Option<Uuid>],
         &stamp_times,
         &stamp_events,
         &created,
+        &currencies as &[Option<String>],
+        &amounts as &[Option<String>],
+        &messengers as &[Option<String>],
+        &fields,
+        &text(|new| search::vector(&new.account, &new.card.title, &new.contact_name)),
     )
     .execute(&mut *connection)
     .await?;
@@ -166,6 +205,13 @@ pub async fn insert(connection: &mut PgConnection, cards: &[NewCard]) -> Result<
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Parts an amount for its columns.
+pub(super) fn parts(money: Option<Money>) -> (Option<String>, Option<String>) {
+    money
+        .map(|money| (money.currency.to_string(), money.amount.to_string()))
+        .unzip()
 }
 
 /// Returns a card that is not deleted.
@@ -223,85 +269,42 @@ pub async fn lock(
         .collect()
 }
 
-/// Sets a card's status. The caller holds the locks of its contact and of the card.
-pub async fn set_status(
+/// Returns cards that are not deleted, in the order of their ids here.
+pub async fn in_order(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    card: CardId,
-    status: &Status,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update card set status = $3, status_kind = $4, updated_at = $5 where account = $1 and id = $2",
+    ids: &[Uuid],
+) -> Result<Vec<Card>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = cards!(
+        "unnest($2::uuid[]) with ordinality k(id, place)
+         join card c on c.account = $1 and c.id = k.id
+         join status s on s.account = c.account and s.id = c.status
+         where c.deleted_at is null order by k.place",
         account.as_str(),
-        card.uuid(),
-        status.id.uuid(),
-        status.kind.as_str(),
-        now,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Sets responsibles and their stamps. The caller holds the cards' locks and has compared the stamps.
-pub async fn set_responsibles(
-    connection: &mut PgConnection,
-    cards: &[(AccountSlug, Card)],
-) -> Result<(), sqlx::Error> {
-    let accounts: Vec<String> = cards
-        .iter()
-        .map(|(account, _)| account.to_string())
-        .collect();
-    let ids: Vec<Uuid> = cards.iter().map(|(_, card)| card.id.uuid()).collect();
-    let responsibles: Vec<Option<Uuid>> = cards
-        .iter()
-        .map(|(_, card)| card.responsible.map(Into::into))
-        .collect();
-    let times: Vec<OffsetDateTime> = cards.iter().map(|(_, card)| card.stamp.time).collect();
-    let events: Vec<Uuid> = cards.iter().map(|(_, card)| card.stamp.event).collect();
-    let updated: Vec<OffsetDateTime> = cards.iter().map(|(_, card)| card.updated_at).collect();
-    sqlx::query!(
-        "update card c set responsible = k.responsible, stamp_time = k.stamp_time, stamp_event = k.stamp_event,
-                           updated_at = k.updated_at
-         from unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[], $6::timestamptz[])
-           as k(account, id, responsible, stamp_time, stamp_event, updated_at)
-         where c.account = k.account and c.id = k.id",
-        &accounts,
-        &ids,
-        &responsibles as &[Option<Uuid>],
-        &times,
-        &events,
-        &updated,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Turns the leads of a contact into deals and returns their ids (D05). The caller holds the contact's lock.
-pub async fn make_deals(
-    connection: &mut PgConnection,
-    account: &AccountSlug,
-    contact: ContactId,
-    now: OffsetDateTime,
-) -> Result<Vec<(AccountSlug, CardId)>, sqlx::Error> {
-    let ids = sqlx::query_scalar!(
-        "with l as (select id from card
-                    where account = $1 and contact = $2 and kind = 'lead' and deleted_at is null
-                    order by id for no key update)
-         update card c set kind = 'deal', updated_at = $3
-         from l where c.account = $1 and c.id = l.id returning c.id",
-        account.as_str(),
-        contact.uuid(),
-        now,
+        ids,
     )
     .fetch_all(connection)
     .await?;
-    Ok(ids
-        .into_iter()
-        .map(|id| (account.clone(), id.into()))
-        .collect())
+    rows.into_iter().map(TryInto::try_into).collect()
+}
+
+/// Returns the values that a locked card keeps, also of fields that are deleted.
+pub async fn stored_fields(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    card: CardId,
+) -> Result<Stored, sqlx::Error> {
+    let fields = sqlx::query_scalar!(
+        "select fields from card where account = $1 and id = $2",
+        account.as_str(),
+        card.uuid(),
+    )
+    .fetch_one(connection)
+    .await?;
+    serde_json::from_value(fields).map_err(|error| unreadable("card", card, error))
 }
 
 /// Returns the chats that cards are linked to, sorted.
@@ -326,117 +329,4 @@ pub async fn chats_of(
             .push(row.chat.into());
     }
     Ok(chats)
-}
-
-/// Which cards a list holds.
-#[derive(Debug, Clone, Copy)]
-pub struct Filter<'f> {
-    /// Kinds of status; all where empty.
-    pub kinds: &'f [StatusKind],
-    /// Only of this pipeline.
-    pub pipeline: Option<PipelineId>,
-    /// Only linked to this chat (F030).
-    pub chat: Option<ChatId>,
-    /// Only of this responsible.
-    pub own: Option<Uuid>,
-}
-
-/// Returns a page of cards, newest first.
-///
-/// Each kind of status is read by itself from an index that ends in the list's order, then merged: a rare kind
-/// costs no more than a common one. A chat has few cards: there the link is the way.
-pub async fn list(
-    connection: &mut PgConnection,
-    account: &AccountSlug,
-    filter: Filter<'_>,
-    before: Before,
-    limit: i64,
-) -> Result<Vec<Card>, sqlx::Error> {
-    let kinds = if filter.kinds.is_empty() {
-        StatusKind::ALL
-    } else {
-        filter.kinds
-    };
-    // A kind that is named twice would bring its cards twice.
-    let kinds: std::collections::BTreeSet<StatusKind> = kinds.iter().copied().collect();
-    let kinds: Vec<String> = kinds.into_iter().map(Into::into).collect();
-    let pipeline = filter.pipeline.map(Uuid::from);
-    let rows = match (filter.chat, filter.own, pipeline) {
-        (Some(chat), own, pipeline) => {
-            cards!(
-                "chat_card l join card c on c.account = l.account and c.id = l.card
-                 join status s on s.account = c.account and s.id = c.status
-                 where l.account = $1 and l.chat = $2 and c.deleted_at is null and c.status_kind = any($3)
-                   and (c.created_at, c.id) < ($4, $5)
-                   and ($7::uuid is null or c.pipeline = $7) and ($8::uuid is null or c.responsible = $8)
-                 order by c.created_at desc, c.id desc limit $6",
-                account.as_str(),
-                chat.uuid(),
-                &kinds,
-                before.time,
-                before.id,
-                limit,
-                pipeline,
-                own,
-            )
-            .fetch_all(connection)
-            .await?
-        }
-        (None, Some(own), pipeline) => {
-            cards!(
-                "unnest($2::text[]) k(kind) cross join lateral (
-                     select * from card where account = $1 and responsible = $3 and status_kind = k.kind
-                       and deleted_at is null and (created_at, id) < ($4, $5)
-                       and ($7::uuid is null or pipeline = $7)
-                     order by created_at desc, id desc limit $6) c
-                 join status s on s.account = c.account and s.id = c.status
-                 order by c.created_at desc, c.id desc limit $6",
-                account.as_str(),
-                &kinds,
-                own,
-                before.time,
-                before.id,
-                limit,
-                pipeline,
-            )
-            .fetch_all(connection)
-            .await?
-        }
-        (None, None, Some(pipeline)) => {
-            cards!(
-                "unnest($2::text[]) k(kind) cross join lateral (
-                     select * from card where account = $1 and pipeline = $3 and status_kind = k.kind
-                       and deleted_at is null and (created_at, id) < ($4, $5)
-                     order by created_at desc, id desc limit $6) c
-                 join status s on s.account = c.account and s.id = c.status
-                 order by c.created_at desc, c.id desc limit $6",
-                account.as_str(),
-                &kinds,
-                pipeline,
-                before.time,
-                before.id,
-                limit,
-            )
-            .fetch_all(connection)
-            .await?
-        }
-        (None, None, None) => {
-            cards!(
-                "unnest($2::text[]) k(kind) cross join lateral (
-                     select * from card where account = $1 and status_kind = k.kind
-                       and deleted_at is null and (created_at, id) < ($3, $4)
-                     order by created_at desc, id desc limit $5) c
-                 join status s on s.account = c.account and s.id = c.status
-                 order by c.created_at desc, c.id desc limit $5",
-                account.as_str(),
-                &kinds,
-                before.time,
-                before.id,
-                limit,
-            )
-            .fetch_all(connection)
-            .await?
-        }
-    };
-    read(rows)
 }

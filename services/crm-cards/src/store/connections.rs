@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{account as slug, columns, unreadable};
 use crate::domain::connection::{Connection, Mode, Scope};
-use crate::domain::ids::ChannelId;
+use crate::domain::ids::{ChannelId, PipelineId, SourceId};
 use crate::domain::status::{Status, StatusKind};
 
 struct Row {
@@ -158,4 +158,25 @@ pub async fn of_channels(
             ))
         })
         .collect()
+}
+
+/// Returns channels whose rule names a pipeline or a source, some of them.
+pub async fn naming(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    pipeline: Option<PipelineId>,
+    source: Option<SourceId>,
+    limit: i64,
+) -> Result<Vec<ChannelId>, sqlx::Error> {
+    let channels = sqlx::query_scalar!(
+        "select channel from connection where account = $1 and (pipeline = $2 or source = $3)
+         order by channel limit $4",
+        account.as_str(),
+        pipeline.map(Uuid::from),
+        source.map(Uuid::from),
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(channels.into_iter().map(Into::into).collect())
 }

@@ -12,12 +12,14 @@ use crate::domain::entity::{Contact, Identity};
 use crate::domain::ids::{ChannelId, ChatId, ContactId};
 
 /// A chat as CRM knows it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chat {
     /// Its channel.
     pub channel: ChannelId,
     /// Its contact.
     pub contact: ContactId,
+    /// Kind of its messenger, as `telegram`; empty where it is not known.
+    pub messenger: String,
 }
 
 struct Row {
@@ -28,6 +30,7 @@ struct Row {
     stamp_time: OffsetDateTime,
     stamp_event: Uuid,
     created_at: OffsetDateTime,
+    revision: i64,
 }
 
 impl From<Row> for Contact {
@@ -39,6 +42,7 @@ impl From<Row> for Contact {
             responsible: row.responsible.map(Into::into),
             stamp: stamp(row.stamp_time, row.stamp_event),
             created_at: row.created_at,
+            revision: row.revision,
             identities: Vec::new(),
         }
     }
@@ -51,7 +55,7 @@ pub async fn chat(
     chat: ChatId,
 ) -> Result<Option<Chat>, sqlx::Error> {
     let row = sqlx::query!(
-        "select channel, contact from chat where account = $1 and id = $2",
+        "select channel, contact, messenger from chat where account = $1 and id = $2",
         account.as_str(),
         chat.uuid(),
     )
@@ -60,6 +64,7 @@ pub async fn chat(
     Ok(row.map(|row| Chat {
         channel: row.channel.into(),
         contact: row.contact.into(),
+        messenger: row.messenger,
     }))
 }
 
@@ -71,7 +76,7 @@ pub async fn get(
 ) -> Result<Option<Contact>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "select id, name, buyer, responsible, stamp_time, stamp_event, created_at
+        "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
          from contact where account = $1 and id = $2",
         account.as_str(),
         contact.uuid(),
@@ -95,7 +100,7 @@ pub async fn lock(
 ) -> Result<Option<Contact>, sqlx::Error> {
     let row = sqlx::query_as!(
         Row,
-        "select id, name, buyer, responsible, stamp_time, stamp_event, created_at
+        "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
          from contact where account = $1 and id = $2 for no key update",
         account.as_str(),
         contact.uuid(),
@@ -123,7 +128,7 @@ pub async fn list(
         None => {
             sqlx::query_as!(
                 Row,
-                "select id, name, buyer, responsible, stamp_time, stamp_event, created_at
+                "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
                  from contact where account = $1 and (created_at, id) < ($2, $3)
                  order by created_at desc, id desc limit $4",
                 account.as_str(),
@@ -137,7 +142,7 @@ pub async fn list(
         Some(agent) => {
             sqlx::query_as!(
                 Row,
-                "select id, name, buyer, responsible, stamp_time, stamp_event, created_at
+                "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
                  from contact where account = $1 and responsible = $5 and (created_at, id) < ($2, $3)
                  order by created_at desc, id desc limit $4",
                 account.as_str(),
@@ -165,7 +170,7 @@ pub async fn set_buyer(
     contact: ContactId,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update contact set buyer = true where account = $1 and id = $2",
+        "update contact set buyer = true, revision = revision + 1 where account = $1 and id = $2",
         account.as_str(),
         contact.uuid(),
     )

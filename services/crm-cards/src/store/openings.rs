@@ -131,7 +131,8 @@ pub async fn lock_contacts(
 ) -> Result<HashMap<(AccountSlug, ContactId), Contact>, sqlx::Error> {
     let (accounts, ids) = columns(keys);
     let rows = sqlx::query!(
-        "select c.account, c.id, c.name, c.buyer, c.responsible, c.stamp_time, c.stamp_event, c.created_at
+        "select c.account, c.id, c.name, c.buyer, c.responsible, c.stamp_time, c.stamp_event, c.created_at,
+                c.revision
          from unnest($1::text[], $2::uuid[]) k(account, id)
          join contact c on c.account = k.account and c.id = k.id
          order by c.account, c.id for no key update of c",
@@ -149,6 +150,7 @@ pub async fn lock_contacts(
                 responsible: row.responsible.map(Into::into),
                 stamp: stamp(row.stamp_time, row.stamp_event),
                 created_at: row.created_at,
+                revision: row.revision,
                 identities: Vec::new(),
             };
             Ok(((slug(row.account)?, contact.id), contact))
@@ -171,6 +173,8 @@ pub struct NewChat {
     pub contact: ContactId,
     /// When it was created.
     pub created_at: OffsetDateTime,
+    /// Kind of its messenger.
+    pub messenger: String,
 }
 
 /// Inserts chats, sorted; returns those that are new. The caller holds the contacts' locks.
@@ -184,9 +188,11 @@ pub async fn insert_chats(
     let clients: Vec<Uuid> = chats.iter().map(|new| new.client.uuid()).collect();
     let contacts: Vec<Uuid> = chats.iter().map(|new| new.contact.uuid()).collect();
     let times: Vec<OffsetDateTime> = chats.iter().map(|new| new.created_at).collect();
+    let messengers: Vec<String> = chats.iter().map(|new| new.messenger.clone()).collect();
     let rows = sqlx::query!(
-        "insert into chat (account, id, channel, client, contact, created_at)
-         select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::timestamptz[])
+        "insert into chat (account, id, channel, client, contact, created_at, messenger)
+         select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::timestamptz[],
+                              $7::text[])
          on conflict do nothing returning account, id",
         &accounts,
         &ids,
@@ -194,6 +200,7 @@ pub async fn insert_chats(
         &clients,
         &contacts,
         &times,
+        &messengers,
     )
     .fetch_all(connection)
     .await?;

@@ -16,6 +16,7 @@ struct Row {
     contact: Uuid,
     status: String,
     created_at: OffsetDateTime,
+    revision: i64,
 }
 
 impl TryFrom<Row> for Order {
@@ -28,6 +29,7 @@ impl TryFrom<Row> for Order {
             status: StatusKind::try_from(row.status)
                 .map_err(|error| unreadable("buyer_order", row.id, error))?,
             created_at: row.created_at,
+            revision: row.revision,
         })
     }
 }
@@ -64,6 +66,7 @@ pub async fn insert(
         contact,
         status: StatusKind::New,
         created_at: now,
+        revision: 1,
     })
 }
 
@@ -75,7 +78,7 @@ pub async fn get(
 ) -> Result<Option<Order>, sqlx::Error> {
     sqlx::query_as!(
         Row,
-        "select id, number, contact, status, created_at from buyer_order where account = $1 and id = $2",
+        "select id, number, contact, status, created_at, revision from buyer_order where account = $1 and id = $2",
         account.as_str(),
         order.uuid(),
     )
@@ -94,7 +97,8 @@ pub async fn set_status(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "update buyer_order set status = $3, updated_at = $4 where account = $1 and id = $2",
+        "update buyer_order set status = $3, updated_at = $4, revision = revision + 1
+         where account = $1 and id = $2",
         account.as_str(),
         order.uuid(),
         status.as_str(),
@@ -114,7 +118,7 @@ pub async fn in_work(
 ) -> Result<Vec<Order>, sqlx::Error> {
     sqlx::query_as!(
         Row,
-        "select id, number, contact, status, created_at from buyer_order
+        "select id, number, contact, status, created_at, revision from buyer_order
          where account = $1 and contact = $2 and status in ('new', 'in-progress')
          order by number desc limit $3",
         account.as_str(),

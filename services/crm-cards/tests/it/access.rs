@@ -1,5 +1,7 @@
 //! No row of another account, and none beyond the agent's record, is reached by any request (§9).
 
+mod changes;
+
 use chassis::access::{AccessRecord, ChannelGrant, ChatAccess, KindAccess, View};
 use chassis::testing;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
@@ -118,10 +120,14 @@ async fn all_requests(shop: &Shop, tenant: &Tenant) -> Vec<(&'static str, Result
         ),
         (
             "MoveCard",
-            api.move_card(tenant.ask(MoveCardRequest { card_id, status_id }))
-                .await
-                .map(|_| 1)
-                .map_err(code),
+            api.move_card(tenant.ask(MoveCardRequest {
+                card_id,
+                status_id,
+                ..MoveCardRequest::default()
+            }))
+            .await
+            .map(|_| 1)
+            .map_err(code),
         ),
         (
             "GetContact",
@@ -143,6 +149,7 @@ async fn all_requests(shop: &Shop, tenant: &Tenant) -> Vec<(&'static str, Result
             "SaveBuyer",
             api.save_buyer(tenant.ask(SaveBuyerRequest {
                 contact_id: contact_id.clone(),
+                ..SaveBuyerRequest::default()
             }))
             .await
             .map(|_| 1)
@@ -163,6 +170,7 @@ async fn all_requests(shop: &Shop, tenant: &Tenant) -> Vec<(&'static str, Result
             api.move_order(tenant.ask(MoveOrderRequest {
                 order_id: shop.order.order_id.clone(),
                 status: 1,
+                ..MoveOrderRequest::default()
             }))
             .await
             .map(|_| 1)
@@ -211,6 +219,9 @@ async fn all_requests(shop: &Shop, tenant: &Tenant) -> Vec<(&'static str, Result
                 .map_err(code),
         ),
     ]
+    .into_iter()
+    .chain(changes::changes(shop, tenant).await)
+    .collect()
 }
 
 #[tokio::test]

@@ -3,21 +3,10 @@
 use switchboard_proto::common::v1::EntityKind;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::*;
-use tonic::{Code, Status};
-use tonic_types::StatusExt as _;
+use tonic::Code;
 use uuid::Uuid;
 
-use crate::world::{Chat, tenant, world};
-
-fn reason(status: &Status) -> String {
-    status.get_details_error_info().unwrap().reason.clone()
-}
-
-fn field(status: &Status) -> String {
-    status.get_details_bad_request().unwrap().field_violations[0]
-        .field
-        .clone()
-}
+use crate::world::{Chat, field, reason, tenant, world};
 
 #[tokio::test]
 async fn b02_a_request_id_makes_one_of_many_and_refuses_other_content() {
@@ -89,6 +78,7 @@ async fn wrong_requests_are_refused_with_their_reason_or_field() {
         let request = MoveCardRequest {
             card_id: card.card_id.clone(),
             status_id,
+            ..MoveCardRequest::default()
         };
         let refused = world.api.move_card(tenant.ask(request)).await.unwrap_err();
         assert_eq!(
@@ -100,6 +90,7 @@ async fn wrong_requests_are_refused_with_their_reason_or_field() {
     let request = MoveCardRequest {
         card_id: unknown.clone(),
         status_id,
+        ..MoveCardRequest::default()
     };
     let refused = world.api.move_card(tenant.ask(request)).await.unwrap_err();
     assert_eq!(

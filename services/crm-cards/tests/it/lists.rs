@@ -139,7 +139,7 @@ async fn pipelines_and_sources_come_page_by_page() {
 }
 
 /// Fills an account with many rows, most of them in statuses that nobody asks for.
-async fn fill(world: &World, tenant: &Tenant, pipeline: &Pipeline) {
+pub async fn fill(world: &World, tenant: &Tenant, pipeline: &Pipeline) {
     let statuses: Vec<Uuid> = pipeline
         .statuses
         .iter()
@@ -160,10 +160,13 @@ async fn fill(world: &World, tenant: &Tenant, pipeline: &Pipeline) {
                 md5('contact' || n)::uuid, now() from generate_series(1, 20000) n
          where $2::uuid is not null and $3::uuid is not null and $4::uuid is not null",
         "insert into card (account, id, kind, title, pipeline, status, status_kind, contact, chat, responsible,
-                           created_at, updated_at)
+                           created_at, updated_at, messenger, words)
          select $1, md5('card' || n)::uuid, 'lead', 'x', $2, case when n % 1000 = 0 then $3 else $4 end,
                 case when n % 1000 = 0 then 'new' else 'rejected' end, md5('contact' || n)::uuid,
-                md5('chat' || n)::uuid, md5('agent' || n % 50)::uuid, now() - n * interval '1 s', now()
+                md5('chat' || n)::uuid, case when n % 5 > 0 then md5('agent' || n % 50)::uuid end,
+                now() - n * interval '1 s', now() - (n * 7919) % 20000 * interval '1 s',
+                case when n % 4 > 0 then 'telegram' else 'viber' end,
+                ('''@' || $1 || ''' ''word' || n % 200 || ''':1A')::tsvector
          from generate_series(1, 20000) n",
         "insert into chat_card (account, chat, card, linked_at)
          select $1, md5('chat' || n)::uuid, md5('card' || n)::uuid, now() from generate_series(1, 20000) n
@@ -311,7 +314,7 @@ async fn lists_and_decisions_among_many_rows_scan_no_table() {
     }
 }
 
-async fn uuid_of(world: &World, query: &'static str) -> Uuid {
+pub async fn uuid_of(world: &World, query: &'static str) -> Uuid {
     sqlx::query_scalar(query)
         .fetch_one(&world.database.pool)
         .await

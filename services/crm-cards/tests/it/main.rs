@@ -3,10 +3,18 @@
 
 mod access;
 mod audit;
+mod board;
+mod card_changes;
+mod card_lists;
+mod card_making;
 mod cards;
+mod fields;
+mod history;
 mod lists;
 mod modes;
+mod pipelines;
 mod races;
 mod repeats;
 mod responsibles;
+mod sources;
 mod world;

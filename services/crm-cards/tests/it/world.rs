@@ -1,5 +1,9 @@
 //! A database with the service's use cases over it, and the events that come and go.
 
+mod crm;
+
+pub use crm::{fact, field, fields, reason};
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -389,6 +393,7 @@ impl World {
         let request = MoveCardRequest {
             card_id: card.into(),
             status_id: status.status_id.clone(),
+            ..MoveCardRequest::default()
         };
         self.api.move_card(tenant.ask(request)).await.unwrap();
     }
@@ -396,6 +401,7 @@ impl World {
     pub async fn save_buyer(&self, tenant: &Tenant, contact: &str) {
         let request = SaveBuyerRequest {
             contact_id: contact.into(),
+            ..SaveBuyerRequest::default()
         };
         self.api.save_buyer(tenant.ask(request)).await.unwrap();
     }
@@ -418,6 +424,7 @@ impl World {
         let request = MoveOrderRequest {
             order_id: order.into(),
             status: status.into(),
+            ..MoveOrderRequest::default()
         };
         self.api.move_order(tenant.ask(request)).await.unwrap();
     }

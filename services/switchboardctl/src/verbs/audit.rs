@@ -82,7 +82,7 @@ impl FromStr for Subject {
 
 /// A time, said as such or as how long ago it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
+pub(super) enum Moment {
     Ago(Duration),
     At(OffsetDateTime),
 }
@@ -99,7 +99,7 @@ impl FromStr for Moment {
 }
 
 impl Moment {
-    fn stamp(self, now: OffsetDateTime) -> Option<Timestamp> {
+    pub(super) fn stamp(self, now: OffsetDateTime) -> Option<Timestamp> {
         let time = match self {
             Self::Ago(ago) => now.checked_sub(ago)?,
             Self::At(time) => time,
@@ -147,7 +147,7 @@ impl Show for AuditEntry {
 }
 
 /// What changed, as far as it fits into a cell.
-fn summary(changes: &[FieldChange]) -> String {
+pub(super) fn summary(changes: &[FieldChange]) -> String {
     let mut told: Vec<String> = changes
         .iter()
         .take(SHOWN)
@@ -160,7 +160,7 @@ fn summary(changes: &[FieldChange]) -> String {
 }
 
 /// One field: what it was and what it became.
-fn told(change: &FieldChange, length: usize) -> String {
+pub(super) fn told(change: &FieldChange, length: usize) -> String {
     let side = |value: Option<&prost_types::Value>| {
         let text = value.map(text).unwrap_or_default();
         let text = words::short(&text, length);

@@ -1,33 +1,79 @@
 //! Cards in pipelines.
 
+mod board;
+mod change;
+mod history;
+mod list;
+
 use clap::Subcommand;
+use switchboard_proto::crm_cards::v1::history_entry::Kind;
+use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
-    Card, ExplainCardRequest, GetCardRequest, ListCardsRequest, ListPipelinesRequest,
-    MoveCardRequest, StatusKind, explain_card_request::About,
+    AddCardNoteRequest, AddCardParticipantsRequest, Card, DeleteCardRequest, ExplainCardRequest,
+    FieldValue, GetBoardRequest, GetCardRequest, GetPipelineRequest, ListCardNotesRequest,
+    ListHistoryRequest, MoveCardRequest, RemoveCardParticipantsRequest,
+    explain_card_request::About,
 };
 use uuid::Uuid;
 
-use super::Page;
+use super::{Page, RequestId, pipeline};
 use crate::cli::choice;
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell, words};
+use crate::output::{Cell, Show, View, cell, say, words};
 
 /// Verbs on cards.
 #[derive(Subcommand)]
 pub(crate) enum CardVerb {
     /// List cards, newest first
-    List {
-        /// Only cards made from this chat
-        #[arg(long, value_name = "UUID")]
-        chat: Option<Uuid>,
-        /// Only cards of this pipeline
-        #[arg(long, value_name = "UUID")]
-        pipeline: Option<Uuid>,
-        /// Only cards in a status of this kind (repeatable)
-        #[arg(long = "status", value_name = "KIND",
-              value_parser = choice!(StatusKind, "STATUS_KIND_", ["new", "in-progress", "successful", "rejected"]))]
-        statuses: Vec<StatusKind>,
+    List(Box<list::List>),
+    /// Make a card
+    Create(Box<change::Create>),
+    /// Change a card
+    Update(Box<change::Update>),
+    /// Delete a card
+    Delete {
+        /// Id of the card
+        card: Uuid,
+    },
+    /// Show the board of a pipeline: its statuses as columns, with counts, sums and the newest cards
+    Board {
+        /// Name or id of the pipeline
+        pipeline: String,
+        /// Cards of each column at most
+        #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(i32).range(1..=50))]
+        size: i32,
+    },
+    /// List the notes of a card, or add one
+    Note {
+        /// Id of the card
+        card: Uuid,
+        /// Text to add
+        text: Option<String>,
+        #[command(flatten)]
+        page: Page,
+        #[command(flatten)]
+        request_id: RequestId,
+    },
+    /// Change who takes part in a card beside its responsible
+    Participant {
+        /// Id of the card
+        card: Uuid,
+        /// Who takes part from now on, by name or id (repeatable)
+        #[arg(long = "add", value_name = "AGENT", required_unless_present = "gone")]
+        come: Vec<String>,
+        /// Who does not any more, by name or id (repeatable)
+        #[arg(long = "remove", value_name = "AGENT")]
+        gone: Vec<String>,
+    },
+    /// Tell what happened to a card, newest first
+    History {
+        /// Id of the card
+        card: Uuid,
+        /// Only this kind of entry (repeatable); all but key actions unless given
+        #[arg(long = "kind", value_name = "KIND", value_parser = choice!(Kind, "KIND_", [
+            "created", "updated", "moved", "responsible", "participants", "note", "linked", "deleted", "key-action"]))]
+        kinds: Vec<Kind>,
         #[command(flatten)]
         page: Page,
     },
@@ -36,12 +82,15 @@ pub(crate) enum CardVerb {
         /// Id of the card
         card: Uuid,
     },
-    /// Move a card to another status of its pipeline
+    /// Move a card to another status
     Move {
         /// Id of the card
         card: Uuid,
         /// Name, kind or id of the status
         status: String,
+        /// Into another pipeline, by name or id
+        #[arg(long, value_name = "PIPELINE")]
+        pipeline: Option<String>,
     },
     /// Tell why a conversation made a card, or why it did not
     Explain {
@@ -56,15 +105,23 @@ pub(crate) enum CardVerb {
 
 impl Show for Card {
     const NAME: &'static str = "switchboard.crm_cards.v1.Card";
-    const OPTIONAL: &'static [&'static str] =
-        &["CHAT", "KIND", "CREATED", "SOURCE DETAIL", "RESPONSIBLE"];
-    const SPARSE: &'static [&'static str] = &["SOURCE DETAIL"];
+    const OPTIONAL: &'static [&'static str] = &[
+        "CHAT",
+        "KIND",
+        "CREATED",
+        "SOURCE DETAIL",
+        "MESSENGER",
+        "RESPONSIBLE",
+    ];
+    const SPARSE: &'static [&'static str] = &["SOURCE DETAIL", "AMOUNT", "MESSENGER"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "TITLE",
         "STATUS",
         "KIND",
+        "AMOUNT",
         "RESPONSIBLE",
+        "MESSENGER",
         "CHAT",
         "SOURCE DETAIL",
         "CREATED",
@@ -76,11 +133,28 @@ impl Show for Card {
             cell(&self.title),
             cell(&status.name),
             cell(words::word(status.kind().as_str_name(), "STATUS_KIND_")).by_word(),
+            cell(self.amount.as_ref().map(board::money).unwrap_or_default()),
             cell(view.name(&self.responsible_agent_id)),
+            cell(&self.messenger),
             cell(view.name(&self.chat_id)),
             cell(words::short(&self.source_detail, 40)),
             cell(words::ago(self.create_time.as_ref(), view.now)).dim(),
         ]
+    }
+    fn more(&self, view: &View) -> Vec<String> {
+        let mut lines = vec![format!("revision {}", self.revision)];
+        let mut fields: Vec<_> = self.fields.iter().collect();
+        fields.sort_by_key(|(key, _)| *key);
+        let field = |(key, value): (&String, &FieldValue)| {
+            format!(
+                "  {key}  {}",
+                crate::output::table::harmless(&change::shown(value))
+            )
+        };
+        lines.extend(fields.into_iter().map(field));
+        let participants = self.participant_agent_ids.iter();
+        lines.extend(participants.map(|id| format!("  takes part: {}", view.name(id))));
+        lines
     }
 }
 
@@ -90,26 +164,33 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
     let mut client = session.crm_cards(&session.role().await?).await?;
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     match verb {
-        CardVerb::List {
-            chat,
-            pipeline,
-            statuses,
-            page,
-        } => {
-            let kinds: Vec<i32> = statuses.into_iter().map(Into::into).collect();
-            let ask = async |page_size, page_token| {
-                let request = ListCardsRequest {
-                    page_size,
-                    page_token,
-                    chat_id: text(chat),
-                    pipeline_id: text(pipeline),
-                    status_kinds: kinds.clone(),
-                };
-                let page = client.list_cards(request).await?.into_inner();
-                Ok((page.cards, page.next_page_token))
+        CardVerb::List(typed) => list::run(*typed, session, &view).await,
+        CardVerb::Create(typed) => view.one(change::create(session, *typed).await?),
+        CardVerb::Update(typed) => view.one(change::update(session, *typed).await?),
+        CardVerb::Delete { card } => {
+            let mut client = session.cards(&session.role().await?).await?;
+            let request = DeleteCardRequest {
+                card_id: card.to_string(),
+                expected_revision: None,
             };
-            let (cards, next) = page.read(ask).await?;
-            view.list(&cards, &next)
+            client.delete_card(request).await?;
+            if view.is_table() {
+                say!("deleted");
+            }
+            Ok(())
+        }
+        CardVerb::Board { pipeline, size } => show_board(session, &view, &pipeline, size).await,
+        CardVerb::Note {
+            card,
+            text,
+            page,
+            request_id,
+        } => note(session, &view, card, (text, request_id), page).await,
+        CardVerb::Participant { card, come, gone } => {
+            view.one(participants(session, card, (come, gone)).await?)
+        }
+        CardVerb::History { card, kinds, page } => {
+            tell_history(session, &view, card, kinds, page).await
         }
         CardVerb::Show { card } => view.one(
             client
@@ -120,11 +201,26 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
                 .into_inner()
                 .card,
         ),
-        CardVerb::Move { card, status } => {
-            let status_id = status_of(session, card, &status).await?;
-            let request = MoveCardRequest {
-                card_id: card.to_string(),
-                status_id,
+        CardVerb::Move {
+            card,
+            status,
+            pipeline,
+        } => {
+            let request = match pipeline {
+                None => MoveCardRequest {
+                    card_id: card.to_string(),
+                    status_id: status_of(session, card, &status).await?,
+                    ..MoveCardRequest::default()
+                },
+                Some(other) => {
+                    let other = pipeline::named(session, &other).await?;
+                    MoveCardRequest {
+                        card_id: card.to_string(),
+                        status_id: pipeline::find(&other.statuses, &status)?.status_id.clone(),
+                        pipeline_id: other.pipeline_id,
+                        expected_revision: None,
+                    }
+                }
             };
             view.one(client.move_card(request).await?.into_inner().card)
         }
@@ -162,31 +258,120 @@ pub(crate) async fn status_of(
         .into_inner()
         .card
         .unwrap_or_default();
-    let request = ListPipelinesRequest {
-        page_size: 200,
-        page_token: String::new(),
+    let request = GetPipelineRequest {
+        pipeline_id: card.pipeline_id,
     };
-    let pipelines = client.list_pipelines(request).await?.into_inner().pipelines;
-    let statuses = pipelines
-        .into_iter()
-        .find(|pipeline| pipeline.pipeline_id == card.pipeline_id)
-        .unwrap_or_default()
-        .statuses;
-    let same = |name: &str| name.to_lowercase() == named.to_lowercase();
-    statuses
-        .iter()
-        .find(|status| same(&status.name))
-        .or_else(|| {
-            statuses
-                .iter()
-                .find(|status| same(&words::word(status.kind().as_str_name(), "STATUS_KIND_")))
-        })
-        .map(|status| status.status_id.clone())
-        .ok_or_else(|| {
-            let known: Vec<_> = statuses.iter().map(|status| status.name.as_str()).collect();
-            CliError::usage(
-                &format!("the card's pipeline has no status {named}"),
-                &format!("one of: {}", known.join(", ")),
-            )
-        })
+    let mut client = session.pipelines(&session.role().await?).await?;
+    let pipeline = client.get_pipeline(request).await?.into_inner().pipeline;
+    let statuses = pipeline.unwrap_or_default().statuses;
+    Ok(pipeline::find(&statuses, named)?.status_id.clone())
+}
+
+async fn show_board(
+    session: &Session,
+    view: &View,
+    named: &str,
+    column_size: i32,
+) -> Result<(), CliError> {
+    let request = GetBoardRequest {
+        pipeline_id: pipeline::named(session, named).await?.pipeline_id,
+        column_size,
+    };
+    let mut client = session.cards(&session.role().await?).await?;
+    let board = client.get_board(request).await?.into_inner();
+    if view.is_table() {
+        board::print(view, &board);
+        return Ok(());
+    }
+    view.one(Some(board))
+}
+
+async fn note(
+    session: &Session,
+    view: &View,
+    card: Uuid,
+    (text, request_id): (Option<String>, RequestId),
+    page: Page,
+) -> Result<(), CliError> {
+    let mut client = session.cards(&session.role().await?).await?;
+    if let Some(text) = text {
+        let request = AddCardNoteRequest {
+            request_id: request_id.get(),
+            card_id: card.to_string(),
+            text,
+        };
+        return view.one(client.add_card_note(request).await?.into_inner().note);
+    }
+    let ask = async |page_size, page_token| {
+        let request = ListCardNotesRequest {
+            page_size,
+            page_token,
+            card_id: card.to_string(),
+        };
+        let page = client.list_card_notes(request).await?.into_inner();
+        Ok((page.notes, page.next_page_token))
+    };
+    let (notes, next) = page.read(ask).await?;
+    view.list(&notes, &next)
+}
+
+/// Lets agents come and go; returns the card as it is then.
+async fn participants(
+    session: &Session,
+    card: Uuid,
+    (come, gone): (Vec<String>, Vec<String>),
+) -> Result<Option<Card>, CliError> {
+    let ids = async |named: Vec<String>| {
+        let mut ids = Vec::with_capacity(named.len());
+        for agent in named {
+            ids.push(session.agent_id(&agent).await?.to_string());
+        }
+        Ok::<_, CliError>(ids)
+    };
+    let mut client = session.cards(&session.role().await?).await?;
+    let card_id = card.to_string();
+    let mut changed = None;
+    if !come.is_empty() {
+        let request = AddCardParticipantsRequest {
+            card_id: card_id.clone(),
+            agent_ids: ids(come).await?,
+        };
+        changed = client
+            .add_card_participants(request)
+            .await?
+            .into_inner()
+            .card;
+    }
+    if !gone.is_empty() {
+        let request = RemoveCardParticipantsRequest {
+            card_id,
+            agent_ids: ids(gone).await?,
+        };
+        let answer = client.remove_card_participants(request).await?;
+        changed = answer.into_inner().card;
+    }
+    Ok(changed)
+}
+
+async fn tell_history(
+    session: &Session,
+    view: &View,
+    card: Uuid,
+    kinds: Vec<Kind>,
+    page: Page,
+) -> Result<(), CliError> {
+    let mut client = session.histories(&session.role().await?).await?;
+    let kinds: Vec<i32> = kinds.into_iter().map(Into::into).collect();
+    let ask = async |page_size, page_token| {
+        let request = ListHistoryRequest {
+            page_size,
+            page_token,
+            entity: Some(Entity::CardId(card.to_string())),
+            kinds: kinds.clone(),
+        };
+        let page = client.list_history(request).await?.into_inner();
+        Ok((page.entries, page.next_page_token))
+    };
+    let (entries, next) = page.read(ask).await?;
+    view.list(&entries, &next)
 }

@@ -86,6 +86,7 @@ pub(crate) async fn run(
         ContactVerb::SaveBuyer { contact } => {
             let request = SaveBuyerRequest {
                 contact_id: contact.to_string(),
+                expected_revision: None,
             };
             view.one(client.save_buyer(request).await?.into_inner().contact)
         }

@@ -62,6 +62,7 @@ pub(crate) async fn run(verb: OrderVerb, session: &Session, view: View) -> Resul
             let request = MoveOrderRequest {
                 order_id: order.to_string(),
                 status: status.into(),
+                expected_revision: None,
             };
             view.one(client.move_order(request).await?.into_inner().order)
         }

@@ -1,12 +1,15 @@
 //! Sources of cards.
 
 use clap::Subcommand;
-use switchboard_proto::crm_cards::v1::{CreateSourceRequest, ListSourcesRequest, Source};
+use switchboard_proto::crm_cards::v1::{
+    CreateSourceRequest, DeleteSourceRequest, ListSourcesRequest, Source, UpdateSourceRequest,
+};
+use uuid::Uuid;
 
 use super::{Page, RequestId};
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell};
+use crate::output::{Cell, Show, View, cell, say};
 
 /// Verbs on sources.
 #[derive(Subcommand)]
@@ -20,6 +23,18 @@ pub(crate) enum SourceVerb {
     },
     /// List sources
     List(Page),
+    /// Rename a source
+    Update {
+        /// Id
+        source: Uuid,
+        /// New name, unique in the account
+        name: String,
+    },
+    /// Delete a source; cards that carry it keep it
+    Delete {
+        /// Id
+        source: Uuid,
+    },
 }
 
 impl Show for Source {
@@ -52,6 +67,26 @@ pub(crate) async fn run(verb: SourceVerb, session: &Session, view: View) -> Resu
             };
             let (sources, next) = page.read(ask).await?;
             view.list(&sources, &next)
+        }
+        SourceVerb::Update { source, name } => {
+            let mut client = session.pipelines(&session.role().await?).await?;
+            let request = UpdateSourceRequest {
+                source_id: source.to_string(),
+                name,
+                expected_revision: None,
+            };
+            view.one(client.update_source(request).await?.into_inner().source)
+        }
+        SourceVerb::Delete { source } => {
+            let mut client = session.pipelines(&session.role().await?).await?;
+            let source_id = source.to_string();
+            client
+                .delete_source(DeleteSourceRequest { source_id })
+                .await?;
+            if view.is_table() {
+                say!("deleted");
+            }
+            Ok(())
         }
     }
 }

@@ -154,6 +154,58 @@ pub fn move_order(things: &Things) -> Value {
     json!({ "order_id": things.get("order"), "status": "STATUS_KIND_SUCCESSFUL" })
 }
 
+pub fn update_pipeline(things: &Things) -> Value {
+    json!({ "pipeline_id": things.get("pipeline"), "name": "Mine" })
+}
+
+pub fn pipeline(things: &Things) -> Value {
+    json!({ "pipeline_id": things.get("pipeline") })
+}
+
+pub fn move_cards(things: &Things) -> Value {
+    json!({ "from_status_id": things.get("status"), "to_status_id": things.get("other status") })
+}
+
+pub fn source(things: &Things) -> Value {
+    json!({ "source_id": things.get("source") })
+}
+
+pub fn update_source(things: &Things) -> Value {
+    json!({ "source_id": things.get("source"), "name": "Mine" })
+}
+
+pub fn fields(_: &Things) -> Value {
+    json!({ "entity": "ENTITY_CARD" })
+}
+
+pub fn create_field(_: &Things) -> Value {
+    json!({ "entity": "ENTITY_CARD", "key": "mine", "name": "Mine", "type": "TYPE_TEXT" })
+}
+
+pub fn field(things: &Things) -> Value {
+    json!({ "field_id": things.get("field") })
+}
+
+pub fn update_field(things: &Things) -> Value {
+    json!({ "field_id": things.get("field"), "name": "Mine" })
+}
+
+pub fn update_card(things: &Things) -> Value {
+    json!({ "card_id": things.get("card"), "title": "Mine" })
+}
+
+pub fn add_note(things: &Things) -> Value {
+    json!({ "card_id": things.get("card"), "text": "Mine" })
+}
+
+pub fn card_and_agent(things: &Things) -> Value {
+    json!({ "card_id": things.get("card"), "agent_ids": [things.get("keeper")] })
+}
+
+pub fn order(things: &Things) -> Value {
+    json!({ "order_id": things.get("order") })
+}
+
 pub fn conversation(things: &Things) -> Value {
     json!({ "conversation_id": things.get("conversation") })
 }

@@ -287,6 +287,56 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "crm_cards.v1.PipelineService",
+            [
+                row("GetPipeline", pipeline, "pipeline", STAFF),
+                row("UpdatePipeline", update_pipeline, "", SETTING),
+                row(
+                    "MoveCards",
+                    move_cards,
+                    "",
+                    [May, Refused, Refused, Refused, Refused, May, Refused, Wrong],
+                ),
+                row("DeletePipeline", pipeline, "", SETTING),
+                row("UpdateSource", update_source, "", SETTING),
+                row("DeleteSource", source, "", SETTING),
+            ],
+        ),
+        service(
+            "crm_cards.v1.FieldService",
+            [
+                row("CreateField", create_field, "", NEW),
+                row("UpdateField", update_field, "", SETTING),
+                row("ListFields", fields, "field", STAFFS),
+                row("DeleteField", field, "", SETTING),
+            ],
+        ),
+        service(
+            "crm_cards.v1.HistoryService",
+            [
+                row("ListHistory", card, "note id", ENTITY),
+                row("ListHistory", contact, "", ENTITY),
+                row("ListHistory", order, "", ENTITY),
+            ],
+        ),
+        service(
+            "crm_cards.v1.CardService",
+            [
+                row(
+                    "GetBoard",
+                    pipeline,
+                    "card",
+                    [Seen, Seen, Without, Refused, Refused, Seen, Seen, Hidden],
+                ),
+                row("ListCardNotes", card, "note", ENTITY),
+                row("UpdateCard", update_card, "", CHANGE),
+                row("AddCardNote", add_note, "", CHANGE),
+                row("AddCardParticipants", card_and_agent, "", CHANGE),
+                row("RemoveCardParticipants", card_and_agent, "", CHANGE),
+                row("DeleteCard", card, "", CHANGE),
+            ],
+        ),
+        service(
             "channel_gateway.v1.ChannelGatewayService",
             [
                 row("CreateChannel", new_bot, "", NEW),

@@ -102,6 +102,9 @@ pub async fn build(world: &World, rpc: &Rpc, mark: &str, customer: i64) -> anyho
         .get(1)
         .context("a second status")?;
     things.keep("status", status.status_id.clone());
+    let other = things.account.pipeline.statuses.get(2);
+    let other = other.context("a third status")?.status_id.clone();
+    things.keep("other status", other);
     things.keep("customer", customer.to_string());
     things.keep("words", format!("Words of a customer of {mark}"));
     // An own name for what else is named alike in every account.
@@ -295,5 +298,16 @@ async fn crm(rpc: &Rpc, things: &mut Things) -> anyhow::Result<()> {
         .ask(rpc, &format!("{CRM}/CreateOrder"), buyer, "/order/order_id")
         .await?;
     things.keep("order", order);
+    let note = json!({ "card_id": things.get("card"), "text": format!("Note on {chat}") });
+    things.keep("note", format!("Note on {chat}"));
+    let add = "crm_cards.v1.CardService/AddCardNote";
+    let note = things.ask(rpc, add, note, "/note/note_id").await?;
+    things.keep("note id", note);
+    let field = json!({
+        "entity": "ENTITY_CARD", "key": "city", "name": "City", "type": "TYPE_TEXT",
+    });
+    let create = "crm_cards.v1.FieldService/CreateField";
+    let field = things.ask(rpc, create, field, "/field/field_id").await?;
+    things.keep("field", field);
     Ok(())
 }

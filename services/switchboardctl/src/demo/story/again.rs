@@ -97,6 +97,7 @@ async fn win(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
     let request = MoveCardRequest {
         card_id: card_id.clone(),
         status_id,
+        ..MoveCardRequest::default()
     };
     let card = client
         .move_card(request)

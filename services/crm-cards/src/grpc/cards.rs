@@ -1,0 +1,170 @@
+//! The gRPC API of what becomes of cards.
+
+use chassis::auth::Caller;
+use chassis::clock;
+use chassis::id::AgentId;
+use switchboard_proto::crm_cards::v1 as pb;
+use switchboard_proto::crm_cards::v1::card_service_server::CardService;
+use tonic::{Request, Response, Status};
+
+use super::parse::{self, Cursor};
+use super::{Answer, Handlers, PARSE};
+use crate::app;
+use crate::app::board::Column;
+use crate::app::participants::Turn;
+use crate::app::update_card::Change;
+use crate::domain::entity::PARTICIPANTS_MAX;
+use crate::wire;
+
+/// Cards of a column where the request does not say.
+const COLUMN_DEFAULT: usize = 10;
+/// Cards of a column at most.
+const COLUMN_MAX: usize = 50;
+
+#[tonic::async_trait]
+impl CardService for Handlers {
+    async fn update_card(
+        &self,
+        request: Request<pb::UpdateCardRequest>,
+    ) -> Answer<pb::UpdateCardResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id = PARSE.id("card_id", &request.card_id)?;
+        let title = request.title.as_deref();
+        let title = title
+            .map(|title| PARSE.text("title", title, 500))
+            .transpose()?;
+        let responsible = request.responsible_agent_id.as_ref();
+        let change = Change {
+            expected: request.expected_revision,
+            title: title.map(str::to_owned),
+            amount: parse::money(request.amount.as_ref())?,
+            source: parse::id_change("source_id", request.source_id.as_ref())?,
+            contact: parse::id_change("contact_id", request.contact_id.as_ref())?,
+            responsible: parse::id_change("responsible_agent_id", responsible)?,
+            fields: parse::fields(request.fields)?,
+        };
+        let card = app::update_card::update(&self.app, &caller, id, change, clock::now()).await?;
+        Ok(Response::new(pb::UpdateCardResponse {
+            card: Some(wire::card(&card)),
+        }))
+    }
+
+    async fn delete_card(
+        &self,
+        request: Request<pb::DeleteCardRequest>,
+    ) -> Answer<pb::DeleteCardResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let id = PARSE.id("card_id", &request.card_id)?;
+        let expected = request.expected_revision;
+        app::delete_card::delete(&self.app, &caller, id, expected, clock::now()).await?;
+        Ok(Response::new(pb::DeleteCardResponse {}))
+    }
+
+    async fn add_card_note(
+        &self,
+        request: Request<pb::AddCardNoteRequest>,
+    ) -> Answer<pb::AddCardNoteResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = parse::request_key("AddCardNote", &request.request_id, &request)?;
+        let id = PARSE.id("card_id", &request.card_id)?;
+        let text = PARSE.text("text", &request.text, 10_000)?.to_owned();
+        let answer = app::notes::add(&self.app, &caller, &key, id, text, clock::now()).await?;
+        Ok(Response::new(answer))
+    }
+
+    async fn list_card_notes(
+        &self,
+        request: Request<pb::ListCardNotesRequest>,
+    ) -> Answer<pb::ListCardNotesResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let before = parse::before(&request.page_token)?;
+        let id = PARSE.id("card_id", &request.card_id)?;
+        let page = app::notes::list(&self.app, &caller, id, before, size).await?;
+        let last = page.rows.last().map(|note| Cursor::new(note.at, note.id));
+        Ok(Response::new(pb::ListCardNotesResponse {
+            notes: page.rows.iter().map(wire::note).collect(),
+            next_page_token: parse::next(page.more, last),
+        }))
+    }
+
+    async fn add_card_participants(
+        &self,
+        request: Request<pb::AddCardParticipantsRequest>,
+    ) -> Answer<pb::AddCardParticipantsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let card = self
+            .participants(&caller, &request.card_id, (Turn::Come, &request.agent_ids))
+            .await?;
+        Ok(Response::new(pb::AddCardParticipantsResponse {
+            card: Some(card),
+        }))
+    }
+
+    async fn remove_card_participants(
+        &self,
+        request: Request<pb::RemoveCardParticipantsRequest>,
+    ) -> Answer<pb::RemoveCardParticipantsResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let card = self
+            .participants(&caller, &request.card_id, (Turn::Go, &request.agent_ids))
+            .await?;
+        Ok(Response::new(pb::RemoveCardParticipantsResponse {
+            card: Some(card),
+        }))
+    }
+
+    async fn get_board(
+        &self,
+        request: Request<pb::GetBoardRequest>,
+    ) -> Answer<pb::GetBoardResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("pipeline_id", &request.get_ref().pipeline_id)?;
+        let size = match usize::try_from(request.get_ref().column_size) {
+            Ok(0) => COLUMN_DEFAULT,
+            Ok(size) => size.min(COLUMN_MAX),
+            Err(_) => return Err(PARSE.refuse("column_size", "must not be negative")),
+        };
+        let board = app::board::get(&self.app, &caller, id, size).await?;
+        Ok(Response::new(pb::GetBoardResponse {
+            pipeline: Some(wire::pipeline(&board.pipeline)),
+            columns: board.columns.iter().map(column).collect(),
+        }))
+    }
+}
+
+impl Handlers {
+    async fn participants(
+        &self,
+        caller: &Caller,
+        card: &str,
+        (turn, agents): (Turn, &[String]),
+    ) -> Result<pb::Card, Status> {
+        let id = PARSE.id("card_id", card)?;
+        let agents: Vec<AgentId> = PARSE.ids("agent_ids", agents, PARTICIPANTS_MAX)?;
+        if agents.is_empty() {
+            return Err(PARSE.refuse("agent_ids", "must name somebody"));
+        }
+        let change = (turn, agents);
+        let card = app::participants::change(&self.app, caller, id, change, clock::now()).await?;
+        Ok(wire::card(&card))
+    }
+}
+
+fn column(column: &Column) -> pb::BoardColumn {
+    let last = column.cards.last();
+    let last = last.map(|card| Cursor::new(card.created_at, card.id));
+    pb::BoardColumn {
+        status: Some(wire::status(&column.status)),
+        card_count: column.count,
+        sums: column.sums.iter().map(wire::money).collect(),
+        cards: column.cards.iter().map(wire::card).collect(),
+        next_page_token: parse::next(column.more, last),
+    }
+}

@@ -1,0 +1,141 @@
+//! Amounts, custom fields and histories.
+
+use chassis::audit;
+use chassis::grpc::timestamp;
+use switchboard_proto::crm_cards::v1 as wire;
+use switchboard_proto::crm_cards::v1::field::{Entity as WireEntity, Type as WireType};
+use switchboard_proto::crm_cards::v1::field_value::{Options, Value};
+use switchboard_proto::crm_cards::v1::history_entry::Kind as WireKind;
+
+use crate::domain::fields::{Definition, Entity, FieldKind, FieldValue};
+use crate::domain::history::EntryKind;
+use crate::domain::money::Money;
+use crate::store::history::Entry;
+
+/// Writes an amount.
+pub fn money(money: &Money) -> wire::Money {
+    wire::Money {
+        currency: money.currency.to_string(),
+        amount: money.amount(),
+    }
+}
+
+/// Writes the value of a custom field.
+pub fn field_value(value: &FieldValue) -> wire::FieldValue {
+    let value = match value.clone() {
+        FieldValue::Text(text) => Value::Text(text),
+        FieldValue::Number(number) => Value::Number(number),
+        FieldValue::Flag(flag) => Value::Flag(flag),
+        FieldValue::Date(date) => Value::Date(date),
+        FieldValue::Select(option) => Value::Option(option),
+        FieldValue::MultiSelect(values) => Value::Options(Options { values }),
+        FieldValue::Url(url) => Value::Url(url),
+    };
+    wire::FieldValue { value: Some(value) }
+}
+
+/// Reads the value of a custom field; none for one that holds nothing.
+pub fn read_field_value(value: wire::FieldValue) -> Option<FieldValue> {
+    Some(match value.value? {
+        Value::Text(text) => FieldValue::Text(text),
+        Value::Number(number) => FieldValue::Number(number),
+        Value::Flag(flag) => FieldValue::Flag(flag),
+        Value::Date(date) => FieldValue::Date(date),
+        Value::Option(option) => FieldValue::Select(option),
+        Value::Options(options) => FieldValue::MultiSelect(options.values),
+        Value::Url(url) => FieldValue::Url(url),
+    })
+}
+
+/// Reads what has a field; none for an unset or unknown one.
+pub fn entity(entity: i32) -> Option<Entity> {
+    Some(match WireEntity::try_from(entity).ok()? {
+        WireEntity::Unspecified => return None,
+        WireEntity::Card => Entity::Card,
+        WireEntity::Contact => Entity::Contact,
+        WireEntity::Company => Entity::Company,
+        WireEntity::Order => Entity::Order,
+    })
+}
+
+/// Reads the type of a field; none for an unset or unknown one.
+pub fn field_kind(kind: i32) -> Option<FieldKind> {
+    Some(match WireType::try_from(kind).ok()? {
+        WireType::Unspecified => return None,
+        WireType::Text => FieldKind::Text,
+        WireType::Number => FieldKind::Number,
+        WireType::Flag => FieldKind::Flag,
+        WireType::Date => FieldKind::Date,
+        WireType::Select => FieldKind::Select,
+        WireType::MultiSelect => FieldKind::MultiSelect,
+        WireType::Url => FieldKind::Url,
+    })
+}
+
+/// Writes a custom field.
+pub fn field(field: &Definition) -> wire::Field {
+    let entity = match field.entity {
+        Entity::Card => WireEntity::Card,
+        Entity::Contact => WireEntity::Contact,
+        Entity::Company => WireEntity::Company,
+        Entity::Order => WireEntity::Order,
+    };
+    let kind = match field.kind {
+        FieldKind::Text => WireType::Text,
+        FieldKind::Number => WireType::Number,
+        FieldKind::Flag => WireType::Flag,
+        FieldKind::Date => WireType::Date,
+        FieldKind::Select => WireType::Select,
+        FieldKind::MultiSelect => WireType::MultiSelect,
+        FieldKind::Url => WireType::Url,
+    };
+    wire::Field {
+        field_id: field.id.to_string(),
+        entity: entity.into(),
+        key: field.key.clone(),
+        name: field.name.clone(),
+        r#type: kind.into(),
+        options: field.options.clone(),
+        required: field.required,
+        position: field.position,
+        revision: field.revision,
+    }
+}
+
+/// Reads what happened; none for an unset or unknown kind.
+pub fn entry_kind(kind: i32) -> Option<EntryKind> {
+    Some(match WireKind::try_from(kind).ok()? {
+        WireKind::Unspecified => return None,
+        WireKind::Created => EntryKind::Created,
+        WireKind::Updated => EntryKind::Updated,
+        WireKind::Moved => EntryKind::Moved,
+        WireKind::Responsible => EntryKind::Responsible,
+        WireKind::Participants => EntryKind::Participants,
+        WireKind::Note => EntryKind::Note,
+        WireKind::Linked => EntryKind::Linked,
+        WireKind::Deleted => EntryKind::Deleted,
+        WireKind::KeyAction => EntryKind::KeyAction,
+    })
+}
+
+/// Writes an entry of a history.
+pub fn entry(entry: Entry) -> wire::HistoryEntry {
+    let kind = match entry.kind {
+        EntryKind::Created => WireKind::Created,
+        EntryKind::Updated => WireKind::Updated,
+        EntryKind::Moved => WireKind::Moved,
+        EntryKind::Responsible => WireKind::Responsible,
+        EntryKind::Participants => WireKind::Participants,
+        EntryKind::Note => WireKind::Note,
+        EntryKind::Linked => WireKind::Linked,
+        EntryKind::Deleted => WireKind::Deleted,
+        EntryKind::KeyAction => WireKind::KeyAction,
+    };
+    wire::HistoryEntry {
+        entry_id: entry.id.to_string(),
+        time: Some(timestamp(entry.at)),
+        actor: entry.actor,
+        kind: kind.into(),
+        changes: entry.changes.into_iter().map(audit::change).collect(),
+    }
+}
