@@ -1,6 +1,7 @@
 //! Files: the object store, the links by which they are reached, and where providers' files come from.
 
 pub mod links;
+pub mod parts;
 pub mod source;
 pub mod store;
 pub mod telegram;
@@ -20,6 +21,10 @@ use crate::files::links::Links;
 use crate::files::store::{Bytestream, Pace, Store};
 use crate::store::attachments::{self, AttachmentRow};
 
+/// How long an upload belongs to whoever puts it without a sign of life. It is renewed while the bytes come; after a crash
+/// the file may be put again as soon as it has ended.
+const UPLOAD_LEASE: Duration = Duration::from_mins(1);
+
 /// What use cases know of files. Clones share it.
 #[derive(Clone)]
 pub struct Files {
@@ -33,6 +38,8 @@ pub struct Files {
     pub upload_quota: u64,
     /// How long a file may take.
     pub pace: Pace,
+    /// How long an upload belongs to whoever puts it, unless it is renewed.
+    pub upload_lease: Duration,
     /// Wakes the fetch worker of this process.
     pub due: Arc<Notify>,
 }
@@ -49,6 +56,7 @@ impl Files {
                 idle: config.idle,
                 total: config.total,
             },
+            upload_lease: UPLOAD_LEASE,
             due: Arc::default(),
         }
     }
@@ -89,7 +97,7 @@ async fn stored(pool: &PgPool, account: &str, id: Uuid) -> Result<AttachmentRow,
         .ok_or(Error::NotFound("the file"))
 }
 
-/// How long a claim of a file lasts: as long as it may take, and what it takes to write it down.
+/// How long a claim of a file that is fetched lasts: as long as it may take, and what it takes to write it down.
 pub fn lease(pace: Pace) -> Duration {
     pace.total.saturating_mul(2) + Duration::from_secs(30)
 }
