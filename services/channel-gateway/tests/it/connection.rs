@@ -7,6 +7,7 @@ use chassis::{clock, testing};
 use prost::Message as _;
 use serde_json::json;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
+use switchboard_proto::channel_gateway::v1::capabilities::TextUnit;
 use switchboard_proto::channel_gateway::v1::channel_health::Webhook;
 use switchboard_proto::channel_gateway::v1::{
     ConnectChannelRequest, ConnectChannelResponse, DisconnectChannelRequest,
@@ -318,18 +319,18 @@ async fn d15_what_a_channel_can_is_read_by_rpc_of_every_kind() {
         ids.push(create(&world, credentials).await.unwrap());
     }
     let expected = [
-        (ChannelKind::TelegramBot, 4_096, true, false, 0),
-        (ChannelKind::ViberBot, 7_000, false, false, 0),
-        (ChannelKind::Instagram, 1_000, false, false, 24),
-        (ChannelKind::Email, 0, false, true, 0),
+        (ChannelKind::TelegramBot, 4_096, TextUnit::Characters, 0),
+        (ChannelKind::ViberBot, 7_000, TextUnit::Characters, 0),
+        (ChannelKind::Instagram, 1_000, TextUnit::Bytes, 24),
+        (ChannelKind::Email, 0, TextUnit::Characters, 0),
     ];
-    for (id, (kind, text, edit, first, window)) in ids.into_iter().zip(expected) {
+    for (id, (kind, text, unit, window)) in ids.into_iter().zip(expected) {
         let channel = channel(&world, id).await;
         assert_eq!(channel.kind(), kind);
         let can = channel.capabilities.unwrap();
         assert_eq!(
-            (can.text_limit, can.edit, can.writes_first, can.window_hours),
-            (text, edit, first, window),
+            (can.text_limit, can.text_unit(), can.window_hours),
+            (text, unit, window),
             "{kind:?}"
         );
     }
