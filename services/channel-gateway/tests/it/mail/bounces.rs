@@ -1,8 +1,5 @@
 //! Bounces and reports about what was sent.
 
-use bytes::Bytes;
-use channel_gateway::domain::email::{self, Fetched, Ours};
-use channel_gateway::domain::inbound::Line;
 use chassis::clock;
 use chassis::consumer::Handler as _;
 use prost::Message as _;
@@ -10,7 +7,7 @@ use switchboard_proto::channel_gateway::v1::{DeliveryFailed, InboundEvent};
 use switchboard_proto::conversation::v1::MessageQueued;
 use uuid::Uuid;
 
-use super::{CHAT, sent_key, unfollowed};
+use super::{CHAT, read, sent_key, unfollowed};
 use crate::world::{World, world};
 
 /// A report about a mail of ours as the gateway's consumer has it.
@@ -23,28 +20,7 @@ fn report(world: &World, channel: Uuid, action: &str, uid: u32) -> InboundEvent 
          Final-Recipient: rfc822; olena@client.example\nAction: {action}\n\n\
          --D\nContent-Type: text/rfc822-headers\n\nMessage-ID: <m1.1@shop.example>\n\n--D--\n"
     );
-    let raw = Bytes::from(raw.replace('\n', "\r\n"));
-    let line = Line {
-        account: world.account.as_str(),
-        channel,
-        provider_account: "sales@shop.example",
-    };
-    let ours = Ours {
-        address: "sales@shop.example",
-        domain: "shop.example",
-        aliases: &[],
-        gateway_id: "",
-    };
-    let meta = Fetched {
-        raw_ref: "",
-        size: u64::try_from(raw.len()).unwrap(),
-        internal_date: clock::now(),
-        folder: email::Folder::Inbox,
-        uid_key: &format!("inbox:1:{uid}"),
-    };
-    email::normalise(line, &ours, &meta, &raw, clock::now())
-        .0
-        .remove(0)
+    read(world, channel, &raw, uid)
 }
 
 #[tokio::test(flavor = "multi_thread")]
