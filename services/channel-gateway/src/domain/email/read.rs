@@ -276,12 +276,12 @@ fn who(mail: &mut Mail, head: &Head<'_>, ours: &Ours<'_>) {
         let name = (answered.domain() == from.domain()).then_some(from.name.as_str());
         named(answered, name)
     } else if from.email.is_empty() {
-        let sender = first(head.addresses("sender"));
-        if sender.email.is_empty() {
-            from.clone()
-        } else {
-            sender
-        }
+        // Whoever sent it for somebody, else whom its server would tell of a failure.
+        let mut others = ["sender", "return-path"]
+            .into_iter()
+            .map(|field| first(head.addresses(field)));
+        let other = others.find(|other| !other.email.is_empty() && !ours.owns(&other.email));
+        other.map_or_else(|| from.clone(), |other| named(&other, Some(from.name.as_str())))
     } else {
         from.clone()
     };
