@@ -68,6 +68,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// How providers reach that address, without a slash at the end.
     pub public_url: String,
+    /// The field in which a proxy before us tells from where it is called; empty where there is none.
+    pub client_address_header: String,
     /// Bytes of a body at most.
     #[serde(with = "config::bytes")]
     pub body_limit: u64,
@@ -351,6 +353,13 @@ impl ServiceConfig for Config {
         if self.mail.lease < self.mail.renew * 3 {
             return rule("mail.lease", "must be three times mail.renew at least");
         }
+        let field = self.http.client_address_header.as_bytes();
+        if !field.is_empty() && HeaderName::from_bytes(field).is_err() {
+            return rule(
+                "http.client_address_header",
+                "must be empty or the name of a header field",
+            );
+        }
         if self.packs.max_events == 0 {
             return rule("packs.max_events", "must not be 0");
         }
@@ -407,6 +416,11 @@ mod tests {
     fn a_rule_that_does_not_hold_names_its_key() {
         for (variable, value, key) in [
             ("SWITCHBOARD_DELIVERY__LEASE", "1s", "delivery.lease"),
+            (
+                "SWITCHBOARD_HTTP__CLIENT_ADDRESS_HEADER",
+                "x y",
+                "http.client_address_header",
+            ),
             (
                 "SWITCHBOARD_FILES__UPLOAD_QUOTA",
                 "1MiB",

@@ -38,7 +38,7 @@ const SWEPT_EVERY: Duration = Duration::from_mins(1);
 /// Steps of one sweep at most.
 const SWEEP_STEPS: usize = 20;
 
-/// How often the limiter forgets accounts that were quiet.
+/// How often the limiters forget accounts and visitors that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// How often it is looked for what stands under a former key.
@@ -100,9 +100,10 @@ pub async fn serve_webhooks(
     tracing::info!(%address, "webhooks bound");
     let stop = service.lifecycle.stop_token();
     let door = files::Door::new(app.clone(), config.files.transfers);
+    let visitors = Arc::new(links::Door::new(app.clone(), &http.client_address_header));
     let app = router(Arc::clone(&webhooks))
         .merge(files::router(Arc::new(door)))
-        .merge(links::router(app.clone()));
+        .merge(links::router(Arc::clone(&visitors)));
     service.lifecycle.spawn("http", async move {
         chassis::http::serve(listener, app, Limits::default(), stop).await;
         Ok(())
@@ -114,6 +115,7 @@ pub async fn serve_webhooks(
             .is_err()
         {
             webhooks.forget_quiet();
+            visitors.forget_quiet();
         }
         Ok(())
     });

@@ -286,7 +286,8 @@ async fn a_code_that_no_database_can_be_asked_for_is_no_code() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let door = Arc::new(Door::new(world.app.clone(), 8));
-    let links = channel_gateway::http::links::router(world.app.clone());
+    let visitors = channel_gateway::http::links::Door::new(world.app.clone(), "");
+    let links = channel_gateway::http::links::router(Arc::new(visitors));
     let routes = router(door).merge(links);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
