@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use chassis::config::{self, ConfigError};
 use chassis::run::ServiceConfig;
 use secrecy::SecretString;
@@ -13,6 +14,10 @@ use serde::Deserialize;
 mod health;
 
 pub use health::Health;
+
+/// A link by which a provider reads a file is good for 30 days.
+const SENT_KEPT_MIN: Duration = Duration::from_hours(31 * 24);
+const SENT_KEPT_MAX: Duration = Duration::from_hours(36_500 * 24);
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -260,6 +265,9 @@ pub struct Files {
     /// Bytes that the uploads of one account may take together; 0 for no limit.
     #[serde(with = "config::bytes")]
     pub upload_quota: u64,
+    /// How long files are kept that were sent; 0 for good.
+    #[serde(with = "config::duration")]
+    pub sent_kept: Duration,
     /// How long a file may bring nothing.
     #[serde(with = "config::duration")]
     pub idle: Duration,
@@ -383,6 +391,13 @@ impl ServiceConfig for Config {
                 "must be 0 for no limit, or not less than files.max_size",
             );
         }
+        let kept = self.files.sent_kept;
+        if !kept.is_zero() && !(SENT_KEPT_MIN..=SENT_KEPT_MAX).contains(&kept) {
+            return rule(
+                "files.sent_kept",
+                "must be 0s for good, or 31d to 36500d: providers read files for a month",
+            );
+        }
         if self.files.idle.is_zero() || self.files.total < self.files.idle {
             return rule("files.total", "must not be less than files.idle");
         }
@@ -426,6 +441,7 @@ mod tests {
                 "1MiB",
                 "files.upload_quota",
             ),
+            ("SWITCHBOARD_FILES__SENT_KEPT", "30d", "files.sent_kept"),
         ] {
             let changed = HashMap::from([(variable.to_owned(), value.to_owned())]);
             let config: Config = config::load_from(Config::EMBEDDED, None, changed).unwrap();

@@ -36,6 +36,8 @@ pub struct Files {
     pub max_size: u64,
     /// Bytes that the uploads of one account may take together; 0 for no limit.
     pub upload_quota: u64,
+    /// How long files are kept that were sent; 0 for good.
+    pub sent_kept: Duration,
     /// How long a file may take.
     pub pace: Pace,
     /// How long an upload belongs to whoever puts it, unless it is renewed.
@@ -52,6 +54,7 @@ impl Files {
             links,
             max_size: config.max_size,
             upload_quota: config.upload_quota,
+            sent_kept: config.sent_kept,
             pace: Pace {
                 idle: config.idle,
                 total: config.total,
