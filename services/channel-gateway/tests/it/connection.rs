@@ -120,6 +120,20 @@ async fn b10_verifying_says_what_the_provider_says_and_mends_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn b10_a_channel_that_is_switched_off_lacks_no_webhook() {
+    let world = world().await;
+    let now = clock::now();
+    channel_gateway::app::connection::disable(&world.app, &world.caller, world.channel, now)
+        .await
+        .unwrap();
+    world.bot.pretend_webhook(json!({ "url": "" }));
+    let off = verify(&world, world.channel).await.unwrap();
+    assert!(off.accepted);
+    assert_eq!((off.webhook(), off.problems), (Webhook::Missing, vec![]));
+    assert_eq!(world.count("channel.degraded").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn verifying_a_provider_that_is_away_is_an_error() {
     let (world, viber, id) = Box::pin(with_viber()).await;
     viber.stop();

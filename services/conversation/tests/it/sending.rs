@@ -3,10 +3,12 @@
 use chassis::testing::request;
 use prost::Message as _;
 use switchboard_proto::assignment::v1 as assignment;
+use switchboard_proto::common::v1::content_part::Content;
 use switchboard_proto::conversation::v1::{
     self as pb, conversation_service_server::ConversationService as _,
 };
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::world::{World, agent, at, noon, plain, reason, text_of};
 
