@@ -173,7 +173,9 @@ async fn sweep_parts(mut parts: Parts) -> anyhow::Result<Parts> {
     match removed {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "parts of files were removed that nobody writes"),
-        Err(error) => tracing::warn!(%error, "parts of files could not be looked through: going on"),
+        Err(error) => {
+            tracing::warn!(%error, "parts of files could not be looked through: going on")
+        }
     }
     Ok(parts)
 }

@@ -74,7 +74,10 @@ async fn expire(app: &App, now: OffsetDateTime) -> Result<usize, Error> {
     let mut tx = app.pool.begin().await?;
     let rows = withdrawn::expire_sent(&mut tx, before, EXPIRED, now, BATCH).await?;
     if !rows.is_empty() {
-        let events = rows.iter().map(event).collect::<Result<Vec<Outgoing>, _>>()?;
+        let events = rows
+            .iter()
+            .map(event)
+            .collect::<Result<Vec<Outgoing>, _>>()?;
         outbox::write(&mut tx, DOMAIN, events, now).await?;
         tx.commit().await?;
         app.relay.wake();

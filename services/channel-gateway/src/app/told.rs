@@ -259,9 +259,8 @@ async fn about_ours<'a>(
     connection: &mut PgConnection,
     mut applied: Vec<Applied<'a>>,
 ) -> Result<Vec<Applied<'a>>, Error> {
-    let asked = |it: &Applied<'_>| {
-        it.receipt.state == PartState::Failed.as_str() && !it.named.is_empty()
-    };
+    let asked =
+        |it: &Applied<'_>| it.receipt.state == PartState::Failed.as_str() && !it.named.is_empty();
     let (channels, keys): (Vec<Uuid>, Vec<String>) = applied
         .iter()
         .filter(|it| asked(it))

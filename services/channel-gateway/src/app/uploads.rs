@@ -186,7 +186,8 @@ impl Hold<'_> {
         });
         let ours = bytes.by_ref().take_until(self.lost.cancelled()).chain(last);
         let files = &self.app.files;
-        let work = files.store.receive(key, pin!(ours), size, files.pace);
+        let ours = pin!(ours);
+        let work = files.store.receive(key, ours, size, files.pace);
         tokio::select! {
             received = work => received,
             never = self.keep() => match never {},

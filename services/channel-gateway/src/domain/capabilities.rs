@@ -190,7 +190,9 @@ mod tests {
 
         let viber = |kind, media_type, size| {
             let params = viber::file::params(&file(kind, media_type, size), "");
-            params.ok().and_then(|params| params["type"].as_str().map(str::to_owned))
+            params
+                .ok()
+                .and_then(|params| params["type"].as_str().map(str::to_owned))
         };
         let shop = ChannelKind::ViberBot;
         for (kind, media_type, most, as_such) in [

@@ -155,7 +155,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let now = now();
         let old = now - LEFT_FOR - Duration::from_secs(1);
-        let kept = ["a/2026/11/x", "a/2026/11/x#", "a/2026/11/x#a", "a/y", "z#1/w"];
+        let kept = [
+            "a/2026/11/x",
+            "a/2026/11/x#",
+            "a/2026/11/x#a",
+            "a/y",
+            "z#1/w",
+        ];
         for name in kept {
             write(folder.path(), name, old);
         }

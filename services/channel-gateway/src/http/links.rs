@@ -61,8 +61,8 @@ impl Door {
 
     /// Tells whether a new visitor of a link may be another person.
     fn admit(&self, code: &str, place: IpAddr) -> bool {
-        let admitted = self.new.len() < PLACES_MAX
-            && self.new.check_key(&(code.to_owned(), place)).is_ok();
+        let admitted =
+            self.new.len() < PLACES_MAX && self.new.check_key(&(code.to_owned(), place)).is_ok();
         if !admitted {
             metrics::counter!("link_visitors_refused_total").increment(1);
         }

@@ -6,8 +6,8 @@ use chassis::consumer::Handler as _;
 use chassis::{clock, testing};
 use prost::Message as _;
 use serde_json::json;
-use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
 use switchboard_proto::channel_gateway::v1::capabilities::TextUnit;
+use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
 use switchboard_proto::channel_gateway::v1::channel_health::Webhook;
 use switchboard_proto::channel_gateway::v1::{
     ConnectChannelRequest, ConnectChannelResponse, DisconnectChannelRequest,

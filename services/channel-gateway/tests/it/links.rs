@@ -69,7 +69,12 @@ impl Visit {
     }
 
     /// Returns the cookie that was given.
-    async fn follow(&self, agent: &str, cookie: Option<&str>, from: Option<&str>) -> Option<String> {
+    async fn follow(
+        &self,
+        agent: &str,
+        cookie: Option<&str>,
+        from: Option<&str>,
+    ) -> Option<String> {
         let mut request = self.http.get(&self.url).header("user-agent", agent);
         if let Some(cookie) = cookie {
             request = request.header("cookie", cookie);
@@ -122,9 +127,15 @@ async fn f193_cookies_that_one_place_makes_up_are_no_persons() {
                 .fetch_one(&world.app.pool)
                 .await
                 .unwrap();
-        assert_eq!((rows, clicks), (i64::try_from(told).unwrap(), 30), "visits count");
+        assert_eq!(
+            (rows, clicks),
+            (i64::try_from(told).unwrap(), 30),
+            "visits count"
+        );
         // Who is known uses nothing up, however often they come.
-        visit.follow(BROWSER, first.as_deref(), Some("192.0.2.0")).await;
+        visit
+            .follow(BROWSER, first.as_deref(), Some("192.0.2.0"))
+            .await;
         assert_eq!(world.count("link.clicked").await - before, told);
     }
 }
@@ -245,7 +256,9 @@ async fn f191_f193_a_click_leads_on_and_is_told_once_a_person() {
         .await
         .unwrap();
     assert_eq!(clicks, 113, "who is known is counted once");
-    let unknown = visit.url.replace(short.rsplit('/').next().unwrap(), "unknown");
+    let unknown = visit
+        .url
+        .replace(short.rsplit('/').next().unwrap(), "unknown");
     let unknown = visit.http.get(unknown).send().await.unwrap();
     assert_eq!(unknown.status().as_u16(), 404);
 }

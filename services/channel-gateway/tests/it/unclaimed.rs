@@ -119,14 +119,9 @@ impl Scene {
         let created = self.world.api().create_channel(request).await.unwrap();
         let id = created.into_inner().channel.unwrap().channel_id;
         let now = chassis::clock::now();
-        channel_gateway::app::connection::enable(
-            &self.world.app,
-            caller,
-            id.parse().unwrap(),
-            now,
-        )
-        .await
-        .unwrap();
+        channel_gateway::app::connection::enable(&self.world.app, caller, id.parse().unwrap(), now)
+            .await
+            .unwrap();
     }
 }
 
@@ -286,7 +281,11 @@ async fn one_tenants_rate_does_not_put_off_what_meta_sends_for_others_with_it() 
     assert_eq!(scene.post(&alone("m2")).await, 429, "beyond its rate");
     let mixed = body(&[said(CONNECTED, "m3", "a"), said(UNKNOWN, "m4", "b")]);
     assert_eq!(scene.post(&mixed).await, 200);
-    assert_eq!(scene.heard().await, ["msg:m1", "msg:m3", "msg:m4"], "nothing is lost");
+    assert_eq!(
+        scene.heard().await,
+        ["msg:m1", "msg:m3", "msg:m4"],
+        "nothing is lost"
+    );
     let mixed = body(&[said(CONNECTED, "m5", "a"), said(UNKNOWN, "m6", "b")]);
     assert_eq!(scene.post(&mixed).await, 429, "both are beyond it");
     assert_eq!(scene.heard().await.len(), 3);

@@ -380,9 +380,10 @@ async fn f130_an_upload_is_its_senders_as_long_as_bytes_come_and_nobodys_who_los
     let mut rest: tokio::sync::mpsc::UnboundedReceiver<_> = rest;
     let mut bytes = stream::poll_fn(move |context| rest.poll_recv(context)).boxed();
     let app = world.app.clone();
-    let slow = tokio::spawn(async move {
-        uploads::put(&app, file, length, &mut bytes, clock::now()).await
-    });
+    let slow =
+        tokio::spawn(
+            async move { uploads::put(&app, file, length, &mut bytes, clock::now()).await },
+        );
     // Beyond what one lease lasts: it is renewed.
     eventually("it is claimed", async || {
         leased_until(&world, file).await.is_some()

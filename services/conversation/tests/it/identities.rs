@@ -75,10 +75,7 @@ async fn b07_what_one_item_of_a_batch_leaves_open_another_may_tell() {
             }),
             ..world.message("7712", key, at(minute), "hello")
         };
-        let mut batch = [
-            item("c", comment_at, "olena.k"),
-            item("d", direct_at, ""),
-        ];
+        let mut batch = [item("c", comment_at, "olena.k"), item("d", direct_at, "")];
         if !comment_first {
             batch.reverse();
         }

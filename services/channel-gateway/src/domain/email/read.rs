@@ -281,7 +281,10 @@ fn who(mail: &mut Mail, head: &Head<'_>, ours: &Ours<'_>) {
             .into_iter()
             .map(|field| first(head.addresses(field)));
         let other = others.find(|other| !other.email.is_empty() && !ours.owns(&other.email));
-        other.map_or_else(|| from.clone(), |other| named(&other, Some(from.name.as_str())))
+        other.map_or_else(
+            || from.clone(),
+            |other| named(&other, Some(from.name.as_str())),
+        )
     } else {
         from.clone()
     };

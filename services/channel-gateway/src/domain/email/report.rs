@@ -113,7 +113,11 @@ mod tests {
             (&["box17"], false),
         ] {
             let named: Vec<String> = named.iter().map(|it| (*it).to_owned()).collect();
-            assert_eq!(speaks_of(&named, "olena@client.example"), expected, "{named:?}");
+            assert_eq!(
+                speaks_of(&named, "olena@client.example"),
+                expected,
+                "{named:?}"
+            );
         }
     }
 }

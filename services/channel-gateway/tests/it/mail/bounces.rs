@@ -102,7 +102,11 @@ async fn a_bounce_about_somebody_whom_we_did_not_write_to_fails_nothing() {
         .unwrap();
     sent_key(&world, channel, "<m1.1@shop.example>").await;
     for (uid, named, expected) in [
-        (1, "Final-Recipient: rfc822; olena.private@other.example", "sent"),
+        (
+            1,
+            "Final-Recipient: rfc822; olena.private@other.example",
+            "sent",
+        ),
         (
             2,
             "Final-Recipient: rfc822; box17@host.example\nOriginal-Recipient: rfc822; Olena@client.example",

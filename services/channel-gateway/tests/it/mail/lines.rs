@@ -268,10 +268,9 @@ async fn of_mailboxes_that_are_one_the_proven_one_is_filled_in_whoever_entered_i
     let forget = "update channel set mail_host = null, mail_login = null where kind = 'email'";
     sqlx::query(forget).execute(&world.app.pool).await.unwrap();
     assert_eq!(mail_lines::fill(&world.app).await.unwrap(), 1);
-    let known: Vec<Uuid> =
-        sqlx::query_scalar("select id from channel where mail_host is not null")
-            .fetch_all(&world.app.pool)
-            .await
-            .unwrap();
+    let known: Vec<Uuid> = sqlx::query_scalar("select id from channel where mail_host is not null")
+        .fetch_all(&world.app.pool)
+        .await
+        .unwrap();
     assert_eq!(known, [own]);
 }

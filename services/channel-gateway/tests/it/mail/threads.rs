@@ -61,13 +61,21 @@ async fn an_answer_stands_below_what_the_client_wrote_and_not_below_their_autore
         chat_key: CLIENT.to_owned(),
         ..world.command(CHAT, out_seq, "yes")
     };
-    let away = answer("away@x", &["m1@shop.example"], "Auto-Submitted: auto-replied\n");
+    let away = answer(
+        "away@x",
+        &["m1@shop.example"],
+        "Auto-Submitted: auto-replied\n",
+    );
     hear(&world, channel, 1, &away).await;
     let (answered, _) = thread(&world, command(1)).await;
     assert_eq!(answered, "<away@x>", "there is nothing else");
 
     hear(&world, channel, 2, &answer("one@x", &["a@x", "b@x"], "")).await;
-    let again = answer("again@x", &["a@x", "b@x", "one@x", "m2@shop.example"], "Precedence: auto_reply\n");
+    let again = answer(
+        "again@x",
+        &["a@x", "b@x", "one@x", "m2@shop.example"],
+        "Precedence: auto_reply\n",
+    );
     hear(&world, channel, 3, &again).await;
     let (answered, before) = thread(&world, command(2)).await;
     assert_eq!(answered, "<one@x>");
@@ -75,7 +83,13 @@ async fn an_answer_stands_below_what_the_client_wrote_and_not_below_their_autore
 
     // What a person wrote last counts.
     hear(&world, channel, 4, &answer("two@x", &["a@x", "one@x"], "")).await;
-    hear(&world, channel, 5, &answer("off@x", &["two@x"], "X-Autoreply: yes\n")).await;
+    hear(
+        &world,
+        channel,
+        5,
+        &answer("off@x", &["two@x"], "X-Autoreply: yes\n"),
+    )
+    .await;
     let (answered, before) = thread(&world, command(3)).await;
     assert_eq!((answered.as_str(), before.len()), ("<two@x>", 2));
 
@@ -89,5 +103,8 @@ async fn an_answer_stands_below_what_the_client_wrote_and_not_below_their_autore
         ..command(4)
     };
     let (answered, before) = thread(&world, chosen).await;
-    assert_eq!((answered.as_str(), before), ("<off@x>", vec!["<two@x>".to_owned()]));
+    assert_eq!(
+        (answered.as_str(), before),
+        ("<off@x>", vec!["<two@x>".to_owned()])
+    );
 }

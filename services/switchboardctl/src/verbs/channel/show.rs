@@ -198,7 +198,10 @@ mod tests {
         };
         let told = texts(telegram);
         assert_eq!(told[..2], ["4096 characters", "yes"]);
-        assert_eq!(told[3..6], ["never beside a file", "50 MiB, photo 10 MiB", "no"]);
+        assert_eq!(
+            told[3..6],
+            ["never beside a file", "50 MiB, photo 10 MiB", "no"]
+        );
         assert_eq!(told[13], "always");
         let other = Capabilities {
             window_hours: 24,

@@ -238,7 +238,10 @@ mod tests {
                 "Sale & more\n[image]",
             ),
             ("<html><head><title>t</title><p>Дякую", "Дякую"),
-            ("<div style=\"display:none\">Sale</div><img src=a>", "Sale\n[image]"),
+            (
+                "<div style=\"display:none\">Sale</div><img src=a>",
+                "Sale\n[image]",
+            ),
             ("<img src=a height=\"1\">", ""),
             ("<style>p { color: red", ""),
             ("<p>a<img src=\"b", "a"),
