@@ -5,6 +5,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use axum::http::HeaderName;
 use chassis::config::{self, ConfigError};
 use chassis::run::ServiceConfig;
 use secrecy::SecretString;
@@ -13,6 +14,10 @@ use serde::Deserialize;
 mod health;
 
 pub use health::Health;
+
+/// A link by which a provider reads a file is good for 30 days.
+const SENT_KEPT_MIN: Duration = Duration::from_hours(31 * 24);
+const SENT_KEPT_MAX: Duration = Duration::from_hours(36_500 * 24);
 
 /// The whole configuration.
 #[derive(Debug, Clone, Deserialize)]
@@ -68,6 +73,8 @@ pub struct Http {
     pub listen: SocketAddr,
     /// How providers reach that address, without a slash at the end.
     pub public_url: String,
+    /// The field in which a proxy before us tells from where it is called; empty where there is none.
+    pub client_address_header: String,
     /// Bytes of a body at most.
     #[serde(with = "config::bytes")]
     pub body_limit: u64,
@@ -258,6 +265,9 @@ pub struct Files {
     /// Bytes that the uploads of one account may take together; 0 for no limit.
     #[serde(with = "config::bytes")]
     pub upload_quota: u64,
+    /// How long files are kept that were sent; 0 for good.
+    #[serde(with = "config::duration")]
+    pub sent_kept: Duration,
     /// How long a file may bring nothing.
     #[serde(with = "config::duration")]
     pub idle: Duration,
@@ -351,6 +361,13 @@ impl ServiceConfig for Config {
         if self.mail.lease < self.mail.renew * 3 {
             return rule("mail.lease", "must be three times mail.renew at least");
         }
+        let field = self.http.client_address_header.as_bytes();
+        if !field.is_empty() && HeaderName::from_bytes(field).is_err() {
+            return rule(
+                "http.client_address_header",
+                "must be empty or the name of a header field",
+            );
+        }
         if self.packs.max_events == 0 {
             return rule("packs.max_events", "must not be 0");
         }
@@ -372,6 +389,13 @@ impl ServiceConfig for Config {
             return rule(
                 "files.upload_quota",
                 "must be 0 for no limit, or not less than files.max_size",
+            );
+        }
+        let kept = self.files.sent_kept;
+        if !kept.is_zero() && !(SENT_KEPT_MIN..=SENT_KEPT_MAX).contains(&kept) {
+            return rule(
+                "files.sent_kept",
+                "must be 0s for good, or 31d to 36500d: providers read files for a month",
             );
         }
         if self.files.idle.is_zero() || self.files.total < self.files.idle {
@@ -408,10 +432,16 @@ mod tests {
         for (variable, value, key) in [
             ("SWITCHBOARD_DELIVERY__LEASE", "1s", "delivery.lease"),
             (
+                "SWITCHBOARD_HTTP__CLIENT_ADDRESS_HEADER",
+                "x y",
+                "http.client_address_header",
+            ),
+            (
                 "SWITCHBOARD_FILES__UPLOAD_QUOTA",
                 "1MiB",
                 "files.upload_quota",
             ),
+            ("SWITCHBOARD_FILES__SENT_KEPT", "30d", "files.sent_kept"),
         ] {
             let changed = HashMap::from([(variable.to_owned(), value.to_owned())]);
             let config: Config = config::load_from(Config::EMBEDDED, None, changed).unwrap();

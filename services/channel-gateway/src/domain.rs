@@ -27,3 +27,4 @@ pub mod split;
 pub mod telegram;
 pub mod value;
 pub mod viber;
+pub mod visitors;

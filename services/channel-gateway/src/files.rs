@@ -1,6 +1,7 @@
 //! Files: the object store, the links by which they are reached, and where providers' files come from.
 
 pub mod links;
+pub mod parts;
 pub mod source;
 pub mod store;
 pub mod telegram;
@@ -20,6 +21,10 @@ use crate::files::links::Links;
 use crate::files::store::{Bytestream, Pace, Store};
 use crate::store::attachments::{self, AttachmentRow};
 
+/// How long an upload belongs to whoever puts it without a sign of life. It is renewed while the bytes come; after a crash
+/// the file may be put again as soon as it has ended.
+const UPLOAD_LEASE: Duration = Duration::from_mins(1);
+
 /// What use cases know of files. Clones share it.
 #[derive(Clone)]
 pub struct Files {
@@ -31,8 +36,12 @@ pub struct Files {
     pub max_size: u64,
     /// Bytes that the uploads of one account may take together; 0 for no limit.
     pub upload_quota: u64,
+    /// How long files are kept that were sent; 0 for good.
+    pub sent_kept: Duration,
     /// How long a file may take.
     pub pace: Pace,
+    /// How long an upload belongs to whoever puts it, unless it is renewed.
+    pub upload_lease: Duration,
     /// Wakes the fetch worker of this process.
     pub due: Arc<Notify>,
 }
@@ -45,10 +54,12 @@ impl Files {
             links,
             max_size: config.max_size,
             upload_quota: config.upload_quota,
+            sent_kept: config.sent_kept,
             pace: Pace {
                 idle: config.idle,
                 total: config.total,
             },
+            upload_lease: UPLOAD_LEASE,
             due: Arc::default(),
         }
     }
@@ -89,7 +100,7 @@ async fn stored(pool: &PgPool, account: &str, id: Uuid) -> Result<AttachmentRow,
         .ok_or(Error::NotFound("the file"))
 }
 
-/// How long a claim of a file lasts: as long as it may take, and what it takes to write it down.
+/// How long a claim of a file that is fetched lasts: as long as it may take, and what it takes to write it down.
 pub fn lease(pace: Pace) -> Duration {
     pace.total.saturating_mul(2) + Duration::from_secs(30)
 }

@@ -104,7 +104,7 @@ impl ChannelGatewayService for Api {
         let channels = rows
             .iter()
             .zip(&known)
-            .map(|(row, known)| convert::channel(row, known))
+            .map(|(row, known)| convert::channel(row, known, self.0.files.max_size))
             .collect::<Result<_, sqlx::Error>>()
             .map_err(Error::from)?;
         let next_page_token = next.as_ref().map(page_token).unwrap_or_default();

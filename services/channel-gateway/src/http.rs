@@ -263,9 +263,7 @@ impl Webhooks {
         let sorted = sorted.ok_or(Refused::Away)?;
         metrics::counter!("webhook_unknown_accounts_total", "provider" => "instagram")
             .increment(sorted.unknown);
-        for known in &sorted.channels {
-            self.admit(known)?;
-        }
+        self.admit_some(&sorted.channels)?;
         for known in sorted.channels {
             self.take_in(known, &raw, &parts.headers).await?;
         }
@@ -296,6 +294,25 @@ impl Webhooks {
             })?;
         }
         Ok(())
+    }
+
+    /// Admits a batch where one of its accounts is within its rate, and all of it then. One tenant's rate must not put the
+    /// others off, and what is put off for one of them would be lost: Meta sends a batch again as a whole, or not at all.
+    /// Refusing the rest with 429 would have Meta repeat what was accepted, and count it as a failure of the app that all
+    /// tenants share. Who is beyond the rate rides along: the size of a batch bounds how much that is.
+    fn admit_some(&self, channels: &[Arc<Known>]) -> Result<(), Refused> {
+        let (mut within, mut refused) = (false, None);
+        for known in channels {
+            match self.admit(known) {
+                Ok(()) => within = true,
+                Err(beyond) => {
+                    metrics::counter!("webhook_beyond_rate_total", "provider" => "instagram")
+                        .increment(1);
+                    refused.get_or_insert(beyond);
+                }
+            }
+        }
+        refused.filter(|_| !within).map_or(Ok(()), Err)
     }
 
     /// Admits a call of an account within its rate.

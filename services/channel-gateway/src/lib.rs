@@ -88,7 +88,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     tasks::serve_webhooks(&service, webhooks, &app, &config).await?;
     tasks::follow_mailboxes(&service, &app, &intake, &config.mail);
     tasks::fetch_files(&service, &app, &config)?;
-    tasks::sweep_files(&service, &app);
+    tasks::sweep_files(&service, &app, &config.files);
 
     let waker = dispatch::Waker::default();
     let source = Arc::new(Conversation::new(

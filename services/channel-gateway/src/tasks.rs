@@ -22,6 +22,7 @@ use crate::app::restart::ByOutbox;
 use crate::app::{App, file_sweep, health, lookups, mail_lines, told};
 use crate::config::{self, Config};
 use crate::domain::mailbox::Rhythm;
+use crate::files::parts::Parts;
 use crate::files::source::Sources;
 use crate::files::telegram::FromTelegram;
 use crate::files::web::Web;
@@ -37,7 +38,7 @@ const SWEPT_EVERY: Duration = Duration::from_mins(1);
 /// Steps of one sweep at most.
 const SWEEP_STEPS: usize = 20;
 
-/// How often the limiter forgets accounts that were quiet.
+/// How often the limiters forget accounts and visitors that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
 
 /// How often it is looked for what stands under a former key.
@@ -99,9 +100,10 @@ pub async fn serve_webhooks(
     tracing::info!(%address, "webhooks bound");
     let stop = service.lifecycle.stop_token();
     let door = files::Door::new(app.clone(), config.files.transfers);
+    let visitors = Arc::new(links::Door::new(app.clone(), &http.client_address_header));
     let app = router(Arc::clone(&webhooks))
         .merge(files::router(Arc::new(door)))
-        .merge(links::router(app.clone()));
+        .merge(links::router(Arc::clone(&visitors)));
     service.lifecycle.spawn("http", async move {
         chassis::http::serve(listener, app, Limits::default(), stop).await;
         Ok(())
@@ -113,6 +115,7 @@ pub async fn serve_webhooks(
             .is_err()
         {
             webhooks.forget_quiet();
+            visitors.forget_quiet();
         }
         Ok(())
     });
@@ -134,9 +137,10 @@ pub fn fetch_files(service: &Service, app: &App, config: &Config) -> anyhow::Res
     Ok(())
 }
 
-/// Removes what of files has had its time.
-pub fn sweep_files(service: &Service, app: &App) {
+/// Removes what of files has had its time, and what was left of them by processes that died.
+pub fn sweep_files(service: &Service, app: &App, config: &config::Files) {
     let (app, stop) = (app.clone(), service.lifecycle.stop_token());
+    let mut parts = Parts::of(config);
     service.lifecycle.spawn("file sweep", async move {
         while tokio::time::timeout(SWEPT_EVERY, stop.cancelled())
             .await
@@ -152,9 +156,28 @@ pub fn sweep_files(service: &Service, app: &App) {
                     }
                 }
             }
+            if let Some(left) = parts.take() {
+                parts = Some(sweep_parts(left).await?);
+            }
         }
         Ok(())
     });
+}
+
+async fn sweep_parts(mut parts: Parts) -> anyhow::Result<Parts> {
+    let step = move || {
+        let removed = parts.step(clock::now().into());
+        (parts, removed)
+    };
+    let (parts, removed) = tokio::task::spawn_blocking(step).await?;
+    match removed {
+        Ok(0) => {}
+        Ok(removed) => tracing::info!(removed, "parts of files were removed that nobody writes"),
+        Err(error) => {
+            tracing::warn!(%error, "parts of files could not be looked through: going on")
+        }
+    }
+    Ok(parts)
 }
 
 /// Follows the mailboxes of enabled channels.

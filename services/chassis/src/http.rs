@@ -1,10 +1,12 @@
 //! An HTTP/1 server that strangers may reach: so many connections, each with so long to say what it wants.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::ConnectInfo;
 use axum::response::Response;
 use http::Request;
 use hyper::body::Incoming;
@@ -42,15 +44,15 @@ impl Default for Limits {
     }
 }
 
-/// Serves until `stop`; then idle connections end at once, and the others after their request or the grace.
+/// Serves until `stop`; handlers find from where they are called as [`ConnectInfo`]. In the end idle connections end at once, and the others after their request or the grace.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let (connections, abandon) = (TaskTracker::new(), CancellationToken::new());
     let accepting = async {
         // Never closed: there is always a permit to come.
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
-            let stream = accept(&listener).await;
-            let connection = connection(stream, router.clone(), limits, stop.clone());
+            let (stream, peer) = accept(&listener).await;
+            let connection = connection(stream, peer, router.clone(), limits, stop.clone());
             let abandon = abandon.clone();
             connections.spawn(async move {
                 let _ = abandon.run_until_cancelled(connection).await;
@@ -74,10 +76,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(REFUSED).await;
@@ -86,10 +88,17 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn connection(stream: TcpStream, router: Router, limits: Limits, stop: CancellationToken) {
+async fn connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request: Request<Incoming>| {
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(peer));
         let router = router.clone();
         async move { answer(router, request).await }
     });
@@ -118,7 +127,6 @@ async fn answer(router: Router, request: Request<Incoming>) -> Result<Response, 
 mod tests {
     use super::*;
     use axum::routing::get;
-    use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n";

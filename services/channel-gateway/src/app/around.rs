@@ -25,7 +25,7 @@ pub struct Around {
     last_client_at: BTreeMap<(Uuid, String), OffsetDateTime>,
     /// By the key of the message.
     notes: BTreeMap<(Uuid, String), Vec<u8>>,
-    /// By the key of the chat.
+    /// By the key of the chat: of the newest message that a person wrote, where one did.
     newest: BTreeMap<(Uuid, String), Vec<u8>>,
     /// Comments that were not answered in Direct, by the key of the chat.
     comments: BTreeMap<(Uuid, String), Vec<(Comment, OffsetDateTime)>>,
@@ -167,6 +167,7 @@ pub fn noted(
         chat_key: item.chat_key.clone(),
         note: message.extension.to_vec(),
         written_at: Some(time),
+        automatic: message.automatic,
     });
     (client, note)
 }

@@ -45,7 +45,7 @@ pub async fn write(
 }
 
 fn setting(app: &App, row: &ChannelRow) -> Result<Value, sqlx::Error> {
-    let mut value = snapshot(&convert::channel(row, &Health::default())?, LEFT_OUT)?;
+    let mut value = snapshot(&convert::channel(row, &Health::default(), 0)?, LEFT_OUT)?;
     if let (Some(fields), Some(mark)) = (value.as_object_mut(), credentials(app, row)) {
         fields.insert("credentials".into(), mark.into());
     }

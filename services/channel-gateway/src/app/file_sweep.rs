@@ -1,11 +1,13 @@
-//! What is removed when its time has come: uploads that nobody sent, files that clients took back, links that have expired, raw items that nothing can
-//! name any more. In small batches, so that nobody waits for it.
+//! What is removed when its time has come: uploads that nobody sent, sent files whose time is over, files that clients took
+//! back, links that have expired, raw items that nothing can name any more. In small batches, so that nobody waits for it.
 
+use chassis::outbox::{self, Outgoing};
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::App;
-use crate::error::Error;
+use super::attachments::event;
+use crate::error::{DOMAIN, Error};
 use crate::files::links::PUT_FOR;
 use crate::store::{provider_links, raw_items, uploads, withdrawn};
 
@@ -21,8 +23,12 @@ const RAW_FOR: Duration = Duration::days(45);
 /// What one step removes of a kind.
 const BATCH: i64 = 100;
 
+/// What is said of a file that was sent too long ago to be kept.
+const EXPIRED: &str = "FILE_EXPIRED";
+
 /// Makes one step; returns whether there may be more to do.
 pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
+    let expired = expire(app, now).await?;
     let mut connection = app.pool.acquire().await?;
     let (unsent_since, announced_before) = (now - UNUSED_FOR, now - ANNOUNCED_FOR);
     let unused =
@@ -51,8 +57,30 @@ pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
     withdrawn::done(&mut connection, &empty).await?;
     raw_items::remove(&mut connection, &raw, now - RAW_FOR).await?;
     let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
-    Ok(unused.len() >= full
+    Ok(expired >= full
+        || unused.len() >= full
         || taken_back.len() >= full
         || raw.len() >= full
         || links >= u64::try_from(BATCH).unwrap_or(u64::MAX))
+}
+
+/// Takes sent files away whose time is over, where there is one, and tells it; their bytes go with those of others. Returns
+/// how many there were.
+async fn expire(app: &App, now: OffsetDateTime) -> Result<usize, Error> {
+    if app.files.sent_kept.is_zero() {
+        return Ok(0);
+    }
+    let before = now - app.files.sent_kept;
+    let mut tx = app.pool.begin().await?;
+    let rows = withdrawn::expire_sent(&mut tx, before, EXPIRED, now, BATCH).await?;
+    if !rows.is_empty() {
+        let events = rows
+            .iter()
+            .map(event)
+            .collect::<Result<Vec<Outgoing>, _>>()?;
+        outbox::write(&mut tx, DOMAIN, events, now).await?;
+        tx.commit().await?;
+        app.relay.wake();
+    }
+    Ok(rows.len())
 }

@@ -108,16 +108,22 @@ pub async fn find(app: &App, code: &str) -> Result<Option<ShortLink>, Error> {
     Ok(short_links::find(&mut connection, code).await?)
 }
 
-/// Notes that a visitor followed a link; the first time is told.
+/// Notes that a visitor followed a link; the first time is told. Of one who is not known it is asked whether they may be
+/// another person.
 pub async fn clicked(
     app: &App,
     link: &ShortLink,
     visitor: Uuid,
+    admit: impl FnOnce() -> bool + Send,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
     let account = AccountSlug::parse(&link.account).map_err(unreadable)?;
     let mut tx = app.pool.begin().await?;
-    if !short_links::count(&mut tx, &link.code, visitor, now).await? {
+    if short_links::is_known(&mut tx, &link.code, visitor).await? {
+        return Ok(());
+    }
+    let admitted = admit();
+    if !short_links::count(&mut tx, &link.code, visitor, admitted, now).await? {
         tx.commit().await?;
         return Ok(());
     }

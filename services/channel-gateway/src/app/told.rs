@@ -3,7 +3,7 @@
 
 mod own;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chassis::id::AccountSlug;
@@ -23,6 +23,7 @@ use super::announce::{self, Note};
 use crate::domain::channel::ChannelKind;
 use crate::domain::delivery::{PartState, fails_after_arrival};
 use crate::domain::echo::{self, Verdict};
+use crate::domain::email::report::speaks_of;
 use crate::error::{DOMAIN, Error};
 use crate::store::echoes;
 use crate::store::told::{self, Held, Receipt};
@@ -166,6 +167,7 @@ pub async fn judge(
         }
     }
     told::hold(connection, &held).await?;
+    let receipts = about_ours(connection, receipts).await?;
     let mut events = receive(connection, &receipts, now).await?;
     events.extend(own::settle_echoes(connection, &mut foreign, now).await?);
     let new = own::new(connection, &foreign, now).await?;
@@ -215,6 +217,7 @@ struct Applied<'a> {
     told: &'a Told,
     detail: &'a str,
     retryable: bool,
+    named: &'a [String],
 }
 
 fn receipts_of<'a>(told: &'a Told, receipt: &'a InboundReceipt) -> Vec<Applied<'a>> {
@@ -246,8 +249,41 @@ fn receipts_of<'a>(told: &'a Told, receipt: &'a InboundReceipt) -> Vec<Applied<'
             told,
             detail: &receipt.detail,
             retryable: receipt.retryable,
+            named: &receipt.named_recipients,
         })
         .collect()
+}
+
+/// Leaves out failures that speak of somebody whom the mail was not written to.
+async fn about_ours<'a>(
+    connection: &mut PgConnection,
+    mut applied: Vec<Applied<'a>>,
+) -> Result<Vec<Applied<'a>>, Error> {
+    let asked =
+        |it: &Applied<'_>| it.receipt.state == PartState::Failed.as_str() && !it.named.is_empty();
+    let (channels, keys): (Vec<Uuid>, Vec<String>) = applied
+        .iter()
+        .filter(|it| asked(it))
+        .map(|it| (it.receipt.channel_id, it.receipt.provider_key.clone()))
+        .unzip();
+    if channels.is_empty() {
+        return Ok(applied);
+    }
+    let known = told::written_to(connection, &channels, &keys).await?;
+    let known: BTreeMap<(Uuid, String), String> = known
+        .into_iter()
+        .map(|(channel, key, address)| ((channel, key), address))
+        .collect();
+    applied.retain(|it| {
+        let mail = (it.receipt.channel_id, it.receipt.provider_key.clone());
+        let address = known.get(&mail).filter(|_| asked(it));
+        let ours = address.is_none_or(|address| speaks_of(it.named, address));
+        if !ours {
+            metrics::counter!("bounces_of_others_total").increment(1);
+        }
+        ours
+    });
+    Ok(applied)
 }
 
 async fn receive(

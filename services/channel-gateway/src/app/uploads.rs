@@ -1,12 +1,19 @@
 //! Files that agents send: announced, put, noted as sent.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::ready;
+use std::pin::pin;
 
 use chassis::auth::Caller;
+use chassis::clock;
 use chassis::id::{self, AgentId};
 use chassis::outbox::Outgoing;
+use futures::{StreamExt as _, stream};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::App;
@@ -17,12 +24,14 @@ use crate::domain::attachments::{for_each_of, ids};
 use crate::domain::file::{clean_name, essence, kind_of, media_type, object_key};
 use crate::domain::quota;
 use crate::error::Error;
-use crate::files::lease;
-use crate::files::store::{Bytestream, ReceiveError, Received};
+use crate::files::store::{Broken, Bytestream, ReceiveError, Received};
 use crate::store::attachments::{self, AttachmentRow};
 use crate::store::fetches::Fetched;
 use crate::store::uploads::{self, NewUpload};
 use crate::store::usage;
+
+/// How often a lease is renewed before it would end.
+const RENEWALS: u32 = 3;
 
 /// A file to be announced, as the caller names it.
 pub struct Announced<'a> {
@@ -108,7 +117,7 @@ pub async fn put(
     bytes: &mut Bytestream,
     now: OffsetDateTime,
 ) -> Result<Put, Error> {
-    let until = now + lease(app.files.pace);
+    let until = now + app.files.upload_lease;
     let mut connection = app.pool.acquire().await?;
     let Some(expected) = uploads::claim(&mut connection, id, now, until).await? else {
         return Ok(Put::Unknown);
@@ -119,12 +128,20 @@ pub async fn put(
         return Ok(Put::Taken);
     };
     let size = u64::try_from(expected.size).unwrap_or(0);
+    let hold = Hold {
+        app,
+        id,
+        fence,
+        lost: CancellationToken::new(),
+    };
     let received = if length == size {
-        let (store, pace) = (&app.files.store, app.files.pace);
-        store.receive(&expected.object_key, bytes, size, pace).await
+        hold.receive(&expected.object_key, bytes, size).await
     } else {
         Err(ReceiveError::TooLarge(size))
     };
+    if hold.lost.is_cancelled() {
+        return Ok(Put::Taken);
+    }
     let mut connection = app.pool.acquire().await?;
     let refused = match received {
         Ok(received) if received.size == size => {
@@ -144,6 +161,65 @@ pub async fn put(
     };
     uploads::release(&mut connection, id, fence).await?;
     refused
+}
+
+/// An upload that is being put, and nobody else's as long as its lease is renewed.
+struct Hold<'a> {
+    app: &'a App,
+    id: Uuid,
+    fence: i64,
+    /// Somebody else took it over.
+    lost: CancellationToken,
+}
+
+impl Hold<'_> {
+    /// Takes the bytes into the store. Who lost the lease breaks off, at the latest before the file comes to its place.
+    async fn receive(
+        &self,
+        key: &str,
+        bytes: &mut Bytestream,
+        size: u64,
+    ) -> Result<Received, ReceiveError> {
+        let last = stream::once(self.renew()).filter_map(|()| {
+            let lost = self.lost.is_cancelled();
+            ready(lost.then(|| Err(Broken("somebody else puts it".to_owned()))))
+        });
+        let ours = bytes.by_ref().take_until(self.lost.cancelled()).chain(last);
+        let files = &self.app.files;
+        let ours = pin!(ours);
+        let work = files.store.receive(key, ours, size, files.pace);
+        tokio::select! {
+            received = work => received,
+            never = self.keep() => match never {},
+        }
+    }
+
+    async fn keep(&self) -> Infallible {
+        let mut beat = tokio::time::interval(self.app.files.upload_lease / RENEWALS);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first is at once, and the lease is fresh.
+        beat.tick().await;
+        loop {
+            beat.tick().await;
+            self.renew().await;
+        }
+    }
+
+    /// Where the database is away, the lease may end; then what is written under it does not count.
+    async fn renew(&self) {
+        let renewed = async {
+            let until = clock::now() + self.app.files.upload_lease;
+            let mut connection = self.app.pool.acquire().await?;
+            uploads::renew(&mut connection, self.id, self.fence, until).await
+        };
+        match renewed.await {
+            Ok(true) => {}
+            Ok(false) => self.lost.cancel(),
+            Err(error) => {
+                tracing::warn!(%error, attachment.id = %self.id, "an upload's lease could not be renewed");
+            }
+        }
+    }
 }
 
 /// What a received file is, by what was told of it and how it begins.

@@ -4,7 +4,8 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the account's files to be sent take {used} of {limit} bytes, and this one would add {size}: send a smaller one, wait \
-     until files that were not sent are dropped a day after they came, or have the operator raise files.upload_quota"
+     until files that were not sent are dropped a day after they came, or have the operator raise files.upload_quota or let \
+     sent files go by files.sent_kept"
 )]
 pub struct Full {
     /// Bytes that its uploads take without this one.

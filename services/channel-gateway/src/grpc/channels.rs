@@ -68,7 +68,7 @@ pub(super) async fn answer(app: &App, row: ChannelRow) -> Result<Option<Channel>
     let rows = [row];
     let known = app::channels::health(app, &rows).await?;
     let channel = rows.iter().zip(&known).next();
-    let channel = channel.map(|(row, known)| convert::channel(row, known));
+    let channel = channel.map(|(row, known)| convert::channel(row, known, app.files.max_size));
     Ok(channel.transpose().map_err(Error::from)?)
 }
 

@@ -17,8 +17,12 @@ use crate::store::channels::ChannelRow;
 use crate::store::deliveries::DeliveryRow;
 use crate::store::unreadable;
 
-/// Writes a channel; its secrets stay where they are.
-pub fn channel(row: &ChannelRow, known: &Health) -> Result<Channel, sqlx::Error> {
+/// Writes a channel; its secrets stay where they are. No file is larger than `largest_file` bytes.
+pub fn channel(
+    row: &ChannelRow,
+    known: &Health,
+    largest_file: u64,
+) -> Result<Channel, sqlx::Error> {
     let state = match row.state()? {
         ChannelState::Disabled => channel::State::Disabled,
         ChannelState::Enabled => channel::State::Enabled,
@@ -43,7 +47,7 @@ pub fn channel(row: &ChannelRow, known: &Health) -> Result<Channel, sqlx::Error>
         last_inbound_time: timestamp_opt(row.last_inbound_at),
         last_outbound_time: timestamp_opt(row.last_outbound_at),
         shorten_links: row.shorten_links,
-        capabilities: Some(capabilities(kind)),
+        capabilities: Some(capabilities(kind, largest_file)),
         health: Some(health(row.state()?, known)),
     })
 }

@@ -28,6 +28,8 @@ pub struct MessageNote {
     pub note: Vec<u8>,
     /// When it was written, by the provider's clock.
     pub written_at: Option<OffsetDateTime>,
+    /// A machine wrote it, as an autoresponder.
+    pub automatic: bool,
 }
 
 /// Keeps the newest times; at most one per channel and chat.
@@ -70,11 +72,12 @@ pub async fn keep_messages(
     let chats: Vec<String> = notes.iter().map(|note| note.chat_key.clone()).collect();
     let bodies: Vec<Vec<u8>> = notes.iter().map(|note| note.note.clone()).collect();
     let times: Vec<Option<OffsetDateTime>> = notes.iter().map(|note| note.written_at).collect();
+    let automatic: Vec<bool> = notes.iter().map(|note| note.automatic).collect();
     sqlx::query!(
-        "insert into message_note (channel_id, provider_key, chat_key, note, written_at, noted_at)
-         select *, $6::timestamptz
-         from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[])
-                  as t (channel_id, provider_key, chat_key, note, written_at)
+        "insert into message_note (channel_id, provider_key, chat_key, note, written_at, automatic, noted_at)
+         select *, $7::timestamptz
+         from unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::timestamptz[], $6::boolean[])
+                  as t (channel_id, provider_key, chat_key, note, written_at, automatic)
          order by channel_id, provider_key
          on conflict do nothing",
         &channels,
@@ -82,6 +85,7 @@ pub async fn keep_messages(
         &chats,
         &bodies,
         &times as &[Option<OffsetDateTime>],
+        &automatic,
         now,
     )
     .execute(connection)
@@ -115,7 +119,7 @@ pub async fn messages(
 ) -> Result<Vec<MessageNote>, sqlx::Error> {
     sqlx::query_as!(
         MessageNote,
-        "select n.channel_id, n.provider_key, n.chat_key, n.note, n.written_at
+        "select n.channel_id, n.provider_key, n.chat_key, n.note, n.written_at, n.automatic
          from unnest($1::uuid[], $2::text[]) as t (channel_id, provider_key)
          join message_note n on n.channel_id = t.channel_id and n.provider_key = t.provider_key",
         channels,
@@ -125,7 +129,7 @@ pub async fn messages(
     .await
 }
 
-/// Returns the newest note of each of these chats.
+/// Returns the newest note of each of these chats: of what a person wrote, where one did.
 pub async fn newest(
     connection: &mut PgConnection,
     channels: &[Uuid],
@@ -133,11 +137,18 @@ pub async fn newest(
 ) -> Result<Vec<MessageNote>, sqlx::Error> {
     sqlx::query_as!(
         MessageNote,
-        "select n.channel_id, n.provider_key, n.chat_key, n.note, n.written_at
-         from unnest($1::uuid[], $2::text[]) as t (channel_id, chat_key)
-         cross join lateral (
-             select * from message_note m where m.channel_id = t.channel_id and m.chat_key = t.chat_key
-             order by m.noted_at desc limit 1) n",
+        r#"select n.channel_id as "channel_id!", n.provider_key as "provider_key!", n.chat_key as "chat_key!",
+                  n.note as "note!", n.written_at, n.automatic as "automatic!"
+           from unnest($1::uuid[], $2::text[]) as t (channel_id, chat_key)
+           cross join lateral (
+               select * from (
+                   (select * from message_note m
+                    where m.channel_id = t.channel_id and m.chat_key = t.chat_key and not m.automatic
+                    order by m.noted_at desc limit 1)
+                   union all
+                   (select * from message_note m where m.channel_id = t.channel_id and m.chat_key = t.chat_key
+                    order by m.noted_at desc limit 1)) as either
+               order by either.automatic limit 1) n"#,
         channels,
         chats,
     )

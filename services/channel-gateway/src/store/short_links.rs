@@ -85,12 +85,28 @@ pub async fn find(
     .await
 }
 
-/// Counts a visitor; returns whether it is the first time. Beyond the visitors that are kept each visit counts, and none is
-/// the first.
+/// Tells whether a visitor followed a link before.
+pub async fn is_known(
+    connection: &mut PgConnection,
+    code: &str,
+    visitor: Uuid,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists (select from link_click where code = $1 and visitor_id = $2) as "known!""#,
+        code,
+        visitor,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Counts a visitor; returns whether it is the first time. Whoever is not admitted, and all beyond the visitors that are
+/// kept, are visits that count, and none of them is the first.
 pub async fn count(
     connection: &mut PgConnection,
     code: &str,
     visitor: Uuid,
+    admitted: bool,
     now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
@@ -99,7 +115,7 @@ pub async fn count(
              from short_link where code = $1 for update
          ), kept as (
              insert into link_click (code, visitor_id, first_at)
-             select code, $2, $3 from link where visitors < $5 and today < $6
+             select code, $2, $3 from link where $7 and visitors < $5 and today < $6
              on conflict (code, visitor_id) do nothing
              returning code
          ), known as (
@@ -119,6 +135,7 @@ pub async fn count(
         now.to_offset(UtcOffset::UTC).date(),
         VISITORS_MAX,
         VISITORS_A_DAY,
+        admitted,
     )
     .fetch_one(connection)
     .await

@@ -97,6 +97,29 @@ pub async fn sending(
         .collect())
 }
 
+/// Returns to which addresses the mails under these keys went; nothing for what is no mail.
+pub async fn written_to(
+    connection: &mut PgConnection,
+    channels: &[Uuid],
+    keys: &[String],
+) -> Result<Vec<(Uuid, String, String)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select k.channel_id, k.provider_key, p.params ->> 'to' as "address!"
+           from unnest($1::uuid[], $2::text[]) as t (channel_id, provider_key)
+           join sent_key k on k.channel_id = t.channel_id and k.provider_key = t.provider_key
+           join part p on p.chat_id = k.chat_id and p.out_seq = k.out_seq and p.part = k.part
+           where p.params ->> 'to' is not null"#,
+        channels,
+        keys,
+    )
+    .fetch_all(connection)
+    .await?;
+    let known = rows.into_iter();
+    Ok(known
+        .map(|row| (row.channel_id, row.provider_key, row.address))
+        .collect())
+}
+
 /// A receipt as it is applied.
 #[derive(Debug, Clone)]
 pub struct Receipt {

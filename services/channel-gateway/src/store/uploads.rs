@@ -92,6 +92,25 @@ pub async fn claim(
     .await
 }
 
+/// Renews a lease; returns whether it is still the current one.
+pub async fn renew(
+    connection: &mut PgConnection,
+    id: Uuid,
+    fence: i64,
+    lease_until: OffsetDateTime,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "update attachment set lease_until = $3
+         where id = $1 and fence = $2 and source = 'upload' and state = 'pending'",
+        id,
+        fence,
+        lease_until,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
 /// Writes that an upload is in the store, under the lease's number; returns whether that is still the current one.
 pub async fn stored(
     connection: &mut PgConnection,

@@ -6,6 +6,7 @@ use chassis::consumer::Handler as _;
 use chassis::{clock, testing};
 use prost::Message as _;
 use serde_json::json;
+use switchboard_proto::channel_gateway::v1::capabilities::TextUnit;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
 use switchboard_proto::channel_gateway::v1::channel_health::Webhook;
 use switchboard_proto::channel_gateway::v1::{
@@ -116,6 +117,20 @@ async fn b10_verifying_says_what_the_provider_says_and_mends_nothing() {
         channel::State::Disconnected
     );
     assert_eq!(world.count("channel.disconnected").await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b10_a_channel_that_is_switched_off_lacks_no_webhook() {
+    let world = world().await;
+    let now = clock::now();
+    channel_gateway::app::connection::disable(&world.app, &world.caller, world.channel, now)
+        .await
+        .unwrap();
+    world.bot.pretend_webhook(json!({ "url": "" }));
+    let off = verify(&world, world.channel).await.unwrap();
+    assert!(off.accepted);
+    assert_eq!((off.webhook(), off.problems), (Webhook::Missing, vec![]));
+    assert_eq!(world.count("channel.degraded").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -318,18 +333,18 @@ async fn d15_what_a_channel_can_is_read_by_rpc_of_every_kind() {
         ids.push(create(&world, credentials).await.unwrap());
     }
     let expected = [
-        (ChannelKind::TelegramBot, 4_096, true, false, 0),
-        (ChannelKind::ViberBot, 7_000, false, false, 0),
-        (ChannelKind::Instagram, 1_000, false, false, 24),
-        (ChannelKind::Email, 0, false, true, 0),
+        (ChannelKind::TelegramBot, 4_096, TextUnit::Characters, 0),
+        (ChannelKind::ViberBot, 7_000, TextUnit::Characters, 0),
+        (ChannelKind::Instagram, 1_000, TextUnit::Bytes, 24),
+        (ChannelKind::Email, 0, TextUnit::Characters, 0),
     ];
-    for (id, (kind, text, edit, first, window)) in ids.into_iter().zip(expected) {
+    for (id, (kind, text, unit, window)) in ids.into_iter().zip(expected) {
         let channel = channel(&world, id).await;
         assert_eq!(channel.kind(), kind);
         let can = channel.capabilities.unwrap();
         assert_eq!(
-            (can.text_limit, can.edit, can.writes_first, can.window_hours),
-            (text, edit, first, window),
+            (can.text_limit, can.text_unit(), can.window_hours),
+            (text, unit, window),
             "{kind:?}"
         );
     }

@@ -1,6 +1,9 @@
 //! Short links: in what goes out, and when a person follows one.
 
-use channel_gateway::http::links::router;
+use std::sync::Arc;
+
+use channel_gateway::http::links::{Door, router};
+use chassis::http::Limits;
 use chassis::testing;
 use prost::Message as _;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
@@ -32,6 +35,109 @@ async fn text(world: &World, out_seq: i64) -> String {
         .fetch_one(&world.app.pool)
         .await
         .unwrap()
+}
+
+/// A link, and a browser that does not follow it on.
+struct Visit {
+    http: reqwest::Client,
+    url: String,
+    _open: tokio_util::sync::DropGuard,
+}
+
+impl Visit {
+    async fn open(world: &World, short: &str, address_field: &str) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let routes = router(Arc::new(Door::new(world.app.clone(), address_field)));
+        let stop = tokio_util::sync::CancellationToken::new();
+        tokio::spawn(chassis::http::serve(
+            listener,
+            routes,
+            Limits::default(),
+            stop.clone(),
+        ));
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        Self {
+            http,
+            url: short.replace("https://gw.example", &base),
+            _open: stop.drop_guard(),
+        }
+    }
+
+    /// Returns the cookie that was given.
+    async fn follow(
+        &self,
+        agent: &str,
+        cookie: Option<&str>,
+        from: Option<&str>,
+    ) -> Option<String> {
+        let mut request = self.http.get(&self.url).header("user-agent", agent);
+        if let Some(cookie) = cookie {
+            request = request.header("cookie", cookie);
+        }
+        if let Some(from) = from {
+            request = request.header("x-forwarded-for", from);
+        }
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), 302);
+        assert_eq!(
+            answer.headers()["location"],
+            "https://shop.example/%D1%87%D0%B5%D0%BA"
+        );
+        let cookie = answer.headers().get("set-cookie");
+        cookie.map(|cookie| cookie.to_str().unwrap().to_owned())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f193_cookies_that_one_place_makes_up_are_no_persons() {
+    let world = world().await;
+    shorten(&world, true).await;
+    world
+        .queue([world.command(1, 1, "https://shop.example/чек")])
+        .await;
+    let short = text(&world, 1).await;
+    for (field, all_from_one, told) in [("", true, 10), ("x-forwarded-for", false, 20)] {
+        sqlx::query("delete from link_click")
+            .execute(&world.app.pool)
+            .await
+            .unwrap();
+        sqlx::query("update short_link set clicks = 0, visitors = 0, counted = 0")
+            .execute(&world.app.pool)
+            .await
+            .unwrap();
+        let before = world.count("link.clicked").await;
+        let visit = Visit::open(&world, &short, field).await;
+        let mut first = None;
+        for number in 0..30_u128 {
+            let made_up = format!("sb_visitor={}", uuid::Uuid::from_u128(7_000 + number));
+            // Two places, and what the caller says of its own does not count.
+            let from = format!("198.51.100.{number}, 192.0.2.{}", number % 2);
+            visit.follow(BROWSER, Some(&made_up), Some(&from)).await;
+            first.get_or_insert(made_up);
+        }
+        let known = world.count("link.clicked").await - before;
+        assert_eq!(known, told, "one place: {all_from_one}");
+        let (rows, clicks): (i64, i32) =
+            sqlx::query_as("select (select count(*) from link_click), clicks from short_link")
+                .fetch_one(&world.app.pool)
+                .await
+                .unwrap();
+        assert_eq!(
+            (rows, clicks),
+            (i64::try_from(told).unwrap(), 30),
+            "visits count"
+        );
+        // Who is known uses nothing up, however often they come.
+        visit
+            .follow(BROWSER, first.as_deref(), Some("192.0.2.0"))
+            .await;
+        assert_eq!(world.count("link.clicked").await - before, told);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,30 +195,13 @@ async fn f191_f193_a_click_leads_on_and_is_told_once_a_person() {
         .queue([world.command(1, 1, "https://shop.example/чек")])
         .await;
     let short = text(&world, 1).await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let base = format!("http://{}", listener.local_addr().unwrap());
-    let routes = router(world.app.clone());
-    tokio::spawn(async move { axum::serve(listener, routes).await });
-    let url = short.replace("https://gw.example", &base);
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .unwrap();
+    let visit = Visit::open(&world, &short, "x-forwarded-for").await;
+    let place = std::sync::atomic::AtomicU32::new(0);
     let follow = async |agent: &str, cookie: Option<&str>| {
-        let request = http.get(&url).header("user-agent", agent);
-        let request = match cookie {
-            Some(cookie) => request.header("cookie", cookie),
-            None => request,
-        };
-        let answer = request.send().await.unwrap();
-        assert_eq!(answer.status().as_u16(), 302);
-        assert_eq!(
-            answer.headers()["location"],
-            "https://shop.example/%D1%87%D0%B5%D0%BA"
-        );
-        let cookie = answer.headers().get("set-cookie");
-        cookie.map(|cookie| cookie.to_str().unwrap().to_owned())
+        // Each from somewhere else.
+        let place = place.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let place = std::net::Ipv4Addr::from(0xc000_0200 + place).to_string();
+        visit.follow(agent, cookie, Some(&place)).await
     };
     assert_eq!(follow("TelegramBot (like TwitterBot)", None).await, None);
     assert_eq!(
@@ -167,6 +256,9 @@ async fn f191_f193_a_click_leads_on_and_is_told_once_a_person() {
         .await
         .unwrap();
     assert_eq!(clicks, 113, "who is known is counted once");
-    let unknown = http.get(format!("{base}/l/unknown")).send().await.unwrap();
+    let unknown = visit
+        .url
+        .replace(short.rsplit('/').next().unwrap(), "unknown");
+    let unknown = visit.http.get(unknown).send().await.unwrap();
     assert_eq!(unknown.status().as_u16(), 404);
 }

@@ -4,11 +4,14 @@ mod bounces;
 mod ids;
 mod lines;
 mod servers;
+mod threads;
 
 use bytes::Bytes;
 use channel_gateway::app::book::Found;
 use channel_gateway::app::mail::Mailroom;
 use channel_gateway::app::mailbox::Mail;
+use channel_gateway::domain::email::{self, Fetched, Ours};
+use channel_gateway::domain::inbound::Line;
 use channel_gateway::domain::mailbox::Folder;
 use chassis::clock;
 use prost::Message as _;
@@ -62,6 +65,32 @@ fn mail(world: &World, channel: Uuid, place: (Folder, u32, u32), raw: &str) -> M
 
 fn written(from: &str, id: &str, text: &str) -> String {
     format!("From: {from}\nTo: sales@shop.example\nSubject: order\nMessage-ID: <{id}>\n\n{text}\n")
+}
+
+/// A mail as the gateway's consumer has it.
+fn read(world: &World, channel: Uuid, raw: &str, uid: u32) -> InboundEvent {
+    let raw = Bytes::from(raw.replace('\n', "\r\n"));
+    let line = Line {
+        account: world.account.as_str(),
+        channel,
+        provider_account: "sales@shop.example",
+    };
+    let ours = Ours {
+        address: "sales@shop.example",
+        domain: "shop.example",
+        aliases: &[],
+        gateway_id: "",
+    };
+    let meta = Fetched {
+        raw_ref: "",
+        size: u64::try_from(raw.len()).unwrap(),
+        internal_date: clock::now(),
+        folder: email::Folder::Inbox,
+        uid_key: &format!("inbox:1:{uid}"),
+    };
+    email::normalise(line, &ours, &meta, &raw, clock::now())
+        .0
+        .remove(0)
 }
 
 /// What went into INBOUND, by its event key: the provider's key of a message, or what else it is.

@@ -8,6 +8,7 @@ use chassis::testing;
 use futures::future::join_all;
 use switchboard_proto::channel_gateway::v1::CreateUploadRequest;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
+use switchboard_proto::common::v1::{Attachment, ContentPart, attachment, content_part::Content};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use uuid::Uuid;
@@ -120,4 +121,55 @@ async fn what_uploads_took_is_given_back_when_they_are_dropped() {
         .await
         .unwrap();
     assert_eq!(used(&world).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_sent_files_took_is_given_back_when_their_time_is_over() {
+    let mut world = world().await;
+    let port = Port::open(&mut world).await;
+    let owner = agent(&world, &[world.channel]);
+    let size = i64::try_from(PNG.len()).unwrap();
+    let (sent, url) = announce(&world, &owner, PNG.len()).await;
+    assert_eq!(port.put(&url, PNG).await, 201);
+    let mut command = world.command(1, 1, "x");
+    command.agent_id = owner.agent().unwrap().uuid().to_string();
+    command.parts = vec![ContentPart {
+        content: Some(Content::Attachment(Attachment {
+            attachment_id: sent.clone(),
+            ..Attachment::default()
+        })),
+    }];
+    world.queue([command]).await;
+    let now = clock::now();
+    let years = now + time::Duration::days(4_000);
+    file_sweep::step(&world.app, years).await.unwrap();
+    assert_eq!(used(&world).await, size, "it is kept for good");
+
+    world.app.files.sent_kept = std::time::Duration::from_hours(40 * 24);
+    let step = async |days| {
+        let now = now + time::Duration::days(days);
+        file_sweep::step(&world.app, now).await.unwrap();
+    };
+    step(39).await;
+    assert_eq!(used(&world).await, size);
+    assert_eq!(world.count("attachment.failed").await, 0);
+    let key: String = sqlx::query_scalar("select object_key from attachment")
+        .fetch_one(&world.app.pool)
+        .await
+        .unwrap();
+    assert!(world.app.files.store.get(&key).await.is_ok());
+    step(41).await;
+    assert_eq!(used(&world).await, 0);
+    assert!(world.app.files.store.get(&key).await.is_err());
+    assert_eq!(world.count("attachment.failed").await, 1);
+    let known = state(&world, &owner, &sent).await.unwrap();
+    assert_eq!(
+        (known.state(), known.reason.as_str()),
+        (attachment::State::Failed, "FILE_EXPIRED")
+    );
+    // Nothing is given back twice.
+    let (_, url) = announce(&world, &owner, PNG.len()).await;
+    assert_eq!(port.put(&url, PNG).await, 201);
+    step(42).await;
+    assert_eq!(world.count("attachment.failed").await, 1);
 }

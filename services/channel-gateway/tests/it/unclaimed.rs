@@ -1,8 +1,10 @@
 //! What Meta signed and is for no account that is connected here: kept for the operator, and taken in by a replay.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use channel_gateway::app::unclaimed::Replay;
+use chassis::auth::Caller;
 use chassis::consumer::HandlerRegistry;
 use chassis::operator::Operator;
 use prost::Message as _;
@@ -97,6 +99,10 @@ impl Scene {
     }
 
     async fn connect(&self, account: &str) {
+        self.connect_for(&self.world.caller, account).await;
+    }
+
+    async fn connect_for(&self, caller: &Caller, account: &str) {
         self.meta.account("IGAA-second", account, "other.ua");
         let credentials = InstagramCredentials {
             login: Login::Instagram.into(),
@@ -109,18 +115,13 @@ impl Scene {
             credentials: Some(create_channel_request::Credentials::Instagram(credentials)),
             ..CreateChannelRequest::default()
         };
-        let request = chassis::testing::request(&self.world.caller, request);
+        let request = chassis::testing::request(caller, request);
         let created = self.world.api().create_channel(request).await.unwrap();
         let id = created.into_inner().channel.unwrap().channel_id;
         let now = chassis::clock::now();
-        channel_gateway::app::connection::enable(
-            &self.world.app,
-            &self.world.caller,
-            id.parse().unwrap(),
-            now,
-        )
-        .await
-        .unwrap();
+        channel_gateway::app::connection::enable(&self.world.app, caller, id.parse().unwrap(), now)
+            .await
+            .unwrap();
     }
 }
 
@@ -262,4 +263,30 @@ async fn a_flood_of_what_is_nobodys_is_put_off_and_holds_nobody_up() {
     assert_eq!(scene.post(&mixed).await, 429, "Meta repeats it");
     assert_eq!(scene.heard().await, ["msg:m4"], "taken in all the same");
     assert_eq!(scene.letters().await.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_tenants_rate_does_not_put_off_what_meta_sends_for_others_with_it() {
+    let scene = Box::pin(Scene::set(|world| {
+        world.config.http.burst = NonZeroU32::MIN;
+        world.config.http.requests_per_second_per_account = NonZeroU32::MIN;
+    }))
+    .await;
+    let account = chassis::testing::fresh_account();
+    let other =
+        chassis::testing::service_caller(Some(&account), "tests", &["channels:admin"], None);
+    scene.connect_for(&other, UNKNOWN).await;
+    let alone = |mid: &str| body(&[said(CONNECTED, mid, "a")]);
+    assert_eq!(scene.post(&alone("m1")).await, 200);
+    assert_eq!(scene.post(&alone("m2")).await, 429, "beyond its rate");
+    let mixed = body(&[said(CONNECTED, "m3", "a"), said(UNKNOWN, "m4", "b")]);
+    assert_eq!(scene.post(&mixed).await, 200);
+    assert_eq!(
+        scene.heard().await,
+        ["msg:m1", "msg:m3", "msg:m4"],
+        "nothing is lost"
+    );
+    let mixed = body(&[said(CONNECTED, "m5", "a"), said(UNKNOWN, "m6", "b")]);
+    assert_eq!(scene.post(&mixed).await, 429, "both are beyond it");
+    assert_eq!(scene.heard().await.len(), 3);
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use channel_gateway::app::file_sweep;
+use channel_gateway::app::uploads::{self, Put};
 use channel_gateway::files::links::Links;
 use channel_gateway::http::files::{Door, router};
 use chassis::access::ChannelGrant;
@@ -11,6 +13,7 @@ use chassis::clock;
 use chassis::id::AgentId;
 use chassis::seal::Sealer;
 use chassis::testing;
+use futures::{StreamExt as _, stream};
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_server::ChannelGatewayService as _;
 use switchboard_proto::channel_gateway::v1::{
     CreateAttachmentLinkRequest, CreateUploadRequest, GetAttachmentRequest,
@@ -20,7 +23,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::fetches::PNG;
-use crate::world::{World, world};
+use crate::world::{World, eventually, world};
 
 /// The gateway's port for files.
 pub struct Port {
@@ -283,7 +286,8 @@ async fn a_code_that_no_database_can_be_asked_for_is_no_code() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let door = Arc::new(Door::new(world.app.clone(), 8));
-    let links = channel_gateway::http::links::router(world.app.clone());
+    let visitors = channel_gateway::http::links::Door::new(world.app.clone(), "");
+    let links = channel_gateway::http::links::router(Arc::new(visitors));
     let routes = router(door).merge(links);
     tokio::spawn(async move { axum::serve(listener, routes).await });
     let http = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -333,4 +337,85 @@ async fn an_upload_that_nobody_sent_is_dropped_after_a_day_and_one_that_was_sent
         .files
         .open(&world.app.pool, account, sent.parse().unwrap());
     assert!(open.await.is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f130_an_upload_that_a_dead_process_was_taking_can_be_put_again_after_a_minute() {
+    let mut world = world().await;
+    let port = Port::open(&mut world).await;
+    let owner = agent(&world, &[]);
+    let (id, url) = announce(&world, &owner, PNG.len()).await;
+    let file: Uuid = id.parse().unwrap();
+    let length = u64::try_from(PNG.len()).unwrap();
+    let begun = clock::now() - time::Duration::seconds(50);
+    let mut half = stream::iter([Ok(Bytes::from_static(&PNG[..8]))])
+        .chain(stream::pending())
+        .boxed();
+    {
+        // As a kill: nothing gives the lease back.
+        let put = uploads::put(&world.app, file, length, &mut half, begun);
+        let mut put = std::pin::pin!(put);
+        while leased_until(&world, file).await.is_none() {
+            assert!(futures::poll!(&mut put).is_pending());
+        }
+    }
+    assert_eq!(port.put(&url, PNG).await, 409, "it may still be coming");
+    sqlx::query("update attachment set lease_until = lease_until - interval '11 seconds'")
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(port.put(&url, PNG).await, 201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f130_an_upload_is_its_senders_as_long_as_bytes_come_and_nobodys_who_lost_it() {
+    let mut world = world().await;
+    world.app.files.upload_lease = std::time::Duration::from_secs(3);
+    let port = Port::open(&mut world).await;
+    let owner = agent(&world, &[]);
+    let (id, url) = announce(&world, &owner, PNG.len()).await;
+    let file: Uuid = id.parse().unwrap();
+    let length = u64::try_from(PNG.len()).unwrap();
+    let (more, rest) = tokio::sync::mpsc::unbounded_channel();
+    let mut rest: tokio::sync::mpsc::UnboundedReceiver<_> = rest;
+    let mut bytes = stream::poll_fn(move |context| rest.poll_recv(context)).boxed();
+    let app = world.app.clone();
+    let slow =
+        tokio::spawn(
+            async move { uploads::put(&app, file, length, &mut bytes, clock::now()).await },
+        );
+    // Beyond what one lease lasts: it is renewed.
+    eventually("it is claimed", async || {
+        leased_until(&world, file).await.is_some()
+    })
+    .await;
+    let ends = leased_until(&world, file).await.unwrap() + world.app.files.upload_lease;
+    eventually("it is renewed", async || {
+        leased_until(&world, file).await > Some(ends)
+    })
+    .await;
+    assert_eq!(port.put(&url, PNG).await, 409);
+
+    // Somebody else took it over, as it were: whoever comes late does not put its bytes over theirs.
+    sqlx::query("update attachment set fence = fence + 1, lease_until = null")
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(port.put(&url, PNG).await, 201);
+    more.send(Ok(Bytes::from(vec![0; PNG.len()]))).ok();
+    drop(more);
+    assert!(matches!(slow.await.unwrap(), Ok(Put::Taken)));
+    let key: String = sqlx::query_scalar("select object_key from attachment")
+        .fetch_one(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(world.app.files.store.get(&key).await.unwrap(), PNG);
+}
+
+async fn leased_until(world: &World, file: Uuid) -> Option<time::OffsetDateTime> {
+    sqlx::query_scalar("select lease_until from attachment where id = $1")
+        .bind(file)
+        .fetch_one(&world.app.pool)
+        .await
+        .unwrap()
 }

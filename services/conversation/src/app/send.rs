@@ -232,18 +232,19 @@ async fn store_message(
     let part = |content| common::ContentPart {
         content: Some(content),
     };
-    let mut parts = Vec::new();
-    if !command.text.text.is_empty() {
-        parts.push(part(Content::Text(command.text.clone())));
-    }
     // What a file is, the gateway knows: it says so when it takes the command.
-    parts.extend(command.files.iter().map(|file| {
+    let files = command.files.iter().map(|file| {
         part(Content::Attachment(common::Attachment {
             attachment_id: file.to_string(),
             state: common::attachment::State::Pending.into(),
             ..common::Attachment::default()
         }))
-    }));
+    });
+    let mut parts: Vec<_> = files.collect();
+    // Below the files, as captions stand: where a channel takes no such caption, the text goes after them.
+    if !command.text.text.is_empty() {
+        parts.push(part(Content::Text(command.text.clone())));
+    }
     let content = pb::Message {
         parts,
         reply,

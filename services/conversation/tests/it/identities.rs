@@ -64,6 +64,32 @@ async fn b07_d27_clients_are_known_within_the_scope_of_their_provider() {
 }
 
 #[tokio::test]
+async fn b07_what_one_item_of_a_batch_leaves_open_another_may_tell() {
+    // A comment names the person, a Direct does not: in either order, at either time.
+    for (comment_at, direct_at, comment_first) in [(1, 2, true), (1, 2, false), (2, 1, true)] {
+        let world = World::new().await;
+        let item = |key: &str, minute, username: &str| gateway::InboundEvent {
+            client: Some(common::ClientIdentity {
+                username: username.into(),
+                ..client("7712", "")
+            }),
+            ..world.message("7712", key, at(minute), "hello")
+        };
+        let mut batch = [item("c", comment_at, "olena.k"), item("d", direct_at, "")];
+        if !comment_first {
+            batch.reverse();
+        }
+        world.receive(&batch).await;
+        let named = "select count(*) from client where username = 'olena.k'";
+        assert_eq!(
+            world.count(named).await,
+            1,
+            "{comment_at} {direct_at} {comment_first}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn b07_one_identity_in_two_accounts_is_two_clients() {
     let world = World::new().await;
     let mut other = from(&world, 2, "2", "telegram", "77");

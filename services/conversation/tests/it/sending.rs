@@ -3,10 +3,12 @@
 use chassis::testing::request;
 use prost::Message as _;
 use switchboard_proto::assignment::v1 as assignment;
+use switchboard_proto::common::v1::content_part::Content;
 use switchboard_proto::conversation::v1::{
     self as pb, conversation_service_server::ConversationService as _,
 };
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::world::{World, agent, at, noon, plain, reason, text_of};
 
@@ -279,6 +281,39 @@ async fn f081_a_quoted_reply_carries_the_providers_key() {
         (reply.message_id, reply.provider_key),
         (target, "7/42".into())
     );
+}
+
+#[tokio::test]
+async fn f189_a_text_stands_below_the_files_that_it_goes_with() {
+    let world = World::new().await;
+    world
+        .receive(&[world.message("7", "42", noon(), "hello")])
+        .await;
+    let files = [11, 12].map(|number| Uuid::from_u128(number).to_string());
+    let sent = pb::SendMessageRequest {
+        request_id: String::new(),
+        chat_id: world.chat("7").to_string(),
+        text: Some(plain("both of them")),
+        reply_to_message_id: String::new(),
+        attachment_ids: files.to_vec(),
+    };
+    world
+        .api
+        .send_message(request(&world.as_agent("ann"), sent))
+        .await
+        .unwrap();
+    let queued = world.events_of::<pb::MessageQueued>().await;
+    let parts = &queued[0].command.as_ref().unwrap().parts;
+    let order: Vec<&str> = parts
+        .iter()
+        .map(|part| match part.content.as_ref().unwrap() {
+            Content::Attachment(file) => &file.attachment_id,
+            Content::Text(text) => &text.text,
+            other => panic!("{other:?}"),
+        })
+        .map(String::as_str)
+        .collect();
+    assert_eq!(order, [files[0].as_str(), &files[1], "both of them"]);
 }
 
 #[tokio::test]

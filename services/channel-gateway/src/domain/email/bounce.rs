@@ -189,6 +189,7 @@ fn complaint(text: &str, inner: Option<&Original>) -> Report {
             .filter(|address| !address.is_empty())
             .map(|address| Recipient {
                 address,
+                named: Vec::new(),
                 action: Action::Delivered,
                 status: String::new(),
                 reason: "COMPLAINT",
@@ -220,6 +221,7 @@ fn receipt(text: &str, mail: &Mail) -> Report {
         kind,
         recipients: vec![Recipient {
             address: address.unwrap_or_else(|| mail.from.email.clone()),
+            named: Vec::new(),
             action,
             status: String::new(),
             reason: "",

@@ -79,6 +79,11 @@ pub fn to_text(page: &str) -> String {
     text::of(&tree::events(shortened(page, TEXT_MAX)))
 }
 
+/// Returns what a page holds as plain text, its pictures named, though nothing of it may be shown.
+pub fn everything(page: &str) -> String {
+    text::everything(&tree::events(shortened(page, TEXT_MAX)))
+}
+
 static SANITISER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::default();
     builder

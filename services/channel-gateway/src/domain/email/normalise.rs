@@ -26,6 +26,9 @@ use written::message;
 
 const KIND: ChannelKind = ChannelKind::Email;
 
+/// What a person is called of whom a mail tells nothing: else they would be called by the mail's Message-ID.
+const UNKNOWN: &str = "unknown sender";
+
 /// The folder that a mail was found in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Folder {
@@ -220,10 +223,15 @@ fn chat_key(person: &Address, mail: &Mail) -> String {
 }
 
 fn identity(person: &Address, chat_key: &str) -> ClientIdentity {
+    let nobody = person.name.trim().is_empty() && person.email.is_empty();
     ClientIdentity {
         scope: "email".to_owned(),
         user_id: chat_key.to_owned(),
-        name: person.name.clone(),
+        name: if nobody {
+            UNKNOWN.to_owned()
+        } else {
+            person.name.clone()
+        },
         username: String::new(),
         phone: String::new(),
         email: person.key(),

@@ -20,7 +20,7 @@ pub use content::Attached;
 /// The private field by which a gateway knows its own mails again.
 pub const GATEWAY_FIELD: &str = "X-Gateway-Id";
 
-/// Message-IDs of earlier mails that are kept, newest first.
+/// Message-IDs of earlier mails that are kept, newest first; the last is the first of the thread, however long it is.
 const REFERENCES_MAX: usize = 50;
 
 /// What of a mail is the mailbox's own.
@@ -205,13 +205,19 @@ fn references(head: &Head<'_>) -> Vec<String> {
     // Several ids of one field are read from its end: the last is the newest.
     let answered = head.ids("in-reply-to").into_iter().rev();
     let mut found: Vec<String> = Vec::new();
+    let mut first = None;
     for id in answered.chain(head.ids("references").into_iter().rev()) {
-        if found.len() >= REFERENCES_MAX {
-            break;
+        if found.contains(&id) {
+            continue;
         }
-        if !found.contains(&id) {
+        if found.len() < REFERENCES_MAX {
             found.push(id);
+        } else {
+            first = Some(id);
         }
+    }
+    if let (Some(first), Some(last)) = (first, found.last_mut()) {
+        *last = first;
     }
     found
 }
@@ -270,12 +276,15 @@ fn who(mail: &mut Mail, head: &Head<'_>, ours: &Ours<'_>) {
         let name = (answered.domain() == from.domain()).then_some(from.name.as_str());
         named(answered, name)
     } else if from.email.is_empty() {
-        let sender = first(head.addresses("sender"));
-        if sender.email.is_empty() {
-            from.clone()
-        } else {
-            sender
-        }
+        // Whoever sent it for somebody, else whom its server would tell of a failure.
+        let mut others = ["sender", "return-path"]
+            .into_iter()
+            .map(|field| first(head.addresses(field)));
+        let other = others.find(|other| !other.email.is_empty() && !ours.owns(&other.email));
+        other.map_or_else(
+            || from.clone(),
+            |other| named(&other, Some(from.name.as_str())),
+        )
     } else {
         from.clone()
     };
@@ -301,4 +310,28 @@ fn tag(head: &Head<'_>, ours: &Ours<'_>) -> Option<String> {
 /// Returns how much of the text may still be read.
 fn budget(used: usize) -> usize {
     TEXT_MAX.saturating_sub(used)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_thread_keeps_its_newest_ids_and_its_first() {
+        let ids: Vec<String> = (0..80).map(|number| format!("<{number}@x>")).collect();
+        let raw = format!(
+            "Subject: a\r\nIn-Reply-To: <79@x>\r\nReferences: {}\r\n\r\nb",
+            ids.join("\r\n ")
+        );
+        let ours = Ours {
+            address: "sales@shop.example",
+            domain: "shop.example",
+            aliases: &[],
+            gateway_id: "",
+        };
+        let kept = read(&Bytes::from(raw), &ours).references;
+        let mut expected: Vec<String> = (31..80).rev().map(|it| format!("<{it}@x>")).collect();
+        expected.push("<0@x>".to_owned());
+        assert_eq!(kept, expected);
+    }
 }

@@ -1,5 +1,7 @@
 //! What a mail reports about other mails: bounces, delays, receipts, complaints.
 
+use super::address::folded;
+
 /// What a report is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReportKind {
@@ -37,6 +39,8 @@ pub struct Report {
 pub struct Recipient {
     /// The address as the report names it; empty where it does not.
     pub address: String,
+    /// All by which a delivery status names them; none where the address was read out of a server's words.
+    pub named: Vec<String>,
     /// What became of it.
     pub action: Action,
     /// As `5.1.1`; empty where none is told.
@@ -62,4 +66,58 @@ pub enum Action {
     Expanded,
     /// It was opened.
     Displayed,
+}
+
+/// Tells whether a delivery status that names its recipient so speaks of the mailbox that a mail was written to, and not of
+/// one to which its reader has mail forwarded: the reader has the mail. Where nothing is named, it does.
+pub fn speaks_of(named: &[String], written_to: &str) -> bool {
+    named.is_empty() || named.iter().any(|named| is_same(named, written_to))
+}
+
+/// Tags do not count, nor the host that a mailbox lies on within its domain.
+fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (folded(one), folded(other));
+    let apart = |address: &str| {
+        let (local, domain) = address.rsplit_once('@')?;
+        let local = local.split_once('+').map_or(local, |(local, _)| local);
+        Some((local.to_owned(), domain.to_owned()))
+    };
+    let (Some((local, domain)), Some((other_local, other_domain))) = (apart(&one), apart(&other))
+    else {
+        return one == other;
+    };
+    let within = |inner: &str, outer: &str| {
+        let rest = inner.strip_suffix(outer);
+        rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+    };
+    local == other_local && (within(&domain, &other_domain) || within(&other_domain, &domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_speaks_of_whom_it_names() {
+        for (named, expected) in [
+            (&[][..], true),
+            (&["olena@client.example"], true),
+            (&["Olena@CLIENT.example"], true),
+            (&["olena+shop@client.example"], true),
+            (&["olena@mx1.client.example"], true),
+            (&["olena@other.example"], false),
+            (&["petro@client.example"], false),
+            (&["olena@xclient.example"], false),
+            (&["box17@host.example", "olena@client.example"], true),
+            (&["box17@host.example"], false),
+            (&["box17"], false),
+        ] {
+            let named: Vec<String> = named.iter().map(|it| (*it).to_owned()).collect();
+            assert_eq!(
+                speaks_of(&named, "olena@client.example"),
+                expected,
+                "{named:?}"
+            );
+        }
+    }
 }

@@ -9,6 +9,7 @@ use switchboard_proto::common::v1::content_part::Content;
 use switchboard_proto::conversation::v1::{OutboundCommand, outbound_command::Action};
 
 pub use self::outage::after_outage;
+pub use self::piece::{FILE_MAX, PICTURE_MAX};
 use self::piece::{Piece, content, media};
 use super::window::Window;
 use super::wire::{comment_id, comment_key, is_id, key};

@@ -265,6 +265,7 @@ mod tests {
             ("a photo b", "a photo>b"),
             ("photo a photo", "photo>a photo"),
             ("photo long", "photo long"),
+            ("photo video long", "photo+video long"),
             ("long photo", "long photo"),
             ("long photo b", "long photo>b"),
             ("photo video", "photo+video"),

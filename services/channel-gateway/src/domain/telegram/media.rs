@@ -7,10 +7,10 @@ use crate::domain::call::FILE;
 use crate::domain::delivery::{UNSUPPORTED_CONTENT, Unfit};
 
 /// Bytes of a picture at most; a larger one goes as a document.
-const PHOTO_MAX: i64 = 10 * 1024 * 1024;
+pub const PHOTO_MAX: i64 = 10 * 1024 * 1024;
 
 /// Bytes of any other file at most.
-const FILE_MAX: i64 = 50 * 1024 * 1024;
+pub const FILE_MAX: i64 = 50 * 1024 * 1024;
 
 /// Width and height of a picture together at most, in pixels.
 const PHOTO_MEASURES: u64 = 10_000;

@@ -8,13 +8,13 @@ use crate::domain::call::FILE;
 use crate::domain::delivery::Unfit;
 
 /// Bytes of a picture at most: what iOS takes. Android takes three times as much, and nobody knows what the client has.
-const PICTURE_MAX: i64 = 1024 * 1024;
+pub const PICTURE_MAX: i64 = 1024 * 1024;
 /// Bytes of a film at most.
-const VIDEO_MAX: i64 = 26 * 1024 * 1024;
+pub const VIDEO_MAX: i64 = 26 * 1024 * 1024;
 /// Length of a film at most.
 const VIDEO_MS_MAX: i64 = 180_000;
 /// Bytes of any file at most.
-const FILE_MAX: i64 = 50 * 1024 * 1024;
+pub const FILE_MAX: i64 = 50 * 1024 * 1024;
 /// Characters of a file's name at most.
 const NAME_MAX: usize = 256;
 /// Characters of a file name's ending at most; a longer one is none.

@@ -1,50 +1,32 @@
 //! Bounces and reports about what was sent.
 
-use bytes::Bytes;
-use channel_gateway::domain::email::{self, Fetched, Ours};
-use channel_gateway::domain::inbound::Line;
 use chassis::clock;
 use chassis::consumer::Handler as _;
 use prost::Message as _;
 use switchboard_proto::channel_gateway::v1::{DeliveryFailed, InboundEvent};
-use switchboard_proto::conversation::v1::MessageQueued;
+use switchboard_proto::conversation::v1::{MessageQueued, OutboundCommand};
 use uuid::Uuid;
 
-use super::{CHAT, sent_key, unfollowed};
+use super::{CHAT, CLIENT, read, sent_key, unfollowed};
 use crate::world::{World, world};
 
 /// A report about a mail of ours as the gateway's consumer has it.
 fn report(world: &World, channel: Uuid, action: &str, uid: u32) -> InboundEvent {
+    let olena = "Final-Recipient: rfc822; olena@client.example";
+    report_of(world, channel, olena, action, uid)
+}
+
+/// The same about whom these fields name.
+fn report_of(world: &World, channel: Uuid, named: &str, action: &str, uid: u32) -> InboundEvent {
     let raw = format!(
         "Return-Path: <>\nFrom: MAILER-DAEMON@mx.client.example\nTo: sales@shop.example\nSubject: report\n\
          Message-ID: <d{uid}@mx.client.example>\nMIME-Version: 1.0\n\
          Content-Type: multipart/report; report-type=delivery-status; boundary=D\n\n\
          --D\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.client.example\n\n\
-         Final-Recipient: rfc822; olena@client.example\nAction: {action}\n\n\
+         {named}\nAction: {action}\n\n\
          --D\nContent-Type: text/rfc822-headers\n\nMessage-ID: <m1.1@shop.example>\n\n--D--\n"
     );
-    let raw = Bytes::from(raw.replace('\n', "\r\n"));
-    let line = Line {
-        account: world.account.as_str(),
-        channel,
-        provider_account: "sales@shop.example",
-    };
-    let ours = Ours {
-        address: "sales@shop.example",
-        domain: "shop.example",
-        aliases: &[],
-        gateway_id: "",
-    };
-    let meta = Fetched {
-        raw_ref: "",
-        size: u64::try_from(raw.len()).unwrap(),
-        internal_date: clock::now(),
-        folder: email::Folder::Inbox,
-        uid_key: &format!("inbox:1:{uid}"),
-    };
-    email::normalise(line, &ours, &meta, &raw, clock::now())
-        .0
-        .remove(0)
+    read(world, channel, &raw, uid)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,5 +83,41 @@ async fn b03_a_bounce_counts_after_a_report_of_arrival_and_stays() {
             assert!(!failed.reason.is_empty());
             assert_eq!((state.2.as_str(), state.3), ("failed", failed.reason));
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bounce_about_somebody_whom_we_did_not_write_to_fails_nothing() {
+    let world = world().await;
+    let channel = unfollowed(&world).await;
+    let command = OutboundCommand {
+        channel_id: channel.to_string(),
+        chat_key: CLIENT.to_owned(),
+        ..world.command(CHAT, 1, "a")
+    };
+    world.queue([command]).await;
+    sqlx::query("update part set state = 'sent', provider_key = '<m1.1@shop.example>'")
+        .execute(&world.app.pool)
+        .await
+        .unwrap();
+    sent_key(&world, channel, "<m1.1@shop.example>").await;
+    for (uid, named, expected) in [
+        (
+            1,
+            "Final-Recipient: rfc822; olena.private@other.example",
+            "sent",
+        ),
+        (
+            2,
+            "Final-Recipient: rfc822; box17@host.example\nOriginal-Recipient: rfc822; Olena@client.example",
+            "failed",
+        ),
+    ] {
+        let mut delivery = world.delivery(&MessageQueued::default());
+        let report = report_of(&world, channel, named, "failed", uid);
+        delivery.payload = report.encode_to_vec().into();
+        let batch = [delivery];
+        world.inbound().handle(&batch, clock::now()).await.unwrap();
+        assert_eq!(world.states(CHAT).await[0].2, expected, "{named}");
     }
 }

@@ -253,3 +253,24 @@ async fn mailboxes_that_were_connected_before_get_what_they_are_told_apart_by() 
     assert_eq!(enable(&world, &other, twice).await, taken());
     assert_eq!(mail_lines::fill(&world.app).await.unwrap(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_mailboxes_that_are_one_the_proven_one_is_filled_in_whoever_entered_it_first() {
+    let mut world = world().await;
+    let servers = servers(&mut world).await;
+    let (squatter, owner) = (somebody(), somebody());
+    let given = at(&servers, "shop@example.org", "localhost", "shop");
+    let guessed = with_password(&given, "guessed");
+    let early = create(&world, &squatter, &guessed).await.unwrap();
+    let own = create(&world, &owner, &given).await.unwrap();
+    enable(&world, &owner, own).await.unwrap();
+    assert!(early < own, "it is the first in the order of ids");
+    let forget = "update channel set mail_host = null, mail_login = null where kind = 'email'";
+    sqlx::query(forget).execute(&world.app.pool).await.unwrap();
+    assert_eq!(mail_lines::fill(&world.app).await.unwrap(), 1);
+    let known: Vec<Uuid> = sqlx::query_scalar("select id from channel where mail_host is not null")
+        .fetch_all(&world.app.pool)
+        .await
+        .unwrap();
+    assert_eq!(known, [own]);
+}

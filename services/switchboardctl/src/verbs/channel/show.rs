@@ -2,6 +2,7 @@
 
 use switchboard_proto::channel_gateway::v1::{
     Capabilities, Channel, ChannelHealth, ChannelProblem, VerifyChannelResponse,
+    capabilities::TextUnit,
 };
 
 use crate::output::table::harmless;
@@ -104,17 +105,27 @@ impl Show for Capabilities {
     ];
     fn cells(&self, _: &View) -> Vec<Cell> {
         let can = |can| cell(words::yes(can)).by_word();
-        let characters = |limit: i32, none: &str| match limit {
+        let unit = match self.text_unit() {
+            TextUnit::Bytes => "bytes",
+            TextUnit::Characters | TextUnit::Unspecified => "characters",
+        };
+        let length = |limit: i32, none: &str| match limit {
             0 => none.to_owned(),
             i32::MAX => "any length".to_owned(),
-            limit => format!("{limit} characters"),
+            limit => format!("{limit} {unit}"),
         };
+        let bytes = |bytes: i64| words::bytes(u64::try_from(bytes).unwrap_or(0));
+        let own = self.file_limits.iter().map(|limit| {
+            let kind = words::word(limit.kind().as_str_name(), "KIND_");
+            format!("{kind} {}", bytes(limit.max_bytes))
+        });
+        let files: Vec<String> = std::iter::once(bytes(self.file_limit)).chain(own).collect();
         vec![
-            cell(characters(self.text_limit, "any length")),
+            cell(length(self.text_limit, "any length")),
             can(self.rich_text),
             cell(self.pictures_per_message),
-            cell(characters(self.caption_limit, "never beside a file")),
-            cell(words::bytes(u64::try_from(self.file_limit).unwrap_or(0))),
+            cell(length(self.caption_limit, "never beside a file")),
+            cell(files.join(", ")),
             can(self.reply),
             can(self.edit),
             can(self.delete),
@@ -161,7 +172,9 @@ mod tests {
 
     use super::*;
     use crate::cli::Cli;
+    use switchboard_proto::channel_gateway::v1::FileLimit;
     use switchboard_proto::channel_gateway::v1::channel_health::State;
+    use switchboard_proto::common::v1::attachment;
 
     #[test]
     fn d15_what_a_channel_can_is_told_in_words() {
@@ -176,21 +189,31 @@ mod tests {
             text_limit: 4_096,
             rich_text: true,
             file_limit: 50 << 20,
+            file_limits: vec![FileLimit {
+                kind: attachment::Kind::Photo.into(),
+                max_bytes: 10 << 20,
+                else_document: true,
+            }],
             ..Capabilities::default()
         };
         let told = texts(telegram);
         assert_eq!(told[..2], ["4096 characters", "yes"]);
-        assert_eq!(told[3..6], ["never beside a file", "50 MiB", "no"]);
+        assert_eq!(
+            told[3..6],
+            ["never beside a file", "50 MiB, photo 10 MiB", "no"]
+        );
         assert_eq!(told[13], "always");
-        let mail = Capabilities {
+        let other = Capabilities {
             window_hours: 24,
             caption_limit: i32::MAX,
+            text_limit: 1_000,
+            text_unit: TextUnit::Bytes.into(),
             ..Capabilities::default()
         };
-        let told = texts(mail);
+        let told = texts(other);
         assert_eq!(
             [&told[0], &told[3], &told[13]],
-            ["any length", "any length", "24 h"]
+            ["1000 bytes", "any length", "24 h"]
         );
     }
 

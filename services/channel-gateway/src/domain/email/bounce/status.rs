@@ -68,8 +68,9 @@ pub fn recipients(text: &str) -> Vec<Recipient> {
             "original-recipient",
             "x-actual-recipient",
         ];
-        let mut addresses = named.into_iter().map(|field| address_of(&head.text(field)));
-        let address = addresses.find(|address| !address.is_empty());
+        let named = named.map(|field| address_of(&head.text(field)));
+        let named: Vec<String> = named.into_iter().filter(|it| !it.is_empty()).collect();
+        let address = named.first().cloned();
         let action = head.word("action");
         if address.is_none() && (action.is_empty() || head.raw("final-recipient").is_none()) {
             continue;
@@ -84,7 +85,7 @@ pub fn recipients(text: &str) -> Vec<Recipient> {
         let comment = status
             .split_once('(')
             .map(|(_, words)| words.trim_end_matches(')'));
-        found.push(recipient(
+        let recipient = recipient(
             address.unwrap_or_default(),
             action_of(&action),
             &status_of(&status),
@@ -93,7 +94,8 @@ pub fn recipients(text: &str) -> Vec<Recipient> {
             } else {
                 detail
             },
-        ));
+        );
+        found.push(Recipient { named, ..recipient });
     }
     found
 }
@@ -129,6 +131,7 @@ pub fn recipient(address: String, action: Option<Action>, status: &str, detail: 
             && !status.starts_with('4')
             && (status.starts_with('5') || codes.reply / 100 != 4),
         address,
+        named: Vec::new(),
         action,
         status,
         detail: shortened(detail, DETAIL_MAX).to_owned(),

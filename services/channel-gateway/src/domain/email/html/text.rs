@@ -3,6 +3,26 @@
 use super::tokens::{attributes, decoded};
 use super::tree::Event;
 
+/// What stands for a picture that nobody described.
+const PICTURE: &str = "[image]";
+
+/// Writes all that a page holds as text, hidden or not, and its pictures by what they are said to show: for a page that
+/// shows nothing otherwise, because it is made of pictures, or was cut before its text.
+pub fn everything(events: &[Event<'_>]) -> String {
+    let mut writer = Writer::default();
+    for event in events {
+        match event {
+            Event::Open {
+                name, attributes, ..
+            } if name == "img" => writer.picture(attributes),
+            Event::Open { name, .. } => writer.open(name),
+            Event::Close(name) => writer.close(name),
+            Event::Text(text) => writer.text(text),
+        }
+    }
+    writer.out.trim_end().to_owned()
+}
+
 /// Writes events as text. Quotations get the mark that plain mails use, `> `.
 pub fn of(events: &[Event<'_>]) -> String {
     let mut writer = Writer::default();
@@ -109,6 +129,24 @@ impl Writer {
         self.space = false;
     }
 
+    /// A picture of no size only counts who looks.
+    fn picture(&mut self, tag: &str) {
+        let (mut shown, mut counts) = (String::new(), false);
+        for (key, value) in attributes(tag) {
+            match key.as_str() {
+                "alt" => shown = value.split_whitespace().collect::<Vec<_>>().join(" "),
+                "width" | "height" => counts |= matches!(value.trim(), "0" | "1" | "0px" | "1px"),
+                _ => {}
+            }
+        }
+        if counts {
+            return;
+        }
+        self.at_least(1);
+        self.word(if shown.is_empty() { PICTURE } else { &shown });
+        self.at_least(1);
+    }
+
     fn text(&mut self, text: &str) {
         let text = decoded(text);
         if self.verbatim > 0 {
@@ -190,7 +228,28 @@ fn is_block(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::to_text;
+    use super::super::{everything, to_text};
+
+    #[test]
+    fn a_page_that_shows_nothing_is_told_by_what_it_holds() {
+        for (page, expected) in [
+            (
+                "<a href=x><img src=a alt=\"Sale &amp;\n more\"></a><img src=b><img src=c width=1 height=1>",
+                "Sale & more\n[image]",
+            ),
+            ("<html><head><title>t</title><p>Дякую", "Дякую"),
+            (
+                "<div style=\"display:none\">Sale</div><img src=a>",
+                "Sale\n[image]",
+            ),
+            ("<img src=a height=\"1\">", ""),
+            ("<style>p { color: red", ""),
+            ("<p>a<img src=\"b", "a"),
+            ("", ""),
+        ] {
+            assert_eq!(everything(page), expected, "{page}");
+        }
+    }
 
     #[test]
     fn pages_read_as_they_look() {

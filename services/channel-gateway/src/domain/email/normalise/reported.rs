@@ -63,6 +63,7 @@ fn receipt(recipient: &Recipient, original: &str) -> Option<InboundReceipt> {
         retryable: kind == Kind::Failed
             && (!recipient.permanent || recipient.reason == "MAILBOX_FULL"),
         recipient: recipient.address.clone(),
+        named_recipients: recipient.named.clone(),
     })
 }
 

@@ -69,7 +69,8 @@ pub fn message(
         files: Vec::new(),
     };
     let visible = visible_text(mail.plain.as_deref(), mail.html.as_deref(), &mail.subject);
-    let parts = parts(mail, &visible, &mut shelf);
+    let cut = mail.cut || is_cut(meta, raw);
+    let parts = parts(mail, &visible, cut, &mut shelf);
     let page = mail.html.as_deref().map(|page| {
         let bytes = Bytes::from(html::sanitised(page));
         shelf.put("html", "message.html", "text/html", &bytes)
@@ -104,8 +105,8 @@ pub fn message(
     (message, shelf.files)
 }
 
-/// Returns what a reader sees: the text, then the files; a mail without either says what it is.
-fn parts(mail: &Mail, visible: &Visible, shelf: &mut Shelf) -> Vec<Content> {
+/// Returns what a reader sees: the text, then the files; a mail that shows neither tells what it holds, or what it is.
+fn parts(mail: &Mail, visible: &Visible, cut: bool, shelf: &mut Shelf) -> Vec<Content> {
     let mut parts = Vec::new();
     if mail.encrypted {
         parts.push(kept("encrypted"));
@@ -122,9 +123,21 @@ fn parts(mail: &Mail, visible: &Visible, shelf: &mut Shelf) -> Vec<Content> {
         parts.push(Content::Attachment(attachment));
     }
     if parts.is_empty() {
-        parts.push(kept("empty-mail"));
+        let held = mail.html.as_deref().map(html::everything);
+        parts.push(match held.filter(|held| !held.trim().is_empty()) {
+            Some(held) => Content::Text(Text {
+                text: shortened(&held, EVENT_TEXT_MAX).to_owned(),
+                entities: Vec::new(),
+            }),
+            None => kept(if cut { "cut-mail" } else { "empty-mail" }),
+        });
     }
     parts
+}
+
+/// Tells whether the mail was too large to be fetched whole.
+fn is_cut(meta: &Fetched<'_>, raw: &Bytes) -> bool {
+    u64::try_from(raw.len()).is_ok_and(|length| length < meta.size)
 }
 
 fn kept(kind: &str) -> Content {
@@ -136,7 +149,7 @@ fn kept(kind: &str) -> Content {
 /// Returns the mail as it came. Where it was too large to be fetched whole, it cannot be had.
 fn original(meta: &Fetched<'_>, raw: &Bytes, shelf: &mut Shelf) -> Attachment {
     let (name, media_type) = ("message.eml", "message/rfc822");
-    if u64::try_from(raw.len()).is_ok_and(|length| length >= meta.size) {
+    if !is_cut(meta, raw) {
         return shelf.put("original", name, media_type, raw);
     }
     Attachment {

@@ -9,6 +9,12 @@ use crate::domain::delivery::Unfit;
 
 const MEGABYTE: i64 = 1_000_000;
 
+/// Bytes of a picture at most.
+pub const PICTURE_MAX: i64 = 8 * MEGABYTE;
+
+/// Bytes of sound, a film or a document at most.
+pub const FILE_MAX: i64 = 25 * MEGABYTE;
+
 const FILE_TYPE_UNSUPPORTED: Unfit = Unfit {
     reason: "FILE_TYPE_UNSUPPORTED",
     detail: "Instagram takes PNG, JPEG and GIF pictures, sound, films, and PDF documents.",
@@ -96,12 +102,12 @@ pub fn media(file: &Attachment) -> Result<&'static str, Unfit> {
     let full = file.media_type.to_ascii_lowercase();
     let media_type = full.split(';').next().unwrap_or_default().trim();
     let (kind, max) = match media_type {
-        "image/png" | "image/jpeg" | "image/gif" => ("image", 8 * MEGABYTE),
+        "image/png" | "image/jpeg" | "image/gif" => ("image", PICTURE_MAX),
         "audio/aac" | "audio/mp4" | "audio/m4a" | "audio/x-m4a" | "audio/wav" | "audio/x-wav"
-        | "audio/wave" | "audio/vnd.wave" => ("audio", 25 * MEGABYTE),
+        | "audio/wave" | "audio/vnd.wave" => ("audio", FILE_MAX),
         "video/mp4" | "video/ogg" | "video/x-msvideo" | "video/avi" | "video/quicktime"
-        | "video/webm" => ("video", 25 * MEGABYTE),
-        "application/pdf" => ("file", 25 * MEGABYTE),
+        | "video/webm" => ("video", FILE_MAX),
+        "application/pdf" => ("file", FILE_MAX),
         _ => return Err(FILE_TYPE_UNSUPPORTED),
     };
     if file.size > max {
