@@ -174,7 +174,7 @@ async fn sweep_parts(mut parts: Parts) -> anyhow::Result<Parts> {
         Ok(0) => {}
         Ok(removed) => tracing::info!(removed, "parts of files were removed that nobody writes"),
         Err(error) => {
-            tracing::warn!(%error, "parts of files could not be looked through: going on")
+            tracing::warn!(%error, "parts of files could not be looked through: going on");
         }
     }
     Ok(parts)

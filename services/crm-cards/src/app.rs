@@ -20,6 +20,7 @@ pub mod pipelines;
 pub mod responsibles;
 pub mod save_buyer;
 pub mod sources;
+pub mod sync;
 pub mod update_card;
 
 mod change_card;

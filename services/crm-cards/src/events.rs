@@ -6,13 +6,16 @@ use chassis::access::{AccessCopy, AccessRecord};
 use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
 use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox;
-use switchboard_proto::assignment::v1::{AgentAccessChanged, ChatAssigned};
+use switchboard_proto::assignment::v1::{
+    AgentAccessChanged, ChatAssigned, ResponsibleSyncRequested,
+};
 use switchboard_proto::conversation::v1::ConversationOpened;
 use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::app::openings::{self, Opening};
 use crate::app::responsibles::{self, Assigned};
+use crate::app::sync::{self, Requested};
 use crate::error::SERVICE;
 use crate::store::parked;
 
@@ -32,6 +35,11 @@ pub const FILTERS: &[EventFilter] = &[
         service: "assignment",
         entity: "agent",
         event: "access-changed",
+    },
+    EventFilter {
+        service: "assignment",
+        entity: "responsible-sync",
+        event: "requested",
     },
 ];
 
@@ -54,6 +62,7 @@ struct Sorted {
     opened: Vec<Opening>,
     assigned: Vec<Assigned>,
     access: Vec<(AccountSlug, AccessRecord)>,
+    requested: Vec<Requested>,
 }
 
 impl Sorted {
@@ -66,6 +75,8 @@ impl Sorted {
                 sorted.assigned.extend(parse::assigned(delivery)?);
             } else if delivery.is::<AgentAccessChanged>() {
                 sorted.access.push(parse::access(delivery)?);
+            } else if delivery.is::<ResponsibleSyncRequested>() {
+                sorted.requested.extend(parse::requested(delivery)?);
             }
         }
         Ok(sorted)
@@ -85,11 +96,15 @@ impl Handler for Events {
             .iter()
             .map(|opening| (opening.account.clone(), opening.conversation))
             .collect();
-        let assigned: Vec<_> = sorted
+        let assigned = sorted
             .assigned
             .iter()
-            .map(|one| (one.account.clone(), one.conversation))
-            .collect();
+            .map(|one| (one.account.clone(), one.conversation));
+        let requested = sorted
+            .requested
+            .iter()
+            .map(|one| (one.account.clone(), one.conversation));
+        let parking: Vec<_> = assigned.chain(requested).collect();
         let agents: Vec<(AccountSlug, AgentId)> = sorted
             .access
             .iter()
@@ -97,10 +112,12 @@ impl Handler for Events {
             .collect();
 
         let mut transaction = self.app.pool.begin().await?;
-        parked::lock(&mut transaction, &opened, &assigned).await?;
+        parked::lock(&mut transaction, &opened, &parking).await?;
         let mut outcome = openings::handle(&mut transaction, sorted.opened, now).await?;
         let taken = responsibles::handle(&mut transaction, sorted.assigned, now).await?;
         outcome.events.extend(taken);
+        let synced = sync::handle(&mut transaction, sorted.requested, &opened, now).await?;
+        outcome.events.extend(synced);
         if !sorted.access.is_empty() {
             AccessCopy::apply(&mut transaction, &sorted.access).await?;
         }

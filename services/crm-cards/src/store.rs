@@ -16,6 +16,7 @@ pub mod notes;
 pub mod openings;
 pub mod orders;
 pub mod parked;
+pub mod parked_sync;
 pub mod pipelines;
 pub mod sources;
 

@@ -7,7 +7,7 @@ use chassis::clock;
 use chassis::lifecycle::Lifecycle;
 use sqlx::PgPool;
 
-use crate::store::{counts, parked};
+use crate::store::{counts, parked, parked_sync};
 
 /// As long as EVENTS keeps what could still bring the conversation.
 const KEPT: Duration = Duration::from_hours(7 * 24);
@@ -33,6 +33,14 @@ pub fn spawn(lifecycle: &Lifecycle, pool: PgPool) {
                         "parked responsibles dropped: their conversations never came"
                     );
                 }
+                Err(error) => tracing::warn!(%error, "parked responsibles could not be swept"),
+            }
+            match parked_sync::drop_older(&pool, clock::now() - KEPT).await {
+                Ok(0) => {}
+                Ok(dropped) => tracing::warn!(
+                    dropped,
+                    "responsibles for entities dropped: their conversations never came"
+                ),
                 Err(error) => tracing::warn!(%error, "parked responsibles could not be swept"),
             }
         }

@@ -9,7 +9,7 @@ use switchboard_proto::common::v1 as common;
 use switchboard_proto::crm_cards::v1 as wire;
 
 use crate::domain::connection::{Connection, Facts, Mode, Scope};
-use crate::domain::entity::{Card, CardKind, Contact, Identity, Order};
+use crate::domain::entity::{Card, CardKind, Contact, EntityKind, Identity, Order};
 use crate::domain::ids::ChannelId;
 use crate::domain::status::{Pipeline, Source, Status, StatusKind};
 use crate::store::decisions::Decided;
@@ -127,6 +127,18 @@ impl From<CardKind> for common::EntityKind {
             CardKind::Deal => Self::Deal,
         }
     }
+}
+
+/// Reads a kind of entity; none for an unset one.
+pub const fn entity_kind(kind: common::EntityKind) -> Option<EntityKind> {
+    Some(match kind {
+        common::EntityKind::Unspecified => return None,
+        common::EntityKind::Lead => EntityKind::Lead,
+        common::EntityKind::Deal => EntityKind::Deal,
+        common::EntityKind::Contact => EntityKind::Contact,
+        common::EntityKind::Company => EntityKind::Company,
+        common::EntityKind::Customer => EntityKind::Customer,
+    })
 }
 
 /// Writes a card.

@@ -101,7 +101,11 @@ pub async fn create(
     let told = (caller, "channel.create");
     audited::write(&mut tx, app, told, (None, &row), now).await?;
     let response = CreateChannelResponse {
-        channel: Some(convert::channel(&row, &Health::default(), app.files.max_size)?),
+        channel: Some(convert::channel(
+            &row,
+            &Health::default(),
+            app.files.max_size,
+        )?),
     };
     if let Some(request_id) = create.request_id {
         request::store(

@@ -238,7 +238,7 @@ async fn decide(
     let takings = overtaken(connection, &made).await?;
     outcome
         .events
-        .extend(responsibles::apply(connection, takings, now).await?);
+        .extend(responsibles::apply(connection, takings, responsibles::SYNC, now).await?);
     Ok(())
 }
 

@@ -19,7 +19,7 @@ use crate::store::{card_changes, cards, decisions};
 use crate::wire;
 
 /// What events of this name as their actor: a synchronisation, which is never synchronised back (§8).
-const SYNC: &str = "card-from-chat";
+pub(super) const SYNC: &str = "card-from-chat";
 
 /// A chat's responsible, chosen by a rule for one conversation.
 #[derive(Debug, Clone)]
@@ -105,13 +105,15 @@ pub async fn handle(
     if !early.is_empty() {
         parked::park(connection, &early, now).await?;
     }
-    apply(connection, takings, now).await
+    apply(connection, takings, SYNC, now).await
 }
 
-/// Puts responsibles on cards, each only over a lower stamp; one that is in place already is no event (§8).
+/// Puts responsibles on cards, each only over a lower stamp; one that is in place already is no event (§8). `sync` is what
+/// events name as their actor.
 pub async fn apply(
     connection: &mut PgConnection,
     takings: Vec<Taking>,
+    sync: &str,
     now: OffsetDateTime,
 ) -> Result<Vec<Outgoing>, sqlx::Error> {
     if takings.is_empty() {
@@ -127,7 +129,7 @@ pub async fn apply(
     let mut changed = Vec::new();
     let mut told = Vec::new();
     let mut entries = Vec::new();
-    let actor = Actor::Sync(SYNC.to_owned());
+    let actor = Actor::Sync(sync.to_owned());
     for key in keys {
         let (Some(card), Some(taking)) = (locked.get(&key), takings.get(&key)) else {
             continue;

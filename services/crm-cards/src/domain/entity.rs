@@ -29,6 +29,38 @@ impl CardKind {
     }
 }
 
+words! {
+    /// A kind of entity that has a responsible (D05).
+    pub enum EntityKind {
+        /// A card that is a lead.
+        Lead = "lead",
+        /// A card that is a deal.
+        Deal = "deal",
+        /// A contact.
+        Contact = "contact",
+        /// A company (F034).
+        Company = "company",
+        /// A contact saved as a buyer.
+        Customer = "customer",
+    }
+}
+
+impl EntityKind {
+    /// Returns what a contact is: a customer once it is saved as a buyer.
+    pub const fn of_contact(buyer: bool) -> Self {
+        if buyer { Self::Customer } else { Self::Contact }
+    }
+}
+
+impl From<CardKind> for EntityKind {
+    fn from(kind: CardKind) -> Self {
+        match kind {
+            CardKind::Lead => Self::Lead,
+            CardKind::Deal => Self::Deal,
+        }
+    }
+}
+
 /// A card in a pipeline.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Card {

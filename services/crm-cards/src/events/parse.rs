@@ -1,5 +1,7 @@
 //! Parsing of events: conversion is the validation, and what cannot be converted is a poison message.
 
+use std::collections::BTreeSet;
+
 use chassis::access::AccessRecord;
 use chassis::consumer::{Delivery, HandlerError};
 use chassis::grpc::Parse;
@@ -7,7 +9,9 @@ use chassis::id::AccountSlug;
 use chassis::stamp::Stamp;
 use chassis::trace::TraceContext;
 use prost_types::Timestamp;
-use switchboard_proto::assignment::v1::{AgentAccessChanged, AssignmentRule, ChatAssigned};
+use switchboard_proto::assignment::v1::{
+    AgentAccessChanged, AssignmentRule, ChatAssigned, ResponsibleSyncRequested,
+};
 use switchboard_proto::common::v1::{ClientIdentity, OpenReason};
 use switchboard_proto::conversation::v1::ConversationOpened;
 use time::OffsetDateTime;
@@ -15,8 +19,10 @@ use uuid::Uuid;
 
 use crate::app::openings::Opening;
 use crate::app::responsibles::Assigned;
-use crate::domain::entity::Identity;
+use crate::app::sync::Requested;
+use crate::domain::entity::{EntityKind, Identity};
 use crate::error::SERVICE;
+use crate::wire;
 
 const PARSE: Parse = Parse::new(SERVICE);
 
@@ -67,6 +73,29 @@ pub(super) fn assigned(delivery: &Delivery) -> Result<Option<Assigned>, HandlerE
         },
         cause: delivery.envelope.id,
         trace: continued(delivery, "give card its responsible"),
+    }))
+}
+
+/// Reads a responsible that entities are to take; none where it names no kind that is known here.
+pub(super) fn requested(delivery: &Delivery) -> Result<Option<Requested>, HandlerError> {
+    let event: ResponsibleSyncRequested = delivery.decode()?;
+    let kinds: BTreeSet<EntityKind> = event.kinds().filter_map(wire::entity_kind).collect();
+    if kinds.is_empty() {
+        return Ok(None);
+    }
+    let stamp = event.stamp.unwrap_or_default();
+    Ok(Some(Requested {
+        account: delivery.envelope.account.clone(),
+        conversation: id("conversation_id", &event.conversation_id)?.into(),
+        chat: id("chat_id", &event.chat_id)?.into(),
+        agent: id("agent_id", &event.agent_id)?.into(),
+        kinds,
+        stamp: Stamp {
+            time: time("stamp.time", stamp.time.as_ref())?,
+            event: id("stamp.event_id", &stamp.event_id)?,
+        },
+        cause: delivery.envelope.id,
+        trace: continued(delivery, "give entities their responsible"),
     }))
 }
 

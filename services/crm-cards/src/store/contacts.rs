@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Before, stamp};
+use super::{Before, account as slug, columns, stamp};
 use crate::domain::entity::{Contact, Identity};
 use crate::domain::ids::{ChannelId, ChatId, ContactId};
 
@@ -177,6 +177,125 @@ pub async fn set_buyer(
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Returns the contacts of chats; chats that are not known are left out.
+pub async fn of_chats(
+    connection: &mut PgConnection,
+    chats: &[(AccountSlug, ChatId)],
+) -> Result<HashMap<(AccountSlug, ChatId), ContactId>, sqlx::Error> {
+    let (accounts, ids) = columns(chats);
+    let rows = sqlx::query!(
+        "select c.account, c.id, c.contact from unnest($1::text[], $2::uuid[]) k(account, id)
+         join chat c on c.account = k.account and c.id = k.id",
+        &accounts,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok(((slug(row.account)?, row.id.into()), row.contact.into())))
+        .collect()
+}
+
+/// Returns all chats of contacts.
+pub async fn chats_of(
+    connection: &mut PgConnection,
+    contacts: &[(AccountSlug, ContactId)],
+) -> Result<HashMap<(AccountSlug, ContactId), Vec<ChatId>>, sqlx::Error> {
+    let (accounts, ids) = columns(contacts);
+    let rows = sqlx::query!(
+        "select c.account, c.contact, c.id from unnest($1::text[], $2::uuid[]) k(account, contact)
+         join chat c on c.account = k.account and c.contact = k.contact order by c.id",
+        &accounts,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut chats: HashMap<_, Vec<ChatId>> = HashMap::new();
+    for row in rows {
+        let key = (slug(row.account)?, row.contact.into());
+        chats.entry(key).or_default().push(row.id.into());
+    }
+    Ok(chats)
+}
+
+/// Sets responsibles and their stamps. The caller holds the contacts' locks and has compared the stamps.
+pub async fn set_responsibles(
+    connection: &mut PgConnection,
+    contacts: &[(AccountSlug, Contact)],
+) -> Result<(), sqlx::Error> {
+    let accounts: Vec<String> = contacts
+        .iter()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let ids: Vec<Uuid> = contacts
+        .iter()
+        .map(|(_, contact)| contact.id.uuid())
+        .collect();
+    let responsibles: Vec<Option<Uuid>> = contacts
+        .iter()
+        .map(|(_, contact)| contact.responsible.map(Into::into))
+        .collect();
+    let times: Vec<OffsetDateTime> = contacts
+        .iter()
+        .map(|(_, contact)| contact.stamp.time)
+        .collect();
+    let events: Vec<Uuid> = contacts
+        .iter()
+        .map(|(_, contact)| contact.stamp.event)
+        .collect();
+    let revisions: Vec<i64> = contacts
+        .iter()
+        .map(|(_, contact)| contact.revision)
+        .collect();
+    sqlx::query!(
+        "update contact c set responsible = k.responsible, stamp_time = k.stamp_time, stamp_event = k.stamp_event,
+                              revision = k.revision
+         from unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[], $6::bigint[])
+           as k(account, id, responsible, stamp_time, stamp_event, revision)
+         where c.account = k.account and c.id = k.id",
+        &accounts,
+        &ids,
+        &responsibles as &[Option<Uuid>],
+        &times,
+        &events,
+        &revisions,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Returns the identities of contacts.
+pub async fn identities_of(
+    connection: &mut PgConnection,
+    contacts: &[(AccountSlug, ContactId)],
+) -> Result<HashMap<(AccountSlug, ContactId), Vec<Identity>>, sqlx::Error> {
+    let (accounts, ids) = columns(contacts);
+    let rows = sqlx::query!(
+        "select i.account, i.contact, i.scope, i.user_id, i.name, i.username, i.phone, i.email, i.language
+         from unnest($1::text[], $2::uuid[]) k(account, contact)
+         join identity i on i.account = k.account and i.contact = k.contact order by i.scope, i.user_id",
+        &accounts,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let mut identities: HashMap<_, Vec<Identity>> = HashMap::new();
+    for row in rows {
+        let key = (slug(row.account)?, row.contact.into());
+        identities.entry(key).or_default().push(Identity {
+            scope: row.scope,
+            user_id: row.user_id,
+            name: row.name,
+            username: row.username,
+            phone: row.phone,
+            email: row.email,
+            language: row.language,
+        });
+    }
+    Ok(identities)
 }
 
 async fn with_identities(

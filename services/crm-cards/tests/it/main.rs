@@ -17,4 +17,5 @@ mod races;
 mod repeats;
 mod responsibles;
 mod sources;
+mod sync;
 mod world;

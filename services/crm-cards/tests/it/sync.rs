@@ -1,0 +1,158 @@
+//! Entities take the responsible of their chat, by kind, and each act once (§8).
+
+use chassis::consumer::Delivery;
+use chassis::grpc::timestamp;
+use chassis::stamp::Stamp;
+use switchboard_proto::assignment::v1::ResponsibleSyncRequested;
+use switchboard_proto::common::v1::{EntityKind, Stamp as WireStamp};
+use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
+use switchboard_proto::crm_cards::v1::*;
+use uuid::Uuid;
+
+use crate::world::{Chat, Opening, Tenant, World, deliver, stamp, tenant, world};
+
+const CHANNEL: Uuid = Uuid::from_u128(1);
+const ANNA: Uuid = Uuid::from_u128(100);
+const BOB: Uuid = Uuid::from_u128(200);
+
+async fn prepared() -> (World, Tenant, Opening) {
+    let (world, tenant) = (world().await, tenant());
+    world.pipeline(&tenant).await;
+    world.set_mode(&tenant, CHANNEL, Mode::Repeat).await;
+    let opening = tenant.opening(
+        Chat {
+            channel: CHANNEL,
+            user: "1",
+        },
+        1,
+    );
+    (world, tenant, opening)
+}
+
+fn requested(opening: &Opening, agent: Uuid, kinds: &[EntityKind], stamp: Stamp) -> Delivery {
+    let event = ResponsibleSyncRequested {
+        chat_id: opening.chat(),
+        agent_id: agent.to_string(),
+        kinds: kinds.iter().map(|kind| (*kind).into()).collect(),
+        stamp: Some(WireStamp {
+            time: Some(timestamp(stamp.time)),
+            event_id: stamp.event.to_string(),
+        }),
+        channel_id: opening.event.channel_id.clone(),
+        conversation_id: opening.event.conversation_id.clone(),
+        number: opening.event.number,
+    };
+    deliver(&opening.account, &opening.chat(), &event)
+}
+
+/// Who answers for the card and for the contact.
+async fn responsibles(world: &World, tenant: &Tenant) -> (String, String) {
+    let card = world.cards(tenant).await.remove(0);
+    let contact = world.contacts(tenant).await.remove(0);
+    (card.responsible_agent_id, contact.responsible_agent_id)
+}
+
+async fn changes(world: &World, tenant: &Tenant) -> usize {
+    let names = world.names(&tenant.account).await;
+    let changed = names
+        .iter()
+        .filter(|name| *name == "entity.responsible-changed");
+    changed.count()
+}
+
+#[tokio::test]
+async fn f052_f053_f057_f059_linked_entities_of_ticked_kinds_take_the_chats_responsible() {
+    use EntityKind::{Company, Contact, Customer, Deal, Lead};
+    for (kinds, buyer, card, contact) in [
+        (vec![Lead], false, true, false),
+        (vec![Contact], false, false, true),
+        (vec![Lead, Contact], false, true, true),
+        (vec![Deal, Customer, Company], false, false, false),
+        (vec![Deal], true, true, false),
+        (vec![Customer], true, false, true),
+        (vec![Lead, Contact], true, false, false),
+    ] {
+        for early in [false, true] {
+            let (world, tenant, opening) = prepared().await;
+            let asked = requested(&opening, ANNA, &kinds, stamp(1_000));
+            if early && buyer {
+                continue;
+            }
+            if early {
+                world.handle(std::slice::from_ref(&asked)).await.unwrap();
+                assert_eq!(
+                    changes(&world, &tenant).await,
+                    0,
+                    "nothing is known to be linked"
+                );
+            }
+            world.handle(&[opening.delivery()]).await.unwrap();
+            if buyer {
+                let person = world.contacts(&tenant).await.remove(0);
+                world.save_buyer(&tenant, &person.contact_id).await;
+            }
+            world.handle(&[asked.clone(), asked]).await.unwrap();
+            let named = |taken| {
+                if taken {
+                    ANNA.to_string()
+                } else {
+                    String::new()
+                }
+            };
+            let expected = (named(card), named(contact));
+            let found = responsibles(&world, &tenant).await;
+            assert_eq!(found, expected, "{kinds:?} buyer: {buyer} early: {early}");
+            let told = usize::from(card) + usize::from(contact);
+            assert_eq!(changes(&world, &tenant).await, told, "{kinds:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn f054_a_chat_that_is_linked_to_no_card_gives_none_and_makes_none() {
+    let (world, tenant, opening) = prepared().await;
+    world.set_mode(&tenant, CHANNEL, Mode::None).await;
+    world.handle(&[opening.delivery()]).await.unwrap();
+    let asked = requested(&opening, ANNA, &[EntityKind::Lead], stamp(1_000));
+    world.handle(&[asked]).await.unwrap();
+    assert!(world.cards(&tenant).await.is_empty());
+    assert_eq!(changes(&world, &tenant).await, 0);
+}
+
+#[tokio::test]
+async fn x05_the_stamp_is_passed_on_a_lower_one_changes_nothing_and_the_event_is_a_syncs() {
+    let (world, tenant, opening) = prepared().await;
+    world.handle(&[opening.delivery()]).await.unwrap();
+    let kinds = [EntityKind::Lead, EntityKind::Contact];
+    for (agent, second, expected, told) in [
+        (ANNA, 1_000, ANNA, 2),
+        (BOB, 999, ANNA, 2),
+        (ANNA, 1_005, ANNA, 2),
+        (BOB, 1_004, ANNA, 2),
+        (BOB, 1_006, BOB, 4),
+    ] {
+        let asked = requested(&opening, agent, &kinds, stamp(second));
+        world.handle(std::slice::from_ref(&asked)).await.unwrap();
+        world.handle(&[asked]).await.unwrap();
+        let both = (expected.to_string(), expected.to_string());
+        assert_eq!(responsibles(&world, &tenant).await, both, "{second}");
+        assert_eq!(changes(&world, &tenant).await, told, "{second}");
+    }
+    let published = world.published(&tenant.account).await;
+    let changed: Vec<_> = published
+        .iter()
+        .filter(|event| event.name == "entity.responsible-changed")
+        .collect();
+    assert!(
+        changed
+            .iter()
+            .all(|event| event.actor == "sync:responsible-to-crm")
+    );
+    for event in &changed[2..] {
+        let changed: EntityResponsibleChanged = event.read();
+        assert_eq!(changed.chat_ids, [opening.chat()]);
+        assert_eq!(changed.previous_agent_id, ANNA.to_string());
+        let time = changed.entity.unwrap().stamp.unwrap().time.unwrap();
+        assert_eq!(time.seconds, 1_006);
+    }
+}
