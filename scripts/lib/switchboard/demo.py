@@ -57,11 +57,11 @@ def lines(system, ports):
     return found
 
 
-def rules(channel):
-    """What a channel's rules are made by. It is not enabled before they stand."""
+def rules(channel, pipeline):
+    """What a channel's rules are made by. It is not enabled before they stand: the last one tells that they do."""
     return [
-        ["connection", "set", channel, "--mode", "repeat"],
         ["distribution", "set", channel, "round-robin", *(word for name in AGENTS for word in ("--agent", name))],
+        ["connection", "set", channel, "--mode", "repeat", "--pipeline", pipeline],
     ]
 
 
@@ -142,7 +142,9 @@ def set_up(system, ports, local):
         ctl("agent", "presence", name, "online")
     if not listed("pipeline"):
         ctl("pipeline", "create", "Sales")
-    known = {channel["channelId"] for channel in listed("channel")}
+    # The oldest, should somebody have made more.
+    pipeline = listed("pipeline")[0]["pipelineId"]
+    known = {channel["channelId"]: channel for channel in listed("channel")}
     if CHANNEL not in known:
         ctl("channel", "create-telegram", "Demo bot", "--id", CHANNEL)
     # Forgotten when it stops. The gateway is asked whether the address is its own.
@@ -157,11 +159,15 @@ def set_up(system, ports, local):
             # Its servers are elsewhere when the port base is another than before.
             ctl("channel", "credentials", channel, "--credentials", str(file))
     for channel in [CHANNEL, *(channel for _, channel, *_ in others)]:
-        for rule in rules(channel):
+        # Made once: what somebody has set since is theirs.
+        stands = json.loads(ctl("connection", "show", channel, "--output", "json")).get("activateTime")
+        for rule in [] if stands else rules(channel, pipeline):
             ctl(*rule)
         # Also where it is enabled already: the stand-in forgets its webhooks when it stops, and the channel registers its
-        # own again. It is never disabled for that: what a customer writes meanwhile would be put aside.
-        ctl("channel", "enable", channel)
+        # own again. It is never disabled for that: what a customer writes meanwhile would be put aside. One that somebody
+        # has switched off or disconnected stays so.
+        if not stands or known.get(channel, {}).get("state") == "STATE_ENABLED":
+            ctl("channel", "enable", channel)
     agent = next(iter(AGENTS.values()))
     token = ctl("token", "--agent", agent, "--ttl", "30d").strip()
     write_secret(local / "demo.token", token)
