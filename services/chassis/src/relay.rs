@@ -207,6 +207,7 @@ impl Relay {
                 full: false,
             });
         }
+        let there = rows.iter().map(|row| row.events.len()).sum::<usize>();
         let (acknowledged, failure) =
             publish::publish_all(&self.nats, &self.streams, self.config.mode, most, &rows).await;
         if acknowledged > 0 {
@@ -219,6 +220,8 @@ impl Relay {
         if let Some(failure) = failure {
             return Err(failure);
         }
+        // Where it was time before all was published, the next round goes on at once.
+        let full = full || acknowledged < there;
         if !full {
             report_age(None);
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{RelayError, Row};
 use crate::config::RelayMode;
@@ -14,6 +15,10 @@ use crate::outbox::StoredEvent;
 
 /// How long one acknowledgement may take.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// No batch begins later than this after the round did. What was acknowledged by then is deleted, however slow the broker is:
+/// the transaction of the round ends long before the database ends it (`idle_in_transaction_session_timeout`).
+const ROUND: Duration = Duration::from_secs(8);
 
 /// Fewer events than these are published singly: a batch would cost more.
 const SMALLEST_BATCH: usize = 8;
@@ -52,7 +57,11 @@ pub(super) async fn publish_all(
     }
     let batched = mode == RelayMode::Batched && nats.has_batches();
     let mut acknowledged = 0;
+    let end = Instant::now() + ROUND;
     for batch in batches(&messages, most) {
+        if Instant::now() >= end {
+            return (acknowledged, None);
+        }
         let published = if batched && batch.len() >= SMALLEST_BATCH {
             match publish_batch(nats, batch).await {
                 Ok(()) => (batch.len(), None),
@@ -65,16 +74,19 @@ pub(super) async fn publish_all(
                             "atomic batch refused: publishing singly"
                         );
                     }
-                    publish_singly(nats, batch).await
+                    publish_singly(nats, batch, end).await
                 }
                 Err(error) => (0, Some(error)),
             }
         } else {
-            publish_singly(nats, batch).await
+            publish_singly(nats, batch, end).await
         };
         acknowledged += published.0;
         if let Some(error) = published.1 {
             return (acknowledged, Some(error.into()));
+        }
+        if published.0 < batch.len() {
+            return (acknowledged, None);
         }
     }
     (acknowledged, unreadable)
@@ -115,9 +127,16 @@ fn batches(messages: &[Outbound], most: usize) -> Vec<&[Outbound]> {
     batches
 }
 
-/// Publishes one by one, each awaited, and stops at the first that is not acknowledged.
-async fn publish_singly(nats: &Nats, messages: &[Outbound]) -> (usize, Option<PublishError>) {
+/// Publishes one by one, each awaited, and stops at the first that is not acknowledged, or when it is time.
+async fn publish_singly(
+    nats: &Nats,
+    messages: &[Outbound],
+    end: Instant,
+) -> (usize, Option<PublishError>) {
     for (index, message) in messages.iter().enumerate() {
+        if Instant::now() >= end {
+            return (index, None);
+        }
         let published = nats::publish(
             nats,
             message.subject.clone(),
