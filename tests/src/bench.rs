@@ -105,6 +105,7 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     let mut world = World::start_with(WorldOptions {
         synced: true,
         environment: environment(&options.set),
+        shipped_broker: false,
     })
     .await?;
     let account = Arc::new(

@@ -97,6 +97,8 @@ pub struct WorldOptions {
     pub synced: bool,
     /// More environment for all or one of the services.
     pub environment: Vec<(Option<Kind>, String, String)>,
+    /// The broker has the configuration that is shipped, with a user for each service.
+    pub shipped_broker: bool,
 }
 
 impl World {
@@ -106,9 +108,18 @@ impl World {
     }
 
     /// Starts everything as told.
-    pub async fn start_with(options: WorldOptions) -> anyhow::Result<Self> {
+    pub async fn start_with(mut options: WorldOptions) -> anyhow::Result<Self> {
         let synced = options.synced;
-        let nats = NatsServer::start()?;
+        let nats = if options.shipped_broker {
+            NatsServer::start_as_shipped()?
+        } else {
+            NatsServer::start()?
+        };
+        for kind in Kind::ALL.into_iter().filter(|_| options.shipped_broker) {
+            let url = nats.url_of(kind.name());
+            let variable = "SWITCHBOARD_NATS__URL".to_owned();
+            options.environment.push((Some(kind), variable, url));
+        }
         let postgres = if synced {
             PostgresServer::start()?
         } else {

@@ -5,6 +5,7 @@
 
 pub mod bytes;
 pub mod duration;
+pub mod rules;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,7 +108,7 @@ fn origin(key: &str, environment: &HashMap<String, String>, file: Option<&Path>)
 pub struct Database {
     /// `postgres://user:password@host:port/database`; printed as redacted.
     pub url: SecretString,
-    /// Connections of one replica at most.
+    /// Connections of one replica at most, for requests; handlers of events have as many beside, of which each holds one.
     #[serde(default = "Database::default_max_connections")]
     pub max_connections: u32,
     /// Whether `serve` applies migrations first: for local use; else run the verb `migrate`.
@@ -125,8 +126,9 @@ impl Database {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nats {
-    /// `nats://host:port`, several separated by commas.
-    pub url: String,
+    /// `nats://user:password@host:port`, or without a user where the server asks for none; several separated by commas, of
+    /// which the first user and password count. Printed as redacted.
+    pub url: SecretString,
     /// A credentials file, where the server asks for one.
     pub credentials_file: Option<PathBuf>,
     /// Copies of each stream.
@@ -161,7 +163,7 @@ pub const DEFAULT_SHARDS: NonZeroU8 = NonZeroU8::new(1).unwrap();
 impl Default for Nats {
     fn default() -> Self {
         Self {
-            url: "nats://127.0.0.1:4222".into(),
+            url: SecretString::from("nats://127.0.0.1:4222"),
             credentials_file: None,
             replicas: 1,
             inbound_shards: DEFAULT_SHARDS,

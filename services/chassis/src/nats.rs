@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions, Event};
+use percent_encoding::percent_decode_str;
 use rand::Rng as _;
+use secrecy::ExposeSecret as _;
 
 use crate::config;
 
@@ -99,16 +101,19 @@ impl Nats {
 pub async fn connect(config: &config::Nats, service: &str) -> Result<Nats, NatsError> {
     let addresses: Vec<async_nats::ServerAddr> = config
         .url
+        .expose_secret()
         .split(',')
-        .map(|url| {
+        .enumerate()
+        .map(|(place, url)| {
+            // The address may hold a password: it is not repeated.
             url.trim()
                 .parse()
-                .map_err(|error| NatsError::Address(format!("{url}: {error}")))
+                .map_err(|error| NatsError::Address(format!("address {}: {error}", place + 1)))
         })
         .collect::<Result<_, _>>()?;
     let mut attempt = 0;
     let client = loop {
-        let options = options(config, service).await?;
+        let options = options(config, service, &addresses).await?;
         match options.connect(addresses.clone()).await {
             Ok(client) => break client,
             Err(error) => {
@@ -123,9 +128,15 @@ pub async fn connect(config: &config::Nats, service: &str) -> Result<Nats, NatsE
     Ok(Nats::new(client))
 }
 
-async fn options(config: &config::Nats, service: &str) -> Result<ConnectOptions, NatsError> {
+async fn options(
+    config: &config::Nats,
+    service: &str,
+    addresses: &[async_nats::ServerAddr],
+) -> Result<ConnectOptions, NatsError> {
     let mut options = ConnectOptions::new()
         .name(service)
+        // Answers come where nobody else may listen (`deploy/nats/nats.conf`).
+        .custom_inbox_prefix(format!("_INBOX_{service}"))
         .request_timeout(Some(API_TIMEOUT))
         .connection_timeout(Duration::from_secs(3))
         // A half-dead connection is noticed within two of these.
@@ -138,6 +149,10 @@ async fn options(config: &config::Nats, service: &str) -> Result<ConnectOptions,
                 other => tracing::warn!(event = %other, "NATS"),
             }
         });
+    // The client leaves users and passwords of addresses alone.
+    if let Some((user, password)) = addresses.iter().find_map(login) {
+        options = options.user_and_password(user, password);
+    }
     if let Some(path) = &config.credentials_file {
         options = options
             .credentials_file(path)
@@ -145,6 +160,13 @@ async fn options(config: &config::Nats, service: &str) -> Result<ConnectOptions,
             .map_err(NatsError::Credentials)?;
     }
     Ok(options)
+}
+
+/// Returns the user and password that an address holds, as they are without its escapes.
+fn login(address: &async_nats::ServerAddr) -> Option<(String, String)> {
+    let plain = |escaped: &str| percent_decode_str(escaped).decode_utf8_lossy().into_owned();
+    let password = address.password().unwrap_or_default();
+    Some((plain(address.username()?), plain(password)))
 }
 
 /// Returns the pause before the given attempt: doubling from 50 ms to 2 s, with jitter so that replicas spread.
@@ -175,6 +197,24 @@ fn check_version(client: &Client) -> Result<(), NatsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_tells_who_logs_in() {
+        for (address, expected) in [
+            ("nats://127.0.0.1:4222", None),
+            (
+                "nats://crm-cards:p%40ss%2Fword@nats:4222",
+                Some(("crm-cards", "p@ss/word")),
+            ),
+            ("nats://token@nats:4222", Some(("token", ""))),
+        ] {
+            let found = login(&address.parse().unwrap());
+            let found = found
+                .as_ref()
+                .map(|(user, password)| (&**user, &**password));
+            assert_eq!(found, expected, "{address}");
+        }
+    }
 
     #[test]
     fn pauses_grow_to_two_seconds() {

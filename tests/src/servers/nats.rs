@@ -44,12 +44,55 @@ impl NatsServer {
         Ok(server)
     }
 
+    /// Starts a server by the configuration that is shipped (`deploy/nats/nats.conf`): each service has its own user, with the
+    /// rights that stand there and [`NatsServer::PASSWORD`].
+    pub fn start_as_shipped() -> anyhow::Result<Self> {
+        let folder = tempfile::Builder::new()
+            .prefix("switchboard-nats-")
+            .tempdir()?;
+        let ports = ports(2)?;
+        let [port, http] = ports.as_slice() else {
+            anyhow::bail!("no free ports");
+        };
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy/nats/nats.conf");
+        let shipped = std::fs::read_to_string(shipped).context("deploy/nats/nats.conf")?;
+        let configuration = shipped
+            .replace("0.0.0.0:4222", &format!("127.0.0.1:{port}"))
+            .replace("127.0.0.1:8222", &format!("127.0.0.1:{http}"));
+        std::fs::write(folder.path().join("nats.conf"), configuration)?;
+        let mut server = Self {
+            folder,
+            port: *port,
+            process: None,
+        };
+        server.run()?;
+        Ok(server)
+    }
+
+    /// The password of every user of the shipped configuration; it has to be escaped in an address.
+    pub const PASSWORD: &str = "p@ss/word";
+
+    /// The address for a user of the shipped configuration.
+    pub fn url_of(&self, user: &str) -> String {
+        format!("nats://{user}:p%40ss%2Fword@127.0.0.1:{}", self.port)
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> anyhow::Result<String> {
+        Ok(std::fs::read_to_string(self.folder.path().join("log"))?)
+    }
+
     fn run(&mut self) -> anyhow::Result<()> {
         let program =
             std::env::var_os(PROGRAM).map_or_else(|| PathBuf::from("nats-server"), PathBuf::from);
         let folder = self.folder.path();
         let mut command = Command::new(program);
         command.arg("-c").arg(folder.join("nats.conf"));
+        // Read by the shipped configuration alone.
+        command.env("NATS_STORE_DIR", folder.join("store"));
+        for user in ["CHANNEL_GATEWAY", "CONVERSATION", "CRM_CARDS", "ASSIGNMENT"] {
+            command.env(format!("NATS_{user}_PASSWORD"), Self::PASSWORD);
+        }
         let mut process = Process::start("nats-server", &mut command, &folder.join("log"), "TERM")?;
         let address = SocketAddr::from(([127, 0, 0, 1], self.port));
         process.wait_until(PATIENCE, || greets(address))?;

@@ -3,6 +3,7 @@
 
 mod audit;
 mod bad_input;
+mod broker_rights;
 mod channels;
 mod closed;
 mod command_line;

@@ -29,7 +29,7 @@ async fn run(world: &World) -> Running {
     };
     let mut config = (*world.config).clone();
     config.database.url = world.database.url.clone().into();
-    config.nats.url = testing::nats().await.url;
+    config.nats.url = testing::nats().await.url.into();
     config.auth.jwks = file("jwks.json", KEYS).display().to_string();
     config.auth.internal_token_file = file("internal.token", "none");
     // The key that the world sealed with: 32 times 7.

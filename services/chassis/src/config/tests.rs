@@ -1,3 +1,5 @@
+use secrecy::ExposeSecret as _;
+
 use super::*;
 
 const EMBEDDED: &str = include_str!("../../config.toml");
@@ -69,7 +71,7 @@ fn the_environment_stands_above_the_file_and_the_file_above_the_defaults() {
         .into();
     let shared: Shared = load_from(EMBEDDED, Some(file.path()), environment).unwrap();
     assert_eq!(shared.nats.replicas, 3);
-    assert_eq!(shared.nats.url, "nats://environment:1");
+    assert_eq!(shared.nats.url.expose_secret(), "nats://environment:1");
     assert_eq!(shared.limits.burst.get(), 7);
     assert!(shared.database.migrate_on_start);
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::context::CreateStreamErrorKind;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamErrorKind};
 use async_nats::jetstream::stream::{
     Config as StreamConfig, DiscardPolicy, RetentionPolicy, StorageType,
 };
@@ -40,7 +41,7 @@ pub async fn declare(
     kinds: &[Declared],
 ) -> Result<(), NatsError> {
     let beyond = streams.inbound(streams.shards());
-    if nats.jetstream.get_stream(&beyond).await.is_ok() {
+    if exists(nats, &beyond).await? {
         return Err(NatsError::MoreShards {
             told: streams.shards(),
             stream: beyond,
@@ -99,6 +100,30 @@ fn bounded(config: &config::Nats) -> StreamConfig {
         max_messages_per_subject: -1,
         allow_direct: true,
         ..StreamConfig::default()
+    }
+}
+
+/// Tells whether a stream exists; that the broker does not say is no answer.
+async fn exists(nats: &Nats, stream: &str) -> Result<bool, NatsError> {
+    let mut attempt = 0;
+    loop {
+        let Err(error) = nats.jetstream.get_stream(stream).await else {
+            return Ok(true);
+        };
+        if let GetStreamErrorKind::JetStream(refused) = error.kind()
+            && refused.error_code() == ErrorCode::STREAM_NOT_FOUND
+        {
+            return Ok(false);
+        }
+        attempt += 1;
+        if attempt > DECLARED_AGAIN {
+            return Err(NatsError::Stream {
+                stream: stream.to_owned(),
+                error: error.to_string(),
+            });
+        }
+        tracing::warn!(stream, %error, "looking for a stream again");
+        tokio::time::sleep(pause(attempt)).await;
     }
 }
 

@@ -17,6 +17,14 @@ use crate::config;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
 
+/// Checks the rules of the shared sections, then those of the service's own.
+fn checked<C: ServiceConfig>(config: C) -> Result<C, config::ConfigError> {
+    let (database, nats) = (config.database(), config.nats());
+    config::rules::check(database, nats, config.relay(), config.audit())?;
+    config.validate()?;
+    Ok(config)
+}
+
 /// Exit code of a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
 
@@ -70,7 +78,7 @@ where
         Err(error) => error.exit(),
     };
     let loaded = config::load::<C>(embedded, arguments.config.as_deref());
-    let config = match loaded.and_then(|config| config.validate().map(|()| config)) {
+    let config = match loaded.and_then(checked) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{name}: {error}");

@@ -76,7 +76,7 @@ impl Drop for Server {
 async fn a_broker_killed_under_load_loses_and_doubles_nothing() {
     let mut server = Server::start();
     let section = config::Nats {
-        url: format!("nats://127.0.0.1:{}", server.port),
+        url: format!("nats://127.0.0.1:{}", server.port).into(),
         ..config::Nats::default()
     };
     let nats = nats::connect(&section, "test").await.unwrap();

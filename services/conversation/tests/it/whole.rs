@@ -29,7 +29,7 @@ async fn the_service_stores_what_packs_bring_publishes_it_and_stops() {
         chassis::config::load_from(Config::EMBEDDED, None, std::collections::HashMap::new())
             .unwrap();
     config.database.url = world.db.url.clone().into();
-    config.nats.url = broker.url.clone();
+    config.nats.url = broker.url.as_str().into();
     config.nats.events_max_bytes = 16 << 20;
     config.nats.inbound_max_bytes = 16 << 20;
     config.nats.dead_letters_max_bytes = 1 << 20;

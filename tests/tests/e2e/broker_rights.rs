@@ -1,0 +1,99 @@
+//! The broker as it is shipped: each service has a user of its own, and what it needs is all it may.
+
+use anyhow::Context;
+use switchboard_proto::common::v1::Text;
+use switchboard_proto::conversation::v1::{MessageDelivery, SendMessageRequest, message_delivery};
+use switchboard_tests::servers::NatsServer;
+use switchboard_tests::world::{Plan, World, WorldOptions, eventually};
+use uuid::Uuid;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn services_work_with_the_users_and_rights_of_the_shipped_broker() -> anyhow::Result<()> {
+    let options = WorldOptions {
+        shipped_broker: true,
+        ..WorldOptions::default()
+    };
+    let world = World::start_with(options).await?;
+    let account = world.account(Plan::default()).await?;
+    let customer = 5_540_012_874;
+    world
+        .telegram
+        .say(&account.bot_token, customer, "Anybody there?")
+        .await?;
+    // From the webhook to the card and to an agent: every stream and consumer.
+    let chat = eventually("a responsible", async || {
+        let chat = account.chat_of(customer).await?;
+        Ok((!chat.responsible_agent_id.is_empty()).then_some(chat))
+    })
+    .await?;
+    eventually("the card", async || {
+        Ok(account.cards(&chat.chat_id).await?.pop())
+    })
+    .await?;
+    let who = account
+        .agents
+        .iter()
+        .find(|agent| agent.id.to_string() == chat.responsible_agent_id);
+    let agent = who.context("an agent of the account")?;
+    let send = SendMessageRequest {
+        request_id: Uuid::new_v4().to_string(),
+        chat_id: chat.chat_id.clone(),
+        text: Some(Text {
+            text: "Here I am".to_owned(),
+            entities: Vec::new(),
+        }),
+        ..Default::default()
+    };
+    let mut client = agent.clients.conversation.clone();
+    client.send_message(send).await?;
+    eventually("the answer is sent", async || {
+        let messages = account.messages(&chat.chat_id).await?;
+        let answer = messages.into_iter().find(|message| {
+            let state = message.delivery.as_ref().map(MessageDelivery::state);
+            state == Some(message_delivery::State::Sent)
+        });
+        Ok(answer)
+    })
+    .await?;
+    let log = world.nats.log()?;
+    let refused: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("iolation"))
+        .collect();
+    assert!(refused.is_empty(), "{refused:?}");
+
+    // Another service's inbox, its consumers and its subjects are closed.
+    let events = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let heard = std::sync::Arc::clone(&events);
+    let intruder = async_nats::ConnectOptions::new()
+        .user_and_password("crm-cards".to_owned(), NatsServer::PASSWORD.to_owned())
+        .event_callback(move |event| {
+            let heard = std::sync::Arc::clone(&heard);
+            async move {
+                if let Ok(mut heard) = heard.lock() {
+                    heard.push(event.to_string().to_lowercase());
+                }
+            }
+        })
+        .connect(world.nats.url())
+        .await?;
+    let _inbox = intruder.subscribe("_INBOX_conversation.>").await?;
+    intruder
+        .publish("switchboard.v1.acme.assignment.chat.assigned", "x".into())
+        .await?;
+    intruder
+        .publish(
+            "$JS.API.CONSUMER.MSG.NEXT.EVENTS.assignment-events",
+            "1".into(),
+        )
+        .await?;
+    intruder.flush().await?;
+    eventually("three refusals", async || {
+        let heard = events.lock().map_err(|_| anyhow::anyhow!("poisoned"))?;
+        let refused = heard
+            .iter()
+            .filter(|event| event.contains("permissions violation"));
+        Ok((refused.count() >= 3).then_some(()))
+    })
+    .await
+}
