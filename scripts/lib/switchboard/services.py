@@ -42,11 +42,14 @@ def peers(name):
 
 def configuration(name, ports, nats, database, keys):
     """A service's settings as environment variables."""
+    streams = keys.parent / "nats" / "store" / "jetstream" / "$G" / "streams"
     settings = {
         "DATABASE__URL": database,
         "DATABASE__MIGRATE_ON_START": "true",
         "NATS__URL": nats,
         "NATS__REPLICAS": "1",
+        # A system that began with more streams keeps them.
+        "NATS__INBOUND_SHARDS": str(max(1, len(list(streams.glob("INBOUND_*"))))),
         # What a laptop can spare: the bounds of production would be refused by a small broker.
         "NATS__EVENTS_MAX_BYTES": "1GiB",
         "NATS__INBOUND_MAX_BYTES": "1GiB",
