@@ -1,47 +1,24 @@
 //! Entities take the responsible of a chat they are linked to, where its channel wants that of their kind (§8, F052-F059).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chassis::actor::Actor;
-use chassis::id::{AccountSlug, AgentId};
+use chassis::id::AccountSlug;
 use chassis::outbox::Outgoing;
-use chassis::stamp::Stamp;
-use chassis::trace::TraceContext;
 use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
-use uuid::Uuid;
 
 use super::history;
 use super::responsibles::{self, Taking};
 use crate::domain::entity::{Contact, EntityKind};
 use crate::domain::ids::{CardId, ChatId, ContactId, ConversationId};
+pub use crate::store::parked_sync::Requested;
 use crate::store::{contacts, decisions, openings, parked_sync};
 use crate::wire;
 
 /// What events of this name as their actor: a synchronisation, which goes no further (X05).
 const SYNC: &str = "responsible-to-crm";
-
-/// The responsible of a chat, to be put on linked entities.
-#[derive(Debug, Clone)]
-pub struct Requested {
-    /// The account.
-    pub account: AccountSlug,
-    /// The conversation for which the chat has the responsible.
-    pub conversation: ConversationId,
-    /// The chat.
-    pub chat: ChatId,
-    /// The responsible.
-    pub agent: AgentId,
-    /// Kinds of entities that take it (F057).
-    pub kinds: BTreeSet<EntityKind>,
-    /// Stamp of the act it stems from.
-    pub stamp: Stamp,
-    /// The event that asked for it.
-    pub cause: Uuid,
-    /// The trace that what follows belongs to.
-    pub trace: TraceContext,
-}
 
 /// Puts responsibles of chats on what they are linked to, each only over a lower stamp, or parks them until it is decided what
 /// that is. What is linked to nothing of a kind changes nothing and makes nothing (F054).

@@ -1,15 +1,38 @@
 //! Responsibles that entities are to take, waiting for the decision of their conversation.
 
-use chassis::id::AccountSlug;
+use std::collections::BTreeSet;
+
+use chassis::id::{AccountSlug, AgentId};
+use chassis::stamp::Stamp;
 use chassis::trace::TraceContext;
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{account as slug, columns, stamp, unreadable};
-use crate::app::sync::Requested;
 use crate::domain::entity::EntityKind;
-use crate::domain::ids::ConversationId;
+use crate::domain::ids::{ChatId, ConversationId};
+
+/// The responsible of a chat, to be put on linked entities.
+#[derive(Debug, Clone)]
+pub struct Requested {
+    /// The account.
+    pub account: AccountSlug,
+    /// The conversation for which the chat has the responsible.
+    pub conversation: ConversationId,
+    /// The chat.
+    pub chat: ChatId,
+    /// The responsible.
+    pub agent: AgentId,
+    /// Kinds of entities that take it (F057).
+    pub kinds: BTreeSet<EntityKind>,
+    /// Stamp of the act it stems from.
+    pub stamp: Stamp,
+    /// The event that asked for it.
+    pub cause: Uuid,
+    /// The trace that what follows belongs to.
+    pub trace: TraceContext,
+}
 
 /// Keeps what is asked until the conversations are decided; of several the highest stamp stays.
 pub async fn park(
