@@ -2,13 +2,17 @@
 
 pub mod access;
 pub mod batch;
+pub mod company;
 pub mod connection;
 pub mod decimal;
+pub mod duplicates;
 pub mod entity;
 pub mod fields;
 pub mod history;
 pub mod ids;
+pub mod merge;
 pub mod money;
+pub mod points;
 pub mod reshape;
 pub mod search;
 pub mod settings;

@@ -1,22 +1,28 @@
 //! SQL. Functions take a connection: the use case owns the transaction.
 //!
 //! Whatever writes sets sorts them first; locks are taken in the order pipeline, status, identity, contact,
-//! card, order.
+//! company, card, order.
 
 pub mod card_changes;
 pub mod card_lists;
 pub mod cards;
+pub mod companies;
 pub mod connections;
+pub mod contact_changes;
+pub mod contact_settings;
 pub mod contacts;
 pub mod counts;
 pub mod decisions;
+pub mod duplicates;
 pub mod fields;
 pub mod history;
+pub mod merges;
 pub mod notes;
 pub mod openings;
 pub mod orders;
 pub mod parked;
 pub mod parked_sync;
+pub mod person_lists;
 pub mod pipelines;
 pub mod sources;
 

@@ -8,7 +8,7 @@ use crate::domain::access::Kind;
 use crate::domain::entity::{Card, Contact};
 use crate::domain::ids::{CardId, ContactId};
 use crate::error::Error;
-use crate::store::{cards, openings};
+use crate::store::{cards, contacts};
 
 /// A card that is being changed, with the contacts that are locked with it.
 pub(super) struct Locked {
@@ -52,7 +52,7 @@ pub(super) async fn lock(
         .collect();
     keys.sort();
     keys.dedup();
-    let contacts = openings::lock_contacts(connection, &keys).await?;
+    let contacts = contacts::lock_all(connection, &keys).await?;
     let key = (account.clone(), id);
     let card = cards::lock(connection, std::slice::from_ref(&key))
         .await?

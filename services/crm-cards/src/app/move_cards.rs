@@ -14,7 +14,7 @@ use crate::domain::entity::Card;
 use crate::domain::ids::{PipelineId, StatusId};
 use crate::domain::status::Status;
 use crate::error::Error;
-use crate::store::{card_changes, card_lists, cards, counts, openings, pipelines};
+use crate::store::{card_changes, card_lists, cards, contacts, counts, pipelines};
 
 /// Cards that are moved in one transaction at most.
 pub const MOVED_AT_ONCE: i64 = 2_000;
@@ -70,7 +70,7 @@ pub(super) async fn along(
         .collect();
     contacts.sort();
     contacts.dedup();
-    openings::lock_contacts(connection, &contacts).await?;
+    contacts::lock_all(connection, &contacts).await?;
     let mut keys: Vec<_> = found
         .iter()
         .map(|(card, _)| (account.clone(), *card))

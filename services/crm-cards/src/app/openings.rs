@@ -31,7 +31,7 @@ use crate::store::decisions::{self, Decided};
 use crate::store::openings::{self as store, IdentityKey};
 use crate::store::parked;
 use crate::wire;
-use people::{People, link_chats, recognise};
+use people::{People, link_chats, recognise, suspect};
 use told::{created_events, decided_event};
 
 /// The rule that events of a decision name as their actor.
@@ -132,6 +132,8 @@ pub async fn handle(
     let mut entries = people.created(&openings, &mut outcome.events)?;
     entries.extend(link_chats(connection, &openings, &people, &mut outcome.events).await?);
     history::write(connection, entries, now).await?;
+    let suspected = suspect(connection, &openings, &people, now).await?;
+    outcome.events.extend(suspected);
     decide(connection, &openings, &people, &mut outcome, now).await?;
     Ok(outcome)
 }
@@ -219,7 +221,7 @@ async fn decide(
         };
         outcome
             .events
-            .push(decided_event(opening, &decided, contact, entities));
+            .push(decided_event(opening, &decided, &linked_people(people, opening, contact), entities));
         outcome.rules.push(decision.rule);
         made.push((opening.account.clone(), decided));
     }
@@ -240,6 +242,14 @@ async fn decide(
         .events
         .extend(responsibles::apply(connection, takings, responsibles::SYNC, now).await?);
     Ok(())
+}
+
+/// The contact and its company, as what a chat is linked to.
+fn linked_people(people: &People, opening: &Opening, contact: &Contact) -> Vec<LinkedEntity> {
+    let company = people.company_of(&opening.account, contact);
+    let mut linked = vec![wire::linked_contact(contact)];
+    linked.extend(company.map(wire::linked_company));
+    linked
 }
 
 /// Reads the rules and all facts, each in one query.

@@ -1,14 +1,17 @@
-//! Cards, contacts and orders.
+//! Cards, contacts, companies and orders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id::AgentId;
 use chassis::stamp::Stamp;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::fields::FieldValue;
-use super::ids::{CardId, ChatId, ContactId, OrderId, PipelineId, SourceId};
+use super::ids::{CardId, ChatId, CompanyId, ContactId, OrderId, PipelineId, SourceId};
 use super::money::Money;
+use super::points;
+use super::search::Found;
 use super::status::{Status, StatusKind};
 use super::words::words;
 
@@ -179,6 +182,14 @@ pub struct Contact {
     pub name: String,
     /// Saved as a buyer (F111).
     pub buyer: bool,
+    /// The company it belongs to.
+    pub company: Option<CompanyId>,
+    /// Phones in E.164, each once, the first one first.
+    pub phones: Vec<String>,
+    /// E-mail addresses, folded, each once, the first one first.
+    pub emails: Vec<String>,
+    /// Values of custom fields that are there, by key.
+    pub fields: BTreeMap<String, FieldValue>,
     /// The responsible agent.
     pub responsible: Option<AgentId>,
     /// Stamp of the responsible.
@@ -189,6 +200,104 @@ pub struct Contact {
     pub revision: i64,
     /// Its identities, sorted.
     pub identities: Vec<Identity>,
+}
+
+impl Contact {
+    /// Returns a contact as it begins: with a name, and nothing else.
+    pub fn new(id: ContactId, name: String, created_at: OffsetDateTime) -> Self {
+        Self {
+            id,
+            name,
+            buyer: false,
+            company: None,
+            phones: Vec::new(),
+            emails: Vec::new(),
+            fields: BTreeMap::new(),
+            responsible: None,
+            stamp: Stamp::ZERO,
+            created_at,
+            revision: 1,
+            identities: Vec::new(),
+        }
+    }
+
+    /// Returns the contact that a messenger's identity makes: with its phone and address, where they are any.
+    pub fn of(id: ContactId, identity: &Identity, created_at: OffsetDateTime) -> Self {
+        let name = identity.display_name().to_owned();
+        Self {
+            phones: points::phone(&identity.phone, None).into_iter().collect(),
+            emails: points::email(&identity.email).into_iter().collect(),
+            identities: vec![identity.clone()],
+            ..Self::new(id, name, created_at)
+        }
+    }
+
+    /// Returns by what it is found.
+    pub fn found(&self) -> Found<'_> {
+        let nicks = self.identities.iter().map(|known| known.username.as_str());
+        let kinds = self.identities.iter();
+        let kinds: BTreeSet<&str> = kinds.map(|known| messenger(&known.scope)).collect();
+        Found {
+            name: &self.name,
+            phones: &self.phones,
+            emails: &self.emails,
+            nicks: nicks.filter(|nick| !nick.is_empty()).collect(),
+            messengers: kinds.into_iter().collect(),
+        }
+    }
+
+    /// Gives it another responsible by a person's act, which `event` tells of; one who is in place already changes nothing.
+    pub fn give_to(&mut self, responsible: Option<AgentId>, now: OffsetDateTime, event: Uuid) {
+        if self.responsible != responsible {
+            self.responsible = responsible;
+            self.stamp = Stamp::next_for_person(self.stamp, now, event);
+        }
+    }
+}
+
+/// A company that contacts belong to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Company {
+    /// Id.
+    pub id: CompanyId,
+    /// Name to show.
+    pub name: String,
+    /// The company it belongs to.
+    pub parent: Option<CompanyId>,
+    /// Phones in E.164, each once, the first one first.
+    pub phones: Vec<String>,
+    /// E-mail addresses, folded, each once, the first one first.
+    pub emails: Vec<String>,
+    /// Values of custom fields that are there, by key.
+    pub fields: BTreeMap<String, FieldValue>,
+    /// The responsible agent (F034).
+    pub responsible: Option<AgentId>,
+    /// Stamp of the responsible.
+    pub stamp: Stamp,
+    /// When it was created.
+    pub created_at: OffsetDateTime,
+    /// Raised with every change.
+    pub revision: i64,
+}
+
+impl Company {
+    /// Returns by what it is found.
+    pub fn found(&self) -> Found<'_> {
+        Found {
+            name: &self.name,
+            phones: &self.phones,
+            emails: &self.emails,
+            ..Found::default()
+        }
+    }
+
+    /// Gives it another responsible by a person's act, which `event` tells of; one who is in place already changes nothing.
+    pub fn give_to(&mut self, responsible: Option<AgentId>, now: OffsetDateTime, event: Uuid) {
+        if self.responsible != responsible {
+            self.responsible = responsible;
+            self.stamp = Stamp::next_for_person(self.stamp, now, event);
+        }
+    }
 }
 
 /// An order of a buyer.

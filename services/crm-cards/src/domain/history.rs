@@ -25,6 +25,10 @@ words! {
         Deleted = "deleted",
         /// The person did something that matters (F193).
         KeyAction = "key-action",
+        /// Another contact was merged into it, or it into another (B08).
+        Merged = "merged",
+        /// A merge was taken back.
+        Unmerged = "unmerged",
     }
 }
 

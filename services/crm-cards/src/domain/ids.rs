@@ -24,6 +24,10 @@ uuid_id!(
     pub struct ContactId
 );
 uuid_id!(
+    /// A company that contacts belong to.
+    pub struct CompanyId
+);
+uuid_id!(
     /// A lead or deal.
     pub struct CardId
 );

@@ -1,14 +1,16 @@
 //! Contacts, their identities, and chats as CRM knows them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use chassis::id::AccountSlug;
+use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Before, account as slug, columns, stamp};
+use super::{account as slug, columns, stamp, unreadable};
 use crate::domain::entity::{Contact, Identity};
+use crate::domain::fields::{FieldValue, Stored};
 use crate::domain::ids::{ChannelId, ChatId, ContactId};
 
 /// A chat as CRM knows it.
@@ -23,9 +25,14 @@ pub struct Chat {
 }
 
 struct Row {
+    account: String,
     id: Uuid,
     name: String,
     buyer: bool,
+    company: Option<Uuid>,
+    phones: Vec<String>,
+    emails: Vec<String>,
+    fields: Option<Value>,
     responsible: Option<Uuid>,
     stamp_time: OffsetDateTime,
     stamp_event: Uuid,
@@ -33,19 +40,55 @@ struct Row {
     revision: i64,
 }
 
-impl From<Row> for Contact {
-    fn from(row: Row) -> Self {
-        Self {
+impl TryFrom<Row> for Contact {
+    type Error = sqlx::Error;
+    fn try_from(row: Row) -> Result<Self, sqlx::Error> {
+        Ok(Self {
             id: row.id.into(),
             name: row.name,
             buyer: row.buyer,
+            company: row.company.map(Into::into),
+            phones: row.phones,
+            emails: row.emails,
+            fields: read_fields("contact", row.id, row.fields)?,
             responsible: row.responsible.map(Into::into),
             stamp: stamp(row.stamp_time, row.stamp_event),
             created_at: row.created_at,
             revision: row.revision,
             identities: Vec::new(),
-        }
+        })
     }
+}
+
+/// Reads values of custom fields as the statements of contacts and companies write them.
+pub(super) fn read_fields(
+    table: &'static str,
+    id: Uuid,
+    fields: Option<Value>,
+) -> Result<BTreeMap<String, FieldValue>, sqlx::Error> {
+    let fields = fields.map(serde_json::from_value).transpose();
+    let fields: Option<BTreeMap<String, FieldValue>> =
+        fields.map_err(|error| unreadable(table, id, error))?;
+    Ok(fields.unwrap_or_default())
+}
+
+/// A checked query for contacts that are there: what follows `from`, with the contact as `c`. Values of fields come by the
+/// keys of those that are there; most contacts have none, which costs nothing.
+macro_rules! contacts {
+    ($from:tt, $($argument:expr),+ $(,)?) => {
+        sqlx::query_as!(
+            Row,
+            r#"select c.account, c.id, c.name, c.buyer, c.company, c.phones, c.emails, c.responsible, c.stamp_time,
+                      c.stamp_event, c.created_at, c.revision,
+                      case when c.fields <> '{}' then
+                          (select jsonb_object_agg(f.key, jsonb_build_object(f.kind, c.fields -> f.id::text))
+                           from field_definition f
+                           where f.account = c.account and f.entity = 'contact' and f.deleted_at is null
+                             and c.fields ? f.id::text) end as fields
+               from "# + $from,
+            $($argument),+
+        )
+    };
 }
 
 /// Returns a chat.
@@ -68,115 +111,193 @@ pub async fn chat(
     }))
 }
 
-/// Returns a contact with its identities.
+/// Returns the contact that an id leads to: itself, or the one that it was merged into. None where there is none.
+pub async fn live(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: ContactId,
+) -> Result<Option<ContactId>, sqlx::Error> {
+    let id = sqlx::query_scalar!(
+        r#"with recursive way as (
+               select id, merged_into, deleted_at from contact where account = $1 and id = $2
+               union all
+               select c.id, c.merged_into, c.deleted_at from way w
+               join contact c on c.account = $1 and c.id = w.merged_into)
+           select id as "id!" from way where deleted_at is null"#,
+        account.as_str(),
+        contact.uuid(),
+    )
+    .fetch_optional(connection)
+    .await?;
+    Ok(id.map(Into::into))
+}
+
+/// Returns a contact with its identities; by an id that was merged into another one, that one.
 pub async fn get(
     connection: &mut PgConnection,
     account: &AccountSlug,
     contact: ContactId,
 ) -> Result<Option<Contact>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
-         from contact where account = $1 and id = $2",
+    let found = there(connection, account, contact).await?;
+    if found.is_some() {
+        return Ok(found);
+    }
+    match live(connection, account, contact).await? {
+        Some(id) => there(connection, account, id).await,
+        None => Ok(None),
+    }
+}
+
+async fn there(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: ContactId,
+) -> Result<Option<Contact>, sqlx::Error> {
+    let row = contacts!(
+        "contact c where c.account = $1 and c.id = $2 and c.deleted_at is null",
         account.as_str(),
         contact.uuid(),
     )
     .fetch_optional(&mut *connection)
     .await?;
-    with_identities(
-        connection,
-        account,
-        row.into_iter().map(Into::into).collect(),
-    )
-    .await
-    .map(|mut found| found.pop())
+    one(connection, account, row).await
 }
 
-/// Returns a contact, locked until the end of the transaction: the lock of every decision about it (D29).
+async fn one(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    row: Option<Row>,
+) -> Result<Option<Contact>, sqlx::Error> {
+    let found = row.map(TryInto::try_into).transpose()?;
+    let found = with_identities(connection, account, found.into_iter().collect());
+    Ok(found.await?.pop())
+}
+
+/// Returns a contact, locked until the end of the transaction: the lock of every decision about it (D29). By an id that was
+/// merged into another one, that one is locked.
 pub async fn lock(
     connection: &mut PgConnection,
     account: &AccountSlug,
     contact: ContactId,
 ) -> Result<Option<Contact>, sqlx::Error> {
-    let row = sqlx::query_as!(
-        Row,
-        "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
-         from contact where account = $1 and id = $2 for no key update",
-        account.as_str(),
-        contact.uuid(),
-    )
-    .fetch_optional(&mut *connection)
-    .await?;
-    with_identities(
-        connection,
-        account,
-        row.into_iter().map(Into::into).collect(),
-    )
-    .await
-    .map(|mut found| found.pop())
+    let mut wanted = Some(contact);
+    // Whoever waited for a merge is led on; each round takes a merge that came between the two statements.
+    while let Some(id) = wanted {
+        let row = contacts!(
+            "contact c where c.account = $1 and c.id = $2 and c.deleted_at is null for no key update of c",
+            account.as_str(),
+            id.uuid(),
+        )
+        .fetch_optional(&mut *connection)
+        .await?;
+        if row.is_some() {
+            return one(connection, account, row).await;
+        }
+        wanted = live(connection, account, id).await?;
+    }
+    Ok(None)
 }
 
-/// Returns a page of contacts, newest first; of one responsible where `own` names one.
-pub async fn list(
+/// Locks contacts in the order of their keys and returns those that are there, without identities. One that was merged into
+/// another is not.
+pub async fn lock_all(
+    connection: &mut PgConnection,
+    keys: &[(AccountSlug, ContactId)],
+) -> Result<HashMap<(AccountSlug, ContactId), Contact>, sqlx::Error> {
+    let (accounts, ids) = columns(keys);
+    let rows = contacts!(
+        "unnest($1::text[], $2::uuid[]) k(account, id)
+         join contact c on c.account = k.account and c.id = k.id
+         where c.deleted_at is null order by c.account, c.id for no key update of c",
+        &accounts,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|mut row| {
+            let account = slug(std::mem::take(&mut row.account))?;
+            let contact = Contact::try_from(row)?;
+            Ok(((account, contact.id), contact))
+        })
+        .collect()
+}
+
+/// Returns contacts that are there, in the order of their ids here.
+pub async fn in_order(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    own: Option<Uuid>,
-    before: Before,
-    limit: i64,
+    ids: &[Uuid],
 ) -> Result<Vec<Contact>, sqlx::Error> {
-    let rows = match own {
-        None => {
-            sqlx::query_as!(
-                Row,
-                "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
-                 from contact where account = $1 and (created_at, id) < ($2, $3)
-                 order by created_at desc, id desc limit $4",
-                account.as_str(),
-                before.time,
-                before.id,
-                limit,
-            )
-            .fetch_all(&mut *connection)
-            .await?
-        }
-        Some(agent) => {
-            sqlx::query_as!(
-                Row,
-                "select id, name, buyer, responsible, stamp_time, stamp_event, created_at, revision
-                 from contact where account = $1 and responsible = $5 and (created_at, id) < ($2, $3)
-                 order by created_at desc, id desc limit $4",
-                account.as_str(),
-                before.time,
-                before.id,
-                limit,
-                agent,
-            )
-            .fetch_all(&mut *connection)
-            .await?
-        }
-    };
-    with_identities(
-        connection,
-        account,
-        rows.into_iter().map(Into::into).collect(),
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = contacts!(
+        "unnest($2::uuid[]) with ordinality k(id, place)
+         join contact c on c.account = $1 and c.id = k.id
+         where c.deleted_at is null order by k.place",
+        account.as_str(),
+        ids,
     )
-    .await
+    .fetch_all(&mut *connection)
+    .await?;
+    let rows = rows.into_iter().map(TryInto::try_into);
+    let rows = rows.collect::<Result<_, _>>()?;
+    with_identities(connection, account, rows).await
 }
 
-/// Marks a contact as a buyer (F111).
-pub async fn set_buyer(
+/// Returns the values that a locked contact keeps, also of fields that are deleted.
+pub async fn stored_fields(
     connection: &mut PgConnection,
     account: &AccountSlug,
     contact: ContactId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "update contact set buyer = true, revision = revision + 1 where account = $1 and id = $2",
+) -> Result<Stored, sqlx::Error> {
+    let fields = sqlx::query_scalar!(
+        "select fields from contact where account = $1 and id = $2",
         account.as_str(),
         contact.uuid(),
     )
-    .execute(connection)
-    .await
-    .map(drop)
+    .fetch_one(connection)
+    .await?;
+    serde_json::from_value(fields).map_err(|error| unreadable("contact", contact, error))
+}
+
+/// The contacts of chats, locked.
+#[derive(Debug, Default)]
+pub struct OfChats {
+    /// Whose each chat is; chats that are not known are left out.
+    pub of_chat: HashMap<(AccountSlug, ChatId), ContactId>,
+    /// The contacts, without identities.
+    pub contacts: HashMap<(AccountSlug, ContactId), Contact>,
+}
+
+/// How often it is looked anew for the contacts of chats or identities that a merge takes elsewhere meanwhile.
+pub const ROUNDS: usize = 5;
+
+/// Locks the contacts of chats.
+pub async fn lock_of_chats(
+    connection: &mut PgConnection,
+    chats: &[(AccountSlug, ChatId)],
+) -> Result<OfChats, sqlx::Error> {
+    for _ in 0..ROUNDS {
+        let of_chat = of_chats(connection, chats).await?;
+        let mut keys: Vec<_> = of_chat
+            .iter()
+            .map(|((account, _), contact)| (account.clone(), *contact))
+            .collect();
+        keys.sort();
+        keys.dedup();
+        let contacts = lock_all(connection, &keys).await?;
+        if contacts.len() == keys.len() {
+            return Ok(OfChats { of_chat, contacts });
+        }
+    }
+    Err(merged_meanwhile())
+}
+
+/// Says that merges came in between again and again.
+pub fn merged_meanwhile() -> sqlx::Error {
+    sqlx::Error::Protocol("contacts were merged meanwhile".into())
 }
 
 /// Returns the contacts of chats; chats that are not known are left out.
@@ -220,53 +341,6 @@ pub async fn chats_of(
     Ok(chats)
 }
 
-/// Sets responsibles and their stamps. The caller holds the contacts' locks and has compared the stamps.
-pub async fn set_responsibles(
-    connection: &mut PgConnection,
-    contacts: &[(AccountSlug, Contact)],
-) -> Result<(), sqlx::Error> {
-    let accounts: Vec<String> = contacts
-        .iter()
-        .map(|(account, _)| account.to_string())
-        .collect();
-    let ids: Vec<Uuid> = contacts
-        .iter()
-        .map(|(_, contact)| contact.id.uuid())
-        .collect();
-    let responsibles: Vec<Option<Uuid>> = contacts
-        .iter()
-        .map(|(_, contact)| contact.responsible.map(Into::into))
-        .collect();
-    let times: Vec<OffsetDateTime> = contacts
-        .iter()
-        .map(|(_, contact)| contact.stamp.time)
-        .collect();
-    let events: Vec<Uuid> = contacts
-        .iter()
-        .map(|(_, contact)| contact.stamp.event)
-        .collect();
-    let revisions: Vec<i64> = contacts
-        .iter()
-        .map(|(_, contact)| contact.revision)
-        .collect();
-    sqlx::query!(
-        "update contact c set responsible = k.responsible, stamp_time = k.stamp_time, stamp_event = k.stamp_event,
-                              revision = k.revision
-         from unnest($1::text[], $2::uuid[], $3::uuid[], $4::timestamptz[], $5::uuid[], $6::bigint[])
-           as k(account, id, responsible, stamp_time, stamp_event, revision)
-         where c.account = k.account and c.id = k.id",
-        &accounts,
-        &ids,
-        &responsibles as &[Option<Uuid>],
-        &times,
-        &events,
-        &revisions,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
 /// Returns the identities of contacts.
 pub async fn identities_of(
     connection: &mut PgConnection,
@@ -306,29 +380,14 @@ async fn with_identities(
     if contacts.is_empty() {
         return Ok(contacts);
     }
-    let ids: Vec<Uuid> = contacts.iter().map(|contact| contact.id.uuid()).collect();
-    let rows = sqlx::query!(
-        "select contact, scope, user_id, name, username, phone, email, language from identity
-         where account = $1 and contact = any($2) order by scope, user_id",
-        account.as_str(),
-        &ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    let mut identities: HashMap<Uuid, Vec<Identity>> = HashMap::new();
-    for row in rows {
-        identities.entry(row.contact).or_default().push(Identity {
-            scope: row.scope,
-            user_id: row.user_id,
-            name: row.name,
-            username: row.username,
-            phone: row.phone,
-            email: row.email,
-            language: row.language,
-        });
-    }
+    let keys: Vec<_> = contacts
+        .iter()
+        .map(|contact| (account.clone(), contact.id))
+        .collect();
+    let mut identities = identities_of(connection, &keys).await?;
     for contact in &mut contacts {
-        contact.identities = identities.remove(&contact.id.uuid()).unwrap_or_default();
+        let key = (account.clone(), contact.id);
+        contact.identities = identities.remove(&key).unwrap_or_default();
     }
     Ok(contacts)
 }

@@ -28,7 +28,7 @@ pub struct NewEntry {
     pub changes: Vec<FieldChange>,
 }
 
-/// Writes entries with their new ids.
+/// Writes entries with their ids; one that is there already stays.
 pub async fn insert(
     connection: &mut PgConnection,
     entries: &[(Uuid, NewEntry)],
@@ -48,7 +48,8 @@ pub async fn insert(
         "insert into history (account, entity, subject, kind, at, id, actor, changes)
          select k.account, k.entity, k.subject, k.kind, $1, k.id, k.actor, k.changes
          from unnest($2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::jsonb[])
-           as k(account, entity, subject, kind, id, actor, changes)",
+           as k(account, entity, subject, kind, id, actor, changes)
+         on conflict do nothing",
         now,
         &text(|entry| entry.account.to_string()),
         &text(|entry| entry.entity.into()),
@@ -78,11 +79,12 @@ pub struct Entry {
     pub changes: Vec<FieldChange>,
 }
 
-/// Returns a page of an entity's entries of these kinds, newest first.
+/// Returns a page of an entity's entries of these kinds, newest first. A contact has several subjects: those that were merged
+/// into it, too.
 pub async fn list(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    (entity, subject): (Entity, Uuid),
+    (entity, subjects): (Entity, &[Uuid]),
     kinds: &[EntryKind],
     before: Before,
     limit: i64,
@@ -91,14 +93,14 @@ pub async fn list(
     let kinds: Vec<String> = kinds.into_iter().map(Into::into).collect();
     let rows = sqlx::query!(
         r#"select h.id as "id!", h.at as "at!", h.actor as "actor!", k.kind as "kind!", h.changes as "changes!"
-           from unnest($4::text[]) k(kind) cross join lateral (
+           from unnest($4::text[]) k(kind) cross join unnest($3::uuid[]) s(subject) cross join lateral (
                select id, at, actor, changes from history
-               where account = $1 and entity = $2 and subject = $3 and kind = k.kind and (at, id) < ($5, $6)
+               where account = $1 and entity = $2 and subject = s.subject and kind = k.kind and (at, id) < ($5, $6)
                order by at desc, id desc limit $7) h
            order by h.at desc, h.id desc limit $7"#,
         account.as_str(),
         entity.as_str(),
-        subject,
+        subjects,
         &kinds,
         before.time,
         before.id,

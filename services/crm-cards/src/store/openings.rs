@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::{account as slug, columns, stamp, unreadable};
 use crate::domain::batch::{ChatCards, ContactCards};
-use crate::domain::entity::{CardKind, Contact, Identity};
+use crate::domain::entity::{CardKind, Identity};
 use crate::domain::ids::{CardId, ChannelId, ChatId, ClientId, ContactId};
 
 /// An identity of an account with the contact that it makes if it is new.
@@ -96,68 +96,6 @@ pub async fn contacts_of(
         .collect()
 }
 
-/// Inserts contacts, sorted; returns those that are new.
-pub async fn insert_contacts(
-    connection: &mut PgConnection,
-    contacts: &[(AccountSlug, ContactId, String)],
-    now: OffsetDateTime,
-) -> Result<HashSet<(AccountSlug, ContactId)>, sqlx::Error> {
-    let accounts: Vec<String> = contacts
-        .iter()
-        .map(|(account, _, _)| account.to_string())
-        .collect();
-    let ids: Vec<Uuid> = contacts.iter().map(|(_, id, _)| id.uuid()).collect();
-    let names: Vec<String> = contacts.iter().map(|(_, _, name)| name.clone()).collect();
-    let rows = sqlx::query!(
-        "insert into contact (account, id, name, created_at)
-         select k.*, $4 from unnest($1::text[], $2::uuid[], $3::text[]) as k
-         on conflict do nothing returning account, id",
-        &accounts,
-        &ids,
-        &names,
-        now,
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter()
-        .map(|row| Ok((slug(row.account)?, row.id.into())))
-        .collect()
-}
-
-/// Locks contacts in the order of their keys and returns them without identities.
-pub async fn lock_contacts(
-    connection: &mut PgConnection,
-    keys: &[(AccountSlug, ContactId)],
-) -> Result<HashMap<(AccountSlug, ContactId), Contact>, sqlx::Error> {
-    let (accounts, ids) = columns(keys);
-    let rows = sqlx::query!(
-        "select c.account, c.id, c.name, c.buyer, c.responsible, c.stamp_time, c.stamp_event, c.created_at,
-                c.revision
-         from unnest($1::text[], $2::uuid[]) k(account, id)
-         join contact c on c.account = k.account and c.id = k.id
-         order by c.account, c.id for no key update of c",
-        &accounts,
-        &ids,
-    )
-    .fetch_all(connection)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let contact = Contact {
-                id: row.id.into(),
-                name: row.name,
-                buyer: row.buyer,
-                responsible: row.responsible.map(Into::into),
-                stamp: stamp(row.stamp_time, row.stamp_event),
-                created_at: row.created_at,
-                revision: row.revision,
-                identities: Vec::new(),
-            };
-            Ok(((slug(row.account)?, contact.id), contact))
-        })
-        .collect()
-}
-
 /// A chat to be linked to its contact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewChat {
@@ -175,6 +113,8 @@ pub struct NewChat {
     pub created_at: OffsetDateTime,
     /// Kind of its messenger.
     pub messenger: String,
+    /// The identity that writes there: its scope and user id.
+    pub identity: (String, String),
 }
 
 /// Inserts chats, sorted; returns those that are new. The caller holds the contacts' locks.
@@ -189,10 +129,12 @@ pub async fn insert_chats(
     let contacts: Vec<Uuid> = chats.iter().map(|new| new.contact.uuid()).collect();
     let times: Vec<OffsetDateTime> = chats.iter().map(|new| new.created_at).collect();
     let messengers: Vec<String> = chats.iter().map(|new| new.messenger.clone()).collect();
+    let (scopes, users): (Vec<String>, Vec<String>) =
+        chats.iter().map(|new| new.identity.clone()).unzip();
     let rows = sqlx::query!(
-        "insert into chat (account, id, channel, client, contact, created_at, messenger)
+        "insert into chat (account, id, channel, client, contact, created_at, messenger, scope, user_id)
          select * from unnest($1::text[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::timestamptz[],
-                              $7::text[])
+                              $7::text[], $8::text[], $9::text[])
          on conflict do nothing returning account, id",
         &accounts,
         &ids,
@@ -201,6 +143,8 @@ pub async fn insert_chats(
         &contacts,
         &times,
         &messengers,
+        &scopes,
+        &users,
     )
     .fetch_all(connection)
     .await?;

@@ -9,11 +9,13 @@ use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
 use super::Opening;
-use crate::app::history;
-use crate::domain::entity::{Contact, messenger};
-use crate::domain::ids::{self, ChatId, ContactId};
+use crate::app::{duplicates, history};
+use crate::domain::entity::{Company, Contact, messenger};
+use crate::domain::ids::{self, ChatId, CompanyId, ContactId};
+use crate::store::contacts::{self, ROUNDS};
 use crate::store::history::NewEntry;
 use crate::store::openings::{self as store, IdentityKey, NewChat, NewIdentity};
+use crate::store::{companies, contact_changes};
 use crate::wire;
 
 /// The contacts of a batch, locked.
@@ -21,6 +23,7 @@ pub(super) struct People {
     of_identity: HashMap<IdentityKey, ContactId>,
     /// All of them.
     pub contacts: HashMap<(AccountSlug, ContactId), Contact>,
+    companies: HashMap<(AccountSlug, CompanyId), Company>,
     created: HashSet<(AccountSlug, ContactId)>,
 }
 
@@ -29,8 +32,13 @@ impl People {
     pub fn of(&self, opening: &Opening) -> Result<&Contact, sqlx::Error> {
         let id = self.of_identity.get(&opening.identity_key());
         id.and_then(|id| self.contacts.get(&(opening.account.clone(), *id)))
-            // An identity always has its contact; only a merge at this very moment could take it away.
+            // An identity always has its contact.
             .ok_or(sqlx::Error::RowNotFound)
+    }
+
+    /// Returns the company of a contact.
+    pub fn company_of(&self, account: &AccountSlug, contact: &Contact) -> Option<&Company> {
+        self.companies.get(&(account.clone(), contact.company?))
     }
 
     /// Tells of contacts that are new: their events, and the beginnings of their histories.
@@ -84,37 +92,84 @@ pub(super) async fn recognise(
         })
         .collect();
     let new = store::insert_identities(connection, &rows).await?;
-    let mut contacts: Vec<(AccountSlug, ContactId, String)> = identities
+    let mut contacts: Vec<(AccountSlug, Contact)> = identities
         .iter()
         .filter(|(key, _)| new.contains(*key))
         .map(|(key, opening)| {
-            (
-                key.0.clone(),
-                made(key),
-                opening.identity.display_name().to_owned(),
-            )
+            let contact = Contact::of(made(key), &opening.identity, now);
+            (key.0.clone(), contact)
         })
         .collect();
-    contacts.sort();
+    contacts.sort_by(|(a, x), (b, y)| (a, x.id).cmp(&(b, y.id)));
     let created = if contacts.is_empty() {
         HashSet::new()
     } else {
-        store::insert_contacts(connection, &contacts, now).await?
+        contact_changes::insert_all(connection, &contacts).await?
     };
     let keys: Vec<IdentityKey> = identities.into_keys().collect();
-    let of_identity = store::contacts_of(connection, &keys).await?;
-    let mut to_lock: Vec<_> = of_identity
+    for _ in 0..ROUNDS {
+        let of_identity = store::contacts_of(connection, &keys).await?;
+        let mut to_lock: Vec<_> = of_identity
+            .iter()
+            .map(|(key, contact)| (key.0.clone(), *contact))
+            .collect();
+        to_lock.sort();
+        to_lock.dedup();
+        let contacts = contacts::lock_all(connection, &to_lock).await?;
+        // Where a merge took one away meanwhile, its identities lead elsewhere by now.
+        if contacts.len() == to_lock.len() {
+            let companies = companies_of(connection, &contacts).await?;
+            return Ok(People {
+                of_identity,
+                contacts,
+                companies,
+                created,
+            });
+        }
+    }
+    Err(contacts::merged_meanwhile())
+}
+
+/// Returns the companies of contacts, held: who gives one another responsible waits, and then finds the chats that are new.
+async fn companies_of(
+    connection: &mut PgConnection,
+    contacts: &HashMap<(AccountSlug, ContactId), Contact>,
+) -> Result<HashMap<(AccountSlug, CompanyId), Company>, sqlx::Error> {
+    let mut keys: Vec<_> = contacts
         .iter()
-        .map(|(key, contact)| (key.0.clone(), *contact))
+        .filter_map(|((account, _), contact)| Some((account.clone(), contact.company?)))
         .collect();
-    to_lock.sort();
-    to_lock.dedup();
-    let contacts = store::lock_contacts(connection, &to_lock).await?;
-    Ok(People {
-        of_identity,
-        contacts,
-        created,
-    })
+    keys.sort();
+    keys.dedup();
+    companies::hold(connection, &keys).await
+}
+
+/// Suspects new contacts with a phone or an address that others have, too (D27).
+pub(super) async fn suspect(
+    connection: &mut PgConnection,
+    openings: &[Opening],
+    people: &People,
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, sqlx::Error> {
+    let mut origins: BTreeMap<(AccountSlug, ContactId), &Opening> = BTreeMap::new();
+    for opening in openings {
+        let key = (opening.account.clone(), people.of(opening)?.id);
+        if people.created.contains(&key) {
+            origins.entry(key).or_insert(opening);
+        }
+    }
+    let points: Vec<_> = origins
+        .keys()
+        .filter_map(|key| Some((key.0.clone(), people.contacts.get(key)?)))
+        .flat_map(|(account, contact)| duplicates::points(&account, contact))
+        .collect();
+    let new = duplicates::suspect(connection, &points, now).await?;
+    let told = new.into_iter().filter_map(|new| {
+        let opening = origins.get(&(new.account.clone(), new.contact))?;
+        let told = duplicates::told(&new)?;
+        Some(opening.event(new.contact, &told).actor(opening.actor()))
+    });
+    Ok(told.collect())
 }
 
 /// Links chats that are new to us to their contacts, and tells of it.
@@ -134,6 +189,10 @@ pub(super) async fn link_chats(
             contact: people.of(opening)?.id,
             created_at: opening.chat_created_at,
             messenger: messenger(&opening.identity.scope).to_owned(),
+            identity: (
+                opening.identity.scope.clone(),
+                opening.identity.user_id.clone(),
+            ),
         };
         chats
             .entry((opening.account.clone(), opening.chat))

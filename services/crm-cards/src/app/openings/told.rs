@@ -7,7 +7,7 @@ use switchboard_proto::common::v1::LinkedEntity;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 
 use super::{Opening, RULE};
-use crate::domain::entity::{Card, Contact};
+use crate::domain::entity::Card;
 use crate::store::decisions::Decided;
 use crate::wire;
 
@@ -36,11 +36,10 @@ pub(super) fn created_events(
 pub(super) fn decided_event(
     opening: &Opening,
     decided: &Decided,
-    contact: &Contact,
+    people: &[LinkedEntity],
     cards: &[LinkedEntity],
 ) -> Outgoing {
-    let mut linked = vec![wire::linked_contact(contact)];
-    linked.extend(cards.iter().cloned());
+    let linked = people.iter().chain(cards).cloned().collect();
     let event = wire_v1::ConnectionDecided {
         decision: Some(wire::decision(decided)),
         revision: opening.revision,

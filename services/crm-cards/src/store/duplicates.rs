@@ -1,0 +1,450 @@
+//! Contacts that may be one person, and why.
+
+use chassis::id::AccountSlug;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{Before, account as slug};
+use crate::domain::duplicates::{Pair, Reason, SUSPECTED_MAX};
+use crate::domain::ids::{ChatId, ContactId};
+use crate::domain::search::{self, Asked};
+
+/// A suspicion that is new.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct New {
+    /// The account.
+    pub account: AccountSlug,
+    /// Whose change led to it.
+    pub contact: ContactId,
+    /// The other.
+    pub other: ContactId,
+    /// What they have in common.
+    pub reason: Reason,
+}
+
+/// A pair as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspected {
+    /// The pair.
+    pub pair: Pair,
+    /// What they have in common.
+    pub reasons: Vec<Reason>,
+    /// When it was noticed first.
+    pub at: OffsetDateTime,
+}
+
+/// Finds other contacts with the same phones or addresses: the oldest of each, up to a bound.
+pub async fn alike(
+    connection: &mut PgConnection,
+    points: &[(AccountSlug, ContactId, Reason)],
+) -> Result<Vec<New>, sqlx::Error> {
+    let mut asked: Vec<(&AccountSlug, ContactId, &Reason, String)> = Vec::new();
+    for (account, contact, reason) in points {
+        let question = match reason {
+            Reason::Phone(phone) => Asked {
+                phone: Some(phone.clone()),
+                ..Asked::default()
+            },
+            Reason::Email(email) => Asked {
+                email: Some(email.clone()),
+                ..Asked::default()
+            },
+            Reason::Visitor(_) => continue,
+        };
+        if let Some(words) = search::asked(account, &question) {
+            asked.push((account, *contact, reason, words));
+        }
+    }
+    if asked.is_empty() {
+        return Ok(Vec::new());
+    }
+    let accounts: Vec<String> = asked.iter().map(|(account, ..)| account.to_string()).collect();
+    let contacts: Vec<Uuid> = asked.iter().map(|(_, contact, ..)| contact.uuid()).collect();
+    let words: Vec<String> = asked.iter().map(|(.., words)| words.clone()).collect();
+    let rows = sqlx::query!(
+        r#"select k.place as "place!", o.id
+           from unnest($1::text[], $2::uuid[], $3::text[]) with ordinality k(account, contact, words, place)
+           cross join lateral (
+               select c.id from contact c
+               where c.account = k.account and c.words @@ k.words::tsquery and c.deleted_at is null
+                 and c.id <> k.contact
+               order by c.created_at, c.id limit $4) o"#,
+        &accounts,
+        &contacts,
+        &words,
+        SUSPECTED_MAX,
+    )
+    .fetch_all(connection)
+    .await?;
+    let found = rows.into_iter().filter_map(|row| {
+        let place = usize::try_from(row.place).ok()?.checked_sub(1)?;
+        let (account, contact, reason, _) = asked.get(place)?;
+        Some(New {
+            account: (*account).clone(),
+            contact: *contact,
+            other: row.id.into(),
+            reason: (*reason).clone(),
+        })
+    });
+    Ok(found.collect())
+}
+
+/// Keeps suspicions; returns those that are new. Of pairs that somebody has dismissed none is.
+pub async fn suspect(
+    connection: &mut PgConnection,
+    found: Vec<New>,
+    now: OffsetDateTime,
+) -> Result<Vec<New>, sqlx::Error> {
+    let mut found: Vec<(Pair, New)> = found
+        .into_iter()
+        .filter_map(|new| Some((Pair::of(new.contact, new.other)?, new)))
+        .collect();
+    found.sort_by(|(a, x), (b, y)| (&x.account, a, &x.reason).cmp(&(&y.account, b, &y.reason)));
+    // Two that come at once suspect each other: one row of a pair and reason.
+    found.dedup_by(|(a, x), (b, y)| (&x.account, *a, kind(&x.reason)) == (&y.account, *b, kind(&y.reason)));
+    let mut new = Vec::new();
+    // A statement writes a row once: a pair of two reasons is written by two statements, one for each kind of reason.
+    for wanted in [Kind::Phone, Kind::Email, Kind::Visitor] {
+        let of_kind: Vec<_> = found
+            .iter()
+            .filter(|(_, new)| kind(&new.reason) == wanted)
+            .collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let accounts: Vec<String> = of_kind.iter().map(|(_, new)| new.account.to_string()).collect();
+        let firsts: Vec<Uuid> = of_kind.iter().map(|(pair, _)| pair.first.uuid()).collect();
+        let seconds: Vec<Uuid> = of_kind.iter().map(|(pair, _)| pair.second.uuid()).collect();
+        let (mut phones, mut emails, mut visitors) = (Vec::new(), Vec::new(), Vec::new());
+        for (_, new) in &of_kind {
+            let (phone, email, visitor) = columns(&new.reason);
+            phones.push(phone);
+            emails.push(email);
+            visitors.push(visitor);
+        }
+        let rows = sqlx::query!(
+            "insert into suspected_duplicate as d (account, first, second, phone, email, visitor, at)
+             select k.account, k.first, k.second, k.phone, k.email, k.visitor, $7
+             from unnest($1::text[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::uuid[])
+               as k(account, first, second, phone, email, visitor)
+             where not exists (select from dismissed_duplicate x
+                               where x.account = k.account and x.first = k.first and x.second = k.second)
+             on conflict (account, first, second) do update
+             set phone = coalesce(d.phone, excluded.phone), email = coalesce(d.email, excluded.email),
+                 visitor = coalesce(d.visitor, excluded.visitor)
+             where d.phone is null and excluded.phone is not null
+                or d.email is null and excluded.email is not null
+                or d.visitor is null and excluded.visitor is not null
+             returning account, first, second",
+            &accounts,
+            &firsts,
+            &seconds,
+            &phones as &[Option<String>],
+            &emails as &[Option<String>],
+            &visitors as &[Option<Uuid>],
+            now,
+        )
+        .fetch_all(&mut *connection)
+        .await?;
+        for row in rows {
+            let account = slug(row.account)?;
+            let pair = Pair {
+                first: row.first.into(),
+                second: row.second.into(),
+            };
+            let told = of_kind
+                .iter()
+                .find(|(known, new)| *known == pair && new.account == account);
+            new.extend(told.map(|(_, new)| new.clone()));
+        }
+    }
+    Ok(new)
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Phone,
+    Email,
+    Visitor,
+}
+
+const fn kind(reason: &Reason) -> Kind {
+    match reason {
+        Reason::Phone(_) => Kind::Phone,
+        Reason::Email(_) => Kind::Email,
+        Reason::Visitor(_) => Kind::Visitor,
+    }
+}
+
+fn columns(reason: &Reason) -> (Option<String>, Option<String>, Option<Uuid>) {
+    match reason.clone() {
+        Reason::Phone(phone) => (Some(phone), None, None),
+        Reason::Email(email) => (None, Some(email), None),
+        Reason::Visitor(visitor) => (None, None, Some(visitor)),
+    }
+}
+
+/// Drops what a contact is suspected for by phones and addresses that it does not have any more.
+pub async fn clear(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: ContactId,
+    phones: &[String],
+    emails: &[String],
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from suspected_duplicate
+         where account = $1 and (first = $2 or second = $2) and visitor is null
+           and (phone is null or phone <> all($3)) and (email is null or email <> all($4))",
+        account.as_str(),
+        contact.uuid(),
+        phones,
+        emails,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "update suspected_duplicate
+         set phone = case when phone = any($3) then phone end, email = case when email = any($4) then email end
+         where account = $1 and (first = $2 or second = $2) and (phone <> all($3) or email <> all($4))",
+        account.as_str(),
+        contact.uuid(),
+        phones,
+        emails,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Drops all that a contact is suspected for.
+pub async fn forget(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: ContactId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from suspected_duplicate where account = $1 and (first = $2 or second = $2)",
+        account.as_str(),
+        contact.uuid(),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Says that a pair is two persons: it is not suspected, now and later.
+pub async fn dismiss(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    pair: Pair,
+    actor: &str,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into dismissed_duplicate (account, first, second, at, actor) values ($1, $2, $3, $4, $5)
+         on conflict do nothing",
+        account.as_str(),
+        pair.first.uuid(),
+        pair.second.uuid(),
+        now,
+        actor,
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from suspected_duplicate where account = $1 and first = $2 and second = $3",
+        account.as_str(),
+        pair.first.uuid(),
+        pair.second.uuid(),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+struct Row {
+    first: Uuid,
+    second: Uuid,
+    phone: Option<String>,
+    email: Option<String>,
+    visitor: Option<Uuid>,
+    at: OffsetDateTime,
+}
+
+impl From<Row> for Suspected {
+    fn from(row: Row) -> Self {
+        let reasons = row.phone.map(Reason::Phone).into_iter();
+        let reasons = reasons.chain(row.email.map(Reason::Email));
+        Self {
+            pair: Pair {
+                first: row.first.into(),
+                second: row.second.into(),
+            },
+            reasons: reasons.chain(row.visitor.map(Reason::Visitor)).collect(),
+            at: row.at,
+        }
+    }
+}
+
+/// Where a page of pairs begins: after this pair, in the order newest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct After {
+    /// Time and first contact of the last pair of the page before.
+    pub before: Before,
+    /// Its second contact.
+    pub second: Uuid,
+}
+
+impl After {
+    /// After nothing: the first page.
+    pub const START: Self = Self {
+        before: Before::START,
+        second: Uuid::max(),
+    };
+}
+
+/// Returns a page of pairs, the newest first: only with one contact where it is named, and only where one agent is
+/// responsible for both where `own` names one.
+pub async fn list(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: Option<ContactId>,
+    own: Option<Uuid>,
+    after: After,
+    limit: i64,
+) -> Result<Vec<Suspected>, sqlx::Error> {
+    let before = after.before;
+    let rows = match contact {
+        None => {
+            sqlx::query_as!(
+                Row,
+                "select d.first, d.second, d.phone, d.email, d.visitor, d.at from suspected_duplicate d
+                 where d.account = $1 and (d.at, d.first, d.second) < ($2, $3, $4)
+                   and ($5::uuid is null or (
+                        exists(select from contact c where c.account = d.account and c.id = d.first
+                                 and c.responsible = $5)
+                        and exists(select from contact c where c.account = d.account and c.id = d.second
+                                     and c.responsible = $5)))
+                 order by d.at desc, d.first desc, d.second desc limit $6",
+                account.as_str(),
+                before.time,
+                before.id,
+                after.second,
+                own,
+                limit,
+            )
+            .fetch_all(connection)
+            .await?
+        }
+        Some(contact) => {
+            sqlx::query_as!(
+                Row,
+                "select d.first, d.second, d.phone, d.email, d.visitor, d.at from suspected_duplicate d
+                 where d.account = $1 and (d.first = $7 or d.second = $7)
+                   and (d.at, d.first, d.second) < ($2, $3, $4)
+                   and ($5::uuid is null or (
+                        exists(select from contact c where c.account = d.account and c.id = d.first
+                                 and c.responsible = $5)
+                        and exists(select from contact c where c.account = d.account and c.id = d.second
+                                     and c.responsible = $5)))
+                 order by d.at desc, d.first desc, d.second desc limit $6",
+                account.as_str(),
+                before.time,
+                before.id,
+                after.second,
+                own,
+                limit,
+                contact.uuid(),
+            )
+            .fetch_all(connection)
+            .await?
+        }
+    };
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// A visitor who followed a link that was sent into a chat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visit {
+    /// The account.
+    pub account: AccountSlug,
+    /// The chat.
+    pub chat: ChatId,
+    /// The visitor.
+    pub visitor: Uuid,
+}
+
+/// Keeps by which contacts' links visitors came; returns pairs of contacts that one visitor came by, the oldest others up to
+/// a bound.
+pub async fn visited(
+    connection: &mut PgConnection,
+    visits: &[(AccountSlug, Uuid, ContactId)],
+    now: OffsetDateTime,
+) -> Result<Vec<New>, sqlx::Error> {
+    let accounts: Vec<String> = visits.iter().map(|(account, ..)| account.to_string()).collect();
+    let visitors: Vec<Uuid> = visits.iter().map(|(_, visitor, _)| *visitor).collect();
+    let contacts: Vec<Uuid> = visits.iter().map(|(.., contact)| contact.uuid()).collect();
+    sqlx::query!(
+        "insert into contact_visit (account, visitor, contact, at)
+         select k.*, $4 from unnest($1::text[], $2::uuid[], $3::uuid[]) as k on conflict do nothing",
+        &accounts,
+        &visitors,
+        &contacts,
+        now,
+    )
+    .execute(&mut *connection)
+    .await?;
+    let rows = sqlx::query!(
+        r#"select k.account as "account!", k.visitor as "visitor!", k.contact as "contact!", o.contact as other
+           from unnest($1::text[], $2::uuid[], $3::uuid[]) k(account, visitor, contact)
+           cross join lateral (
+               select v.contact from contact_visit v
+               where v.account = k.account and v.visitor = k.visitor and v.contact <> k.contact
+               order by v.at, v.contact limit $4) o"#,
+        &accounts,
+        &visitors,
+        &contacts,
+        SUSPECTED_MAX,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(New {
+                account: slug(row.account)?,
+                contact: row.contact.into(),
+                other: row.other.into(),
+                reason: Reason::Visitor(row.visitor),
+            })
+        })
+        .collect()
+}
+
+/// Lets the visits of a contact be another one's, in both directions of a merge: those that it does not have already.
+pub async fn move_visits(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    source: ContactId,
+    target: ContactId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "insert into contact_visit (account, visitor, contact, at)
+         select account, visitor, $3, at from contact_visit where account = $1 and contact = $2
+         on conflict do nothing",
+        account.as_str(),
+        source.uuid(),
+        target.uuid(),
+    )
+    .execute(&mut *connection)
+    .await?;
+    sqlx::query!(
+        "delete from contact_visit where account = $1 and contact = $2",
+        account.as_str(),
+        source.uuid(),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
