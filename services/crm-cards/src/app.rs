@@ -1,26 +1,33 @@
 //! Use cases: one a file, one transaction each.
 
 pub mod board;
+pub mod change_contact;
 pub mod chat_connections;
+pub mod companies;
+pub mod contact_settings;
 pub mod contacts;
 pub mod create_card;
 pub mod decisions;
 pub mod delete_card;
+pub mod duplicates;
 pub mod fields;
 pub mod history;
 pub mod list_cards;
+pub mod merge_contacts;
 pub mod move_card;
 pub mod move_cards;
 pub mod notes;
 pub mod openings;
 pub mod orders;
 pub mod participants;
+pub mod people;
 pub mod pipeline_connection;
 pub mod pipelines;
 pub mod responsibles;
 pub mod save_buyer;
 pub mod sources;
 pub mod sync;
+pub mod unmerge_contact;
 pub mod update_card;
 
 mod change_card;

@@ -1,14 +1,14 @@
-//! What a chat is linked to: its contact, cards and orders in work (F029).
+//! What a chat is linked to: its contact with the company, cards and orders in work (F029).
 
 use chassis::auth::Caller;
 
 use super::{App, reached_chat, see_chats, sight};
 use crate::domain::access::Kind;
-use crate::domain::entity::{Card, Contact, Order};
+use crate::domain::entity::{Card, Company, Contact, Order};
 use crate::domain::ids::ChatId;
 use crate::error::Error;
 use crate::store::card_lists::{self, Filter, Responsible};
-use crate::store::{Before, cards, contacts, orders};
+use crate::store::{Before, cards, companies, contacts, orders};
 
 /// Rows of each kind at most.
 const MOST: i64 = 200;
@@ -18,6 +18,8 @@ const MOST: i64 = 200;
 pub struct Connections {
     /// Its contact.
     pub contact: Option<Contact>,
+    /// The contact's company.
+    pub company: Option<Company>,
     /// Its cards, newest first.
     pub cards: Vec<Card>,
     /// The buyer's orders in a working status, newest first.
@@ -40,7 +42,12 @@ pub async fn get(app: &App, caller: &Caller, id: ChatId) -> Result<Connections, 
     let mut found = Connections::default();
     if let Ok(people) = people {
         let contact = contacts::get(&mut connection, account, chat.contact).await?;
+        let company = contact.as_ref().and_then(|contact| contact.company);
         found.contact = contact.filter(|contact| people.reaches(contact.responsible));
+        if let Some(company) = company {
+            let company = companies::get(&mut connection, account, company).await?;
+            found.company = company.filter(|company| people.reaches(company.responsible));
+        }
     }
     if let Ok(leads) = leads {
         let own = leads.narrowed_to();

@@ -12,20 +12,22 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{App, Page, contacts, list_cards, orders, see_chats};
+use super::{App, Page, companies, contacts, list_cards, orders, see_chats};
 use crate::domain::access;
-use crate::domain::entity::{Card, Contact, Order};
+use crate::domain::entity::{Card, Company, Contact, Order};
 use crate::domain::fields::Entity;
 use crate::domain::history::{EntryKind, parted};
-use crate::domain::ids::{CardId, ChatId, ContactId, OrderId};
+use crate::domain::ids::{CardId, ChatId, CompanyId, ContactId, OrderId};
 use crate::error::Error;
 use crate::store::Before;
 use crate::store::history::{self as store, Entry, NewEntry};
+use crate::store::merges;
 use crate::wire;
 
 /// What of a card nobody changes, or what says only that something changed.
 const OF_CARD: &[&str] = &["card_id", "create_time", "update_time", "revision"];
 const OF_CONTACT: &[&str] = &["contact_id", "create_time", "revision"];
+const OF_COMPANY: &[&str] = &["company_id", "create_time", "revision"];
 const OF_ORDER: &[&str] = &["order_id", "create_time", "revision"];
 
 /// An entity before and after an act; none where it is not there.
@@ -108,6 +110,77 @@ pub(super) fn contact(
     subject.entries(sides, OF_CONTACT)
 }
 
+/// Tells what an act did to a company.
+pub(super) fn company(
+    account: &AccountSlug,
+    actor: &Actor,
+    (before, after): Sides<'_, Company>,
+) -> Result<Vec<NewEntry>, sqlx::Error> {
+    let Some(id) = after.or(before).map(|company| company.id.uuid()) else {
+        return Ok(Vec::new());
+    };
+    let subject = Subject {
+        account,
+        entity: Entity::Company,
+        id,
+        actor,
+    };
+    let sides = (before.map(wire::company), after.map(wire::company));
+    subject.entries(sides, OF_COMPANY)
+}
+
+/// Tells, to both, that a contact was merged into another one, which it changed so.
+pub(super) fn merged(
+    account: &AccountSlug,
+    actor: &Actor,
+    (before, after): (&Contact, &Contact),
+    source: ContactId,
+) -> Result<[NewEntry; 2], sqlx::Error> {
+    parted_or_joined(account, actor, EntryKind::Merged, (before, after), source)
+}
+
+/// Tells, to both, that a merge was taken back, which changed the one that had stayed so.
+pub(super) fn unmerged(
+    account: &AccountSlug,
+    actor: &Actor,
+    (before, after): (&Contact, &Contact),
+    source: ContactId,
+) -> Result<[NewEntry; 2], sqlx::Error> {
+    parted_or_joined(account, actor, EntryKind::Unmerged, (before, after), source)
+}
+
+fn parted_or_joined(
+    account: &AccountSlug,
+    actor: &Actor,
+    kind: EntryKind,
+    (before, after): (&Contact, &Contact),
+    source: ContactId,
+) -> Result<[NewEntry; 2], sqlx::Error> {
+    let subject = |id: ContactId| Subject {
+        account,
+        entity: Entity::Contact,
+        id: id.uuid(),
+        actor,
+    };
+    let side = |contact: &Contact| snapshot(&wire::contact(contact), OF_CONTACT);
+    let (join, part) = match kind {
+        EntryKind::Unmerged => (None, Some(())),
+        _ => (Some(()), None),
+    };
+    let named = |field: &str, id: ContactId| FieldChange {
+        field: field.to_owned(),
+        before: part.map(|()| id.to_string().into()),
+        after: join.map(|()| id.to_string().into()),
+    };
+    let mut changes = vec![named("merged_contact_id", source)];
+    changes.extend(diff(&side(before)?, &side(after)?));
+    let away = vec![named("into_contact_id", after.id)];
+    Ok([
+        subject(after.id).entry(kind, changes),
+        subject(source).entry(kind, away),
+    ])
+}
+
 /// Tells what an act did to an order.
 pub(super) fn order(
     account: &AccountSlug,
@@ -164,14 +237,14 @@ pub(super) fn noted(account: &AccountSlug, actor: &Actor, card: CardId, note: Uu
 /// Writes entries in the transaction of what they tell of, before its events.
 pub(super) async fn write(
     connection: &mut PgConnection,
-    entries: Vec<NewEntry>,
+    entries: impl IntoIterator<Item = NewEntry>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    let entries: Vec<(Uuid, NewEntry)> =
+        entries.into_iter().map(|entry| (v7(now), entry)).collect();
     if entries.is_empty() {
         return Ok(());
     }
-    let entries: Vec<(Uuid, NewEntry)> =
-        entries.into_iter().map(|entry| (v7(now), entry)).collect();
     store::insert(connection, &entries, now).await
 }
 
@@ -184,6 +257,8 @@ pub enum About {
     Contact(ContactId),
     /// An order.
     Order(OrderId),
+    /// A company.
+    Company(CompanyId),
 }
 
 /// Returns a page of the history of an entity that the caller sees, newest first.
@@ -195,7 +270,7 @@ pub async fn list(
     before: Option<Before>,
     size: u32,
 ) -> Result<Page<Entry>, Error> {
-    let subject = match about {
+    let (entity, subject) = match about {
         About::Card(id) => (
             Entity::Card,
             list_cards::get(app, caller, id).await?.id.uuid(),
@@ -205,12 +280,21 @@ pub async fn list(
             contacts::get(app, caller, id).await?.id.uuid(),
         ),
         About::Order(id) => (Entity::Order, orders::get(app, caller, id).await?.id.uuid()),
+        About::Company(id) => (
+            Entity::Company,
+            companies::get(app, caller, id).await?.id.uuid(),
+        ),
     };
     let mut connection = app.pool.acquire().await?;
+    let mut subjects = vec![subject];
+    if entity == Entity::Contact {
+        let account = caller.account();
+        subjects.extend(merges::merged_into(&mut connection, account, subject.into()).await?);
+    }
     let rows = store::list(
         &mut connection,
         caller.account(),
-        subject,
+        (entity, &subjects),
         kinds,
         before.unwrap_or(Before::START),
         i64::from(size) + 1,

@@ -12,7 +12,7 @@ use crate::domain::ids::CardId;
 use crate::domain::search;
 use crate::error::Error;
 use crate::store::card_lists::{self, Filter, Responsible};
-use crate::store::{Before, cards};
+use crate::store::{Before, cards, contacts};
 
 /// Returns a card that the caller may see.
 pub async fn get(app: &App, caller: &Caller, id: CardId) -> Result<Card, Error> {
@@ -67,6 +67,12 @@ pub async fn list(
         }
     }
     let mut filter = wanted.filter;
+    if let Some(id) = filter.contact {
+        match contacts::live(&mut connection, account, id).await? {
+            None => return Ok(nothing()),
+            live => filter.contact = live,
+        }
+    }
     match narrowed(wanted.owner, sight.narrowed_to(), caller) {
         Some(responsible) => filter.responsible = responsible,
         None => return Ok(nothing()),
@@ -99,7 +105,7 @@ pub async fn list(
 }
 
 /// Returns whose cards are listed of those asked for, where the caller sees only some agent's; none where that is nobody's.
-fn narrowed(owner: Owner, own: Option<Uuid>, caller: &Caller) -> Option<Responsible> {
+pub(super) fn narrowed(owner: Owner, own: Option<Uuid>, caller: &Caller) -> Option<Responsible> {
     let asked = match owner {
         Owner::Any => return Some(own.map_or(Responsible::Any, Responsible::Agent)),
         Owner::Nobody => Responsible::Nobody,

@@ -38,7 +38,7 @@ pub async fn create(
     if !buyer.buyer {
         return Err(Error::NotABuyer);
     }
-    let order = orders::insert(&mut transaction, account, v7(now).into(), contact, now).await?;
+    let order = orders::insert(&mut transaction, account, v7(now).into(), buyer.id, now).await?;
     let answer = wire_v1::CreateOrderResponse {
         order: Some(wire::order(&order)),
     };

@@ -2,6 +2,7 @@
 
 use chassis::auth::Caller;
 use chassis::outbox::Outgoing;
+use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
@@ -10,7 +11,7 @@ use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::{Card, CardKind, Contact};
 use crate::domain::ids::ContactId;
 use crate::error::Error;
-use crate::store::{card_changes, cards, contacts};
+use crate::store::{card_changes, cards, contact_changes, contacts};
 use crate::wire;
 
 /// Saves a contact as a buyer; its leads become deals (D05). Saving twice changes nothing.
@@ -36,17 +37,32 @@ pub async fn save(
         return Ok(contact);
     }
     let before = contact.clone();
-    contacts::set_buyer(&mut transaction, account, id).await?;
+    contact_changes::set_buyer(&mut transaction, account, contact.id).await?;
     contact.buyer = true;
     contact.revision += 1;
-    let mut entries = history::contact(account, &caller.actor(), (Some(&before), Some(&contact)))?;
+    let entries = history::contact(account, &caller.actor(), (Some(&before), Some(&contact)))?;
+    history::write(&mut transaction, entries, now).await?;
     let updated = wire_v1::ContactUpdated {
         contact: Some(wire::contact(&contact)),
     };
-    let mut events = vec![Outgoing::new(account, id, &updated).actor(caller.actor())];
-    let mut deals = card_changes::make_deals(&mut transaction, account, id, now).await?;
+    let mut events = vec![Outgoing::new(account, contact.id, &updated).actor(caller.actor())];
+    events.extend(make_deals(&mut transaction, caller, contact.id, now).await?);
+    app.commit(transaction, events, now).await?;
+    Ok(contact)
+}
+
+/// Turns the leads of a buyer, who is locked, into deals (D05), and tells of it.
+pub(super) async fn make_deals(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    buyer: ContactId,
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, Error> {
+    let account = caller.account();
+    let (mut entries, mut events) = (Vec::new(), Vec::new());
+    let mut deals = card_changes::make_deals(connection, account, buyer, now).await?;
     deals.sort();
-    let deals = cards::lock(&mut transaction, &deals).await?;
+    let deals = cards::lock(connection, &deals).await?;
     for card in deals.values() {
         let before = Card {
             kind: CardKind::Lead,
@@ -63,7 +79,6 @@ pub async fn save(
         };
         events.push(Outgoing::new(account, card.id, &updated).actor(caller.actor()));
     }
-    history::write(&mut transaction, entries, now).await?;
-    app.commit(transaction, events, now).await?;
-    Ok(contact)
+    history::write(connection, entries, now).await?;
+    Ok(events)
 }

@@ -17,7 +17,7 @@ use crate::domain::ids::{CardId, ContactId, SourceId};
 use crate::domain::money::Money;
 use crate::error::Error;
 use crate::store::card_changes::{self, Kept};
-use crate::store::{cards, fields, pipelines};
+use crate::store::{cards, contacts, fields, pipelines};
 use crate::wire;
 
 /// What of a card is to be changed; what is not said stays.
@@ -44,11 +44,15 @@ pub async fn update(
     app: &App,
     caller: &Caller,
     id: CardId,
-    change: Change,
+    mut change: Change,
     now: OffsetDateTime,
 ) -> Result<Card, Error> {
     let account = caller.account();
     let mut transaction = app.begin().await?;
+    if let Edit::Set(id) = change.contact {
+        let live = contacts::live(&mut transaction, account, id).await?;
+        change.contact = Edit::Set(live.unwrap_or(id));
+    }
     let other = change.contact.new_value();
     let locked = lock(&mut transaction, caller, id, change.expected, other).await?;
     let before = locked.card.clone();

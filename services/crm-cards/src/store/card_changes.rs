@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::cards::parts;
-use crate::domain::entity::Card;
+use crate::domain::entity::{Card, Contact};
 use crate::domain::fields::Stored;
 use crate::domain::ids::{CardId, ContactId};
 use crate::domain::search;
@@ -187,4 +187,35 @@ pub async fn make_deals(
         .into_iter()
         .map(|id| (account.clone(), id.into()))
         .collect())
+}
+
+/// Lets the cards of a locked contact be found by its name.
+pub async fn name_contact(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: &Contact,
+) -> Result<(), sqlx::Error> {
+    let rows = sqlx::query!(
+        "select id, title from card where account = $1 and contact = $2 and deleted_at is null
+         order by id for no key update",
+        account.as_str(),
+        contact.id.uuid(),
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let words: Vec<String> = rows
+        .iter()
+        .map(|row| search::vector(account, &row.title, &contact.name))
+        .collect();
+    sqlx::query!(
+        "update card c set words = k.words::tsvector from unnest($2::uuid[], $3::text[]) k(id, words)
+         where c.account = $1 and c.id = k.id",
+        account.as_str(),
+        &ids,
+        &words,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }

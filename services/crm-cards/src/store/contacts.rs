@@ -163,6 +163,23 @@ async fn there(
     one(connection, account, row).await
 }
 
+/// Returns a contact that was merged into another one, as it was, without identities.
+pub async fn merged_away(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: ContactId,
+) -> Result<Option<Contact>, sqlx::Error> {
+    contacts!(
+        "contact c where c.account = $1 and c.id = $2 and c.merged_into is not null",
+        account.as_str(),
+        contact.uuid(),
+    )
+    .fetch_optional(connection)
+    .await?
+    .map(TryInto::try_into)
+    .transpose()
+}
+
 async fn one(
     connection: &mut PgConnection,
     account: &AccountSlug,

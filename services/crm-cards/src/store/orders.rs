@@ -131,3 +131,41 @@ pub async fn in_work(
     .map(TryInto::try_into)
     .collect()
 }
+
+/// Returns orders, by their numbers.
+pub async fn in_order(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    ids: &[Uuid],
+) -> Result<Vec<Order>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    sqlx::query_as!(
+        Row,
+        "select id, number, contact, status, created_at, revision from buyer_order
+         where account = $1 and id = any($2) order by number",
+        account.as_str(),
+        ids,
+    )
+    .fetch_all(connection)
+    .await?
+    .into_iter()
+    .map(TryInto::try_into)
+    .collect()
+}
+
+/// Tells whether a contact has any order.
+pub async fn any(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: ContactId,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(select from buyer_order where account = $1 and contact = $2) as "any!""#,
+        account.as_str(),
+        contact.uuid(),
+    )
+    .fetch_one(connection)
+    .await
+}
