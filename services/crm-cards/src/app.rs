@@ -3,6 +3,7 @@
 pub mod board;
 pub mod change_contact;
 pub mod chat_connections;
+pub mod clicks;
 pub mod companies;
 pub mod contact_settings;
 pub mod contacts;

@@ -6,6 +6,8 @@ use prost::Name;
 use serde_json::Value;
 use switchboard_proto::crm_cards::v1 as wire;
 
+use crate::domain::points::Region;
+
 /// The scopes that change settings here.
 pub const SCOPES: &[Scope] = &[Scope::CRM_ADMIN, Scope::CHANNELS_ADMIN];
 
@@ -68,6 +70,18 @@ fn told<M: Name>(
         &side(before)?,
         &side(after)?,
     ))
+}
+
+/// How contacts are read was set.
+pub fn contact_settings(
+    caller: &Caller,
+    before: Option<Region>,
+    after: Option<Region>,
+) -> Result<Entry, sqlx::Error> {
+    let side = |region| snapshot(&crate::wire::contact_settings(region), &[]);
+    let subject = Subject::new("account", caller.account(), "");
+    let (before, after) = (side(before)?, side(after)?);
+    Ok(entry(caller, "contact-settings.set", subject, &before, &after))
 }
 
 /// A channel's rule was saved. One that was never set was off.

@@ -3,11 +3,13 @@
 use chassis::grpc::{self, FieldViolation};
 use tonic::{Code, Status};
 
-use crate::app::move_cards::MOVED_AT_ONCE;
+use crate::app::move_cards;
 use crate::domain::entity::PARTICIPANTS_MAX;
 use crate::domain::fields::{self, FIELDS_MAX};
-use crate::domain::ids::{ChannelId, StatusId};
+use crate::domain::ids::{ChannelId, ContactId, StatusId};
+use crate::domain::merge::NotBound;
 use crate::domain::reshape;
+use crate::store::merges::MOVED_AT_ONCE;
 
 /// This service's name: the domain of its errors and the source of its events.
 pub const SERVICE: &str = "crm-cards";
@@ -59,7 +61,8 @@ pub enum Error {
     StatusesHaveCards(Vec<(StatusId, String, i64)>),
     /// More cards are to be moved than one transaction moves.
     #[error(
-        "{0} cards would have to move, and {MOVED_AT_ONCE} go at once: move them first (MoveCards)"
+        "{0} cards would have to move, and {most} go at once: move them first (MoveCards)",
+        most = move_cards::MOVED_AT_ONCE
     )]
     TooManyCards(i64),
     /// A field's key is unique among those of its kind of entity.
@@ -71,6 +74,23 @@ pub enum Error {
     /// More agents would take part in a card than may.
     #[error("at most {PARTICIPANTS_MAX} agents take part in a card: take some off first")]
     TooManyParticipants,
+    /// Something is linked to it, which keeps it from being deleted: how much of what.
+    #[error("the {0} is not deleted while it has {list}", list = listed(.1))]
+    Linked(&'static str, Vec<(&'static str, i64)>),
+    /// A contact has more than one merge moves.
+    #[error(
+        "the contact has {0} chats, cards and orders, and a merge moves {MOVED_AT_ONCE} at most: merge the other one into it"
+    )]
+    TooMuchToMerge(i64),
+    /// The contact was not merged into another one.
+    #[error("the contact was not merged into another one")]
+    NotMerged,
+    /// The contact that it had been merged into was itself merged into another one.
+    #[error("the contact that it was merged into was merged itself: take that merge back first")]
+    MergedOn(ContactId),
+    /// A contact is not to be bound to a buyer (F113, D10).
+    #[error("{}", not_bound(*.0))]
+    NotBound(NotBound),
     /// Orders are made for buyers only (F117).
     #[error("the contact is not saved as a buyer")]
     NotABuyer,
@@ -116,6 +136,22 @@ fn wrong(violations: &[FieldViolation]) -> String {
 fn counted(statuses: &[(StatusId, String, i64)]) -> String {
     let one = |(_, name, cards): &(StatusId, String, i64)| format!("{name}: {cards}");
     statuses.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+fn listed(linked: &[(&'static str, i64)]) -> String {
+    let some = linked.iter().filter(|(_, count)| *count > 0);
+    let some: Vec<String> = some.map(|(what, count)| format!("{count} {what}")).collect();
+    some.join(", ")
+}
+
+const fn not_bound(why: NotBound) -> &'static str {
+    match why {
+        NotBound::ToNoBuyer => "the other contact is not saved as a buyer",
+        NotBound::IsBuyer => "the contact is saved as a buyer itself: merge the two (MergeContacts)",
+        NotBound::IsKnown => {
+            "phone and e-mail address of the contact are filled in: merge the two (MergeContacts)"
+        }
+    }
 }
 
 fn joined<T: ToString>(ids: impl IntoIterator<Item = T>) -> String {
@@ -190,6 +226,38 @@ impl From<Error> for Status {
             Error::TooManyFields => refuse(Code::FailedPrecondition, "TOO_MANY_FIELDS", &[]),
             Error::TooManyParticipants => {
                 refuse(Code::FailedPrecondition, "TOO_MANY_PARTICIPANTS", &[])
+            }
+            Error::Linked(what, linked) => {
+                let counts: Vec<(String, String)> = linked
+                    .iter()
+                    .filter(|(_, count)| *count > 0)
+                    .map(|(what, count)| (what.replace(' ', "_"), count.to_string()))
+                    .collect();
+                let facts: Vec<(&str, &str)> = counts
+                    .iter()
+                    .map(|(what, count)| (what.as_str(), count.as_str()))
+                    .collect();
+                let reason = format!("{}_IS_LINKED", what.to_uppercase());
+                refuse(Code::FailedPrecondition, &reason, &facts)
+            }
+            Error::TooMuchToMerge(size) => refuse(
+                Code::FailedPrecondition,
+                "TOO_MUCH_TO_MERGE",
+                &[("size", &size.to_string())],
+            ),
+            Error::NotMerged => refuse(Code::FailedPrecondition, "CONTACT_NOT_MERGED", &[]),
+            Error::MergedOn(contact) => refuse(
+                Code::FailedPrecondition,
+                "CONTACT_MERGED_ON",
+                &[("contact_id", &contact.to_string())],
+            ),
+            Error::NotBound(why) => {
+                let reason = match why {
+                    NotBound::ToNoBuyer => "CONTACT_NOT_A_BUYER",
+                    NotBound::IsBuyer => "CONTACT_IS_BUYER",
+                    NotBound::IsKnown => "CONTACT_IS_KNOWN",
+                };
+                refuse(Code::FailedPrecondition, reason, &[])
             }
             Error::NotABuyer => refuse(Code::FailedPrecondition, "CONTACT_NOT_A_BUYER", &[]),
             Error::SourceExists => refuse(Code::AlreadyExists, "SOURCE_EXISTS", &[]),

@@ -9,10 +9,12 @@ use chassis::outbox;
 use switchboard_proto::assignment::v1::{
     AgentAccessChanged, ChatAssigned, ResponsibleSyncRequested,
 };
+use switchboard_proto::channel_gateway::v1::LinkClicked;
 use switchboard_proto::conversation::v1::ConversationOpened;
 use time::OffsetDateTime;
 
 use crate::app::App;
+use crate::app::clicks::{self, Click};
 use crate::app::openings::{self, Opening};
 use crate::app::responsibles::{self, Assigned};
 use crate::app::sync::{self, Requested};
@@ -41,6 +43,11 @@ pub const FILTERS: &[EventFilter] = &[
         entity: "responsible-sync",
         event: "requested",
     },
+    EventFilter {
+        service: "channel-gateway",
+        entity: "link",
+        event: "clicked",
+    },
 ];
 
 /// Handles all events that this service wants.
@@ -63,6 +70,7 @@ struct Sorted {
     assigned: Vec<Assigned>,
     access: Vec<(AccountSlug, AccessRecord)>,
     requested: Vec<Requested>,
+    clicks: Vec<Click>,
 }
 
 impl Sorted {
@@ -77,6 +85,8 @@ impl Sorted {
                 sorted.access.push(parse::access(delivery)?);
             } else if delivery.is::<ResponsibleSyncRequested>() {
                 sorted.requested.extend(parse::requested(delivery)?);
+            } else if delivery.is::<LinkClicked>() {
+                sorted.clicks.push(parse::click(delivery)?);
             }
         }
         Ok(sorted)
@@ -118,6 +128,8 @@ impl Handler for Events {
         outcome.events.extend(taken);
         let synced = sync::handle(&mut transaction, sorted.requested, &opened, now).await?;
         outcome.events.extend(synced);
+        let suspected = clicks::handle(&mut transaction, sorted.clicks, now).await?;
+        outcome.events.extend(suspected);
         if !sorted.access.is_empty() {
             AccessCopy::apply(&mut transaction, &sorted.access).await?;
         }

@@ -1,6 +1,8 @@
 //! The gRPC services: parse, call a use case, answer.
 
 mod cards;
+mod companies;
+mod contacts;
 mod fields;
 mod history;
 mod parse;
@@ -29,7 +31,7 @@ use crate::app::{self, App};
 use crate::error::SERVICE;
 use crate::store::decisions::About;
 use crate::wire;
-use parse::{Cursor, NameCursor};
+use parse::{AskedPeople, Cursor, NameCursor};
 
 const PARSE: Parse = Parse::new(SERVICE);
 
@@ -226,7 +228,19 @@ impl CrmCardsService for Handlers {
         let request = request.into_inner();
         let size = PARSE.page_size(request.page_size)?;
         let before = parse::before(&request.page_token)?;
-        let page = app::contacts::list(&self.app, &caller, before, size).await?;
+        let wanted = app::contacts::Wanted {
+            asked: parse::people(&AskedPeople {
+                owner: request.owner,
+                responsible: &request.responsible_agent_id,
+                text: &request.text,
+                phone: &request.phone,
+                email: &request.email,
+                messenger: &request.messenger,
+            })?,
+            company: PARSE.id_opt("company_id", &request.company_id)?,
+            buyer: request.buyer,
+        };
+        let page = app::contacts::list(&self.app, &caller, wanted, before, size).await?;
         let last = page
             .rows
             .last()
@@ -279,6 +293,7 @@ impl CrmCardsService for Handlers {
         let found = app::chat_connections::get(&self.app, &caller, id).await?;
         Ok(Response::new(GetChatConnectionsResponse {
             contact: found.contact.as_ref().map(wire::contact),
+            company: found.company.as_ref().map(wire::company),
             cards: found.cards.iter().map(wire::card).collect(),
             orders: found.orders.iter().map(wire::order).collect(),
         }))

@@ -1,4 +1,4 @@
-//! crm-cards: pipelines, cards, contacts and orders, and the pipeline connection that makes cards from opened
+//! crm-cards: pipelines, cards, contacts, companies and orders, and the pipeline connection that makes cards from opened
 //! conversations. Every decision is kept with its facts and the rule that took it.
 
 pub mod app;
@@ -19,6 +19,8 @@ use chassis::access::{AccessCopy, FromAssignment};
 use chassis::nats::Declared;
 use chassis::run::Service;
 use switchboard_proto::crm_cards::v1::card_service_server::CardServiceServer;
+use switchboard_proto::crm_cards::v1::company_service_server::CompanyServiceServer;
+use switchboard_proto::crm_cards::v1::contact_service_server::ContactServiceServer;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsServiceServer;
 use switchboard_proto::crm_cards::v1::field_service_server::FieldServiceServer;
 use switchboard_proto::crm_cards::v1::history_service_server::HistoryServiceServer;
@@ -63,6 +65,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(audit)
         .add(CrmCardsServiceServer::new(handlers.clone()))
         .add(CardServiceServer::new(handlers.clone()))
+        .add(CompanyServiceServer::new(handlers.clone()))
+        .add(ContactServiceServer::new(handlers.clone()))
         .add(FieldServiceServer::new(handlers.clone()))
         .add(HistoryServiceServer::new(handlers.clone()))
         .add(PipelineServiceServer::new(handlers))

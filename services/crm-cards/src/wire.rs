@@ -1,5 +1,6 @@
 //! Between the domain's values and the contracts' messages.
 
+mod people;
 mod values;
 
 use chassis::grpc::timestamp;
@@ -15,8 +16,9 @@ use crate::domain::status::{Pipeline, Source, Status, StatusKind};
 use crate::store::decisions::Decided;
 use crate::store::notes::Note;
 
+pub use people::{company, contact_settings, duplicate, duplicate_reason, linked_company};
 pub use values::{
-    entity, entry, entry_kind, field, field_kind, field_value, money, read_field_value,
+    entity, entry, entry_kind, field, field_kind, field_values, money, read_field_value,
 };
 
 /// Writes an id that may be absent: empty where it is.
@@ -158,11 +160,7 @@ pub fn card(card: &Card) -> wire::Card {
         source_detail: card.source_detail.clone(),
         revision: card.revision,
         amount: card.amount.as_ref().map(money),
-        fields: card
-            .fields
-            .iter()
-            .map(|(key, value)| (key.clone(), field_value(value)))
-            .collect(),
+        fields: field_values(&card.fields),
         participant_agent_ids: card.participants.iter().map(ToString::to_string).collect(),
         messenger: card.messenger.clone().unwrap_or_default(),
     }
@@ -202,6 +200,10 @@ pub fn contact(contact: &Contact) -> wire::Contact {
         responsible_agent_id: text(contact.responsible),
         create_time: Some(timestamp(contact.created_at)),
         revision: contact.revision,
+        phones: contact.phones.clone(),
+        emails: contact.emails.clone(),
+        company_id: text(contact.company),
+        fields: field_values(&contact.fields),
     }
 }
 

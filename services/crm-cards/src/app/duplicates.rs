@@ -15,7 +15,7 @@ use crate::domain::duplicates::{Pair, Reason};
 use crate::domain::entity::Contact;
 use crate::domain::ids::ContactId;
 use crate::error::Error;
-use crate::store::contacts;
+use crate::store::{Before, contacts};
 use crate::store::duplicates::{self as store, After, New, Suspected};
 use crate::wire;
 
@@ -90,14 +90,14 @@ pub async fn list(
     contact: Option<ContactId>,
     after: Option<After>,
     size: u32,
-) -> Result<Page<Duplicate>, Error> {
+) -> Result<(Vec<Duplicate>, Option<After>), Error> {
     let sight = sight(caller, Kind::Contacts)?;
     let account = caller.account();
     let mut connection = app.pool.acquire().await?;
     let contact = match contact {
         None => None,
         Some(id) => match contacts::live(&mut connection, account, id).await? {
-            None => return Ok(Page::of(Vec::new(), size)),
+            None => return Ok((Vec::new(), None)),
             found => found,
         },
     };
@@ -118,6 +118,14 @@ pub async fn list(
     ids.sort();
     ids.dedup();
     let known = contacts::in_order(&mut connection, account, &ids).await?;
+    let last = page.rows.last().filter(|_| page.more);
+    let last = last.map(|row| After {
+        before: Before {
+            time: row.at,
+            id: row.pair.first.uuid(),
+        },
+        second: row.pair.second.uuid(),
+    });
     let find = |id: ContactId| known.iter().find(|contact| contact.id == id).cloned();
     let rows = page.rows.into_iter().filter_map(|suspected| {
         Some(Duplicate {
@@ -126,10 +134,7 @@ pub async fn list(
             suspected,
         })
     });
-    Ok(Page {
-        rows: rows.collect(),
-        more: page.more,
-    })
+    Ok((rows.collect(), last))
 }
 
 /// Says that two contacts are two persons. Saying it twice changes nothing.

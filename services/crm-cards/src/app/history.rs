@@ -240,12 +240,12 @@ pub(super) async fn write(
     entries: impl IntoIterator<Item = NewEntry>,
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
-    let entries: Vec<(Uuid, NewEntry)> =
-        entries.into_iter().map(|entry| (v7(now), entry)).collect();
+    let entries = entries.into_iter().map(|entry| (now, v7(now), entry));
+    let entries: Vec<(OffsetDateTime, Uuid, NewEntry)> = entries.collect();
     if entries.is_empty() {
         return Ok(());
     }
-    store::insert(connection, &entries, now).await
+    store::insert(connection, &entries).await
 }
 
 /// An entity whose history is asked for.

@@ -12,11 +12,13 @@ use prost_types::Timestamp;
 use switchboard_proto::assignment::v1::{
     AgentAccessChanged, AssignmentRule, ChatAssigned, ResponsibleSyncRequested,
 };
+use switchboard_proto::channel_gateway::v1::LinkClicked;
 use switchboard_proto::common::v1::{ClientIdentity, OpenReason};
 use switchboard_proto::conversation::v1::ConversationOpened;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::app::clicks::Click;
 use crate::app::openings::Opening;
 use crate::app::responsibles::Assigned;
 use crate::app::sync::Requested;
@@ -97,6 +99,20 @@ pub(super) fn requested(delivery: &Delivery) -> Result<Option<Requested>, Handle
         cause: delivery.envelope.id,
         trace: continued(delivery, "give entities their responsible"),
     }))
+}
+
+/// Reads who followed a short link.
+pub(super) fn click(delivery: &Delivery) -> Result<Click, HandlerError> {
+    let event: LinkClicked = delivery.decode()?;
+    Ok(Click {
+        account: delivery.envelope.account.clone(),
+        chat: id("chat_id", &event.chat_id)?.into(),
+        visitor: id_opt("visitor_id", &event.visitor_id)?,
+        url: storable(event.url),
+        at: time("time", event.time.as_ref())?,
+        cause: delivery.envelope.id,
+        trace: continued(delivery, "note click"),
+    })
 }
 
 /// Reads what an agent may do.

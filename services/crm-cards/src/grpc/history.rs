@@ -26,6 +26,7 @@ impl HistoryService for Handlers {
             Some(Entity::CardId(id)) => About::Card(PARSE.id("card_id", id)?),
             Some(Entity::ContactId(id)) => About::Contact(PARSE.id("contact_id", id)?),
             Some(Entity::OrderId(id)) => About::Order(PARSE.id("order_id", id)?),
+            Some(Entity::CompanyId(id)) => About::Company(PARSE.id("company_id", id)?),
             None => return Err(PARSE.refuse("entity", "is required")),
         };
         let kinds = request.kinds.iter().map(|kind| wire::entry_kind(*kind));

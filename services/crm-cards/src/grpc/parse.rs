@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::PARSE;
 use crate::app::RequestKey;
 use crate::app::list_cards::{Owner, Wanted as WantedCards};
+use crate::app::people::{Details, Wanted as WantedPeople};
 use crate::domain::entity::Edit;
 use crate::domain::fields::{FIELDS_MAX, Given};
 use crate::domain::ids::StatusId;
@@ -19,6 +20,7 @@ use crate::domain::settings::Wanted;
 use crate::domain::status::StatusKind;
 use crate::store::Before;
 use crate::store::card_lists::{Filter, Order, Span};
+use crate::store::duplicates::After;
 use crate::wire;
 
 /// Statuses of a pipeline at most.
@@ -215,4 +217,95 @@ pub(super) fn cards_to(cards_to: &[wire_v1::CardsTo]) -> Result<Vec<(StatusId, S
         Ok((from, PARSE.id(&field("to_status_id"), &pair.to_status_id)?))
     });
     pairs.collect()
+}
+
+/// Where a page of pairs ended.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct PairCursor {
+    pub last: Cursor,
+    pub second: Uuid,
+}
+
+pub(super) fn after_pair(token: &str) -> Result<Option<After>, Status> {
+    let cursor: Option<PairCursor> = PARSE.page_token(token)?;
+    Ok(cursor.map(|cursor| After {
+        before: Before {
+            time: cursor.last.time,
+            id: cursor.last.id,
+        },
+        second: cursor.second,
+    }))
+}
+
+/// Characters of the name of a contact or company at most.
+const NAME_MAX: usize = 200;
+
+/// Reads the name of a contact or company.
+pub(super) fn name(name: &str) -> Result<String, Status> {
+    Ok(PARSE.text("name", name, NAME_MAX)?.to_owned())
+}
+
+/// Reads what is said of a contact or company that is made.
+pub(super) fn details(
+    phones: Vec<String>,
+    emails: Vec<String>,
+    values: impl IntoIterator<Item = (String, wire_v1::FieldValue)>,
+) -> Result<Details, Status> {
+    Ok(Details {
+        name: None,
+        phones: Some(phones),
+        emails: Some(emails),
+        fields: fields(values)?,
+    })
+}
+
+/// Reads what is said of a contact or company that is changed.
+pub(super) fn changed_details(
+    new_name: Option<&String>,
+    phones: Option<wire_v1::ContactPoints>,
+    emails: Option<wire_v1::ContactPoints>,
+    values: impl IntoIterator<Item = (String, wire_v1::FieldValue)>,
+) -> Result<Details, Status> {
+    Ok(Details {
+        name: new_name.map(|text| name(text)).transpose()?,
+        phones: phones.map(|points| points.values),
+        emails: emails.map(|points| points.values),
+        fields: fields(values)?,
+    })
+}
+
+/// What requests for contacts and for companies say alike.
+pub(super) struct AskedPeople<'r> {
+    pub owner: i32,
+    pub responsible: &'r str,
+    pub text: &'r str,
+    pub phone: &'r str,
+    pub email: &'r str,
+    pub messenger: &'r str,
+}
+
+/// Reads which contacts or companies are asked for.
+pub(super) fn people(asked: &AskedPeople<'_>) -> Result<WantedPeople, Status> {
+    use wire_v1::PersonOwner;
+    let agent = PARSE.id_opt("responsible_agent_id", asked.responsible)?;
+    let owner = match (PersonOwner::try_from(asked.owner), agent) {
+        (Ok(PersonOwner::Unspecified), None) => Owner::Any,
+        (Ok(PersonOwner::Unspecified), Some(agent)) => Owner::Agent(agent),
+        (Ok(PersonOwner::None), None) => Owner::Nobody,
+        (Ok(PersonOwner::Mine), None) => Owner::Mine,
+        (Ok(_), Some(_)) => {
+            return Err(PARSE.refuse("owner", "must be left out where an agent is named"));
+        }
+        (Err(_), _) => return Err(PARSE.refuse("owner", "must be nobody or the caller")),
+    };
+    let text = |field, text, max| -> Result<Option<String>, Status> {
+        Ok(PARSE.text_opt(field, text, max)?.map(str::to_owned))
+    };
+    Ok(WantedPeople {
+        owner,
+        text: text("text", asked.text, 200)?,
+        phone: text("phone", asked.phone, 40)?,
+        email: text("email", asked.email, 254)?,
+        messenger: text("messenger", asked.messenger, 40)?,
+    })
 }

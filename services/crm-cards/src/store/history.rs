@@ -28,29 +28,30 @@ pub struct NewEntry {
     pub changes: Vec<FieldChange>,
 }
 
-/// Writes entries with their ids; one that is there already stays.
+/// Writes entries with their times and ids; one that is there already stays.
 pub async fn insert(
     connection: &mut PgConnection,
-    entries: &[(Uuid, NewEntry)],
-    now: OffsetDateTime,
+    entries: &[(OffsetDateTime, Uuid, NewEntry)],
 ) -> Result<(), sqlx::Error> {
     let text = |field: fn(&NewEntry) -> String| -> Vec<String> {
-        entries.iter().map(|(_, entry)| field(entry)).collect()
+        entries.iter().map(|(.., entry)| field(entry)).collect()
     };
-    let ids: Vec<Uuid> = entries.iter().map(|(id, _)| *id).collect();
-    let subjects: Vec<Uuid> = entries.iter().map(|(_, entry)| entry.subject).collect();
+    let times: Vec<OffsetDateTime> = entries.iter().map(|(at, ..)| *at).collect();
+    let ids: Vec<Uuid> = entries.iter().map(|(_, id, _)| *id).collect();
+    let subjects: Vec<Uuid> = entries.iter().map(|(.., entry)| entry.subject).collect();
     let changes: Vec<Value> = entries
         .iter()
-        .map(|(_, entry)| serde_json::to_value(&entry.changes))
+        .map(|(.., entry)| serde_json::to_value(&entry.changes))
         .collect::<Result<_, _>>()
         .map_err(|error| sqlx::Error::Encode(error.into()))?;
     sqlx::query!(
         "insert into history (account, entity, subject, kind, at, id, actor, changes)
-         select k.account, k.entity, k.subject, k.kind, $1, k.id, k.actor, k.changes
-         from unnest($2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::text[], $8::jsonb[])
-           as k(account, entity, subject, kind, id, actor, changes)
+         select k.account, k.entity, k.subject, k.kind, k.at, k.id, k.actor, k.changes
+         from unnest($1::timestamptz[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::uuid[], $7::text[],
+                     $8::jsonb[])
+           as k(at, account, entity, subject, kind, id, actor, changes)
          on conflict do nothing",
-        now,
+        &times,
         &text(|entry| entry.account.to_string()),
         &text(|entry| entry.entity.into()),
         &subjects,

@@ -1,5 +1,7 @@
 //! Amounts, custom fields and histories.
 
+use std::collections::{BTreeMap, HashMap};
+
 use chassis::audit;
 use chassis::grpc::timestamp;
 use switchboard_proto::crm_cards::v1 as wire;
@@ -20,8 +22,16 @@ pub fn money(money: &Money) -> wire::Money {
     }
 }
 
+/// Writes values of custom fields.
+pub fn field_values(values: &BTreeMap<String, FieldValue>) -> HashMap<String, wire::FieldValue> {
+    let values = values.iter();
+    values
+        .map(|(key, value)| (key.clone(), field_value(value)))
+        .collect()
+}
+
 /// Writes the value of a custom field.
-pub fn field_value(value: &FieldValue) -> wire::FieldValue {
+fn field_value(value: &FieldValue) -> wire::FieldValue {
     let value = match value.clone() {
         FieldValue::Text(text) => Value::Text(text),
         FieldValue::Number(number) => Value::Number(number),
@@ -115,6 +125,8 @@ pub fn entry_kind(kind: i32) -> Option<EntryKind> {
         WireKind::Linked => EntryKind::Linked,
         WireKind::Deleted => EntryKind::Deleted,
         WireKind::KeyAction => EntryKind::KeyAction,
+        WireKind::Merged => EntryKind::Merged,
+        WireKind::Unmerged => EntryKind::Unmerged,
     })
 }
 
@@ -130,6 +142,8 @@ pub fn entry(entry: Entry) -> wire::HistoryEntry {
         EntryKind::Linked => WireKind::Linked,
         EntryKind::Deleted => WireKind::Deleted,
         EntryKind::KeyAction => WireKind::KeyAction,
+        EntryKind::Merged => WireKind::Merged,
+        EntryKind::Unmerged => WireKind::Unmerged,
     };
     wire::HistoryEntry {
         entry_id: entry.id.to_string(),
