@@ -10,7 +10,7 @@ use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
     account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, audit::AuditVerb,
-    calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
+    calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb, company::CompanyVerb,
     connection::ConnectionVerb, contact::ContactVerb, deadletter::DeadLetterVerb,
     decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, field::FieldVerb,
     group::GroupVerb, order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb,
@@ -233,6 +233,9 @@ pub(crate) enum Noun {
     /// Contacts and buyers
     #[command(subcommand)]
     Contact(ContactVerb),
+    /// Companies that contacts belong to
+    #[command(subcommand)]
+    Company(CompanyVerb),
     /// Orders of buyers
     #[command(subcommand)]
     Order(OrderVerb),
@@ -408,6 +411,24 @@ mod tests {
                 false,
             ),
             ("card board Sales --size 51", false),
+            ("contact list --owner none --text anna --buyer yes", true),
+            ("contact list --owner Olena --mine", false),
+            ("contact list --buyer maybe", false),
+            ("contact create Anna --phone +380441234567 --set city=Kyiv", true),
+            ("contact create", false),
+            (
+                "contact bind 0197e7a4-0000-7000-8000-000000000000 --chat 0197e7a4-0000-7000-8000-000000000001",
+                true,
+            ),
+            ("contact bind 0197e7a4-0000-7000-8000-000000000000", false),
+            (
+                "company update 0197e7a4-0000-7000-8000-000000000000 --parent none",
+                true,
+            ),
+            (
+                "company update 0197e7a4-0000-7000-8000-000000000000 --parent Oak",
+                false,
+            ),
         ] {
             assert_eq!(is_usage(line), fits, "{line}");
         }

@@ -15,6 +15,8 @@ use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
+use switchboard_proto::crm_cards::v1::company_service_client::CompanyServiceClient;
+use switchboard_proto::crm_cards::v1::contact_service_client::ContactServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
 use switchboard_proto::crm_cards::v1::field_service_client::FieldServiceClient;
 use switchboard_proto::crm_cards::v1::history_service_client::HistoryServiceClient;
@@ -317,6 +319,26 @@ impl Session {
     /// A client of custom fields in crm-cards.
     pub async fn fields(&self, role: &Role) -> Result<FieldServiceClient<Authorised>, CliError> {
         Ok(FieldServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of what becomes of contacts in crm-cards.
+    pub async fn contacts(
+        &self,
+        role: &Role,
+    ) -> Result<ContactServiceClient<Authorised>, CliError> {
+        Ok(ContactServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of companies in crm-cards.
+    pub async fn companies(
+        &self,
+        role: &Role,
+    ) -> Result<CompanyServiceClient<Authorised>, CliError> {
+        Ok(CompanyServiceClient::new(
             self.service("crm-cards", role).await?,
         ))
     }

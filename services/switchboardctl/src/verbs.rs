@@ -8,6 +8,7 @@ pub(crate) mod calendar;
 pub(crate) mod card;
 pub(crate) mod channel;
 pub(crate) mod chat;
+pub(crate) mod company;
 pub(crate) mod connection;
 pub(crate) mod contact;
 pub(crate) mod deadletter;
@@ -21,6 +22,8 @@ pub(crate) mod pipeline;
 pub(crate) mod role;
 pub(crate) mod source;
 pub(crate) mod sync;
+
+mod values;
 
 use clap::Args;
 
@@ -128,6 +131,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Card(verb) => card::run(verb, &session, view).await,
         Noun::Decision(verb) => decision::run(verb, &session, view).await,
         Noun::Contact(verb) => contact::run(verb, &session, view).await,
+        Noun::Company(verb) => company::run(verb, &session, view).await,
         Noun::Order(verb) => order::run(verb, &session, view).await,
         Noun::Assignment(verb) => assignment::run(verb, &session, view).await,
         Noun::Audit(verb) => audit::run(verb, &session, view).await,

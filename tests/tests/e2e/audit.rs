@@ -73,6 +73,20 @@ const NO_SETTING: &[&str] = &[
     "crm_cards.v1.CardService/ListCardNotes",
     "crm_cards.v1.CardService/RemoveCardParticipants",
     "crm_cards.v1.CardService/UpdateCard",
+    "crm_cards.v1.CompanyService/CreateCompany",
+    "crm_cards.v1.CompanyService/DeleteCompany",
+    "crm_cards.v1.CompanyService/GetCompany",
+    "crm_cards.v1.CompanyService/ListCompanies",
+    "crm_cards.v1.CompanyService/UpdateCompany",
+    "crm_cards.v1.ContactService/BindBuyer",
+    "crm_cards.v1.ContactService/CreateContact",
+    "crm_cards.v1.ContactService/DeleteContact",
+    "crm_cards.v1.ContactService/DismissDuplicate",
+    "crm_cards.v1.ContactService/GetContactSettings",
+    "crm_cards.v1.ContactService/ListSuspectedDuplicates",
+    "crm_cards.v1.ContactService/MergeContacts",
+    "crm_cards.v1.ContactService/UnmergeContact",
+    "crm_cards.v1.ContactService/UpdateContact",
     "crm_cards.v1.CrmCardsService/CreateCard",
     "crm_cards.v1.CrmCardsService/CreateOrder",
     "crm_cards.v1.CrmCardsService/ExplainCard",
@@ -239,6 +253,9 @@ fn of_crm_cards(channel: &str, pipeline: &str) -> Vec<Change> {
         ),
     ];
     all.extend(listed("crm_cards.v1.FieldService/", changes));
+    let region = json!({ "settings": { "phoneRegion": "UA" } });
+    let changes = [("SetContactSettings", "contact-settings.set", region)];
+    all.extend(listed("crm_cards.v1.ContactService/", changes));
     all
 }
 

@@ -17,7 +17,7 @@ pub async fn region(
     )
     .fetch_optional(connection)
     .await?;
-    code.map(|code| {
+    code.map(|code: String| {
         let known = Region::read(&code);
         known.ok_or_else(|| unreadable("contact_setting", account, "no region"))
     })

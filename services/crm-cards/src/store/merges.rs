@@ -308,7 +308,7 @@ pub async fn lock_both(
     account: &AccountSlug,
     contacts: [ContactId; 2],
 ) -> Result<(), sqlx::Error> {
-    let ids = contacts.map(ContactId::uuid);
+    let ids = contacts.map(ContactId::uuid).to_vec();
     sqlx::query!(
         "select id from contact where account = $1 and id = any($2) order by id for no key update",
         account.as_str(),

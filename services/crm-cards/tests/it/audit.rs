@@ -2,6 +2,7 @@
 
 use chassis::audit::Api;
 use chassis::testing;
+use switchboard_proto::crm_cards::v1::contact_service_server::ContactService as _;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
@@ -164,4 +165,37 @@ async fn b11_of_changes_at_once_each_tells_the_one_before() {
     let now = world.api.get_pipeline_connection(tenant.ask(now)).await;
     let now = now.unwrap().into_inner().connection.unwrap();
     assert_eq!(now.mode().as_str_name(), at);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b11_the_region_of_phones_is_told_and_only_who_may_set_sets_it() {
+    let (world, tenant) = (world().await, tenant());
+    let set = |region: &str| SetContactSettingsRequest {
+        settings: Some(ContactSettings {
+            phone_region: region.into(),
+        }),
+    };
+    for region in ["UA", "UA", "PL", ""] {
+        let request = tenant.ask(set(region));
+        world.api.set_contact_settings(request).await.unwrap();
+    }
+    let told = entries(&world, &tenant).await;
+    let told: Vec<_> = told.iter().map(|entry| testing::told(entry)).collect();
+    assert_eq!(
+        told,
+        [
+            ["phone_region: PL -> "],
+            ["phone_region: UA -> PL"],
+            ["phone_region:  -> UA"]
+        ]
+    );
+    let mut record = testing::full_access(Uuid::from_u128(7).into());
+    record.settings = false;
+    let agent = tenant.agent(record);
+    let refused = world.api.set_contact_settings(agent.ask(set("UA"))).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(crate::world::reason(&refused), "SETTINGS_ACCESS_MISSING");
+    let request = tenant.ask(GetContactSettingsRequest {});
+    let answer = world.api.get_contact_settings(request).await.unwrap();
+    assert_eq!(answer.into_inner().settings.unwrap().phone_region, "");
 }

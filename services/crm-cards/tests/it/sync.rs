@@ -156,3 +156,65 @@ async fn x05_the_stamp_is_passed_on_a_lower_one_changes_nothing_and_the_event_is
         assert_eq!(time.seconds, 1_006);
     }
 }
+
+#[tokio::test]
+async fn f034_a_company_takes_the_chats_responsible_and_tells_its_own_to_all_chats_of_its_contacts() {
+    let (world, tenant, opening) = prepared().await;
+    world.handle(&[opening.delivery()]).await.unwrap();
+    let company = CreateCompanyRequest {
+        name: "Oak".into(),
+        ..CreateCompanyRequest::default()
+    };
+    let company = world.new_company(&tenant, company).await.unwrap();
+    let contact = world.contacts(&tenant).await.remove(0);
+    let belongs = UpdateContactRequest {
+        contact_id: contact.contact_id.clone(),
+        company_id: Some(company.company_id.clone()),
+        ..UpdateContactRequest::default()
+    };
+    world.update_contact(&tenant, belongs).await.unwrap();
+    let kinds = [EntityKind::Company];
+    let asked = requested(&opening, ANNA, &kinds, stamp(1_000));
+    world.handle(&[asked.clone(), asked]).await.unwrap();
+    assert_eq!(changes(&world, &tenant).await, 1);
+    let shown = world.connections(&tenant, &opening.chat()).await.company.unwrap();
+    assert_eq!(shown.responsible_agent_id, ANNA.to_string());
+    // By hand it is another's (F044), which every chat of its contacts is told.
+    let give = UpdateCompanyRequest {
+        company_id: company.company_id.clone(),
+        responsible_agent_id: Some(BOB.to_string()),
+        ..UpdateCompanyRequest::default()
+    };
+    world.update_company(&tenant, give).await.unwrap();
+    let lower = requested(&opening, ANNA, &kinds, stamp(1_001));
+    world.handle(&[lower]).await.unwrap();
+    let published = world.published(&tenant.account).await;
+    let told: Vec<EntityResponsibleChanged> = published
+        .iter()
+        .filter(|event| event.name == "entity.responsible-changed")
+        .map(|event| event.read())
+        .collect();
+    assert_eq!(told.len(), 2);
+    for (event, agent) in told.iter().zip([ANNA, BOB]) {
+        let entity = event.entity.clone().unwrap();
+        assert_eq!(entity.kind(), EntityKind::Company);
+        assert_eq!(entity.responsible_agent_id, agent.to_string());
+        assert_eq!(event.chat_ids, [opening.chat()]);
+    }
+    // Whoever decides on the next conversation is told of the company, too.
+    let next = tenant.opening(
+        Chat {
+            channel: CHANNEL,
+            user: "1",
+        },
+        2,
+    );
+    world.handle(&[next.delivery()]).await.unwrap();
+    let published = world.published(&tenant.account).await;
+    let decided = published.iter().rfind(|event| event.name == "connection.decided");
+    let decided: ConnectionDecided = decided.unwrap().read();
+    let linked = decided.linked.iter();
+    let company_of = linked.filter(|entity| entity.kind() == EntityKind::Company);
+    let companies: Vec<_> = company_of.map(|entity| entity.responsible_agent_id.clone()).collect();
+    assert_eq!(companies, [BOB.to_string()]);
+}

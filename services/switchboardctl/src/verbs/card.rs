@@ -6,18 +6,16 @@ mod history;
 mod list;
 
 use clap::Subcommand;
-use switchboard_proto::crm_cards::v1::history_entry::Kind;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
     AddCardNoteRequest, AddCardParticipantsRequest, Card, DeleteCardRequest, ExplainCardRequest,
-    FieldValue, GetBoardRequest, GetCardRequest, GetPipelineRequest, ListCardNotesRequest,
-    ListHistoryRequest, MoveCardRequest, RemoveCardParticipantsRequest,
-    explain_card_request::About,
+    GetBoardRequest, GetCardRequest, GetPipelineRequest, ListCardNotesRequest, MoveCardRequest,
+    RemoveCardParticipantsRequest, explain_card_request::About,
 };
 use uuid::Uuid;
 
+use super::values::{self, Told};
 use super::{Page, RequestId, pipeline};
-use crate::cli::choice;
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::{Cell, Show, View, cell, say, words};
@@ -70,12 +68,8 @@ pub(crate) enum CardVerb {
     History {
         /// Id of the card
         card: Uuid,
-        /// Only this kind of entry (repeatable); all but key actions unless given
-        #[arg(long = "kind", value_name = "KIND", value_parser = choice!(Kind, "KIND_", [
-            "created", "updated", "moved", "responsible", "participants", "note", "linked", "deleted", "key-action"]))]
-        kinds: Vec<Kind>,
         #[command(flatten)]
-        page: Page,
+        told: Told,
     },
     /// Show one card
     Show {
@@ -143,15 +137,7 @@ impl Show for Card {
     }
     fn more(&self, view: &View) -> Vec<String> {
         let mut lines = vec![format!("revision {}", self.revision)];
-        let mut fields: Vec<_> = self.fields.iter().collect();
-        fields.sort_by_key(|(key, _)| *key);
-        let field = |(key, value): (&String, &FieldValue)| {
-            format!(
-                "  {key}  {}",
-                crate::output::table::harmless(&change::shown(value))
-            )
-        };
-        lines.extend(fields.into_iter().map(field));
+        lines.extend(values::lines(&self.fields));
         let participants = self.participant_agent_ids.iter();
         lines.extend(participants.map(|id| format!("  takes part: {}", view.name(id))));
         lines
@@ -189,8 +175,9 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
         CardVerb::Participant { card, come, gone } => {
             view.one(participants(session, card, (come, gone)).await?)
         }
-        CardVerb::History { card, kinds, page } => {
-            tell_history(session, &view, card, kinds, page).await
+        CardVerb::History { card, told } => {
+            let about = Entity::CardId(card.to_string());
+            told.tell(session, &view, about).await
         }
         CardVerb::Show { card } => view.one(
             client
@@ -351,27 +338,4 @@ async fn participants(
         changed = answer.into_inner().card;
     }
     Ok(changed)
-}
-
-async fn tell_history(
-    session: &Session,
-    view: &View,
-    card: Uuid,
-    kinds: Vec<Kind>,
-    page: Page,
-) -> Result<(), CliError> {
-    let mut client = session.histories(&session.role().await?).await?;
-    let kinds: Vec<i32> = kinds.into_iter().map(Into::into).collect();
-    let ask = async |page_size, page_token| {
-        let request = ListHistoryRequest {
-            page_size,
-            page_token,
-            entity: Some(Entity::CardId(card.to_string())),
-            kinds: kinds.clone(),
-        };
-        let page = client.list_history(request).await?.into_inner();
-        Ok((page.entries, page.next_page_token))
-    };
-    let (entries, next) = page.read(ask).await?;
-    view.list(&entries, &next)
 }

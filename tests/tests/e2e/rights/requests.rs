@@ -221,3 +221,51 @@ pub fn update_channel(things: &Things) -> Value {
 pub fn get_dead_letter(_: &Things) -> Value {
     json!({ "sequence": 1 })
 }
+
+pub fn company(things: &Things) -> Value {
+    json!({ "company_id": things.get("company") })
+}
+
+pub fn create_company(_: &Things) -> Value {
+    json!({ "name": "Mine" })
+}
+
+pub fn update_company(things: &Things) -> Value {
+    json!({ "company_id": things.get("company"), "name": "Mine" })
+}
+
+pub fn create_contact(_: &Things) -> Value {
+    json!({ "name": "Mine" })
+}
+
+pub fn update_contact(things: &Things) -> Value {
+    json!({ "contact_id": things.get("contact"), "name": "Mine" })
+}
+
+pub fn free_contact(things: &Things) -> Value {
+    json!({ "contact_id": things.get("free contact") })
+}
+
+pub fn merge_contacts(things: &Things) -> Value {
+    json!({ "from_contact_id": things.get("merged"), "into_contact_id": things.get("merger") })
+}
+
+pub fn unmerge_contact(things: &Things) -> Value {
+    json!({ "contact_id": things.get("merged") })
+}
+
+pub fn bind_buyer(things: &Things) -> Value {
+    json!({ "contact_id": things.get("merged"), "buyer_contact_id": things.get("merger") })
+}
+
+pub fn bind_chat(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "buyer_contact_id": things.get("contact") })
+}
+
+pub fn dismiss_duplicate(things: &Things) -> Value {
+    json!({ "first_contact_id": things.get("contact"), "second_contact_id": things.get("twin") })
+}
+
+pub fn contact_settings(_: &Things) -> Value {
+    json!({ "settings": { "phone_region": "UA" } })
+}

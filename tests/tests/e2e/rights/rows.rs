@@ -65,6 +65,8 @@ const ENTITY: Profile = [Seen, Seen, Hidden, Refused, Refused, Seen, Seen, Hidde
 const ENTITIES: Profile = [Seen, Seen, Without, Refused, Refused, Seen, Seen, Without];
 /// A lead, contact or order is changed.
 const CHANGE: Profile = [May, May, Hidden, Refused, Refused, May, May, Hidden];
+/// A contact or company is made: who may create them does, whatever they see.
+const PERSON: Profile = [May, May, May, May, Refused, May, May, May];
 /// What CRM has of a chat.
 const BOUND: Profile = [
     Seen, Seen, Without, Refused, Refused, Without, Without, Without,
@@ -317,6 +319,38 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("ListHistory", card, "note id", ENTITY),
                 row("ListHistory", contact, "", ENTITY),
                 row("ListHistory", order, "", ENTITY),
+                row("ListHistory", company, "", ENTITY),
+            ],
+        ),
+        service(
+            "crm_cards.v1.ContactService",
+            [
+                row("CreateContact", create_contact, "", PERSON),
+                row("UpdateContact", update_contact, "", CHANGE),
+                row("ListSuspectedDuplicates", nothing, "twin", ENTITIES),
+                row("DismissDuplicate", dismiss_duplicate, "", CHANGE),
+                row("MergeContacts", merge_contacts, "", CHANGE),
+                row("BindBuyer", bind_buyer, "", CHANGE),
+                row(
+                    "BindBuyer",
+                    bind_chat,
+                    "",
+                    [May, May, Hidden, Refused, Refused, Hidden, Hidden, Hidden],
+                ),
+                row("UnmergeContact", unmerge_contact, "", CHANGE),
+                row("DeleteContact", free_contact, "", CHANGE),
+                row("SetContactSettings", contact_settings, "", NEW),
+                row("GetContactSettings", nothing, "", [May; 8]),
+            ],
+        ),
+        service(
+            "crm_cards.v1.CompanyService",
+            [
+                row("CreateCompany", create_company, "", PERSON),
+                row("GetCompany", company, "company", ENTITY),
+                row("ListCompanies", nothing, "company", ENTITIES),
+                row("UpdateCompany", update_company, "", CHANGE),
+                row("DeleteCompany", company, "", CHANGE),
             ],
         ),
         service(

@@ -303,11 +303,42 @@ async fn crm(rpc: &Rpc, things: &mut Things) -> anyhow::Result<()> {
     let add = "crm_cards.v1.CardService/AddCardNote";
     let note = things.ask(rpc, add, note, "/note/note_id").await?;
     things.keep("note id", note);
+    people(rpc, things).await?;
     let field = json!({
         "entity": "ENTITY_CARD", "key": "city", "name": "City", "type": "TYPE_TEXT",
     });
     let create = "crm_cards.v1.FieldService/CreateField";
     let field = things.ask(rpc, create, field, "/field/field_id").await?;
     things.keep("field", field);
+    Ok(())
+}
+
+/// A company, a contact that is one person with the buyer, one that was merged into another, and one of nobody.
+async fn people(rpc: &Rpc, things: &mut Things) -> anyhow::Result<()> {
+    const CONTACTS: &str = "crm_cards.v1.ContactService";
+    let name = json!({ "name": "A company" });
+    let create = "crm_cards.v1.CompanyService/CreateCompany";
+    let company = things.ask(rpc, create, name, "/company/company_id").await?;
+    things.keep("company", company);
+    let phone = json!({ "values": ["+380441234567"] });
+    let known = json!({ "contact_id": things.get("contact"), "phones": phone });
+    let update = format!("{CONTACTS}/UpdateContact");
+    things.ask(rpc, &update, known, "/contact/contact_id").await?;
+    let create = format!("{CONTACTS}/CreateContact");
+    for (thing, phones) in [
+        ("twin", json!(["+380441234567"])),
+        ("free contact", json!([])),
+        ("merged", json!([])),
+        ("merger", json!([])),
+    ] {
+        let new = json!({ "name": thing, "phones": phones });
+        let made = things.ask(rpc, &create, new, "/contact/contact_id").await?;
+        things.keep(thing, made);
+    }
+    let merge = format!("{CONTACTS}/MergeContacts");
+    let both = json!({
+        "from_contact_id": things.get("merged"), "into_contact_id": things.get("merger"),
+    });
+    things.ask(rpc, &merge, both, "/contact/contact_id").await?;
     Ok(())
 }

@@ -3,6 +3,8 @@
 use chassis::testing;
 use switchboard_proto::crm_cards::v1::Status as CardStatus;
 use switchboard_proto::crm_cards::v1::card_service_server::CardService as _;
+use switchboard_proto::crm_cards::v1::company_service_server::CompanyService as _;
+use switchboard_proto::crm_cards::v1::contact_service_server::ContactService as _;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::field_service_server::FieldService as _;
 use switchboard_proto::crm_cards::v1::history_service_server::HistoryService as _;
@@ -116,6 +118,76 @@ impl World {
         };
         let answer = self.api.create_field(tenant.ask(request)).await?;
         Ok(answer.into_inner().field.unwrap())
+    }
+
+    /// A custom field of another kind of entity.
+    pub async fn field_of(
+        &self,
+        tenant: &Tenant,
+        entity: field::Entity,
+        key: &str,
+        kind: field::Type,
+    ) -> Field {
+        let request = CreateFieldRequest {
+            entity: entity.into(),
+            key: key.into(),
+            name: key.to_uppercase(),
+            r#type: kind.into(),
+            ..CreateFieldRequest::default()
+        };
+        let answer = self.api.create_field(tenant.ask(request)).await.unwrap();
+        answer.into_inner().field.unwrap()
+    }
+
+    pub async fn new_contact(
+        &self,
+        tenant: &Tenant,
+        request: CreateContactRequest,
+    ) -> Result<Contact, Status> {
+        let answer = self.api.create_contact(tenant.ask(request)).await?;
+        Ok(answer.into_inner().contact.unwrap())
+    }
+
+    pub async fn update_contact(
+        &self,
+        tenant: &Tenant,
+        request: UpdateContactRequest,
+    ) -> Result<Contact, Status> {
+        let answer = self.api.update_contact(tenant.ask(request)).await?;
+        Ok(answer.into_inner().contact.unwrap())
+    }
+
+    pub async fn merge(
+        &self,
+        tenant: &Tenant,
+        from: &Contact,
+        into: &Contact,
+    ) -> Result<Contact, Status> {
+        let request = MergeContactsRequest {
+            from_contact_id: from.contact_id.clone(),
+            into_contact_id: into.contact_id.clone(),
+            ..MergeContactsRequest::default()
+        };
+        let answer = self.api.merge_contacts(tenant.ask(request)).await?;
+        Ok(answer.into_inner().contact.unwrap())
+    }
+
+    pub async fn new_company(
+        &self,
+        tenant: &Tenant,
+        request: CreateCompanyRequest,
+    ) -> Result<Company, Status> {
+        let answer = self.api.create_company(tenant.ask(request)).await?;
+        Ok(answer.into_inner().company.unwrap())
+    }
+
+    pub async fn update_company(
+        &self,
+        tenant: &Tenant,
+        request: UpdateCompanyRequest,
+    ) -> Result<Company, Status> {
+        let answer = self.api.update_company(tenant.ask(request)).await?;
+        Ok(answer.into_inner().company.unwrap())
     }
 
     /// The history of a card, newest first, as `kind by actor: field before -> after, ...`.

@@ -1,20 +1,15 @@
 //! Making and changing cards, with the values of their fields.
 
-use std::collections::HashMap;
-
 use clap::Args;
-use switchboard_proto::crm_cards::v1::field::{Entity, Type};
-use switchboard_proto::crm_cards::v1::field_value::{Options, Value};
-use switchboard_proto::crm_cards::v1::{
-    Card, CreateCardRequest, Field, FieldValue, ListFieldsRequest, Money, UpdateCardRequest,
-};
+use switchboard_proto::crm_cards::v1::field::Entity;
+use switchboard_proto::crm_cards::v1::{Card, CreateCardRequest, Money, UpdateCardRequest};
 use uuid::Uuid;
 
 use super::super::RequestId;
 use super::super::pipeline::named;
+use super::super::values::{agent_or_none, id_or_none, pair, values};
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::words;
 
 /// A card to be made. From a chat nothing else is needed.
 #[derive(Args)]
@@ -92,96 +87,6 @@ fn money_or_none(text: &str) -> Result<Money, String> {
     money(text)
 }
 
-fn id_or_none(text: &str) -> Result<String, String> {
-    match text {
-        "none" => Ok(String::new()),
-        text => Uuid::try_parse(text)
-            .map(|id| id.to_string())
-            .map_err(|_| String::from("an id (UUID), or none")),
-    }
-}
-
-fn pair(text: &str) -> Result<(String, String), String> {
-    let (key, value) = text
-        .split_once('=')
-        .filter(|(key, _)| !key.is_empty())
-        .ok_or_else(|| String::from("a field's key and its value, as city=Kyiv"))?;
-    Ok((key.to_owned(), value.to_owned()))
-}
-
-/// A value as people read it.
-pub(super) fn shown(value: &FieldValue) -> String {
-    match value.value.clone() {
-        None => String::new(),
-        Some(
-            Value::Text(text)
-            | Value::Number(text)
-            | Value::Date(text)
-            | Value::Option(text)
-            | Value::Url(text),
-        ) => text,
-        Some(Value::Flag(flag)) => words::yes(flag).to_owned(),
-        Some(Value::Options(options)) => options.values.join(", "),
-    }
-}
-
-/// Reads a value by the type of its field.
-fn value(field: &Field, text: &str) -> Result<Option<Value>, CliError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let owned = text.to_owned();
-    Ok(Some(match field.r#type() {
-        Type::Number => Value::Number(owned),
-        Type::Date => Value::Date(owned),
-        Type::Select => Value::Option(owned),
-        Type::Url => Value::Url(owned),
-        Type::Flag => match text {
-            "yes" | "true" => Value::Flag(true),
-            "no" | "false" => Value::Flag(false),
-            _ => {
-                let text = format!("{} is yes or no, and not {text}", field.key);
-                return Err(CliError::usage(&text, &format!("{}=yes", field.key)));
-            }
-        },
-        Type::MultiSelect => {
-            let values = text.split(',').map(|one| one.trim().to_owned());
-            Value::Options(Options {
-                values: values.collect(),
-            })
-        }
-        Type::Text | Type::Unspecified => Value::Text(owned),
-    }))
-}
-
-/// Reads values of custom fields, by what the account has defined.
-async fn values(
-    session: &Session,
-    typed: &[(String, String)],
-) -> Result<HashMap<String, FieldValue>, CliError> {
-    if typed.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut client = session.fields(&session.role().await?).await?;
-    let request = ListFieldsRequest {
-        entity: Entity::Card.into(),
-    };
-    let known = client.list_fields(request).await?.into_inner().fields;
-    let values = typed.iter().map(|(key, text)| {
-        let field = known
-            .iter()
-            .find(|field| field.key == *key)
-            .ok_or_else(|| {
-                let keys: Vec<_> = known.iter().map(|field| field.key.as_str()).collect();
-                let text = format!("cards have no field {key}");
-                CliError::usage(&text, &format!("one of: {}", keys.join(", ")))
-            })?;
-        let value = value(field, text)?;
-        Ok((key.clone(), FieldValue { value }))
-    });
-    values.collect()
-}
-
 /// Makes a card.
 pub(super) async fn create(session: &Session, typed: Create) -> Result<Option<Card>, CliError> {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
@@ -201,7 +106,7 @@ pub(super) async fn create(session: &Session, typed: Create) -> Result<Option<Ca
         source_id: text(typed.source),
         responsible_agent_id,
         amount: typed.amount,
-        fields: values(session, &typed.fields).await?,
+        fields: values(session, Entity::Card, &typed.fields).await?,
         contact_id: text(typed.contact),
     };
     let mut client = session.crm_cards(&session.role().await?).await?;
@@ -210,11 +115,7 @@ pub(super) async fn create(session: &Session, typed: Create) -> Result<Option<Ca
 
 /// Changes a card.
 pub(super) async fn update(session: &Session, typed: Update) -> Result<Option<Card>, CliError> {
-    let responsible_agent_id = match typed.responsible.as_deref() {
-        None => None,
-        Some("none") => Some(String::new()),
-        Some(agent) => Some(session.agent_id(agent).await?.to_string()),
-    };
+    let responsible_agent_id = agent_or_none(session, typed.responsible.as_deref()).await?;
     let request = UpdateCardRequest {
         card_id: typed.card.to_string(),
         expected_revision: typed.revision,
@@ -223,7 +124,7 @@ pub(super) async fn update(session: &Session, typed: Update) -> Result<Option<Ca
         source_id: typed.source,
         contact_id: typed.contact,
         responsible_agent_id,
-        fields: values(session, &typed.fields).await?,
+        fields: values(session, Entity::Card, &typed.fields).await?,
     };
     let mut client = session.cards(&session.role().await?).await?;
     Ok(client.update_card(request).await?.into_inner().card)
@@ -234,42 +135,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_read_by_the_type_of_their_field() {
-        let field = |kind: Type| Field {
-            key: "x".into(),
-            r#type: kind.into(),
-            ..Field::default()
-        };
-        for (kind, text, expected) in [
-            (Type::Text, "Kyiv", Some(Value::Text("Kyiv".into()))),
-            (Type::Text, "", None),
-            (Type::Number, "1.5", Some(Value::Number("1.5".into()))),
-            (Type::Flag, "yes", Some(Value::Flag(true))),
-            (Type::Flag, "false", Some(Value::Flag(false))),
-            (
-                Type::MultiSelect,
-                "red, green",
-                Some(Value::Options(Options {
-                    values: vec!["red".into(), "green".into()],
-                })),
-            ),
-        ] {
-            assert_eq!(
-                value(&field(kind), text).unwrap(),
-                expected,
-                "{kind:?} {text}"
-            );
-        }
-        assert!(value(&field(Type::Flag), "maybe").is_err());
-    }
-
-    #[test]
     fn amounts_name_their_currency() {
         let read = money("1200.50:uah").unwrap();
         assert_eq!((&*read.amount, &*read.currency), ("1200.50", "UAH"));
         assert!(money("1200.50").is_err());
         assert_eq!(money_or_none("none"), Ok(Money::default()));
-        assert_eq!(id_or_none("none"), Ok(String::new()));
-        assert!(id_or_none("x").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What happened to a card, and its notes.
+//! What happened to cards, contacts and companies, and notes of cards.
 
 use switchboard_proto::crm_cards::v1::{CardNote, HistoryEntry};
 
