@@ -9,6 +9,7 @@ pub mod fields;
 pub mod history;
 pub mod ids;
 pub mod money;
+pub mod order;
 pub mod reshape;
 pub mod search;
 pub mod settings;

@@ -16,7 +16,8 @@ use crate::store::decisions::Decided;
 use crate::store::notes::Note;
 
 pub use values::{
-    entity, entry, entry_kind, field, field_kind, field_value, money, read_field_value,
+    entity, entry, entry_kind, field, field_kind, field_value, line, money, read_field_value,
+    totals,
 };
 
 /// Writes an id that may be absent: empty where it is.
@@ -214,6 +215,16 @@ pub fn order(order: &Order) -> wire::Order {
         status: wire::StatusKind::from(order.status).into(),
         create_time: Some(timestamp(order.created_at)),
         revision: order.revision,
+        lines: order.lines.iter().map(|of| line(of, order.total)).collect(),
+        total: order.total.as_ref().map(money),
+        comment: order.comment.clone(),
+        fields: order
+            .fields
+            .iter()
+            .map(|(key, value)| (key.clone(), field_value(value)))
+            .collect(),
+        chat_id: text(order.chat),
+        update_time: Some(timestamp(order.updated_at)),
     }
 }
 

@@ -90,6 +90,10 @@ const NO_SETTING: &[&str] = &[
     "crm_cards.v1.CrmCardsService/SaveBuyer",
     "crm_cards.v1.FieldService/ListFields",
     "crm_cards.v1.HistoryService/ListHistory",
+    "crm_cards.v1.OrderService/GetBuyerTotals",
+    "crm_cards.v1.OrderService/GetOrder",
+    "crm_cards.v1.OrderService/ListOrders",
+    "crm_cards.v1.OrderService/UpdateOrder",
     "crm_cards.v1.PipelineService/GetPipeline",
     // What cards there are is no setting.
     "crm_cards.v1.PipelineService/MoveCards",

@@ -43,7 +43,7 @@ struct Row {
 }
 
 /// Reads an amount of money that was checked before it was written.
-fn money(currency: &str, amount: &str) -> Result<Money, String> {
+pub(super) fn money(currency: &str, amount: &str) -> Result<Money, String> {
     let wrong = || format!("{amount} {currency} is no amount");
     Ok(Money {
         currency: Currency::read(currency).ok_or_else(wrong)?,

@@ -12,6 +12,7 @@ mod fields;
 mod history;
 mod lists;
 mod modes;
+mod orders;
 mod pipelines;
 mod races;
 mod repeats;

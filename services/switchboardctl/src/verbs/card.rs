@@ -21,6 +21,8 @@ use crate::cli::choice;
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::{Cell, Show, View, cell, say, words};
+pub(super) use board::money;
+pub(super) use change::{pair, shown, values};
 
 /// Verbs on cards.
 #[derive(Subcommand)]

@@ -287,6 +287,16 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "crm_cards.v1.OrderService",
+            [
+                row("GetOrder", order, "order", ENTITY),
+                row("ListOrders", nothing, "order", ENTITIES),
+                row("ListOrders", contact, "order", ENTITIES),
+                row("UpdateOrder", update_order, "", CHANGE),
+                row("GetBuyerTotals", contact, "", ENTITY),
+            ],
+        ),
+        service(
             "crm_cards.v1.PipelineService",
             [
                 row("GetPipeline", pipeline, "pipeline", STAFF),

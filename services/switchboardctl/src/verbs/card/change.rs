@@ -101,7 +101,7 @@ fn id_or_none(text: &str) -> Result<String, String> {
     }
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+pub(in crate::verbs) fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text
         .split_once('=')
         .filter(|(key, _)| !key.is_empty())
@@ -110,7 +110,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 /// A value as people read it.
-pub(super) fn shown(value: &FieldValue) -> String {
+pub(in crate::verbs) fn shown(value: &FieldValue) -> String {
     match value.value.clone() {
         None => String::new(),
         Some(
@@ -155,8 +155,9 @@ fn value(field: &Field, text: &str) -> Result<Option<Value>, CliError> {
 }
 
 /// Reads values of custom fields, by what the account has defined.
-async fn values(
+pub(in crate::verbs) async fn values(
     session: &Session,
+    entity: Entity,
     typed: &[(String, String)],
 ) -> Result<HashMap<String, FieldValue>, CliError> {
     if typed.is_empty() {
@@ -164,7 +165,7 @@ async fn values(
     }
     let mut client = session.fields(&session.role().await?).await?;
     let request = ListFieldsRequest {
-        entity: Entity::Card.into(),
+        entity: entity.into(),
     };
     let known = client.list_fields(request).await?.into_inner().fields;
     let values = typed.iter().map(|(key, text)| {
@@ -173,7 +174,8 @@ async fn values(
             .find(|field| field.key == *key)
             .ok_or_else(|| {
                 let keys: Vec<_> = known.iter().map(|field| field.key.as_str()).collect();
-                let text = format!("cards have no field {key}");
+                let what = words::word(entity.as_str_name(), "ENTITY_");
+                let text = format!("there is no field {key} of the kind {what}");
                 CliError::usage(&text, &format!("one of: {}", keys.join(", ")))
             })?;
         let value = value(field, text)?;
@@ -201,7 +203,7 @@ pub(super) async fn create(session: &Session, typed: Create) -> Result<Option<Ca
         source_id: text(typed.source),
         responsible_agent_id,
         amount: typed.amount,
-        fields: values(session, &typed.fields).await?,
+        fields: values(session, Entity::Card, &typed.fields).await?,
         contact_id: text(typed.contact),
     };
     let mut client = session.crm_cards(&session.role().await?).await?;
@@ -223,7 +225,7 @@ pub(super) async fn update(session: &Session, typed: Update) -> Result<Option<Ca
         source_id: typed.source,
         contact_id: typed.contact,
         responsible_agent_id,
-        fields: values(session, &typed.fields).await?,
+        fields: values(session, Entity::Card, &typed.fields).await?,
     };
     let mut client = session.cards(&session.role().await?).await?;
     Ok(client.update_card(request).await?.into_inner().card)
