@@ -12,6 +12,7 @@ pub mod list_cards;
 pub mod move_card;
 pub mod move_cards;
 pub mod notes;
+pub mod open_connections;
 pub mod openings;
 pub mod orders;
 pub mod participants;

@@ -9,7 +9,7 @@ mod pipelines;
 
 use chassis::auth::Caller;
 use chassis::clock;
-use chassis::grpc::{Parse, page_token};
+use chassis::grpc::{PAGE_BYTES, Parse, fitting, page_token};
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService;
 use switchboard_proto::crm_cards::v1::{
     CreateCardRequest, CreateCardResponse, CreateOrderRequest, CreateOrderResponse,
@@ -20,12 +20,13 @@ use switchboard_proto::crm_cards::v1::{
     ListCardsResponse, ListContactsRequest, ListContactsResponse, ListDecisionsRequest,
     ListDecisionsResponse, ListPipelinesRequest, ListPipelinesResponse, ListSourcesRequest,
     ListSourcesResponse, MoveCardRequest, MoveCardResponse, MoveOrderRequest, MoveOrderResponse,
-    SaveBuyerRequest, SaveBuyerResponse, SetPipelineConnectionRequest,
-    SetPipelineConnectionResponse, explain_card_request,
+    OpenChatConnectionsRequest, OpenChatConnectionsResponse, SaveBuyerRequest, SaveBuyerResponse,
+    SetPipelineConnectionRequest, SetPipelineConnectionResponse, explain_card_request,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use crate::app::chat_connections::Connections;
 use crate::app::{self, App};
 use crate::error::SERVICE;
 use crate::store::decisions::About;
@@ -48,6 +49,20 @@ impl Handlers {
 }
 
 type Answer<T> = Result<Response<T>, Status>;
+
+/// Writes what a chat is linked to, as much as fits into one answer: the newest.
+fn connections(found: &Connections) -> GetChatConnectionsResponse {
+    let mut cards: Vec<_> = found.cards.iter().map(wire::card).collect();
+    cards.truncate(fitting(PAGE_BYTES / 2, &cards));
+    let mut orders: Vec<_> = found.orders.iter().map(wire::order).collect();
+    orders.truncate(fitting(PAGE_BYTES / 2, &orders));
+    GetChatConnectionsResponse {
+        contact: found.contact.as_ref().map(wire::contact),
+        cards,
+        orders,
+        buyer_totals: found.ordered.as_deref().map(wire::totals),
+    }
+}
 
 #[tonic::async_trait]
 impl CrmCardsService for Handlers {
@@ -277,11 +292,20 @@ impl CrmCardsService for Handlers {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("chat_id", &request.get_ref().chat_id)?;
         let found = app::chat_connections::get(&self.app, &caller, id).await?;
-        Ok(Response::new(GetChatConnectionsResponse {
-            contact: found.contact.as_ref().map(wire::contact),
-            cards: found.cards.iter().map(wire::card).collect(),
-            orders: found.orders.iter().map(wire::order).collect(),
-            buyer_totals: found.ordered.as_deref().map(wire::totals),
+        Ok(Response::new(connections(&found)))
+    }
+
+    async fn open_chat_connections(
+        &self,
+        request: Request<OpenChatConnectionsRequest>,
+    ) -> Answer<OpenChatConnectionsResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("chat_id", &request.get_ref().chat_id)?;
+        let opened = app::open_connections::open(&self.app, &caller, id, clock::now()).await?;
+        let (found, made) = opened;
+        Ok(Response::new(OpenChatConnectionsResponse {
+            connections: Some(connections(&found)),
+            created_card_id: wire::text(made),
         }))
     }
 

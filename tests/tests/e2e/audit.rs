@@ -87,6 +87,7 @@ const NO_SETTING: &[&str] = &[
     "crm_cards.v1.CrmCardsService/ListSources",
     "crm_cards.v1.CrmCardsService/MoveCard",
     "crm_cards.v1.CrmCardsService/MoveOrder",
+    "crm_cards.v1.CrmCardsService/OpenChatConnections",
     "crm_cards.v1.CrmCardsService/SaveBuyer",
     "crm_cards.v1.FieldService/ListFields",
     "crm_cards.v1.HistoryService/ListHistory",

@@ -12,6 +12,7 @@ mod fields;
 mod history;
 mod lists;
 mod modes;
+mod open_connections;
 mod orders;
 mod pipelines;
 mod races;

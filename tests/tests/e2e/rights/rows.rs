@@ -273,6 +273,7 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("MoveOrder", move_order, "", CHANGE),
                 row("GetChatConnections", chat, "card", BOUND),
                 row("GetChatConnections", chat, "order", BOUND),
+                row("OpenChatConnections", chat, "card", BOUND),
                 row("ExplainCard", card, "chat", DECISION),
                 row("ExplainCard", conversation, "chat", DECISION),
                 row(
