@@ -9,7 +9,7 @@ mod sync;
 
 use chassis::auth::Caller;
 use chassis::clock;
-use chassis::grpc::page_token;
+use chassis::grpc::page_of;
 use chassis::id::{self, AccountSlug, AgentId};
 use serde::{Deserialize, Serialize};
 use switchboard_proto::assignment::v1 as pb;
@@ -37,22 +37,6 @@ pub struct Api(pub App);
 struct ByName {
     name: String,
     id: Uuid,
-}
-
-/// Cuts what was read with one more than a page to the page, and says where the next one begins.
-fn page<T, C: Serialize>(
-    mut rows: Vec<T>,
-    size: u32,
-    cursor: impl Fn(&T) -> C,
-) -> (Vec<T>, String) {
-    let size = usize::try_from(size).unwrap_or(usize::MAX);
-    let more = rows.len() > size;
-    rows.truncate(size);
-    let next = rows
-        .last()
-        .filter(|_| more)
-        .map(|last| page_token(&cursor(last)));
-    (rows, next.unwrap_or_default())
 }
 
 /// Reads where a page of what is listed by name begins.
@@ -123,8 +107,8 @@ impl AssignmentService for Api {
             .0
             .list_accounts(&after.unwrap_or_default(), i64::from(size) + 1)
             .await?;
-        let (rows, next_page_token) = page(rows, size, |row| row.slug.to_string());
-        let accounts = rows.iter().map(wire::account).collect();
+        let (accounts, next_page_token) =
+            page_of(&rows, size, wire::account, |row| row.slug.to_string());
         Ok(Response::new(pb::ListAccountsResponse {
             accounts,
             next_page_token,
@@ -215,11 +199,10 @@ impl AssignmentService for Api {
             .0
             .list_agents(caller.account(), (&after.name, after.id), limit)
             .await?;
-        let (rows, next_page_token) = page(rows, size, |row| ByName {
+        let (agents, next_page_token) = page_of(&rows, size, wire::agent, |row| ByName {
             name: row.name.clone(),
             id: row.id.uuid(),
         });
-        let agents = rows.iter().map(wire::agent).collect();
         Ok(Response::new(pb::ListAgentsResponse {
             agents,
             next_page_token,
@@ -268,8 +251,12 @@ impl AssignmentService for Api {
             .0
             .list_access(caller.account(), after.unwrap_or_default(), limit)
             .await?;
-        let (rows, next_page_token) = page(rows, size, |row| row.id.uuid());
-        let access = rows.iter().map(|row| wire::access(&row.access())).collect();
+        let (access, next_page_token) = page_of(
+            &rows,
+            size,
+            |row| wire::access(&row.access()),
+            |row| row.id.uuid(),
+        );
         Ok(Response::new(pb::ListAgentAccessResponse {
             access,
             next_page_token,
@@ -400,8 +387,8 @@ impl AssignmentService for Api {
             .0
             .list_chats(caller.account(), after.unwrap_or_default(), limit)
             .await?;
-        let (rows, next_page_token) = page(rows, size, |row| row.id.uuid());
-        let assignments = rows.iter().map(wire::assignment).collect();
+        let (assignments, next_page_token) =
+            page_of(&rows, size, wire::assignment, |row| row.id.uuid());
         Ok(Response::new(pb::ListChatAssignmentsResponse {
             assignments,
             next_page_token,
@@ -419,8 +406,8 @@ impl AssignmentService for Api {
         let before: Option<i64> = PARSE.page_token(&request.page_token)?;
         let (before, limit) = (before.unwrap_or(i64::MAX), i64::from(size) + 1);
         let rows = self.0.explain(&caller, chat, before, limit).await?;
-        let (rows, next_page_token) = page(rows, size, |(id, _)| *id);
-        let choices = rows.iter().map(|(_, row)| wire::choice(row)).collect();
+        let (choices, next_page_token) =
+            page_of(&rows, size, |(_, row)| wire::choice(row), |(id, _)| *id);
         Ok(Response::new(pb::ExplainAssignmentResponse {
             choices,
             next_page_token,

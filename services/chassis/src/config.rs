@@ -5,7 +5,10 @@
 
 pub mod bytes;
 pub mod duration;
+mod origin;
 pub mod rules;
+
+pub use origin::unheard;
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -76,30 +79,7 @@ pub fn load_from<T: DeserializeOwned>(
         )
         .build()
         .and_then(Config::try_deserialize)
-        .map_err(|error| {
-            let key = match &error {
-                ::config::ConfigError::At { key, .. } | ::config::ConfigError::Type { key, .. } => {
-                    key.as_deref()
-                }
-                _ => None,
-            };
-            let origin = key.map_or_else(String::new, |key| origin(key, &keys, file));
-            ConfigError::Invalid(format!("{error}{origin}"))
-        })
-}
-
-/// Tells where the value of a key came from.
-fn origin(key: &str, environment: &HashMap<String, String>, file: Option<&Path>) -> String {
-    let variable = format!("SWITCHBOARD_{}", key.to_uppercase().replace('.', "__"));
-    let section = format!("{variable}__");
-    let from = environment
-        .keys()
-        .find(|name| **name == variable || name.starts_with(&section));
-    match (from, file) {
-        (Some(variable), _) => format!(" (from {variable})"),
-        (None, Some(file)) => format!(" (from {} or the defaults)", file.display()),
-        (None, None) => " (from the defaults)".to_owned(),
-    }
+        .map_err(|error| ConfigError::Invalid(origin::told(&error, &keys, file)))
 }
 
 /// `[database]`: this service's own Postgres database.
@@ -134,7 +114,8 @@ pub struct Nats {
     /// Copies of each stream.
     pub replicas: usize,
     /// How many `INBOUND_<n>` the installation has, in all its services: more take more a second, fewer cost the
-    /// machine less. It cannot be lowered later (see [`crate::nats::declare`]); more than two need permissions of the
+    /// machine less. Set it alike everywhere; it is lowered only once the
+    /// streams above have been read and deleted (see [`crate::nats::declare`]). More than two need permissions of the
     /// broker, which names streams one by one (`deploy/nats/nats.conf`).
     pub inbound_shards: NonZeroU8,
     /// Bound of `EVENTS` in bytes; a full stream refuses.

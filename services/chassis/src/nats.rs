@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::config;
 
-pub use declare::{Declared, declare};
+pub use declare::{Declared, declare, unread};
 pub use publish::{PublishError, publish};
 pub use streams::Streams;
 

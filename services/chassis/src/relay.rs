@@ -31,6 +31,10 @@ const POLL: Duration = Duration::from_secs(1);
 /// How long it waits for another replica's round to end, while its own events stand in the outbox.
 const LOCKED: Duration = Duration::from_millis(20);
 
+/// No batch begins later than this after the round did. What was acknowledged by then is deleted, however slow the broker is:
+/// the transaction of the round ends long before the database ends it (`idle_in_transaction_session_timeout`).
+const ROUND: Duration = Duration::from_secs(8);
+
 /// Rows of one round at most.
 const ROWS: i64 = 1_000;
 
@@ -187,6 +191,15 @@ impl Relay {
 
     /// Does one round: reads the oldest rows, publishes them, deletes what was acknowledged.
     pub async fn round(&self) -> Result<Round, RelayError> {
+        let end = Instant::now() + ROUND;
+        self.round_until(&mut || Instant::now() >= end).await
+    }
+
+    /// Does one round, in which no batch and no single event is begun once `over` says that it is time.
+    pub async fn round_until(
+        &self,
+        over: &mut (dyn FnMut() -> bool + Send),
+    ) -> Result<Round, RelayError> {
         let mut connection = self.pool.acquire().await?;
         let mut transaction = connection.begin().await?;
         let locked =
@@ -208,8 +221,15 @@ impl Relay {
             });
         }
         let there = rows.iter().map(|row| row.events.len()).sum::<usize>();
-        let (acknowledged, failure) =
-            publish::publish_all(&self.nats, &self.streams, self.config.mode, most, &rows).await;
+        let (acknowledged, failure) = publish::publish_all(
+            &self.nats,
+            &self.streams,
+            self.config.mode,
+            most,
+            &rows,
+            over,
+        )
+        .await;
         if acknowledged > 0 {
             delete(&mut transaction, &rows, acknowledged).await?;
             transaction.commit().await?;

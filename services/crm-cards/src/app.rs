@@ -18,6 +18,7 @@ pub mod merge_contacts;
 pub mod move_card;
 pub mod move_cards;
 pub mod notes;
+pub mod open_connections;
 pub mod openings;
 pub mod orders;
 pub mod participants;
@@ -34,10 +35,12 @@ pub mod update_card;
 mod change_card;
 
 use chassis::auth::Caller;
+use chassis::grpc;
 use chassis::id::AccountSlug;
 use chassis::outbox::{self, Outgoing, Waker};
 use chassis::request::{self, Claim};
 use prost::Message;
+use serde::Serialize;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 
@@ -72,6 +75,15 @@ impl<T> Page<T> {
         let more = rows.len() > size;
         rows.truncate(size);
         Self { rows, more }
+    }
+
+    /// Writes the page for the wire: the entries that fit into one answer, and the token of the next page.
+    pub(crate) fn written<M: Message, C: Serialize>(
+        &self,
+        entry: impl FnMut(&T) -> M,
+        cursor: impl FnOnce(&T) -> C,
+    ) -> (Vec<M>, String) {
+        grpc::page(&self.rows, self.more, entry, cursor)
     }
 }
 

@@ -81,7 +81,13 @@ pub fn contact_settings(
     let side = |region| snapshot(&crate::wire::contact_settings(region), &[]);
     let subject = Subject::new("account", caller.account(), "");
     let (before, after) = (side(before)?, side(after)?);
-    Ok(entry(caller, "contact-settings.set", subject, &before, &after))
+    Ok(entry(
+        caller,
+        "contact-settings.set",
+        subject,
+        &before,
+        &after,
+    ))
 }
 
 /// A channel's rule was saved. One that was never set was off.

@@ -12,6 +12,7 @@ pub mod history;
 pub mod ids;
 pub mod merge;
 pub mod money;
+pub mod order;
 pub mod points;
 pub mod reshape;
 pub mod search;

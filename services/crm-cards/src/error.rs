@@ -140,14 +140,18 @@ fn counted(statuses: &[(StatusId, String, i64)]) -> String {
 
 fn listed(linked: &[(&'static str, i64)]) -> String {
     let some = linked.iter().filter(|(_, count)| *count > 0);
-    let some: Vec<String> = some.map(|(what, count)| format!("{count} {what}")).collect();
+    let some: Vec<String> = some
+        .map(|(what, count)| format!("{count} {what}"))
+        .collect();
     some.join(", ")
 }
 
 const fn not_bound(why: NotBound) -> &'static str {
     match why {
         NotBound::ToNoBuyer => "the other contact is not saved as a buyer",
-        NotBound::IsBuyer => "the contact is saved as a buyer itself: merge the two (MergeContacts)",
+        NotBound::IsBuyer => {
+            "the contact is saved as a buyer itself: merge the two (MergeContacts)"
+        }
         NotBound::IsKnown => {
             "phone and e-mail address of the contact are filled in: merge the two (MergeContacts)"
         }

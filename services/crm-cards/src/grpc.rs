@@ -5,12 +5,13 @@ mod companies;
 mod contacts;
 mod fields;
 mod history;
+mod orders;
 mod parse;
 mod pipelines;
 
 use chassis::auth::Caller;
 use chassis::clock;
-use chassis::grpc::{Parse, page_token};
+use chassis::grpc::{PAGE_BYTES, Parse, fitting, page_token};
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService;
 use switchboard_proto::crm_cards::v1::{
     CreateCardRequest, CreateCardResponse, CreateOrderRequest, CreateOrderResponse,
@@ -21,12 +22,13 @@ use switchboard_proto::crm_cards::v1::{
     ListCardsResponse, ListContactsRequest, ListContactsResponse, ListDecisionsRequest,
     ListDecisionsResponse, ListPipelinesRequest, ListPipelinesResponse, ListSourcesRequest,
     ListSourcesResponse, MoveCardRequest, MoveCardResponse, MoveOrderRequest, MoveOrderResponse,
-    SaveBuyerRequest, SaveBuyerResponse, SetPipelineConnectionRequest,
-    SetPipelineConnectionResponse, explain_card_request,
+    OpenChatConnectionsRequest, OpenChatConnectionsResponse, SaveBuyerRequest, SaveBuyerResponse,
+    SetPipelineConnectionRequest, SetPipelineConnectionResponse, explain_card_request,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
+use crate::app::chat_connections::Connections;
 use crate::app::{self, App};
 use crate::error::SERVICE;
 use crate::store::decisions::About;
@@ -49,6 +51,21 @@ impl Handlers {
 }
 
 type Answer<T> = Result<Response<T>, Status>;
+
+/// Writes what a chat is linked to, as much as fits into one answer: the newest.
+fn connections(found: &Connections) -> GetChatConnectionsResponse {
+    let mut cards: Vec<_> = found.cards.iter().map(wire::card).collect();
+    cards.truncate(fitting(PAGE_BYTES / 2, &cards));
+    let mut orders: Vec<_> = found.orders.iter().map(wire::order).collect();
+    orders.truncate(fitting(PAGE_BYTES / 2, &orders));
+    GetChatConnectionsResponse {
+        contact: found.contact.as_ref().map(wire::contact),
+        company: found.company.as_ref().map(wire::company),
+        cards,
+        orders,
+        buyer_totals: found.ordered.as_deref().map(wire::totals),
+    }
+}
 
 #[tonic::async_trait]
 impl CrmCardsService for Handlers {
@@ -75,17 +92,13 @@ impl CrmCardsService for Handlers {
         let size = PARSE.page_size(request.page_size)?;
         let after = parse::cursor(&request.page_token)?.map(|cursor| (cursor.time, cursor.id));
         let page = app::pipelines::list(&self.app, &caller, after, size).await?;
-        let last = page
-            .rows
-            .last()
-            .map(|(pipeline, time)| Cursor::new(*time, pipeline.id));
+        let (pipelines, next_page_token) = page.written(
+            |(pipeline, _)| wire::pipeline(pipeline),
+            |(pipeline, time)| Cursor::new(*time, pipeline.id),
+        );
         Ok(Response::new(ListPipelinesResponse {
-            pipelines: page
-                .rows
-                .iter()
-                .map(|(pipeline, _)| wire::pipeline(pipeline))
-                .collect(),
-            next_page_token: parse::next(page.more, last),
+            pipelines,
+            next_page_token,
         }))
     }
 
@@ -114,15 +127,12 @@ impl CrmCardsService for Handlers {
             .text_opt("page_token", &after, 100)?
             .unwrap_or_default();
         let page = app::sources::list(&self.app, &caller, after, size).await?;
-        let last = page.rows.last().filter(|_| page.more);
-        let next_page_token = last.map(|source| {
-            page_token(&NameCursor {
-                name: source.name.clone(),
-            })
+        let (sources, next_page_token) = page.written(wire::source, |source| NameCursor {
+            name: source.name.clone(),
         });
         Ok(Response::new(ListSourcesResponse {
-            next_page_token: next_page_token.unwrap_or_default(),
-            sources: page.rows.iter().map(wire::source).collect(),
+            sources,
+            next_page_token,
         }))
     }
 
@@ -189,10 +199,17 @@ impl CrmCardsService for Handlers {
         let before = parse::before(&request.page_token)?;
         let wanted = parse::cards(&request)?;
         let (page, last) = app::list_cards::list(&self.app, &caller, wanted, before, size).await?;
-        let last = last.map(|last| Cursor::new(last.time, last.id));
+        let (cards, next_page_token) = page.written(
+            |(card, _)| wire::card(card),
+            |(card, time)| Cursor::new(*time, card.id),
+        );
+        // Where all cards went in, also those count that were deleted while they were read.
+        let all = cards.len() == page.rows.len();
+        let last = last.filter(|_| all);
+        let last = last.map(|last| page_token(&Cursor::new(last.time, last.id)));
         Ok(Response::new(ListCardsResponse {
-            cards: page.rows.iter().map(wire::card).collect(),
-            next_page_token: parse::next(page.more, last),
+            cards,
+            next_page_token: last.unwrap_or(next_page_token),
         }))
     }
 
@@ -241,13 +258,12 @@ impl CrmCardsService for Handlers {
             buyer: request.buyer,
         };
         let page = app::contacts::list(&self.app, &caller, wanted, before, size).await?;
-        let last = page
-            .rows
-            .last()
-            .map(|contact| Cursor::new(contact.created_at, contact.id));
+        let (contacts, next_page_token) = page.written(wire::contact, |contact| {
+            Cursor::new(contact.created_at, contact.id)
+        });
         Ok(Response::new(ListContactsResponse {
-            contacts: page.rows.iter().map(wire::contact).collect(),
-            next_page_token: parse::next(page.more, last),
+            contacts,
+            next_page_token,
         }))
     }
 
@@ -268,8 +284,8 @@ impl CrmCardsService for Handlers {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
         let key = parse::request_key("CreateOrder", &request.request_id, &request)?;
-        let contact = PARSE.id("contact_id", &request.contact_id)?;
-        let answer = app::orders::create(&self.app, &caller, &key, contact, clock::now()).await?;
+        let wanted = orders::wanted(request)?;
+        let answer = app::orders::create(&self.app, &caller, &key, wanted, clock::now()).await?;
         Ok(Response::new(answer))
     }
 
@@ -291,11 +307,20 @@ impl CrmCardsService for Handlers {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("chat_id", &request.get_ref().chat_id)?;
         let found = app::chat_connections::get(&self.app, &caller, id).await?;
-        Ok(Response::new(GetChatConnectionsResponse {
-            contact: found.contact.as_ref().map(wire::contact),
-            company: found.company.as_ref().map(wire::company),
-            cards: found.cards.iter().map(wire::card).collect(),
-            orders: found.orders.iter().map(wire::order).collect(),
+        Ok(Response::new(connections(&found)))
+    }
+
+    async fn open_chat_connections(
+        &self,
+        request: Request<OpenChatConnectionsRequest>,
+    ) -> Answer<OpenChatConnectionsResponse> {
+        let caller = Caller::of(&request)?;
+        let id = PARSE.id("chat_id", &request.get_ref().chat_id)?;
+        let opened = app::open_connections::open(&self.app, &caller, id, clock::now()).await?;
+        let (found, made) = opened;
+        Ok(Response::new(OpenChatConnectionsResponse {
+            connections: Some(connections(&found)),
+            created_card_id: wire::text(made),
         }))
     }
 
@@ -328,13 +353,12 @@ impl CrmCardsService for Handlers {
         let before = parse::before(&request.page_token)?;
         let chat = PARSE.id_opt("chat_id", &request.chat_id)?;
         let page = app::decisions::list(&self.app, &caller, chat, before, size).await?;
-        let last = page
-            .rows
-            .last()
-            .map(|decided| Cursor::new(decided.decided_at, decided.conversation));
+        let (decisions, next_page_token) = page.written(wire::decision, |decided| {
+            Cursor::new(decided.decided_at, decided.conversation)
+        });
         Ok(Response::new(ListDecisionsResponse {
-            decisions: page.rows.iter().map(wire::decision).collect(),
-            next_page_token: parse::next(page.more, last),
+            decisions,
+            next_page_token,
         }))
     }
 }

@@ -24,6 +24,7 @@ use switchboard_proto::crm_cards::v1::contact_service_server::ContactServiceServ
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsServiceServer;
 use switchboard_proto::crm_cards::v1::field_service_server::FieldServiceServer;
 use switchboard_proto::crm_cards::v1::history_service_server::HistoryServiceServer;
+use switchboard_proto::crm_cards::v1::order_service_server::OrderServiceServer;
 use switchboard_proto::crm_cards::v1::pipeline_service_server::PipelineServiceServer;
 
 use crate::app::App;
@@ -69,6 +70,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(ContactServiceServer::new(handlers.clone()))
         .add(FieldServiceServer::new(handlers.clone()))
         .add(HistoryServiceServer::new(handlers.clone()))
+        .add(OrderServiceServer::new(handlers.clone()))
         .add(PipelineServiceServer::new(handlers))
         .serve(Arc::new(access))
         .await?;

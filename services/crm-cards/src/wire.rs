@@ -18,7 +18,8 @@ use crate::store::notes::Note;
 
 pub use people::{company, contact_settings, duplicate, duplicate_reason, linked_company};
 pub use values::{
-    entity, entry, entry_kind, field, field_kind, field_values, money, read_field_value,
+    entity, entry, entry_kind, field, field_kind, field_values, line, money, read_field_value,
+    totals,
 };
 
 /// Writes an id that may be absent: empty where it is.
@@ -216,6 +217,12 @@ pub fn order(order: &Order) -> wire::Order {
         status: wire::StatusKind::from(order.status).into(),
         create_time: Some(timestamp(order.created_at)),
         revision: order.revision,
+        lines: order.lines.iter().map(|of| line(of, order.total)).collect(),
+        total: order.total.as_ref().map(money),
+        comment: order.comment.clone(),
+        fields: field_values(&order.fields),
+        chat_id: text(order.chat),
+        update_time: Some(timestamp(order.updated_at)),
     }
 }
 

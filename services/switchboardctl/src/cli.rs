@@ -10,11 +10,11 @@ use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
     account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, audit::AuditVerb,
-    calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb, company::CompanyVerb,
-    connection::ConnectionVerb, contact::ContactVerb, deadletter::DeadLetterVerb,
-    decision::DecisionVerb, distribution::DistributionVerb, events::EventsVerb, field::FieldVerb,
-    group::GroupVerb, order::OrderVerb, pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb,
-    sync::SyncVerb,
+    calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
+    company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
+    deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
+    events::EventsVerb, field::FieldVerb, group::GroupVerb, order::OrderVerb,
+    pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -414,7 +414,10 @@ mod tests {
             ("contact list --owner none --text anna --buyer yes", true),
             ("contact list --owner Olena --mine", false),
             ("contact list --buyer maybe", false),
-            ("contact create Anna --phone +380441234567 --set city=Kyiv", true),
+            (
+                "contact create Anna --phone +380441234567 --set city=Kyiv",
+                true,
+            ),
             ("contact create", false),
             (
                 "contact bind 0197e7a4-0000-7000-8000-000000000000 --chat 0197e7a4-0000-7000-8000-000000000001",

@@ -20,6 +20,7 @@ use switchboard_proto::crm_cards::v1::contact_service_client::ContactServiceClie
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
 use switchboard_proto::crm_cards::v1::field_service_client::FieldServiceClient;
 use switchboard_proto::crm_cards::v1::history_service_client::HistoryServiceClient;
+use switchboard_proto::crm_cards::v1::order_service_client::OrderServiceClient;
 use switchboard_proto::crm_cards::v1::pipeline_service_client::PipelineServiceClient;
 use switchboard_proto::operator::v1::audit_service_client::AuditServiceClient;
 use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
@@ -339,6 +340,13 @@ impl Session {
         role: &Role,
     ) -> Result<CompanyServiceClient<Authorised>, CliError> {
         Ok(CompanyServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of orders in crm-cards.
+    pub async fn orders(&self, role: &Role) -> Result<OrderServiceClient<Authorised>, CliError> {
+        Ok(OrderServiceClient::new(
             self.service("crm-cards", role).await?,
         ))
     }

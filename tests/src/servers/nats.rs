@@ -90,7 +90,14 @@ impl NatsServer {
         command.arg("-c").arg(folder.join("nats.conf"));
         // Read by the shipped configuration alone.
         command.env("NATS_STORE_DIR", folder.join("store"));
-        for user in ["CHANNEL_GATEWAY", "CONVERSATION", "CRM_CARDS", "ASSIGNMENT"] {
+        for user in [
+            "CHANNEL_GATEWAY",
+            "CONVERSATION",
+            "CRM_CARDS",
+            "ASSIGNMENT",
+            "OPERATOR",
+            "INTEGRATOR",
+        ] {
             command.env(format!("NATS_{user}_PASSWORD"), Self::PASSWORD);
         }
         let mut process = Process::start("nats-server", &mut command, &folder.join("log"), "TERM")?;

@@ -1,6 +1,10 @@
 //! The broker as it is shipped: each service has a user of its own, and what it needs is all it may.
 
+use std::time::Duration;
+
 use anyhow::Context;
+use async_nats::jetstream::{self, consumer::PullConsumer, consumer::pull};
+use futures::StreamExt as _;
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{MessageDelivery, SendMessageRequest, message_delivery};
 use switchboard_tests::servers::NatsServer;
@@ -95,5 +99,54 @@ async fn services_work_with_the_users_and_rights_of_the_shipped_broker() -> anyh
             .filter(|event| event.contains("permissions violation"));
         Ok((refused.count() >= 3).then_some(()))
     })
-    .await
+    .await?;
+
+    integrator_reads_what_an_operator_lets_him(&world, &account.slug).await
+}
+
+/// An operator makes a consumer for one account; the integrator reads by it, and by no other.
+async fn integrator_reads_what_an_operator_lets_him(
+    world: &World,
+    account: &str,
+) -> anyhow::Result<()> {
+    let operator = async_nats::connect_with_options(
+        world.nats.url(),
+        async_nats::ConnectOptions::new()
+            .user_and_password("operator".to_owned(), NatsServer::PASSWORD.to_owned()),
+    )
+    .await?;
+    let events = jetstream::new(operator).get_stream("EVENTS").await?;
+    let filtered = pull::Config {
+        durable_name: Some("integrator".to_owned()),
+        filter_subject: format!("switchboard.v1.{account}.>"),
+        ..pull::Config::default()
+    };
+    events.create_consumer(filtered).await?;
+
+    let integrator = async_nats::ConnectOptions::new()
+        .user_and_password("integrator".to_owned(), NatsServer::PASSWORD.to_owned())
+        .custom_inbox_prefix("_INBOX_integrator")
+        .request_timeout(Some(Duration::from_secs(2)))
+        .connect(world.nats.url())
+        .await?;
+    let integrator = jetstream::new(integrator);
+    let own: PullConsumer = integrator
+        .get_consumer_from_stream("integrator", "EVENTS")
+        .await?;
+    let mut batch = own.fetch().max_messages(3).messages().await?;
+    let mut read = 0;
+    while let Some(message) = batch.next().await {
+        let message = message.map_err(|error| anyhow::anyhow!(error))?;
+        message
+            .double_ack()
+            .await
+            .map_err(|error| anyhow::anyhow!(error))?;
+        read += 1;
+    }
+    assert_eq!(read, 3);
+    let others: Result<PullConsumer, _> = integrator
+        .get_consumer_from_stream("crm-cards-events", "EVENTS")
+        .await;
+    assert!(others.is_err(), "another's consumer is closed");
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Who gets a chat (architecture §7): a function from facts to a choice that explains itself (B06, D22).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, btree_map};
+use std::iter::Peekable;
 
 use chassis::id::AgentId;
 use sha2::{Digest as _, Sha256};
@@ -74,7 +75,6 @@ pub fn choose(
         policy,
         colleagues,
         candidates: Vec::new(),
-        seen: BTreeSet::new(),
     };
     let chosen = opener(facts, &mut look)
         .or_else(|| from_crm(facts, &mut look))
@@ -125,10 +125,38 @@ fn distribution(facts: &Facts<'_>, look: &mut Look<'_>) -> Option<(Rule, AgentId
     }
     let terms = facts.terms;
     let (mut eligible, mut passed) = (Vec::new(), Vec::new());
-    for agent in policy.pool.keys() {
-        match look.at(*agent, |colleague| terms.leave_out(colleague)) {
-            None => eligible.extend(look.eligible(*agent)),
-            Some(LeftOut::OfferPassed) => passed.extend(look.eligible(*agent)),
+    // A pool may have thousands, and each chat looks at them all: what is known of them is gone along with the pool, in the
+    // same order, instead of being looked up for each.
+    let before = look.candidates.len();
+    look.candidates.reserve(policy.pool.len());
+    let mut colleagues = Along::of(look.colleagues);
+    let mut turns = Along::of(&policy.turns.of);
+    for (agent, weight) in &policy.pool {
+        let colleague = colleagues.find(agent);
+        let left_out = match colleague {
+            Some(colleague) => terms.leave_out(colleague),
+            None => Some(LeftOut::AgentUnknown),
+        };
+        let one = Eligible {
+            agent: *agent,
+            load: colleague.map_or(0, |colleague| colleague.load),
+            capacity: colleague.map_or(0, |colleague| colleague.capacity),
+        };
+        let turn = turns.find(agent).map_or(0, |turn| turn.number);
+        let looked_at = look.candidates.get(..before).unwrap_or_default();
+        if !looked_at.iter().any(|candidate| candidate.agent == *agent) {
+            look.candidates.push(Candidate {
+                agent: *agent,
+                load: one.load,
+                left_out,
+                capacity: one.capacity,
+                weight: *weight,
+                turn,
+            });
+        }
+        match left_out {
+            None => eligible.push(one),
+            Some(LeftOut::OfferPassed) => passed.push(one),
             Some(_) => {}
         }
     }
@@ -145,11 +173,10 @@ struct Look<'a> {
     policy: Option<&'a Policy>,
     colleagues: &'a BTreeMap<AgentId, Colleague>,
     candidates: Vec<Candidate>,
-    seen: BTreeSet<AgentId>,
 }
 
 impl Look<'_> {
-    /// Looks at an agent; tells why they may not be chosen.
+    /// Looks at one agent, of few; tells why they may not be chosen.
     fn at(
         &mut self,
         agent: AgentId,
@@ -157,7 +184,7 @@ impl Look<'_> {
     ) -> Option<LeftOut> {
         let colleague = self.colleagues.get(&agent);
         let left_out = colleague.map_or(Some(LeftOut::AgentUnknown), why);
-        if self.seen.insert(agent) {
+        if !self.candidates.iter().any(|known| known.agent == agent) {
             self.candidates.push(Candidate {
                 agent,
                 load: colleague.map_or(0, |c| c.load),
@@ -170,15 +197,6 @@ impl Look<'_> {
         left_out
     }
 
-    fn eligible(&self, agent: AgentId) -> Option<Eligible> {
-        let colleague = self.colleagues.get(&agent)?;
-        Some(Eligible {
-            agent,
-            load: colleague.load,
-            capacity: colleague.capacity,
-        })
-    }
-
     /// Everybody who could take the chat let it pass: they are looked at as if it was new.
     fn readmit(&mut self) {
         for candidate in &mut self.candidates {
@@ -186,6 +204,23 @@ impl Look<'_> {
                 candidate.left_out = None;
             }
         }
+    }
+}
+
+/// Finds keys that are asked for in ascending order, going through a map once.
+struct Along<'m, V>(Peekable<btree_map::Iter<'m, AgentId, V>>);
+
+impl<'m, V> Along<'m, V> {
+    fn of(map: &'m BTreeMap<AgentId, V>) -> Self {
+        Self(map.iter().peekable())
+    }
+
+    /// Returns the value of a key, which is above all that were asked for before.
+    fn find(&mut self, key: &AgentId) -> Option<&'m V> {
+        while self.0.next_if(|(known, _)| *known < key).is_some() {}
+        self.0
+            .next_if(|(known, _)| *known == key)
+            .map(|(_, value)| value)
     }
 }
 

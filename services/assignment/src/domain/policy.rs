@@ -120,43 +120,24 @@ impl Policy {
 
     /// Chooses among the eligible; none where there is nobody, or chats are not distributed.
     pub fn next(&self, eligible: &[Eligible]) -> Option<AgentId> {
+        // Weights and turns are looked up once: each is compared many times.
+        let standing = |one: &Eligible| {
+            let turn = self.turns.of.get(&one.agent).copied().unwrap_or_default();
+            Standing {
+                agent: one.agent,
+                load: one.load,
+                capacity: one.capacity,
+                weight: self.weight(one.agent).max(1),
+                number: turn.number,
+                spent: turn.spent.max(self.turns.floor),
+            }
+        };
+        let standings: Vec<Standing> = eligible.iter().map(standing).collect();
         match self.settings.distribution {
             Distribution::Off => None,
-            Distribution::RoundRobin => self.in_turn(eligible),
-            Distribution::LeastLoaded => self.least_loaded(eligible),
+            Distribution::RoundRobin => in_turn(&standings),
+            Distribution::LeastLoaded => least_loaded(&standings),
         }
-    }
-
-    /// Round-robin: who has spent least; of equals the one whose last turn is longest ago.
-    fn in_turn(&self, eligible: &[Eligible]) -> Option<AgentId> {
-        let agents = eligible.iter().map(|one| one.agent);
-        agents.min_by_key(|agent| (self.spent(*agent), self.last_turn(*agent), *agent))
-    }
-
-    /// Least-loaded: whose open chats are the smallest part of what they may have, times their weight; of equals the
-    /// one whose last turn is longest ago.
-    ///
-    /// Who has no limit is compared as if they had the largest of the others, so that they neither get all nor none.
-    fn least_loaded(&self, eligible: &[Eligible]) -> Option<AgentId> {
-        let largest = eligible.iter().map(|one| one.capacity).max().unwrap_or(0);
-        let share = |one: &Eligible| {
-            let limit = if one.capacity > 0 {
-                one.capacity
-            } else {
-                largest.max(1)
-            };
-            (
-                i64::from(one.load),
-                i64::from(limit) * i64::from(self.weight(one.agent).max(1)),
-            )
-        };
-        let less = |one: &&Eligible, other: &&Eligible| -> Ordering {
-            let ((load, limit), (other_load, other_limit)) = (share(one), share(other));
-            let parts = (load * other_limit).cmp(&(other_load * limit));
-            let age = |one: &Eligible| (self.last_turn(one.agent), one.agent);
-            parts.then_with(|| age(one).cmp(&age(other)))
-        };
-        eligible.iter().min_by(less).map(|one| one.agent)
     }
 
     /// What an agent has spent, as it is compared: whoever was not there for a while begins at the floor.
@@ -178,6 +159,49 @@ impl Policy {
         let number = self.turns.last;
         self.turns.of.insert(agent, Turn { number, spent });
     }
+}
+
+/// Somebody eligible, with all that decides between them.
+#[derive(Clone, Copy)]
+struct Standing {
+    agent: AgentId,
+    load: i32,
+    capacity: i32,
+    weight: i32,
+    /// Of the last turn.
+    number: i64,
+    spent: i64,
+}
+
+/// Round-robin: who has spent least; of equals the one whose last turn is longest ago.
+fn in_turn(standings: &[Standing]) -> Option<AgentId> {
+    let order = |one: &&Standing| (one.spent, one.number, one.agent);
+    standings.iter().min_by_key(order).map(|one| one.agent)
+}
+
+/// Least-loaded: whose open chats are the smallest part of what they may have, times their weight; of equals the
+/// one whose last turn is longest ago.
+///
+/// Who has no limit is compared as if they had the largest of the others, so that they neither get all nor none.
+fn least_loaded(standings: &[Standing]) -> Option<AgentId> {
+    let largest = standings.iter().map(|one| one.capacity).max().unwrap_or(0);
+    let share = |one: &Standing| {
+        let limit = if one.capacity > 0 {
+            one.capacity
+        } else {
+            largest.max(1)
+        };
+        (
+            i64::from(one.load),
+            i64::from(limit) * i64::from(one.weight),
+        )
+    };
+    let less = |one: &&Standing, other: &&Standing| -> Ordering {
+        let ((load, limit), (other_load, other_limit)) = (share(one), share(other));
+        let parts = (load * other_limit).cmp(&(other_load * limit));
+        parts.then_with(|| (one.number, one.agent).cmp(&(other.number, other.agent)))
+    };
+    standings.iter().min_by(less).map(|one| one.agent)
 }
 
 #[cfg(test)]

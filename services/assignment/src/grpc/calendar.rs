@@ -2,6 +2,7 @@
 
 use chassis::auth::Caller;
 use chassis::clock;
+use chassis::grpc::page_of;
 use chassis::grpc::timestamp_opt;
 use serde::{Deserialize, Serialize};
 use switchboard_proto::assignment::v1 as pb;
@@ -9,7 +10,7 @@ use switchboard_proto::assignment::v1::calendar_service_server::CalendarService;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{Api, page, storable};
+use super::{Api, storable};
 use crate::store::calendars;
 use crate::wire::{PARSE, calendar as wire};
 
@@ -85,14 +86,13 @@ impl CalendarService for Api {
             .0
             .list_calendars(&caller, (&after.owner, after.id), limit)
             .await?;
-        let (rows, next_page_token) = page(rows, size, |row| {
+        let (calendars, next_page_token) = page_of(&rows, size, wire::write, |row| {
             let (owner, id) = calendars::cursor(row);
             ByOwner {
                 owner: owner.to_owned(),
                 id,
             }
         });
-        let calendars = rows.iter().map(wire::write).collect();
         Ok(Response::new(pb::ListCalendarsResponse {
             calendars,
             next_page_token,

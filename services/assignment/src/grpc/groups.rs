@@ -2,11 +2,12 @@
 
 use chassis::auth::Caller;
 use chassis::clock;
+use chassis::grpc::page_of;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::assignment::v1::group_service_server::GroupService;
 use tonic::{Request, Response, Status};
 
-use super::{Api, ByName, NAME_MAX, after_name, page};
+use super::{Api, ByName, NAME_MAX, after_name};
 use crate::app::groups::GroupChange;
 use crate::wire::{self, MAX_LISTED, PARSE};
 
@@ -79,12 +80,12 @@ impl GroupService for Api {
             .0
             .list_groups(&caller, (&after.name, after.id), limit)
             .await?;
-        let (rows, next_page_token) = page(rows, size, |row| ByName {
+        let (groups, next_page_token) = page_of(&rows, size, wire::staff::group, |row| ByName {
             name: row.name.clone(),
             id: row.id.uuid(),
         });
         Ok(Response::new(pb::ListGroupsResponse {
-            groups: rows.iter().map(wire::staff::group).collect(),
+            groups,
             next_page_token,
         }))
     }

@@ -2,11 +2,12 @@
 
 use chassis::auth::Caller;
 use chassis::clock;
+use chassis::grpc::page_of;
 use switchboard_proto::assignment::v1 as pb;
 use switchboard_proto::assignment::v1::role_service_server::RoleService;
 use tonic::{Request, Response, Status};
 
-use super::{Api, ByName, NAME_MAX, after_name, page};
+use super::{Api, ByName, NAME_MAX, after_name};
 use crate::app::roles::RoleChange;
 use crate::domain::access::Rights;
 use crate::wire::{self, PARSE};
@@ -86,12 +87,12 @@ impl RoleService for Api {
             .0
             .list_roles(&caller, (&after.name, after.id), limit)
             .await?;
-        let (rows, next_page_token) = page(rows, size, |row| ByName {
+        let (roles, next_page_token) = page_of(&rows, size, wire::staff::role, |row| ByName {
             name: row.name.clone(),
             id: row.id.uuid(),
         });
         Ok(Response::new(pb::ListRolesResponse {
-            roles: rows.iter().map(wire::staff::role).collect(),
+            roles,
             next_page_token,
         }))
     }

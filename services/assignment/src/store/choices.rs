@@ -1,6 +1,7 @@
 //! Every choice as it was made (D22, B06).
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
 use chassis::id::{AccountSlug, AgentId, v5};
@@ -92,22 +93,20 @@ pub async fn insert(
     Ok(looks)
 }
 
-/// An account, and a digest of who is looked at: looks at the same agents differ in their loads and the like.
-pub type LookKey = (AccountSlug, Uuid);
+/// An account, and a hash of who is looked at, within this process: looks at the same agents differ in their loads and the
+/// like. That two sets of agents share a hash costs a look and nothing else: agents are compared before one is referred to.
+pub type LookKey = (AccountSlug, u64);
 
 /// Returns what the looks that a choice may refer to are known by; none where it looks at few and keeps them itself.
 pub fn look_key(account: &AccountSlug, candidates: &[Candidate]) -> Option<LookKey> {
     if candidates.len() <= MANY {
         return None;
     }
-    let mut agents = String::with_capacity(candidates.len() * 36);
+    let mut agents = DefaultHasher::new();
     for candidate in candidates {
-        agents.push_str(&candidate.agent.to_string());
+        agents.write_u128(candidate.agent.uuid().as_u128());
     }
-    Some((
-        account.clone(),
-        v5("looked-at", &[account.as_str(), &agents]),
-    ))
+    Some((account.clone(), agents.finish()))
 }
 
 /// What many choices looked at.

@@ -14,7 +14,7 @@ use super::{FieldChange, Subject};
 use crate::access::ChannelGrant;
 use crate::actor::Actor;
 use crate::auth::{Caller, Scope};
-use crate::grpc::{self, Parse, page_token, timestamp};
+use crate::grpc::{self, Parse, page, timestamp};
 
 /// Kinds, ids and names of subjects and actors are this long at most, in characters.
 const TEXT_MAX: usize = 200;
@@ -54,6 +54,7 @@ struct Wanted<'r> {
     limit: i64,
 }
 
+#[derive(Clone)]
 struct Row {
     service: String,
     entry_id: Uuid,
@@ -225,15 +226,18 @@ impl AuditService for Api {
         })?;
         let more = rows.len() > size;
         rows.truncate(size);
-        let next = rows.last().filter(|_| more).map(|last| {
-            page_token(&Cursor {
+        let (entries, next_page_token) = page(
+            &rows,
+            more,
+            |row| self.entry(row.clone()),
+            |last| Cursor {
                 time: last.time,
                 id: last.entry_id,
-            })
-        });
+            },
+        );
         Ok(Response::new(wire::ListAuditEntriesResponse {
-            entries: rows.into_iter().map(|row| self.entry(row)).collect(),
-            next_page_token: next.unwrap_or_default(),
+            entries,
+            next_page_token,
         }))
     }
 }

@@ -107,6 +107,74 @@ fn a_wrong_value_is_refused_with_its_key_and_origin() {
 }
 
 #[test]
+fn a_refusal_tells_where_the_value_was_set() {
+    let refused = |content: &str, variables: &[(&str, &str)]| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), content).unwrap();
+        let pairs = variables.iter().copied();
+        let environment = pairs.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let refused =
+            load_from::<Shared>(EMBEDDED, Some(file.path()), environment.collect()).unwrap_err();
+        refused
+            .to_string()
+            .replace(&file.path().display().to_string(), "FILE")
+    };
+    for (content, variables, starts, ends) in [
+        (
+            "[nats]\nreplicas = 'many'\n",
+            &[][..],
+            "configuration: nats.replicas: ",
+            " (from FILE)",
+        ),
+        (
+            "[nats]\nreplicas = 'many'\n",
+            &[("SWITCHBOARD_NATS__REPLICAS", "several")],
+            "configuration: nats.replicas: ",
+            " (from SWITCHBOARD_NATS__REPLICAS)",
+        ),
+        // Another key of the section, and of the file, is not to blame.
+        (
+            "[nats]\nreplica = 3\n",
+            &[("SWITCHBOARD_NATS__REPLICAS", "3")],
+            "configuration: nats.replica: unknown field `replica`",
+            " (from FILE)",
+        ),
+        (
+            "[nats]\nreplicas = 3\n",
+            &[("SWITCHBOARD_NATS__REPLICA", "3")],
+            "configuration: nats.replica: unknown field `replica`",
+            " (from SWITCHBOARD_NATS__REPLICA)",
+        ),
+        (
+            "",
+            &[("SWITCHBOARD_NAT__URL", "x")],
+            "configuration: nat: unknown field `nat`",
+            " (from SWITCHBOARD_NAT__URL)",
+        ),
+    ] {
+        let refused = refused(content, variables);
+        assert!(refused.starts_with(starts), "{refused}");
+        assert!(refused.ends_with(ends), "{refused}");
+    }
+}
+
+#[test]
+fn a_variable_that_misses_an_underscore_is_told() {
+    let unheard = |names: &[&'static str]| unheard(EMBEDDED, names.iter().copied());
+    assert_eq!(
+        unheard(&[
+            "PATH",
+            "SWITCHBOARD_CONFIG_FILE",
+            "SWITCHBOARD_NATS_SERVER_BIN",
+            "SWITCHBOARD_NATS_URL",
+            "SWITCHBOARD_RELAY_WAIT",
+        ]),
+        ["SWITCHBOARD_NATS_URL", "SWITCHBOARD_RELAY_WAIT"]
+    );
+    assert!(unheard(&["SWITCHBOARD_NATS_URL", "SWITCHBOARD_NATS__URL"]).is_empty());
+}
+
+#[test]
 fn a_missing_key_or_file_is_named() {
     let error = load_from::<Shared>("[grpc]\n", None, HashMap::new())
         .unwrap_err()

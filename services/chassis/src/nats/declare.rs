@@ -103,6 +103,17 @@ fn bounded(config: &config::Nats) -> StreamConfig {
     }
 }
 
+/// Returns the first `INBOUND_<n>` that the broker has and that `streams` does not name: a service that was started
+/// later, with more, made it. Nothing where the broker does not answer.
+pub async fn unread(nats: &Nats, streams: &Streams) -> Option<String> {
+    let beyond = streams.inbound(streams.shards());
+    nats.jetstream
+        .get_stream(&beyond)
+        .await
+        .ok()
+        .map(|_| beyond)
+}
+
 /// Tells whether a stream exists; that the broker does not say is no answer.
 async fn exists(nats: &Nats, stream: &str) -> Result<bool, NatsError> {
     let mut attempt = 0;

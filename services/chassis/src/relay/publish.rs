@@ -5,7 +5,6 @@ use std::time::Duration;
 use async_nats::HeaderMap;
 use async_nats::jetstream::ErrorCode;
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{RelayError, Row};
 use crate::config::RelayMode;
@@ -15,10 +14,6 @@ use crate::outbox::StoredEvent;
 
 /// How long one acknowledgement may take.
 const ACK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// No batch begins later than this after the round did. What was acknowledged by then is deleted, however slow the broker is:
-/// the transaction of the round ends long before the database ends it (`idle_in_transaction_session_timeout`).
-const ROUND: Duration = Duration::from_secs(8);
 
 /// Fewer events than these are published singly: a batch would cost more.
 const SMALLEST_BATCH: usize = 8;
@@ -34,13 +29,14 @@ struct Outbound {
 }
 
 /// Publishes the events of rows in order and returns how many were acknowledged, from the first on, and what
-/// stopped it. Nothing is published after an event that was not acknowledged.
+/// stopped it. Nothing is published after an event that was not acknowledged, nor once `over` says that it is time.
 pub(super) async fn publish_all(
     nats: &Nats,
     streams: &Streams,
     mode: RelayMode,
     most: usize,
     rows: &[Row],
+    over: &mut (dyn FnMut() -> bool + Send),
 ) -> (usize, Option<RelayError>) {
     let mut messages = Vec::new();
     let mut unreadable = None;
@@ -57,9 +53,8 @@ pub(super) async fn publish_all(
     }
     let batched = mode == RelayMode::Batched && nats.has_batches();
     let mut acknowledged = 0;
-    let end = Instant::now() + ROUND;
     for batch in batches(&messages, most) {
-        if Instant::now() >= end {
+        if over() {
             return (acknowledged, None);
         }
         let published = if batched && batch.len() >= SMALLEST_BATCH {
@@ -74,12 +69,12 @@ pub(super) async fn publish_all(
                             "atomic batch refused: publishing singly"
                         );
                     }
-                    publish_singly(nats, batch, end).await
+                    publish_singly(nats, batch, over).await
                 }
                 Err(error) => (0, Some(error)),
             }
         } else {
-            publish_singly(nats, batch, end).await
+            publish_singly(nats, batch, over).await
         };
         acknowledged += published.0;
         if let Some(error) = published.1 {
@@ -131,10 +126,10 @@ fn batches(messages: &[Outbound], most: usize) -> Vec<&[Outbound]> {
 async fn publish_singly(
     nats: &Nats,
     messages: &[Outbound],
-    end: Instant,
+    over: &mut (dyn FnMut() -> bool + Send),
 ) -> (usize, Option<PublishError>) {
     for (index, message) in messages.iter().enumerate() {
-        if Instant::now() >= end {
+        if over() {
             return (index, None);
         }
         let published = nats::publish(

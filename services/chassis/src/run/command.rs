@@ -115,6 +115,15 @@ where
         }
     };
     drop(entered);
+    let names: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    for variable in config::unheard(embedded, names.iter().map(String::as_str)) {
+        tracing::warn!(
+            variable,
+            "is no key and is not used: two underscores stand between section and key"
+        );
+    }
     let ended = runtime.block_on(async {
         match arguments.verb {
             Some(Verb::Migrate) => migrate(config).await,

@@ -44,6 +44,9 @@ const DATABASE_PROBE: Duration = Duration::from_secs(2);
 /// How often the broker's connection is looked at.
 const NATS_PROBE: Duration = Duration::from_millis(500);
 
+/// How often it is looked whether there are streams that this service was not told of.
+const STREAMS_PROBE: Duration = Duration::from_secs(15);
+
 /// The oldest Postgres, as `server_version_num`.
 const POSTGRES_MIN: i32 = 150_000;
 
@@ -215,8 +218,34 @@ impl Service {
             }
             Ok(())
         });
+        self.watch_streams(nats.clone());
         self.shared().nats = Some(nats.clone());
         Ok(nats)
+    }
+
+    /// Tells, as long as it is so, that another service has made more `INBOUND_<n>` than this one reads or writes.
+    ///
+    /// It goes on with those it knows: to stop would take away what still works, and what waits in the others is read when
+    /// this one is started with their number.
+    fn watch_streams(&self, nats: Nats) {
+        let (streams, stop) = (self.streams.clone(), self.lifecycle.stop_token());
+        self.lifecycle.spawn("streams probe", async move {
+            while tokio::time::timeout(STREAMS_PROBE, stop.cancelled())
+                .await
+                .is_err()
+            {
+                let unread = nats::unread(&nats, &streams).await;
+                metrics::gauge!("inbound_streams_unread").set(u8::from(unread.is_some()));
+                if let Some(stream) = unread {
+                    tracing::error!(
+                        stream,
+                        "the broker has more INBOUND streams than nats.inbound_shards tells this service: \
+                         set it to the same number everywhere and start this service again"
+                    );
+                }
+            }
+            Ok(())
+        });
     }
 
     /// Returns the gRPC server to which the service adds its handlers; call it after [`Service::nats`], so that

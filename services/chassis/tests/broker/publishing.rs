@@ -130,6 +130,35 @@ async fn an_event_carries_its_envelope_and_trace() {
 }
 
 #[tokio::test]
+async fn a_round_that_takes_too_long_deletes_what_was_acknowledged_and_the_next_goes_on() {
+    // Batches are looked at the clock for once, single events once for each, and once for their batch.
+    for (mode, asks, expected_events) in [(RelayMode::Batched, 2, 16), (RelayMode::Singly, 6, 5)] {
+        let world = World::new().await;
+        world.write("chat-a", 0..30).await;
+        let relay = relay_of(&world, mode, 8);
+        let mut asked = 0;
+        let mut over = || {
+            asked += 1;
+            asked > asks
+        };
+        let round = relay.round_until(&mut over).await.unwrap();
+        let published_then = Round::Published {
+            events: expected_events,
+            full: true,
+        };
+        assert_eq!(round, published_then, "{mode:?}");
+        assert_eq!(published(&world).await.len(), expected_events, "{mode:?}");
+        let rest = i64::try_from(30 - expected_events).unwrap();
+        assert_eq!(left(&world).await, rest, "{mode:?}");
+        while left(&world).await > 0 {
+            relay.round().await.unwrap();
+        }
+        assert_eq!(published(&world).await, expected(&[("chat-a", 1, 0..30)]));
+        world.finish().await;
+    }
+}
+
+#[tokio::test]
 async fn a_relay_killed_between_publish_and_commit_doubles_nothing() {
     for mode in MODES {
         let world = World::new().await;

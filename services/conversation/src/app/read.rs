@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use chassis::auth::Caller;
-use chassis::grpc::timestamp;
-use prost::Message as _;
+use chassis::grpc::{fitting_page, timestamp};
+use prost::Message;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 
@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::notices;
 use crate::store;
 use crate::store::chat::{Narrowing, Position, Whose};
+use crate::store::message::Stored;
 use crate::wire;
 
 /// Messages of a page with the full texts of mails, which may be large, at most.
@@ -37,8 +38,11 @@ pub async fn chats(
     let limit = i64::from(size) + 1;
     let account = caller.account();
     let found = store::chat::list(connection, account, &narrowing, whose, after, limit).await?;
-    let (found, next) = cut(found, size, |chat| (chat.last_client_message_at, chat.id));
-    Ok((shown(connection, &found).await?, next))
+    let position = |chat: &Chat| (chat.last_client_message_at, chat.id);
+    let (found, next) = cut(found, size, position);
+    let mut chats = shown(connection, &found).await?;
+    let next = fit(&mut chats, &found, position).or(next);
+    Ok((chats, next))
 }
 
 /// Returns one chat.
@@ -69,9 +73,8 @@ pub async fn messages(
     };
     let limit = i64::from(size) + 1;
     let found = store::message::history(connection, chat.id, below, limit).await?;
-    let (found, next) = cut(found, size, |message| {
-        (message.time, message.provider_number, message.sequence)
-    });
+    let position = |message: &Stored| (message.time, message.provider_number, message.sequence);
+    let (found, next) = cut(found, size, position);
     let mut messages: Vec<pb::Message> =
         found.iter().map(wire::message).collect::<Result<_, _>>()?;
     attachments::describe(connection, caller.account(), &mut messages).await?;
@@ -84,6 +87,7 @@ pub async fn messages(
             message.system = message.system.take().map(notices::without_card);
         }
     }
+    let next = fit(&mut messages, &found, position).or(next);
     Ok((messages, next))
 }
 
@@ -120,7 +124,10 @@ pub async fn commands(
     let commands = encoded
         .iter()
         .map(|command| pb::OutboundCommand::decode(command.as_slice()));
-    Ok(commands.collect::<Result<_, _>>()?)
+    let mut commands: Vec<_> = commands.collect::<Result<_, _>>()?;
+    // The gateway asks again from the first that it has not got.
+    commands.truncate(fitting_page(&commands));
+    Ok(commands)
 }
 
 /// Cuts the entry that was read beyond the page, and tells where the next page begins.
@@ -130,6 +137,20 @@ fn cut<T, P>(mut found: Vec<T>, size: u32, position: impl Fn(&T) -> P) -> Page<T
     found.truncate(size);
     let next = found.last().filter(|_| more).map(position);
     (found, next)
+}
+
+/// Leaves out the entries that do not fit into one answer with those before them, and tells where the next page begins
+/// if there were such; `found` are the rows of the entries, in the same order.
+fn fit<M: Message, T, P>(
+    entries: &mut Vec<M>,
+    found: &[T],
+    position: impl Fn(&T) -> P,
+) -> Option<P> {
+    let kept = fitting_page(&*entries);
+    let cut = kept < entries.len();
+    entries.truncate(kept);
+    let last = kept.checked_sub(1).and_then(|last| found.get(last));
+    last.filter(|_| cut).map(position)
 }
 
 /// Adds what a reader needs beside the rows: clients and participants, two statements for a page.

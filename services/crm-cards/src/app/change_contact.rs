@@ -211,7 +211,13 @@ pub async fn delete(
     let contact = lock(&mut transaction, caller, id, expected).await?;
     let links = contact_changes::links(&mut transaction, account, contact.id).await?;
     if links != Links::default() {
-        let Links { identities, chats, cards, orders, merged } = links;
+        let Links {
+            identities,
+            chats,
+            cards,
+            orders,
+            merged,
+        } = links;
         let linked = [
             ("identities", identities),
             ("chats", chats),

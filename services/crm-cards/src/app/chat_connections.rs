@@ -2,13 +2,13 @@
 
 use chassis::auth::Caller;
 
-use super::{App, reached_chat, see_chats, sight};
+use super::{App, orders, reached_chat, see_chats, sight};
 use crate::domain::access::Kind;
-use crate::domain::entity::{Card, Company, Contact, Order};
+use crate::domain::entity::{Card, Company, Contact, Order, Ordered};
 use crate::domain::ids::ChatId;
 use crate::error::Error;
 use crate::store::card_lists::{self, Filter, Responsible};
-use crate::store::{Before, cards, companies, contacts, orders};
+use crate::store::{Before, cards, companies, contacts};
 
 /// Rows of each kind at most.
 const MOST: i64 = 200;
@@ -24,6 +24,8 @@ pub struct Connections {
     pub cards: Vec<Card>,
     /// The buyer's orders in a working status, newest first.
     pub orders: Vec<Order>,
+    /// What the buyer has ordered (F120); none where the contact is no buyer that the caller may see.
+    pub ordered: Option<Vec<Ordered>>,
 }
 
 /// Returns what a chat is linked to; nothing for a chat that CRM does not know yet, or that is not within
@@ -60,8 +62,9 @@ pub async fn get(app: &App, caller: &Caller, id: ChatId) -> Result<Connections, 
         let ids: Vec<_> = cards.await?.into_iter().map(|(id, _)| id).collect();
         found.cards = cards::in_order(&mut connection, account, &ids).await?;
         // An order is reached through its buyer.
-        if found.contact.is_some() {
-            found.orders = orders::in_work(&mut connection, account, chat.contact, MOST).await?;
+        if found.contact.as_ref().is_some_and(|contact| contact.buyer) {
+            let of_buyer = orders::of_chat(&mut connection, caller, chat.contact, MOST).await?;
+            (found.orders, found.ordered) = (of_buyer.0, Some(of_buyer.1));
         }
     }
     Ok(found)

@@ -19,9 +19,9 @@ use crate::domain::entity::{Company, Edit};
 use crate::domain::fields::{Entity, Stored};
 use crate::domain::ids::CompanyId;
 use crate::error::Error;
+use crate::store::Before;
 use crate::store::companies::{self as store, Links};
 use crate::store::person_lists::{self, Filter, Listed};
-use crate::store::Before;
 use crate::wire;
 
 fn unknown(id: CompanyId) -> Error {
@@ -58,7 +58,13 @@ pub async fn list(
     };
     let account = caller.account();
     let before = before.unwrap_or(Before::START);
-    let rows = person_lists::page(&mut connection, account, &filter, before, i64::from(size) + 1);
+    let rows = person_lists::page(
+        &mut connection,
+        account,
+        &filter,
+        before,
+        i64::from(size) + 1,
+    );
     let page = Page::of(rows.await?, size);
     let ids: Vec<_> = page.rows.iter().map(|(id, _)| *id).collect();
     Ok(Page {
@@ -211,7 +217,9 @@ async fn lock(
 ) -> Result<Company, Error> {
     let sight = sight(caller, Kind::Contacts)?;
     let key = (caller.account().clone(), id);
-    let locked = store::lock_all(connection, std::slice::from_ref(&key)).await?.remove(&key);
+    let locked = store::lock_all(connection, std::slice::from_ref(&key))
+        .await?
+        .remove(&key);
     let company = locked
         .filter(|company| sight.reaches(company.responsible))
         .ok_or_else(|| unknown(id))?;
@@ -285,7 +293,10 @@ pub async fn delete(
     let company = lock(&mut transaction, caller, id, expected).await?;
     let links = store::links(&mut transaction, account, id).await?;
     if links != Links::default() {
-        let Links { contacts, companies } = links;
+        let Links {
+            contacts,
+            companies,
+        } = links;
         let linked = [("contacts", contacts), ("companies", companies)];
         return Err(Error::Linked("company", linked.to_vec()));
     }

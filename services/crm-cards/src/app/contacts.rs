@@ -55,7 +55,13 @@ pub async fn list(
     };
     let account = caller.account();
     let before = before.unwrap_or(Before::START);
-    let rows = person_lists::page(&mut connection, account, &filter, before, i64::from(size) + 1);
+    let rows = person_lists::page(
+        &mut connection,
+        account,
+        &filter,
+        before,
+        i64::from(size) + 1,
+    );
     let page = Page::of(rows.await?, size);
     let ids: Vec<_> = page.rows.iter().map(|(id, _)| *id).collect();
     Ok(Page {

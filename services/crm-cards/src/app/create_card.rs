@@ -91,16 +91,7 @@ pub async fn create(
         fields: values,
         contact_name: contact.map(|contact| contact.name).unwrap_or_default(),
     };
-    cards::insert(&mut transaction, std::slice::from_ref(&new)).await?;
-    let mut card = new.card;
-    if !new.fields.is_empty() {
-        // Read again: values of fields are shown by what is defined.
-        let read = cards::get(&mut transaction, account, card.id).await?;
-        card = read.unwrap_or(card);
-    }
-    let entries = history::card(account, &caller.actor(), (None, Some(&card)))?;
-    history::write(&mut transaction, entries, now).await?;
-    let events = events(caller, &card);
+    let (card, events) = insert(&mut transaction, caller, new, now).await?;
     let mut shown = wire::card(&card);
     if wanted.chat.is_some() && see_chats(caller).is_err() {
         // What the chat is bound to stays hidden (D11).
@@ -113,8 +104,29 @@ pub async fn create(
     Ok(answer)
 }
 
+/// Inserts a card with its history; returns it as it is read, and its events. The caller holds its contact's lock.
+pub(super) async fn insert(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    new: NewCard,
+    now: OffsetDateTime,
+) -> Result<(Card, Vec<Outgoing>), Error> {
+    let account = caller.account();
+    cards::insert(connection, std::slice::from_ref(&new)).await?;
+    let mut card = new.card;
+    if !new.fields.is_empty() {
+        // Read again: values of fields are shown by what is defined.
+        let read = cards::get(connection, account, card.id).await?;
+        card = read.unwrap_or(card);
+    }
+    let entries = history::card(account, &caller.actor(), (None, Some(&card)))?;
+    history::write(connection, entries, now).await?;
+    let events = events(caller, &card);
+    Ok((card, events))
+}
+
 /// Returns where the card begins; the status stays until the transaction ends.
-async fn place(
+pub(super) async fn place(
     connection: &mut PgConnection,
     caller: &Caller,
     wanted: &Wanted,
@@ -196,7 +208,7 @@ async fn values(
     changed(&known, &Stored::new(), &wanted.fields, true).map_err(Error::of_fields)
 }
 
-fn made(
+pub(super) fn made(
     wanted: &Wanted,
     (pipeline, status): (PipelineId, Status),
     contact: Option<&Contact>,
@@ -251,7 +263,8 @@ fn events(caller: &Caller, card: &Card) -> Vec<Outgoing> {
         };
         events.push(Outgoing::new(account, chat, &linked));
     }
-    if card.responsible.is_some() {
+    // A responsible that nobody chose (stamp zero) is no act that others follow.
+    if card.responsible.is_some() && card.stamp > Stamp::ZERO {
         let changed = wire_v1::EntityResponsibleChanged {
             entity: Some(wire::linked_card(card)),
             chat_ids: card.chat.iter().map(ToString::to_string).collect(),

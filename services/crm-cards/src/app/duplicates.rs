@@ -15,7 +15,7 @@ use crate::domain::duplicates::{Pair, Reason};
 use crate::domain::entity::Contact;
 use crate::domain::ids::ContactId;
 use crate::error::Error;
-use crate::store::{Before, contacts};
+use crate::store::contacts;
 use crate::store::duplicates::{self as store, After, New, Suspected};
 use crate::wire;
 
@@ -83,21 +83,21 @@ pub struct Duplicate {
     pub suspected: Suspected,
 }
 
-/// Returns a page of suspected pairs of which the caller sees both, the newest first, and where the next page begins.
+/// Returns a page of suspected pairs of which the caller sees both, the newest first.
 pub async fn list(
     app: &App,
     caller: &Caller,
     contact: Option<ContactId>,
     after: Option<After>,
     size: u32,
-) -> Result<(Vec<Duplicate>, Option<After>), Error> {
+) -> Result<Page<Duplicate>, Error> {
     let sight = sight(caller, Kind::Contacts)?;
     let account = caller.account();
     let mut connection = app.pool.acquire().await?;
     let contact = match contact {
         None => None,
         Some(id) => match contacts::live(&mut connection, account, id).await? {
-            None => return Ok((Vec::new(), None)),
+            None => return Ok(Page::of(Vec::new(), size)),
             found => found,
         },
     };
@@ -118,14 +118,6 @@ pub async fn list(
     ids.sort();
     ids.dedup();
     let known = contacts::in_order(&mut connection, account, &ids).await?;
-    let last = page.rows.last().filter(|_| page.more);
-    let last = last.map(|row| After {
-        before: Before {
-            time: row.at,
-            id: row.pair.first.uuid(),
-        },
-        second: row.pair.second.uuid(),
-    });
     let find = |id: ContactId| known.iter().find(|contact| contact.id == id).cloned();
     let rows = page.rows.into_iter().filter_map(|suspected| {
         Some(Duplicate {
@@ -134,7 +126,10 @@ pub async fn list(
             suspected,
         })
     });
-    Ok((rows.collect(), last))
+    Ok(Page {
+        rows: rows.collect(),
+        more: page.more,
+    })
 }
 
 /// Says that two contacts are two persons. Saying it twice changes nothing.
@@ -161,7 +156,14 @@ pub async fn dismiss(
         field: "second_contact_id",
         description: "is the same contact as the first",
     })?;
-    store::dismiss(&mut transaction, account, pair, &caller.actor().to_string(), now).await?;
+    store::dismiss(
+        &mut transaction,
+        account,
+        pair,
+        &caller.actor().to_string(),
+        now,
+    )
+    .await?;
     transaction.commit().await?;
     Ok(())
 }

@@ -28,7 +28,7 @@ use crate::wire;
 const OF_CARD: &[&str] = &["card_id", "create_time", "update_time", "revision"];
 const OF_CONTACT: &[&str] = &["contact_id", "create_time", "revision"];
 const OF_COMPANY: &[&str] = &["company_id", "create_time", "revision"];
-const OF_ORDER: &[&str] = &["order_id", "create_time", "revision"];
+const OF_ORDER: &[&str] = &["order_id", "create_time", "update_time", "revision"];
 
 /// An entity before and after an act; none where it is not there.
 pub(super) type Sides<'e, E> = (Option<&'e E>, Option<&'e E>);

@@ -1,7 +1,10 @@
 //! Reading cards.
 
+use std::collections::HashMap;
+
 use chassis::auth::Caller;
 use chassis::id::AgentId;
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::change_card::unknown;
@@ -48,14 +51,15 @@ pub struct Wanted {
     pub filter: Filter,
 }
 
-/// Returns a page of cards that the caller may see, with the time by which the last of them is ordered.
+/// Returns a page of cards that the caller may see, with the times by which they are ordered, and where the next page
+/// begins.
 pub async fn list(
     app: &App,
     caller: &Caller,
     wanted: Wanted,
     before: Option<Before>,
     size: u32,
-) -> Result<(Page<Card>, Option<Before>), Error> {
+) -> Result<(Page<(Card, OffsetDateTime)>, Option<Before>), Error> {
     let sight = sight(caller, Kind::Leads)?;
     let account = caller.account();
     let nothing = || (Page::of(Vec::new(), size), None);
@@ -99,7 +103,10 @@ pub async fn list(
         id: *id,
     });
     let ids: Vec<_> = page.rows.iter().map(|(id, _)| *id).collect();
+    let times: HashMap<_, _> = page.rows.iter().copied().collect();
     let rows = cards::in_order(&mut connection, account, &ids).await?;
+    let with_time = |card: Card| times.get(&card.id.uuid()).map(|time| (card, *time));
+    let rows = rows.into_iter().filter_map(with_time).collect();
     let more = page.more;
     Ok((Page { rows, more }, last.filter(|_| more)))
 }

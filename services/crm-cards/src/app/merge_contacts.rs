@@ -19,7 +19,9 @@ use crate::domain::ids::{CardId, ChatId, ContactId};
 use crate::domain::merge::{Values, joined, wrong_binding};
 use crate::error::Error;
 use crate::store::merges::{self, MOVED_AT_ONCE, Merge, Moved};
-use crate::store::{card_changes, cards, contact_changes, contacts, duplicates as suspicions, orders};
+use crate::store::{
+    card_changes, cards, contact_changes, contacts, duplicates as suspicions, orders,
+};
 use crate::wire;
 
 /// A contact with the revision that the caller saw, if it said one.
@@ -39,10 +41,11 @@ pub async fn merge(
         });
     }
     let mut transaction = app.begin().await?;
-    let both = lock(&mut transaction, caller, from, into).await?;
-    let Both::Two(source, target) = both else {
-        return both.one();
-    };
+    let (source, target) = lock(&mut transaction, caller, from, into).await?;
+    if source.id == target.id {
+        // They were merged before.
+        return Ok(target);
+    }
     let (target, events) = merged(&mut transaction, caller, &source, &target, now).await?;
     app.commit(transaction, events, now).await?;
     tracing::info!(account = %caller.account(), contact.id = %target.id, merged.id = %source.id, "contacts merged");
@@ -72,7 +75,8 @@ pub async fn bind(
         Bound::Chat(id) => {
             see_chats(caller)?;
             let chat = reached_chat(&mut transaction, caller, id).await?;
-            chat.ok_or_else(|| Error::unknown("chat", "CHAT_UNKNOWN", id))?.contact
+            chat.ok_or_else(|| Error::unknown("chat", "CHAT_UNKNOWN", id))?
+                .contact
         }
     };
     if contact == buyer && matches!(bound, Bound::Contact(_)) {
@@ -81,10 +85,11 @@ pub async fn bind(
             description: "a contact is not bound to itself",
         });
     }
-    let both = lock(&mut transaction, caller, (contact, None), (buyer, None)).await?;
-    let Both::Two(source, target) = both else {
-        return both.one();
-    };
+    let (source, target) = lock(&mut transaction, caller, (contact, None), (buyer, None)).await?;
+    if source.id == target.id {
+        // They were merged before.
+        return Ok(target);
+    }
     if let Some(wrong) = wrong_binding(&source, &target) {
         return Err(Error::NotBound(wrong));
     }
@@ -94,29 +99,13 @@ pub async fn bind(
     Ok(target)
 }
 
-/// What two ids lead to.
-enum Both {
-    /// One contact: they were merged before.
-    One(Box<Contact>),
-    /// Two contacts, both locked.
-    Two(Box<Contact>, Box<Contact>),
-}
-
-impl Both {
-    fn one(self) -> Result<Contact, Error> {
-        match self {
-            Self::One(contact) | Self::Two(_, contact) => Ok(*contact),
-        }
-    }
-}
-
-/// Locks two contacts that the caller may see, in the order of their ids.
+/// Locks two contacts that the caller may see, in the order of their ids; where both ids lead to one, it is both.
 async fn lock(
     connection: &mut PgConnection,
     caller: &Caller,
     from: Seen,
     into: Seen,
-) -> Result<Both, Error> {
+) -> Result<(Contact, Contact), Error> {
     let sight = sight(caller, Kind::Contacts)?;
     let account = caller.account();
     let mut found = Vec::with_capacity(2);
@@ -135,16 +124,12 @@ async fn lock(
         if contact.id != live || expected.is_some_and(|seen| seen != contact.revision) {
             return Err(Error::Overtaken("contact", contact.revision));
         }
-        read.push(Box::new(contact));
+        read.push(contact);
     }
-    let (Some(target), Some(source)) = (read.pop(), read.pop()) else {
-        return Err(unknown(from.0));
-    };
-    Ok(if source.id == target.id {
-        Both::One(target)
-    } else {
-        Both::Two(source, target)
-    })
+    match (read.pop(), read.pop()) {
+        (Some(target), Some(source)) => Ok((source, target)),
+        _ => Err(unknown(from.0)),
+    }
 }
 
 /// Merges two locked contacts: what the one that goes has moves, and what the one that stays lacks is filled.
@@ -182,7 +167,9 @@ async fn merged(
     after.emails = values.emails;
     after.buyer = values.buyer;
     after.identities.extend(source.identities.iter().cloned());
-    after.identities.sort_by(|a, b| (&a.scope, &a.user_id).cmp(&(&b.scope, &b.user_id)));
+    after
+        .identities
+        .sort_by(|a, b| (&a.scope, &a.user_id).cmp(&(&b.scope, &b.user_id)));
     if after.responsible != values.responsible {
         after.responsible = values.responsible;
         let in_place = target.stamp.max(source.stamp);
@@ -196,7 +183,14 @@ async fn merged(
         moved,
         gained,
     };
-    merges::keep(connection, account, &merge, &caller.actor().to_string(), now).await?;
+    merges::keep(
+        connection,
+        account,
+        &merge,
+        &caller.actor().to_string(),
+        now,
+    )
+    .await?;
     let after = contacts::get(connection, account, target.id)
         .await?
         .ok_or_else(|| unknown(target.id))?;
@@ -255,7 +249,15 @@ pub(super) async fn tell_moved(
     for order in orders::in_order(connection, account, &moved.orders).await? {
         let mut before = order.clone();
         before.contact = source.id;
-        entries.extend(history::order(account, &actor, (Some(&before), Some(&order)))?);
+        entries.extend(history::order(
+            account,
+            &actor,
+            (Some(&before), Some(&order)),
+        )?);
+        let updated = wire_v1::OrderUpdated {
+            order: Some(wire::order(&order)),
+        };
+        events.push(Outgoing::new(account, order.id, &updated));
     }
     for chat in &moved.chats {
         let unlinked = wire_v1::ChatUnlinked {

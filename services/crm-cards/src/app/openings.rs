@@ -219,9 +219,12 @@ async fn decide(
             facts,
             decided_at: now,
         };
-        outcome
-            .events
-            .push(decided_event(opening, &decided, &linked_people(people, opening, contact), entities));
+        outcome.events.push(decided_event(
+            opening,
+            &decided,
+            &linked_people(people, opening, contact),
+            entities,
+        ));
         outcome.rules.push(decision.rule);
         made.push((opening.account.clone(), decided));
     }

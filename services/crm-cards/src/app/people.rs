@@ -107,7 +107,9 @@ pub(super) async fn held_company(
 ) -> Result<Company, Error> {
     let sight = sight(caller, Kind::Contacts).ok();
     let key = (caller.account().clone(), company);
-    let held = companies::hold(connection, std::slice::from_ref(&key)).await?.remove(&key);
+    let held = companies::hold(connection, std::slice::from_ref(&key))
+        .await?
+        .remove(&key);
     held.filter(|company| sight.is_some_and(|sight| sight.reaches(company.responsible)))
         .ok_or(Error::Field {
             field,
@@ -144,7 +146,9 @@ pub(super) async fn listed(
         ..Details::default()
     };
     // One of each: its place in the list is nothing that the request knows.
-    let points = read_points(connection, account, &asked, "").await.map_err(named_once)?;
+    let points = read_points(connection, account, &asked, "")
+        .await
+        .map_err(named_once)?;
     let first = |points: Option<Vec<String>>| points.and_then(|points| points.into_iter().next());
     let asked = Asked {
         text: wanted.text.clone(),

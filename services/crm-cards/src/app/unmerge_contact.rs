@@ -35,7 +35,14 @@ pub async fn unmerge(
     let after = without(&mut transaction, caller, &merge, &before, now).await?;
     let entries = history::unmerged(account, &caller.actor(), (&before, &after), id)?;
     history::write(&mut transaction, entries, now).await?;
-    let events = tell(&mut transaction, caller, &moved, (&back, &before, &after), now).await?;
+    let events = tell(
+        &mut transaction,
+        caller,
+        &moved,
+        (&back, &before, &after),
+        now,
+    )
+    .await?;
     app.commit(transaction, events, now).await?;
     tracing::info!(account = %account, contact.id = %id, from.id = %after.id, "merge taken back");
     Ok((back, after))

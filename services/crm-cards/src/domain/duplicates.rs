@@ -20,9 +20,15 @@ impl Pair {
     /// Makes a pair; none of one and the same.
     pub fn of(one: ContactId, other: ContactId) -> Option<Self> {
         match one.cmp(&other) {
-            std::cmp::Ordering::Less => Some(Self { first: one, second: other }),
+            std::cmp::Ordering::Less => Some(Self {
+                first: one,
+                second: other,
+            }),
             std::cmp::Ordering::Equal => None,
-            std::cmp::Ordering::Greater => Some(Self { first: other, second: one }),
+            std::cmp::Ordering::Greater => Some(Self {
+                first: other,
+                second: one,
+            }),
         }
     }
 }
@@ -45,7 +51,10 @@ mod tests {
     #[test]
     fn a_pair_is_the_same_from_both_sides() {
         let id = |number: u128| ContactId::from(Uuid::from_u128(number));
-        let pair = Pair { first: id(1), second: id(2) };
+        let pair = Pair {
+            first: id(1),
+            second: id(2),
+        };
         assert_eq!(Pair::of(id(1), id(2)), Some(pair));
         assert_eq!(Pair::of(id(2), id(1)), Some(pair));
         assert_eq!(Pair::of(id(1), id(1)), None);

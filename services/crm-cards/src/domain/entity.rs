@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::fields::FieldValue;
 use super::ids::{CardId, ChatId, CompanyId, ContactId, OrderId, PipelineId, SourceId};
 use super::money::Money;
+use super::order::Line;
 use super::points;
 use super::search::Found;
 use super::status::{Status, StatusKind};
@@ -309,10 +310,33 @@ pub struct Order {
     pub number: i64,
     /// The buyer.
     pub contact: ContactId,
+    /// The chat it was created from.
+    pub chat: Option<ChatId>,
     /// Kind of its status.
     pub status: StatusKind,
+    /// Products, in order.
+    pub lines: Vec<Line>,
+    /// What they sum up to; none before the order has a currency.
+    pub total: Option<Money>,
+    /// What else is to be known of it, or empty.
+    pub comment: String,
+    /// Values of custom fields that are there, by key.
+    pub fields: BTreeMap<String, FieldValue>,
     /// When it was created.
     pub created_at: OffsetDateTime,
+    /// When it was last changed.
+    pub updated_at: OffsetDateTime,
     /// Raised with every change.
     pub revision: i64,
+}
+
+/// What a buyer has ordered, of one kind of status and currency (F120).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ordered {
+    /// The kind of status.
+    pub status: StatusKind,
+    /// How many orders.
+    pub orders: i64,
+    /// What they sum up to; none for those without a currency.
+    pub sum: Option<Money>,
 }

@@ -1,6 +1,6 @@
 //! Ids of this service's rows, and those of others that it refers to.
 
-use chassis::id::{AccountSlug, v5};
+use chassis::id::{AccountSlug, AgentId, v5};
 use chassis::uuid_id;
 
 uuid_id!(
@@ -60,4 +60,10 @@ pub fn contact_of(account: &AccountSlug, scope: &str, user_id: &str) -> ContactI
 /// Returns the id of the card that a conversation's opening makes, if it makes one (X01).
 pub fn card_of(conversation: ConversationId) -> CardId {
     v5("card", &[&conversation.to_string()]).into()
+}
+
+/// Returns the id of the lead that an agent gets by opening a chat's connections (F178): one for each chat and agent.
+pub fn card_of_opener(account: &AccountSlug, chat: ChatId, agent: AgentId) -> CardId {
+    let parts = [account.as_str(), &chat.to_string(), &agent.to_string()];
+    v5("card-of-opener", &parts).into()
 }

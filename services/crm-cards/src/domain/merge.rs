@@ -137,7 +137,12 @@ mod tests {
 
     use super::*;
 
-    fn values(phones: &[&str], fields: serde_json::Value, responsible: u128, buyer: bool) -> Values {
+    fn values(
+        phones: &[&str],
+        fields: serde_json::Value,
+        responsible: u128,
+        buyer: bool,
+    ) -> Values {
         Values {
             phones: phones.iter().map(|phone| (*phone).to_owned()).collect(),
             emails: Vec::new(),
@@ -153,11 +158,17 @@ mod tests {
         let stays = values(&["1", "2"], json!({ "a": "x" }), 0, false);
         let goes = values(&["2", "3"], json!({ "a": "y", "b": true }), 7, true);
         let (both, gained) = joined(&goes, &stays);
-        assert_eq!(both, values(&["1", "2", "3"], json!({ "a": "x", "b": true }), 7, true));
+        assert_eq!(
+            both,
+            values(&["1", "2", "3"], json!({ "a": "x", "b": true }), 7, true)
+        );
         assert_eq!(parted(&both, &gained, false), stays);
         // The other way round.
         let (both, gained) = joined(&stays, &goes);
-        assert_eq!(both, values(&["2", "3", "1"], json!({ "a": "y", "b": true }), 7, true));
+        assert_eq!(
+            both,
+            values(&["2", "3", "1"], json!({ "a": "y", "b": true }), 7, true)
+        );
         assert_eq!(parted(&both, &gained, false), goes);
     }
 
@@ -170,7 +181,10 @@ mod tests {
         both.fields.insert("b".into(), false.into());
         both.responsible = Some(Uuid::from_u128(8).into());
         let parted_now = parted(&both, &gained, true);
-        assert_eq!(parted_now, values(&["1", "4"], json!({ "b": false }), 8, true));
+        assert_eq!(
+            parted_now,
+            values(&["1", "4"], json!({ "b": false }), 8, true)
+        );
     }
 
     #[test]
@@ -190,8 +204,12 @@ mod tests {
         let contact = |phone: bool, email: bool, buyer: bool| {
             let id = Uuid::from_u128(1).into();
             let mut contact = Contact::new(id, "Anna".into(), OffsetDateTime::UNIX_EPOCH);
-            contact.phones.extend(phone.then(|| "+380441234567".to_owned()));
-            contact.emails.extend(email.then(|| "anna@example.com".to_owned()));
+            contact
+                .phones
+                .extend(phone.then(|| "+380441234567".to_owned()));
+            contact
+                .emails
+                .extend(email.then(|| "anna@example.com".to_owned()));
             contact.buyer = buyer;
             contact
         };
@@ -201,7 +219,11 @@ mod tests {
             (contact(false, true, false), true, None),
             (contact(true, true, false), true, Some(NotBound::IsKnown)),
             (contact(false, false, true), true, Some(NotBound::IsBuyer)),
-            (contact(false, false, false), false, Some(NotBound::ToNoBuyer)),
+            (
+                contact(false, false, false),
+                false,
+                Some(NotBound::ToNoBuyer),
+            ),
         ] {
             let other = contact(true, true, buyer);
             assert_eq!(wrong_binding(&bound, &other), expected, "{bound:?}");

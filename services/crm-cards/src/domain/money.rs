@@ -91,13 +91,13 @@ impl Money {
         if amount.is_sign_negative() && !amount.is_zero() {
             return Err(wrong("amount", "must not be negative"));
         }
-        if amount >= Decimal::from_i128_with_scale(WHOLE_DIGITS, 0) {
+        let amount = amount.normalize();
+        if Self::within(currency, amount).is_none() {
             return Err(wrong(
                 "amount",
                 "must have at most 15 digits before the point",
             ));
         }
-        let amount = amount.normalize();
         if amount.scale() > currency.decimals() {
             let most = currency.decimals();
             let text =
@@ -105,6 +105,12 @@ impl Money {
             return Err(wrong("amount", &text));
         }
         Ok(Some(Self { currency, amount }))
+    }
+
+    /// Makes an amount that was counted; none for one of more than 15 digits before the point.
+    pub fn within(currency: Currency, amount: Decimal) -> Option<Self> {
+        let most = Decimal::from_i128_with_scale(WHOLE_DIGITS, 0);
+        (amount < most).then_some(Self { currency, amount })
     }
 
     /// Writes the amount with the decimals that its currency has.

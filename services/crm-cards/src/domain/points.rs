@@ -37,7 +37,8 @@ pub fn phone(typed: &str, region: Option<Region>) -> Result<String, String> {
         None => "must be a phone number with its country code, as +380441234567".to_owned(),
     };
     // Letters that stand for digits, extensions and what comes behind a semicolon are nobody's intention here.
-    let plain = |c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '.' | '(' | ')' | '/');
+    let plain =
+        |c: char| c.is_ascii_digit() || matches!(c, '+' | ' ' | '-' | '.' | '(' | ')' | '/');
     if typed.is_empty() || typed.len() > TYPED_MAX || !typed.chars().all(plain) {
         return Err(wrong());
     }
@@ -51,7 +52,8 @@ pub fn phone(typed: &str, region: Option<Region>) -> Result<String, String> {
 /// Reads an e-mail address, folded as identities are (B07).
 pub fn email(typed: &str) -> Result<String, String> {
     let typed = typed.trim();
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '[' | '\\');
+    let odd =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '<' | '>' | '[' | '\\');
     let domain = typed.rsplit_once('@').map_or("", |(_, domain)| domain);
     let whole = typed.chars().count() <= EMAIL_MAX
         && !typed.contains(odd)
@@ -95,7 +97,11 @@ pub fn several(
             }),
         }
     }
-    if wrong.is_empty() { Ok(known) } else { Err(wrong) }
+    if wrong.is_empty() {
+        Ok(known)
+    } else {
+        Err(wrong)
+    }
 }
 
 #[cfg(test)]
@@ -126,15 +132,24 @@ mod tests {
             assert_eq!(phone(typed, region).ok().as_deref(), expected, "{typed}");
         }
         assert!(phone(&"1".repeat(1_000), ukraine).is_err());
-        assert_eq!(ukraine.map(|region| region.code().to_owned()).as_deref(), Some("UA"));
-        assert_eq!((Region::read("ua"), Region::read("XX"), Region::read("")), (None, None, None));
+        assert_eq!(
+            ukraine.map(|region| region.code().to_owned()).as_deref(),
+            Some("UA")
+        );
+        assert_eq!(
+            (Region::read("ua"), Region::read("XX"), Region::read("")),
+            (None, None, None)
+        );
     }
 
     #[test]
     fn b07_addresses_are_folded() {
         for (typed, expected) in [
             (" Anna@Example.COM ", Some("anna@example.com")),
-            ("o'neil+sales@mail.example.org", Some("o'neil+sales@mail.example.org")),
+            (
+                "o'neil+sales@mail.example.org",
+                Some("o'neil+sales@mail.example.org"),
+            ),
             ("анна@приклад.укр", Some("анна@приклад.укр")),
             ("anna", None),
             ("anna@localhost", None),
@@ -155,7 +170,12 @@ mod tests {
 
     #[test]
     fn several_are_kept_in_order_each_once_and_each_wrong_one_is_named() {
-        let typed = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let typed = |texts: &[&str]| {
+            texts
+                .iter()
+                .map(|text| (*text).to_owned())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(
             several(&typed(&["b@x.org", "a@x.org", "B@x.org"]), email),
             Ok(typed(&["b@x.org", "a@x.org"]))

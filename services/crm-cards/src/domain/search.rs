@@ -94,7 +94,10 @@ pub struct Asked {
 impl Asked {
     /// Tells whether anything is asked for.
     pub const fn is_anything(&self) -> bool {
-        self.text.is_some() || self.phone.is_some() || self.email.is_some() || self.messenger.is_some()
+        self.text.is_some()
+            || self.phone.is_some()
+            || self.email.is_some()
+            || self.messenger.is_some()
     }
 }
 
@@ -158,10 +161,7 @@ mod tests {
     #[test]
     fn f158_a_contact_is_found_by_what_is_known_of_it() {
         let acme = AccountSlug::parse("acme").unwrap();
-        let (phones, emails) = (
-            ["+380441234567".to_owned()],
-            ["o'neil@x.org".to_owned()],
-        );
+        let (phones, emails) = (["+380441234567".to_owned()], ["o'neil@x.org".to_owned()]);
         let found = Found {
             name: "Анна О'Ніл",
             phones: &phones,
@@ -176,7 +176,13 @@ mod tests {
         );
         for (text, phone, email, messenger, expected) in [
             ("", "+38044", "", "", Some("'@acme' & '+38044'")),
-            ("ан", "", "o'neil@x.org", "", Some("'@acme' & 'ан':* & 'o''neil@x.org'")),
+            (
+                "ан",
+                "",
+                "o'neil@x.org",
+                "",
+                Some("'@acme' & 'ан':* & 'o''neil@x.org'"),
+            ),
             ("", "", "", "viber", Some("'@acme' & '#viber'")),
             ("", "", "", r"\'", Some(r"'@acme' & '#\\'''")),
             ("!", "", "", "viber", None),

@@ -2,6 +2,7 @@
 
 use chassis::auth::Caller;
 use chassis::clock;
+use chassis::grpc::{PAGE_BYTES, fitting};
 use chassis::id::AgentId;
 use switchboard_proto::crm_cards::v1 as pb;
 use switchboard_proto::crm_cards::v1::card_service_server::CardService;
@@ -14,6 +15,7 @@ use crate::app::board::Column;
 use crate::app::participants::Turn;
 use crate::app::update_card::Change;
 use crate::domain::entity::PARTICIPANTS_MAX;
+use crate::store::Before;
 use crate::wire;
 
 /// Cards of a column where the request does not say.
@@ -85,10 +87,11 @@ impl CardService for Handlers {
         let before = parse::before(&request.page_token)?;
         let id = PARSE.id("card_id", &request.card_id)?;
         let page = app::notes::list(&self.app, &caller, id, before, size).await?;
-        let last = page.rows.last().map(|note| Cursor::new(note.at, note.id));
+        let (notes, next_page_token) =
+            page.written(wire::note, |note| Cursor::new(note.at, note.id));
         Ok(Response::new(pb::ListCardNotesResponse {
-            notes: page.rows.iter().map(wire::note).collect(),
-            next_page_token: parse::next(page.more, last),
+            notes,
+            next_page_token,
         }))
     }
 
@@ -134,7 +137,7 @@ impl CardService for Handlers {
         let board = app::board::get(&self.app, &caller, id, size).await?;
         Ok(Response::new(pb::GetBoardResponse {
             pipeline: Some(wire::pipeline(&board.pipeline)),
-            columns: board.columns.iter().map(column).collect(),
+            columns: columns(&board.columns),
         }))
     }
 }
@@ -157,14 +160,27 @@ impl Handlers {
     }
 }
 
-fn column(column: &Column) -> pb::BoardColumn {
-    let last = column.cards.last();
-    let last = last.map(|card| Cursor::new(card.created_at, card.id));
+/// Writes columns; together they fit into one answer, so that one with large cards may have fewer than were asked for.
+fn columns(columns: &[Column]) -> Vec<pb::BoardColumn> {
+    let bytes = PAGE_BYTES / columns.len().max(1);
+    columns.iter().map(|read| column(read, bytes)).collect()
+}
+
+fn column(column: &Column, bytes: usize) -> pb::BoardColumn {
+    let mut cards: Vec<_> = column.cards.iter().map(wire::card).collect();
+    let kept = fitting(bytes, &cards);
+    let more = column.more || kept < cards.len();
+    cards.truncate(kept);
+    let last = kept.checked_sub(1).and_then(|last| column.cards.get(last));
+    let last = last.map_or(Before::START, |card| Before {
+        time: card.created_at,
+        id: card.id.into(),
+    });
     pb::BoardColumn {
         status: Some(wire::status(&column.status)),
         card_count: column.count,
         sums: column.sums.iter().map(wire::money).collect(),
-        cards: column.cards.iter().map(wire::card).collect(),
-        next_page_token: parse::next(column.more, last),
+        cards,
+        next_page_token: parse::next(more, Some(Cursor::new(last.time, last.id))),
     }
 }

@@ -62,11 +62,12 @@ impl CompanyService for Handlers {
         let parent = PARSE.id_opt("parent_company_id", &request.parent_company_id)?;
         let wanted = (asked, parent);
         let page = app::companies::list(&self.app, &caller, wanted, before, size).await?;
-        let last = page.rows.last();
-        let last = last.map(|company| Cursor::new(company.created_at, company.id));
+        let (companies, next_page_token) = page.written(wire::company, |company| {
+            Cursor::new(company.created_at, company.id)
+        });
         Ok(Response::new(pb::ListCompaniesResponse {
-            companies: page.rows.iter().map(wire::company).collect(),
-            next_page_token: parse::next(page.more, last),
+            companies,
+            next_page_token,
         }))
     }
 

@@ -2,7 +2,6 @@
 
 use chassis::auth::Caller;
 use chassis::clock;
-use chassis::grpc::page_token;
 use switchboard_proto::crm_cards::v1 as pb;
 use switchboard_proto::crm_cards::v1::bind_buyer_request::Bound as WireBound;
 use switchboard_proto::crm_cards::v1::contact_service_server::ContactService;
@@ -136,16 +135,17 @@ impl ContactService for Handlers {
         let size = PARSE.page_size(request.page_size)?;
         let after = parse::after_pair(&request.page_token)?;
         let contact = PARSE.id_opt("contact_id", &request.contact_id)?;
-        let (page, last) = app::duplicates::list(&self.app, &caller, contact, after, size).await?;
-        let token = last.map(|last| {
-            page_token(&PairCursor {
-                last: Cursor::new(last.before.time, last.before.id),
-                second: last.second,
-            })
+        let page = app::duplicates::list(&self.app, &caller, contact, after, size).await?;
+        let (duplicates, next_page_token) = page.written(wire::duplicate, |duplicate| {
+            let pair = duplicate.suspected.pair;
+            PairCursor {
+                last: Cursor::new(duplicate.suspected.at, pair.first),
+                second: pair.second.into(),
+            }
         });
         Ok(Response::new(pb::ListSuspectedDuplicatesResponse {
-            duplicates: page.iter().map(wire::duplicate).collect(),
-            next_page_token: token.unwrap_or_default(),
+            duplicates,
+            next_page_token,
         }))
     }
 
@@ -172,7 +172,10 @@ impl ContactService for Handlers {
         let region = match settings.phone_region.as_str() {
             "" => None,
             code => Some(Region::read(code).ok_or_else(|| {
-                PARSE.refuse("settings.phone_region", "must be a region of ISO 3166, as UA")
+                PARSE.refuse(
+                    "settings.phone_region",
+                    "must be a region of ISO 3166, as UA",
+                )
             })?),
         };
         app::contact_settings::set(&self.app, &caller, region, clock::now()).await?;

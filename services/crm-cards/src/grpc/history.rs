@@ -36,13 +36,13 @@ impl HistoryService for Handlers {
             kinds = EntryKind::by_default();
         }
         let page = history::list(&self.app, &caller, about, &kinds, before, size).await?;
-        let last = page
-            .rows
-            .last()
-            .map(|entry| Cursor::new(entry.at, entry.id));
+        let (entries, next_page_token) = page.written(
+            |entry| wire::entry(entry.clone()),
+            |entry| Cursor::new(entry.at, entry.id),
+        );
         Ok(Response::new(pb::ListHistoryResponse {
-            next_page_token: parse::next(page.more, last),
-            entries: page.rows.into_iter().map(wire::entry).collect(),
+            entries,
+            next_page_token,
         }))
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use chassis::id::AccountSlug;
+use chassis::id::{AccountSlug, AgentId};
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -43,7 +43,7 @@ struct Row {
 }
 
 /// Reads an amount of money that was checked before it was written.
-fn money(currency: &str, amount: &str) -> Result<Money, String> {
+pub(super) fn money(currency: &str, amount: &str) -> Result<Money, String> {
     let wrong = || format!("{amount} {currency} is no amount");
     Ok(Money {
         currency: Currency::read(currency).ok_or_else(wrong)?,
@@ -305,6 +305,27 @@ pub async fn stored_fields(
     .fetch_one(connection)
     .await?;
     serde_json::from_value(fields).map_err(|error| unreadable("card", card, error))
+}
+
+/// Tells whether an agent answers for a card that is linked to a chat, or has ever had this one.
+pub async fn worked_with(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    chat: ChatId,
+    (agent, card): (AgentId, CardId),
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(select from card where account = $1 and id = $4)
+               or exists(select from chat_card k join card c on c.account = k.account and c.id = k.card
+                         where k.account = $1 and k.chat = $2 and c.responsible = $3 and c.deleted_at is null)
+               as "worked!""#,
+        account.as_str(),
+        chat.uuid(),
+        agent.uuid(),
+        card.uuid(),
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// Returns the chats that cards are linked to, sorted.

@@ -209,15 +209,30 @@ pub async fn set_responsibles(
     connection: &mut PgConnection,
     companies: &[(AccountSlug, Company)],
 ) -> Result<(), sqlx::Error> {
-    let accounts: Vec<String> = companies.iter().map(|(account, _)| account.to_string()).collect();
-    let ids: Vec<Uuid> = companies.iter().map(|(_, company)| company.id.uuid()).collect();
+    let accounts: Vec<String> = companies
+        .iter()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let ids: Vec<Uuid> = companies
+        .iter()
+        .map(|(_, company)| company.id.uuid())
+        .collect();
     let responsibles: Vec<Option<Uuid>> = companies
         .iter()
         .map(|(_, company)| company.responsible.map(Into::into))
         .collect();
-    let times: Vec<OffsetDateTime> = companies.iter().map(|(_, company)| company.stamp.time).collect();
-    let events: Vec<Uuid> = companies.iter().map(|(_, company)| company.stamp.event).collect();
-    let revisions: Vec<i64> = companies.iter().map(|(_, company)| company.revision).collect();
+    let times: Vec<OffsetDateTime> = companies
+        .iter()
+        .map(|(_, company)| company.stamp.time)
+        .collect();
+    let events: Vec<Uuid> = companies
+        .iter()
+        .map(|(_, company)| company.stamp.event)
+        .collect();
+    let revisions: Vec<i64> = companies
+        .iter()
+        .map(|(_, company)| company.revision)
+        .collect();
     sqlx::query!(
         "update company c set responsible = k.responsible, stamp_time = k.stamp_time, stamp_event = k.stamp_event,
                               revision = k.revision

@@ -22,18 +22,32 @@ pub async fn insert_all(
     let text = |field: fn(&Contact) -> String| -> Vec<String> {
         contacts.iter().map(|(_, contact)| field(contact)).collect()
     };
-    let accounts: Vec<String> = contacts.iter().map(|(account, _)| account.to_string()).collect();
-    let ids: Vec<Uuid> = contacts.iter().map(|(_, contact)| contact.id.uuid()).collect();
-    let created: Vec<OffsetDateTime> =
-        contacts.iter().map(|(_, contact)| contact.created_at).collect();
+    let accounts: Vec<String> = contacts
+        .iter()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let ids: Vec<Uuid> = contacts
+        .iter()
+        .map(|(_, contact)| contact.id.uuid())
+        .collect();
+    let created: Vec<OffsetDateTime> = contacts
+        .iter()
+        .map(|(_, contact)| contact.created_at)
+        .collect();
     let words: Vec<String> = contacts
         .iter()
         .map(|(account, contact)| search::person(account, &contact.found()))
         .collect();
     // An identity vouches for one phone and one address at most: no list of lists is needed.
     let first = |points: &[String]| points.first().cloned().unwrap_or_default();
-    let phones: Vec<String> = contacts.iter().map(|(_, contact)| first(&contact.phones)).collect();
-    let emails: Vec<String> = contacts.iter().map(|(_, contact)| first(&contact.emails)).collect();
+    let phones: Vec<String> = contacts
+        .iter()
+        .map(|(_, contact)| first(&contact.phones))
+        .collect();
+    let emails: Vec<String> = contacts
+        .iter()
+        .map(|(_, contact)| first(&contact.emails))
+        .collect();
     let rows = sqlx::query!(
         "insert into contact (account, id, name, created_at, phones, emails, words)
          select k.account, k.id, k.name, k.created_at, array_remove(array[k.phone], ''),

@@ -42,9 +42,12 @@ pub async fn set_region(
             .await
         }
         None => {
-            sqlx::query!("delete from contact_setting where account = $1", account.as_str())
-                .execute(connection)
-                .await
+            sqlx::query!(
+                "delete from contact_setting where account = $1",
+                account.as_str()
+            )
+            .execute(connection)
+            .await
         }
     }
     .map(drop)

@@ -59,8 +59,14 @@ pub async fn alike(
     if asked.is_empty() {
         return Ok(Vec::new());
     }
-    let accounts: Vec<String> = asked.iter().map(|(account, ..)| account.to_string()).collect();
-    let contacts: Vec<Uuid> = asked.iter().map(|(_, contact, ..)| contact.uuid()).collect();
+    let accounts: Vec<String> = asked
+        .iter()
+        .map(|(account, ..)| account.to_string())
+        .collect();
+    let contacts: Vec<Uuid> = asked
+        .iter()
+        .map(|(_, contact, ..)| contact.uuid())
+        .collect();
     let words: Vec<String> = asked.iter().map(|(.., words)| words.clone()).collect();
     let rows = sqlx::query!(
         r#"select k.place as "place!", o.id
@@ -102,7 +108,9 @@ pub async fn suspect(
         .collect();
     found.sort_by(|(a, x), (b, y)| (&x.account, a, &x.reason).cmp(&(&y.account, b, &y.reason)));
     // Two that come at once suspect each other: one row of a pair and reason.
-    found.dedup_by(|(a, x), (b, y)| (&x.account, *a, kind(&x.reason)) == (&y.account, *b, kind(&y.reason)));
+    found.dedup_by(|(a, x), (b, y)| {
+        (&x.account, *a, kind(&x.reason)) == (&y.account, *b, kind(&y.reason))
+    });
     let mut new = Vec::new();
     // A statement writes a row once: a pair of two reasons is written by two statements, one for each kind of reason.
     for wanted in [Kind::Phone, Kind::Email, Kind::Visitor] {
@@ -113,7 +121,10 @@ pub async fn suspect(
         if of_kind.is_empty() {
             continue;
         }
-        let accounts: Vec<String> = of_kind.iter().map(|(_, new)| new.account.to_string()).collect();
+        let accounts: Vec<String> = of_kind
+            .iter()
+            .map(|(_, new)| new.account.to_string())
+            .collect();
         let firsts: Vec<Uuid> = of_kind.iter().map(|(pair, _)| pair.first.uuid()).collect();
         let seconds: Vec<Uuid> = of_kind.iter().map(|(pair, _)| pair.second.uuid()).collect();
         let (mut phones, mut emails, mut visitors) = (Vec::new(), Vec::new(), Vec::new());
@@ -383,7 +394,10 @@ pub async fn visited(
     visits: &[(AccountSlug, Uuid, ContactId)],
     now: OffsetDateTime,
 ) -> Result<Vec<New>, sqlx::Error> {
-    let accounts: Vec<String> = visits.iter().map(|(account, ..)| account.to_string()).collect();
+    let accounts: Vec<String> = visits
+        .iter()
+        .map(|(account, ..)| account.to_string())
+        .collect();
     let visitors: Vec<Uuid> = visits.iter().map(|(_, visitor, _)| *visitor).collect();
     let contacts: Vec<Uuid> = visits.iter().map(|(.., contact)| contact.uuid()).collect();
     sqlx::query!(

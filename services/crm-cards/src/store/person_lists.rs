@@ -104,7 +104,11 @@ pub fn statement(
     query
 }
 
-fn push_id(query: &mut QueryBuilder<Postgres>, condition: &'static str, id: Option<impl Into<Uuid>>) {
+fn push_id(
+    query: &mut QueryBuilder<Postgres>,
+    condition: &'static str,
+    id: Option<impl Into<Uuid>>,
+) {
     if let Some(id) = id {
         query.push(condition);
         query.push_bind(id.into());

@@ -9,9 +9,12 @@ use switchboard_proto::crm_cards::v1::field::{Entity as WireEntity, Type as Wire
 use switchboard_proto::crm_cards::v1::field_value::{Options, Value};
 use switchboard_proto::crm_cards::v1::history_entry::Kind as WireKind;
 
+use crate::domain::entity::Ordered;
 use crate::domain::fields::{Definition, Entity, FieldKind, FieldValue};
 use crate::domain::history::EntryKind;
-use crate::domain::money::Money;
+use crate::domain::money::{Currency, Money};
+use crate::domain::order::Line;
+use crate::domain::status::StatusKind;
 use crate::store::history::Entry;
 
 /// Writes an amount.
@@ -28,6 +31,53 @@ pub fn field_values(values: &BTreeMap<String, FieldValue>) -> HashMap<String, wi
     values
         .map(|(key, value)| (key.clone(), field_value(value)))
         .collect()
+}
+
+/// Writes a product of an order, in the currency of its total.
+pub fn line(line: &Line, total: Option<Money>) -> wire::OrderLine {
+    let written = |amount| {
+        let within = total.and_then(|total| Money::within(total.currency, amount));
+        within.map_or_else(|| amount.to_string(), |money| money.amount())
+    };
+    let total = total.and_then(|total| line.total(total.currency));
+    wire::OrderLine {
+        product: line.product.clone(),
+        sku: line.sku.clone(),
+        quantity: line.quantity.to_string(),
+        price: written(line.price),
+        total: total.map(written).unwrap_or_default(),
+    }
+}
+
+/// Writes what a buyer has ordered.
+pub fn totals(ordered: &[Ordered]) -> wire::BuyerTotals {
+    let count = |of: &mut dyn Iterator<Item = &Ordered>| of.map(|part| part.orders).sum();
+    let parts = StatusKind::ALL.iter().filter_map(|kind| {
+        let of_kind = || ordered.iter().filter(|part| part.status == *kind);
+        of_kind().next()?;
+        Some(wire::buyer_totals::Part {
+            status: wire::StatusKind::from(*kind).into(),
+            order_count: count(&mut of_kind()),
+            sums: sums(of_kind()),
+        })
+    });
+    wire::BuyerTotals {
+        order_count: count(&mut ordered.iter()),
+        sums: sums(ordered.iter()),
+        parts: parts.collect(),
+    }
+}
+
+/// Adds up by currency, sorted.
+fn sums<'o>(ordered: impl Iterator<Item = &'o Ordered>) -> Vec<wire::Money> {
+    let mut by_currency: BTreeMap<Currency, Money> = BTreeMap::new();
+    for sum in ordered.filter_map(|part| part.sum) {
+        let so_far = by_currency.entry(sum.currency);
+        so_far
+            .and_modify(|so_far| so_far.amount += sum.amount)
+            .or_insert(sum);
+    }
+    by_currency.values().map(money).collect()
 }
 
 /// Writes the value of a custom field.

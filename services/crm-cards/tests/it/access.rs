@@ -489,6 +489,7 @@ async fn x11_a_repeat_is_answered_only_who_may_still_see_what_it_is_about() {
     let order = CreateOrderRequest {
         request_id: "once".into(),
         contact_id: shop.contact.clone(),
+        ..CreateOrderRequest::default()
     };
     let api = &shop.world.api;
     let first = api.create_card(agent.ask(card.clone())).await.unwrap();

@@ -180,7 +180,7 @@ async fn b11_the_region_of_phones_is_told_and_only_who_may_set_sets_it() {
         world.api.set_contact_settings(request).await.unwrap();
     }
     let told = entries(&world, &tenant).await;
-    let told: Vec<_> = told.iter().map(|entry| testing::told(entry)).collect();
+    let told: Vec<_> = told.iter().map(testing::told).collect();
     assert_eq!(
         told,
         [

@@ -13,6 +13,8 @@ mod history;
 mod lists;
 mod merges;
 mod modes;
+mod open_connections;
+mod orders;
 mod people;
 mod pipelines;
 mod races;

@@ -28,7 +28,11 @@ fn chat(user: &str) -> Chat<'_> {
 async fn opened(world: &World, tenant: &Tenant, user: &str, number: i64) -> (Opening, Contact) {
     let opening = tenant.opening(chat(user), number);
     world.handle(&[opening.delivery()]).await.unwrap();
-    let contact = world.connections(tenant, &opening.chat()).await.contact.unwrap();
+    let contact = world
+        .connections(tenant, &opening.chat())
+        .await
+        .contact
+        .unwrap();
     (opening, contact)
 }
 
@@ -40,17 +44,29 @@ async fn get(world: &World, tenant: &Tenant, id: &str) -> Contact {
     answer.into_inner().contact.unwrap()
 }
 
-async fn unmerge(world: &World, tenant: &Tenant, id: &str) -> Result<(Contact, Contact), tonic::Status> {
+async fn unmerge(
+    world: &World,
+    tenant: &Tenant,
+    id: &str,
+) -> Result<(Contact, Contact), tonic::Status> {
     let request = UnmergeContactRequest {
         contact_id: id.into(),
     };
-    let answer = world.api.unmerge_contact(tenant.ask(request)).await?.into_inner();
+    let answer = world
+        .api
+        .unmerge_contact(tenant.ask(request))
+        .await?
+        .into_inner();
     Ok((answer.contact.unwrap(), answer.from.unwrap()))
 }
 
 async fn duplicates(world: &World, tenant: &Tenant) -> Vec<SuspectedDuplicate> {
     let request = ListSuspectedDuplicatesRequest::default();
-    let answer = world.api.list_suspected_duplicates(tenant.ask(request)).await.unwrap();
+    let answer = world
+        .api
+        .list_suspected_duplicates(tenant.ask(request))
+        .await
+        .unwrap();
     answer.into_inner().duplicates
 }
 
@@ -87,12 +103,15 @@ async fn b08_all_that_a_contact_has_moves_and_its_old_id_leads_to_the_other() {
     assert!(merged.buyer);
     assert_eq!(merged.responsible_agent_id, ANNA.to_string());
     assert_eq!(get(&world, &tenant, &from.contact_id).await, merged);
-    assert_eq!(world.contacts(&tenant).await, [merged.clone()]);
+    assert_eq!(world.contacts(&tenant).await, std::slice::from_ref(&merged));
     for opening in [&from_chat, &into_chat] {
         let found = world.connections(&tenant, &opening.chat()).await;
         assert_eq!(found.contact.unwrap().contact_id, into.contact_id);
         assert_eq!(found.cards[0].contact_id, into.contact_id);
-        assert_eq!(found.cards[0].kind(), switchboard_proto::common::v1::EntityKind::Deal);
+        assert_eq!(
+            found.cards[0].kind(),
+            switchboard_proto::common::v1::EntityKind::Deal
+        );
         assert_eq!(found.orders[0].order_id, order.order_id);
     }
     // By its old id: cards, orders, another merge, a buyer.
@@ -104,7 +123,10 @@ async fn b08_all_that_a_contact_has_moves_and_its_old_id_leads_to_the_other() {
     assert_eq!(cards.into_inner().cards.len(), 2);
     let order = world.create_order(&tenant, &from.contact_id).await.unwrap();
     assert_eq!(order.contact_id, into.contact_id);
-    assert_eq!(world.merge(&tenant, &from, &into).await.unwrap().contact_id, into.contact_id);
+    assert_eq!(
+        world.merge(&tenant, &from, &into).await.unwrap().contact_id,
+        into.contact_id
+    );
     // A message of the one that went opens with the contact of both: no new one (F154).
     let again = tenant.opening(chat("1"), 3);
     world.handle(&[again.delivery()]).await.unwrap();
@@ -113,13 +135,24 @@ async fn b08_all_that_a_contact_has_moves_and_its_old_id_leads_to_the_other() {
     let told = world
         .history_of(&tenant, Entity::ContactId(into.contact_id.clone()), &[])
         .await;
-    let merges: Vec<_> = told.iter().filter(|line| line.starts_with("merged")).collect();
-    assert_eq!(merges.len(), 2, "{told:?}");
+    let joined: Vec<_> = told
+        .iter()
+        .filter(|line| line.starts_with("merged"))
+        .collect();
+    assert_eq!(joined.len(), 2, "{told:?}");
     assert!(
-        merges.iter().any(|line| line.contains(&format!("merged_contact_id: . -> {}", from.contact_id))),
+        joined
+            .iter()
+            .any(|line| line.contains(&format!("merged_contact_id: . -> {}", from.contact_id))),
         "{told:?}"
     );
-    assert_eq!(told.iter().filter(|line| line.starts_with("created")).count(), 2, "{told:?}");
+    assert_eq!(
+        told.iter()
+            .filter(|line| line.starts_with("created"))
+            .count(),
+        2,
+        "{told:?}"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +163,10 @@ async fn b08_a_merge_is_told_with_what_moved() {
     let before = world.names(&tenant.account).await.len();
     world.merge(&tenant, &from, &into).await.unwrap();
     let published = world.published(&tenant.account).await;
-    let names: Vec<&str> = published[before..].iter().map(|event| event.name.as_str()).collect();
+    let names: Vec<&str> = published[before..]
+        .iter()
+        .map(|event| event.name.as_str())
+        .collect();
     assert_eq!(names, ["contact.merged", "chat.unlinked", "chat.linked"]);
     let told: ContactMerged = published[before].read();
     assert_eq!(told.merged_contact_id, from.contact_id);
@@ -145,14 +181,20 @@ async fn bad_merges_are_refused_by_name_and_change_nothing() {
     let (_, into) = opened(&world, &tenant, "2", 2).await;
     let before = world.names(&tenant.account).await;
     let itself = world.merge(&tenant, &from, &from).await.unwrap_err();
-    assert_eq!((itself.code(), &*field(&itself)), (Code::InvalidArgument, "into_contact_id"));
+    assert_eq!(
+        (itself.code(), &*field(&itself)),
+        (Code::InvalidArgument, "into_contact_id")
+    );
     let nobody = Contact {
         contact_id: ANNA.to_string(),
         ..Contact::default()
     };
     for (from, into) in [(&nobody, &into), (&from, &nobody)] {
         let refused = world.merge(&tenant, from, into).await.unwrap_err();
-        assert_eq!((refused.code(), &*reason(&refused)), (Code::NotFound, "CONTACT_UNKNOWN"));
+        assert_eq!(
+            (refused.code(), &*reason(&refused)),
+            (Code::NotFound, "CONTACT_UNKNOWN")
+        );
     }
     let stale = MergeContactsRequest {
         from_contact_id: from.contact_id.clone(),
@@ -160,10 +202,19 @@ async fn bad_merges_are_refused_by_name_and_change_nothing() {
         expected_from_revision: None,
         expected_into_revision: Some(7),
     };
-    let refused = world.api.merge_contacts(tenant.ask(stale)).await.unwrap_err();
+    let refused = world
+        .api
+        .merge_contacts(tenant.ask(stale))
+        .await
+        .unwrap_err();
     assert_eq!(refused.code(), Code::Aborted);
-    let refused = unmerge(&world, &tenant, &from.contact_id).await.unwrap_err();
-    assert_eq!((refused.code(), &*reason(&refused)), (Code::FailedPrecondition, "CONTACT_NOT_MERGED"));
+    let refused = unmerge(&world, &tenant, &from.contact_id)
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::FailedPrecondition, "CONTACT_NOT_MERGED")
+    );
     let stranger = crate::world::tenant();
     let refused = world.merge(&stranger, &from, &into).await.unwrap_err();
     assert_eq!(refused.code(), Code::NotFound);
@@ -176,7 +227,9 @@ async fn b08_a_merge_taken_back_returns_what_it_moved_and_what_came_since() {
     let (world, tenant) = (world().await, tenant());
     world.pipeline(&tenant).await;
     world.set_mode(&tenant, CHANNEL, Mode::Repeat).await;
-    world.set_mode(&tenant, Uuid::from_u128(2), Mode::Repeat).await;
+    world
+        .set_mode(&tenant, Uuid::from_u128(2), Mode::Repeat)
+        .await;
     let (from_chat, from) = opened(&world, &tenant, "1", 1).await;
     let (into_chat, into) = opened(&world, &tenant, "2", 2).await;
     let change = UpdateContactRequest {
@@ -206,7 +259,10 @@ async fn b08_a_merge_taken_back_returns_what_it_moved_and_what_came_since() {
     world.update_contact(&tenant, phone).await.unwrap();
     let (back, left) = unmerge(&world, &tenant, &from.contact_id).await.unwrap();
     assert_eq!(back.contact_id, from.contact_id);
-    assert_eq!((&back.emails, &back.responsible_agent_id), (&from.emails, &from.responsible_agent_id));
+    assert_eq!(
+        (&back.emails, &back.responsible_agent_id),
+        (&from.emails, &from.responsible_agent_id)
+    );
     assert_eq!(back.identities, from.identities);
     assert_eq!(left.identities, into.identities);
     assert_eq!((left.phones.len(), left.emails.len()), (1, 0));
@@ -220,7 +276,9 @@ async fn b08_a_merge_taken_back_returns_what_it_moved_and_what_came_since() {
     assert_eq!(world.contacts(&tenant).await.len(), 2);
     let names = world.names(&tenant.account).await;
     assert!(names.contains(&"contact.unmerged".to_owned()));
-    let refused = unmerge(&world, &tenant, &from.contact_id).await.unwrap_err();
+    let refused = unmerge(&world, &tenant, &from.contact_id)
+        .await
+        .unwrap_err();
     assert_eq!(reason(&refused), "CONTACT_NOT_MERGED");
     // Two persons are suspected no more, and may be merged anew.
     assert!(duplicates(&world, &tenant).await.is_empty());
@@ -235,11 +293,20 @@ async fn b08_of_merges_upon_merges_the_last_is_taken_back_first() {
     let (_, three) = opened(&world, &tenant, "3", 3).await;
     world.merge(&tenant, &one, &two).await.unwrap();
     world.merge(&tenant, &two, &three).await.unwrap();
-    assert_eq!(get(&world, &tenant, &one.contact_id).await.contact_id, three.contact_id);
+    assert_eq!(
+        get(&world, &tenant, &one.contact_id).await.contact_id,
+        three.contact_id
+    );
     let refused = unmerge(&world, &tenant, &one.contact_id).await.unwrap_err();
-    assert_eq!((refused.code(), &*reason(&refused)), (Code::FailedPrecondition, "CONTACT_MERGED_ON"));
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::FailedPrecondition, "CONTACT_MERGED_ON")
+    );
     unmerge(&world, &tenant, &two.contact_id).await.unwrap();
-    assert_eq!(get(&world, &tenant, &one.contact_id).await.contact_id, two.contact_id);
+    assert_eq!(
+        get(&world, &tenant, &one.contact_id).await.contact_id,
+        two.contact_id
+    );
     let (back, _) = unmerge(&world, &tenant, &one.contact_id).await.unwrap();
     assert_eq!(back.identities, one.identities);
     assert_eq!(world.contacts(&tenant).await.len(), 3);
@@ -258,7 +325,8 @@ async fn x04_a_merge_amid_openings_loses_no_conversation() {
         let (_, into) = opened(&world, &tenant, &users[1], round * 10 + 1).await;
         let mut tasks = Vec::new();
         for (place, user) in users.iter().enumerate() {
-            let opening = tenant.opening(chat(user), round * 10 + 2 + i64::try_from(place).unwrap());
+            let opening =
+                tenant.opening(chat(user), round * 10 + 2 + i64::try_from(place).unwrap());
             let handled = std::sync::Arc::clone(&world);
             tasks.push(tokio::spawn(async move {
                 handled.handle_until_done(&[opening.delivery()]).await;
@@ -279,7 +347,10 @@ async fn x04_a_merge_amid_openings_loses_no_conversation() {
             task.await.unwrap();
         }
         let merged = get(&world, &tenant, &from.contact_id).await;
-        assert_eq!((merged.contact_id, merged.identities.len()), (into.contact_id, 2));
+        assert_eq!(
+            (merged.contact_id, merged.identities.len()),
+            (into.contact_id, 2)
+        );
     }
     assert_eq!(world.decisions(&tenant).await.len(), 48);
     assert_eq!(world.contacts(&tenant).await.len(), 12);
@@ -294,7 +365,10 @@ async fn d27_the_same_phone_or_address_makes_contacts_suspected_until_somebody_s
     client.email = "Anna@example.com".into();
     world.handle(&[opening.delivery()]).await.unwrap();
     let first = world.contacts(&tenant).await.remove(0);
-    assert_eq!((first.phones.len(), &*first.emails[0]), (1, "anna@example.com"));
+    assert_eq!(
+        (first.phones.len(), &*first.emails[0]),
+        (1, "anna@example.com")
+    );
     // Another bot does not know that it is the same person.
     let mut other = tenant.opening(chat("2"), 2);
     let client = other.event.client.as_mut().unwrap();
@@ -304,8 +378,15 @@ async fn d27_the_same_phone_or_address_makes_contacts_suspected_until_somebody_s
     let found = duplicates(&world, &tenant).await;
     assert_eq!(found.len(), 1);
     assert_eq!(reasons(&found[0]), [("KIND_PHONE", "+380441234567")]);
-    let second = world.connections(&tenant, &other.chat()).await.contact.unwrap();
-    let mut pair = [found[0].first.clone().unwrap(), found[0].second.clone().unwrap()];
+    let second = world
+        .connections(&tenant, &other.chat())
+        .await
+        .contact
+        .unwrap();
+    let mut pair = [
+        found[0].first.clone().unwrap(),
+        found[0].second.clone().unwrap(),
+    ];
     pair.sort_by(|a, b| a.name.cmp(&b.name));
     assert_eq!(pair, [first.clone(), second.clone()]);
     let address = UpdateContactRequest {
@@ -319,7 +400,10 @@ async fn d27_the_same_phone_or_address_makes_contacts_suspected_until_somebody_s
     let found = duplicates(&world, &tenant).await;
     assert_eq!(
         reasons(&found[0]),
-        [("KIND_PHONE", "+380441234567"), ("KIND_EMAIL", "anna@example.com")]
+        [
+            ("KIND_PHONE", "+380441234567"),
+            ("KIND_EMAIL", "anna@example.com")
+        ]
     );
     let no_phone = UpdateContactRequest {
         contact_id: second.contact_id.clone(),
@@ -333,7 +417,7 @@ async fn d27_the_same_phone_or_address_makes_contacts_suspected_until_somebody_s
     let told: Vec<DuplicateSuspected> = published
         .iter()
         .filter(|event| event.name == "duplicate.suspected")
-        .map(|event| event.read())
+        .map(crate::world::Published::read)
         .collect();
     assert_eq!(told.len(), 2, "{told:?}");
     let dismiss = DismissDuplicateRequest {
@@ -359,7 +443,11 @@ async fn d27_the_same_phone_or_address_makes_contacts_suspected_until_somebody_s
         first_contact_id: first.contact_id.clone(),
         second_contact_id: first.contact_id,
     };
-    let refused = world.api.dismiss_duplicate(tenant.ask(itself)).await.unwrap_err();
+    let refused = world
+        .api
+        .dismiss_duplicate(tenant.ask(itself))
+        .await
+        .unwrap_err();
     assert_eq!(field(&refused), "second_contact_id");
 }
 
@@ -382,7 +470,11 @@ async fn d27_pages_of_suspected_pairs_follow_each_other_and_a_merged_pair_is_gon
             page_token,
             ..ListSuspectedDuplicatesRequest::default()
         };
-        let page = world.api.list_suspected_duplicates(tenant.ask(request)).await.unwrap();
+        let page = world
+            .api
+            .list_suspected_duplicates(tenant.ask(request))
+            .await
+            .unwrap();
         let page = page.into_inner();
         found.extend(page.duplicates);
         page_token = page.next_page_token;
@@ -395,7 +487,11 @@ async fn d27_pages_of_suspected_pairs_follow_each_other_and_a_merged_pair_is_gon
         contact_id: made[0].contact_id.clone(),
         ..ListSuspectedDuplicatesRequest::default()
     };
-    let of_one = world.api.list_suspected_duplicates(tenant.ask(of_one)).await.unwrap();
+    let of_one = world
+        .api
+        .list_suspected_duplicates(tenant.ask(of_one))
+        .await
+        .unwrap();
     assert_eq!(of_one.into_inner().duplicates.len(), 3);
     world.merge(&tenant, &made[0], &made[1]).await.unwrap();
     assert_eq!(duplicates(&world, &tenant).await.len(), 3);
@@ -428,16 +524,34 @@ async fn f193_f194_f196_clicks_stand_in_the_history_and_one_visitor_of_two_is_su
     let actions = [history_entry::Kind::KeyAction];
     let told = world.history_of(&tenant, about(), &actions).await;
     assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("url: . -> https://example.com/offer"), "{told:?}");
+    assert!(
+        told[0].contains("url: . -> https://example.com/offer"),
+        "{told:?}"
+    );
     let shown = world.history_of(&tenant, about(), &[]).await;
-    assert!(!shown.iter().any(|line| line.starts_with("key_action")), "{shown:?}");
+    assert!(
+        !shown.iter().any(|line| line.starts_with("key_action")),
+        "{shown:?}"
+    );
     let second = clicked(&two_chat, 7);
-    world.handle(&[second, clicked(&two_chat, 8)]).await.unwrap();
+    world
+        .handle(&[second, clicked(&two_chat, 8)])
+        .await
+        .unwrap();
     let found = duplicates(&world, &tenant).await;
     assert_eq!(found.len(), 1);
-    assert_eq!(reasons(&found[0]), [("KIND_VISITOR", Uuid::from_u128(7).to_string().as_str())]);
+    assert_eq!(
+        reasons(&found[0]),
+        [("KIND_VISITOR", Uuid::from_u128(7).to_string().as_str())]
+    );
     let names = world.names(&tenant.account).await;
-    assert_eq!(names.iter().filter(|name| *name == "duplicate.suspected").count(), 1);
+    assert_eq!(
+        names
+            .iter()
+            .filter(|name| *name == "duplicate.suspected")
+            .count(),
+        1
+    );
     // A click in a chat that is not known is nobody's.
     let unknown = tenant.opening(chat("3"), 3);
     world.handle(&[clicked(&unknown, 7)]).await.unwrap();
@@ -457,8 +571,15 @@ async fn f113_d10_a_chat_is_bound_to_a_buyer_while_phone_or_address_is_missing()
         buyer_contact_id: buyer.contact_id.clone(),
     };
     let of_chat = || bind(Bound::ChatId(opening.chat()));
-    let refused = world.api.bind_buyer(tenant.ask(of_chat())).await.unwrap_err();
-    assert_eq!((refused.code(), &*reason(&refused)), (Code::FailedPrecondition, "CONTACT_NOT_A_BUYER"));
+    let refused = world
+        .api
+        .bind_buyer(tenant.ask(of_chat()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::FailedPrecondition, "CONTACT_NOT_A_BUYER")
+    );
     world.save_buyer(&tenant, &buyer.contact_id).await;
     let points = |phones: &[&str], emails: &[&str]| UpdateContactRequest {
         contact_id: contact.contact_id.clone(),
@@ -472,8 +593,15 @@ async fn f113_d10_a_chat_is_bound_to_a_buyer_while_phone_or_address_is_missing()
     };
     let both = points(&["+380441234567"], &["anna@example.com"]);
     world.update_contact(&tenant, both).await.unwrap();
-    let refused = world.api.bind_buyer(tenant.ask(of_chat())).await.unwrap_err();
-    assert_eq!((refused.code(), &*reason(&refused)), (Code::FailedPrecondition, "CONTACT_IS_KNOWN"));
+    let refused = world
+        .api
+        .bind_buyer(tenant.ask(of_chat()))
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::FailedPrecondition, "CONTACT_IS_KNOWN")
+    );
     let one = points(&["+380441234567"], &[]);
     world.update_contact(&tenant, one).await.unwrap();
     let itself = bind(Bound::ContactId(buyer.contact_id.clone()));
@@ -481,9 +609,19 @@ async fn f113_d10_a_chat_is_bound_to_a_buyer_while_phone_or_address_is_missing()
     assert_eq!(field(&refused), "buyer_contact_id");
     let bound = world.api.bind_buyer(tenant.ask(of_chat())).await.unwrap();
     let bound = bound.into_inner().contact.unwrap();
-    assert_eq!((bound.contact_id.as_str(), bound.phones.len()), (buyer.contact_id.as_str(), 1));
-    let found = world.connections(&tenant, &opening.chat()).await.contact.unwrap();
+    assert_eq!(
+        (bound.contact_id.as_str(), bound.phones.len()),
+        (buyer.contact_id.as_str(), 1)
+    );
+    let found = world
+        .connections(&tenant, &opening.chat())
+        .await
+        .contact
+        .unwrap();
     assert_eq!(found, bound);
     // An order can be made now (F117).
-    world.create_order(&tenant, &contact.contact_id).await.unwrap();
+    world
+        .create_order(&tenant, &contact.contact_id)
+        .await
+        .unwrap();
 }

@@ -158,7 +158,8 @@ async fn x05_the_stamp_is_passed_on_a_lower_one_changes_nothing_and_the_event_is
 }
 
 #[tokio::test]
-async fn f034_a_company_takes_the_chats_responsible_and_tells_its_own_to_all_chats_of_its_contacts() {
+async fn f034_a_company_takes_the_chats_responsible_and_tells_its_own_to_all_chats_of_its_contacts()
+{
     let (world, tenant, opening) = prepared().await;
     world.handle(&[opening.delivery()]).await.unwrap();
     let company = CreateCompanyRequest {
@@ -177,7 +178,11 @@ async fn f034_a_company_takes_the_chats_responsible_and_tells_its_own_to_all_cha
     let asked = requested(&opening, ANNA, &kinds, stamp(1_000));
     world.handle(&[asked.clone(), asked]).await.unwrap();
     assert_eq!(changes(&world, &tenant).await, 1);
-    let shown = world.connections(&tenant, &opening.chat()).await.company.unwrap();
+    let shown = world
+        .connections(&tenant, &opening.chat())
+        .await
+        .company
+        .unwrap();
     assert_eq!(shown.responsible_agent_id, ANNA.to_string());
     // By hand it is another's (F044), which every chat of its contacts is told.
     let give = UpdateCompanyRequest {
@@ -192,7 +197,7 @@ async fn f034_a_company_takes_the_chats_responsible_and_tells_its_own_to_all_cha
     let told: Vec<EntityResponsibleChanged> = published
         .iter()
         .filter(|event| event.name == "entity.responsible-changed")
-        .map(|event| event.read())
+        .map(crate::world::Published::read)
         .collect();
     assert_eq!(told.len(), 2);
     for (event, agent) in told.iter().zip([ANNA, BOB]) {
@@ -211,10 +216,14 @@ async fn f034_a_company_takes_the_chats_responsible_and_tells_its_own_to_all_cha
     );
     world.handle(&[next.delivery()]).await.unwrap();
     let published = world.published(&tenant.account).await;
-    let decided = published.iter().rfind(|event| event.name == "connection.decided");
+    let decided = published
+        .iter()
+        .rfind(|event| event.name == "connection.decided");
     let decided: ConnectionDecided = decided.unwrap().read();
     let linked = decided.linked.iter();
     let company_of = linked.filter(|entity| entity.kind() == EntityKind::Company);
-    let companies: Vec<_> = company_of.map(|entity| entity.responsible_agent_id.clone()).collect();
+    let companies: Vec<_> = company_of
+        .map(|entity| entity.responsible_agent_id.clone())
+        .collect();
     assert_eq!(companies, [BOB.to_string()]);
 }

@@ -19,6 +19,7 @@ use super::{Page, RequestId, pipeline};
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::{Cell, Show, View, cell, say, words};
+pub(super) use board::money;
 
 /// Verbs on cards.
 #[derive(Subcommand)]

@@ -1,6 +1,7 @@
 //! Chats, their messages and conversations.
 
 mod actions;
+mod connections;
 mod deliveries;
 mod rows;
 mod send;
@@ -87,6 +88,8 @@ pub(crate) enum ChatVerb {
     },
     #[command(flatten)]
     Action(actions::ActionVerb),
+    /// Show what the chat is linked to: its contact, cards and orders
+    Connections(connections::ConnectionsArgs),
     /// List what became of sent messages at the provider, part by part, newest first
     Deliveries(deliveries::DeliveriesArgs),
     /// Answer the client: with a text, with files, or with both in one message
@@ -106,6 +109,7 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
     view.learn_names(session).await;
     match verb {
         ChatVerb::Action(verb) => actions::run(verb, session, &view).await,
+        ChatVerb::Connections(args) => connections::run(args, session, &view).await,
         ChatVerb::Deliveries(args) => deliveries::run(args, session, &view).await,
         ChatVerb::Claim { .. }
         | ChatVerb::Assign { .. }

@@ -98,13 +98,8 @@ pub(crate) enum ContactVerb {
 
 impl Show for Contact {
     const NAME: &'static str = "switchboard.crm_cards.v1.Contact";
-    const OPTIONAL: &'static [&'static str] = &[
-        "RESPONSIBLE",
-        "CREATED",
-        "IDENTITIES",
-        "EMAILS",
-        "COMPANY",
-    ];
+    const OPTIONAL: &'static [&'static str] =
+        &["RESPONSIBLE", "CREATED", "IDENTITIES", "EMAILS", "COMPANY"];
     const SPARSE: &'static [&'static str] = &["PHONES", "EMAILS", "COMPANY", "IDENTITIES"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
@@ -191,7 +186,8 @@ pub(crate) async fn run(
             };
             let mut client = session.contacts(&session.role().await?).await?;
             client.delete_contact(request).await?;
-            done(&view, "deleted")
+            done(&view, "deleted");
+            Ok(())
         }
         ContactVerb::Dismiss { first, second } => {
             let request = DismissDuplicateRequest {
@@ -200,17 +196,17 @@ pub(crate) async fn run(
             };
             let mut client = session.contacts(&session.role().await?).await?;
             client.dismiss_duplicate(request).await?;
-            done(&view, "suspected no more")
+            done(&view, "suspected no more");
+            Ok(())
         }
         verb => view.one(joined(session, verb).await?),
     }
 }
 
-fn done(view: &View, word: &str) -> Result<(), CliError> {
+fn done(view: &View, word: &str) {
     if view.is_table() {
         say!("{word}");
     }
-    Ok(())
 }
 
 /// Makes one contact of two, or two of one; returns the one that was named last.

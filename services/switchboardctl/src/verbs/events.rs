@@ -4,6 +4,7 @@ use async_nats::jetstream::consumer::{DeliverPolicy, pull::OrderedConfig};
 use async_nats::jetstream::{self, Message};
 use clap::Subcommand;
 use futures::StreamExt as _;
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -168,10 +169,23 @@ impl Watch {
 
 async fn connect(session: &Session) -> Result<async_nats::Client, CliError> {
     let settings = &session.settings;
+    // The address may hold a password: it is not repeated.
+    let address: async_nats::ServerAddr = settings.nats.parse().map_err(|error| {
+        CliError::usage(
+            &format!("the address of NATS cannot be read: {error}"),
+            "nats://127.0.0.1:4222, or nats://user:password@host:4222 with what is special escaped (%40 for @)",
+        )
+    })?;
     let mut options = async_nats::ConnectOptions::new()
         .name("switchboardctl")
         .connection_timeout(settings.timeout)
         .request_timeout(Some(settings.timeout));
+    // The client leaves users and passwords of addresses alone.
+    if let Some(user) = address.username() {
+        let plain = |escaped: &str| percent_decode_str(escaped).decode_utf8_lossy().into_owned();
+        options =
+            options.user_and_password(plain(user), plain(address.password().unwrap_or_default()));
+    }
     if let Some(path) = &settings.nats_credentials {
         options = options
             .credentials_file(path)
@@ -179,11 +193,11 @@ async fn connect(session: &Session) -> Result<async_nats::Client, CliError> {
             .map_err(|error| CliError::file("read the NATS credentials", path, &error))?;
     }
     options
-        .connect(&settings.nats)
+        .connect(&address)
         .await
         .map_err(|error| CliError::Unreachable {
             service: "nats",
-            url: settings.nats.clone(),
+            url: format!("nats://{}:{}", address.host(), address.port()),
             cause: plain(&error),
         })
 }

@@ -228,16 +228,41 @@ async fn b07_b08_f113_contacts_and_companies_are_kept_by_command() -> anyhow::Re
     assert_eq!(json(&world, &token, &region).await?["phoneRegion"], "UA");
     let company = json(&world, &token, &["company", "create", "Oak"]).await?;
     let company = text_of(&company, "companyId")?;
-    say(&world, &token, &["field", "create", "contact", "city", "City", "text"]).await?;
+    say(
+        &world,
+        &token,
+        &["field", "create", "contact", "city", "City", "text"],
+    )
+    .await?;
     let agent = account.agents.first().context("an agent")?.id.to_string();
     let make = [
-        "contact", "create", "Anna", "--phone", "044 123 45 67", "--email", "Anna@Example.com", "--company", &company,
-        "--responsible", &agent, "--set", "city=Kyiv", "--buyer",
+        "contact",
+        "create",
+        "Anna",
+        "--phone",
+        "044 123 45 67",
+        "--email",
+        "Anna@Example.com",
+        "--company",
+        &company,
+        "--responsible",
+        &agent,
+        "--set",
+        "city=Kyiv",
+        "--buyer",
     ];
     let anna = json(&world, &token, &make).await?;
     assert_eq!(
-        (&anna["phones"][0], &anna["emails"][0], &anna["fields"]["city"]["text"]),
-        (&"+380441234567".into(), &"anna@example.com".into(), &"Kyiv".into())
+        (
+            &anna["phones"][0],
+            &anna["emails"][0],
+            &anna["fields"]["city"]["text"]
+        ),
+        (
+            &"+380441234567".into(),
+            &"anna@example.com".into(),
+            &"Kyiv".into()
+        )
     );
     let anna = text_of(&anna, "contactId")?;
     let twin = ["contact", "create", "Hanna", "--phone", "+380441234567"];
@@ -250,32 +275,69 @@ async fn b07_b08_f113_contacts_and_companies_are_kept_by_command() -> anyhow::Re
     assert_eq!(found[0]["contactId"].as_str(), Some(twin.as_str()));
     let refused = run(&world, &token, &["company", "delete", &company]).await?;
     let said = String::from_utf8(refused.stderr)?;
-    assert!(!refused.status.success() && said.contains("1 contacts"), "{said}");
+    assert!(
+        !refused.status.success() && said.contains("1 contacts"),
+        "{said}"
+    );
 
-    let merged = json(&world, &token, &["contact", "merge", &twin, &anna]).await?;
-    assert_eq!(merged["contactId"].as_str(), Some(anna.as_str()));
-    let by_old_id = json(&world, &token, &["contact", "show", &twin]).await?;
-    assert_eq!(by_old_id["contactId"].as_str(), Some(anna.as_str()));
-    let history = say(&world, &token, &["contact", "history", &anna, "--kind", "merged"]).await?;
-    assert!(history.contains(&twin), "{history}");
-    let back = json(&world, &token, &["contact", "unmerge", &twin]).await?;
-    assert_eq!(back["contactId"].as_str(), Some(twin.as_str()));
-    let pairs = json(&world, &token, &["contact", "duplicates"]).await?;
-    assert_eq!(pairs.as_array().map(Vec::len), Some(0));
-    say(&world, &token, &["contact", "bind", &anna, "--contact", &twin]).await?;
+    one_person_and_two(&world, &token, &anna, &twin).await?;
     let list = json(&world, &token, &["contact", "list", "--company", &company]).await?;
     assert_eq!(list.as_array().map(Vec::len), Some(1));
 
-    let update = ["contact", "update", &anna, "--name", "Anna B", "--phone", "none", "--company", "none"];
+    let update = [
+        "contact",
+        "update",
+        &anna,
+        "--name",
+        "Anna B",
+        "--phone",
+        "none",
+        "--company",
+        "none",
+    ];
     let changed = json(&world, &token, &update).await?;
     assert_eq!(changed["name"], "Anna B");
     assert_eq!(changed["phones"].as_array().map_or(0, Vec::len), 0);
-    let renamed = ["company", "update", &company, "--name", "Oak and Ash", "--responsible", &agent];
+    let renamed = [
+        "company",
+        "update",
+        &company,
+        "--name",
+        "Oak and Ash",
+        "--responsible",
+        &agent,
+    ];
     say(&world, &token, &renamed).await?;
     let history = say(&world, &token, &["company", "history", &company]).await?;
     assert!(history.contains("Oak and Ash"), "{history}");
     say(&world, &token, &["company", "delete", &company]).await?;
     let list = json(&world, &token, &["company", "list"]).await?;
     assert_eq!(list.as_array().map(Vec::len), Some(0));
+    Ok(())
+}
+
+/// A merge there and back, and a binding.
+async fn one_person_and_two(
+    world: &World,
+    token: &str,
+    anna: &str,
+    twin: &str,
+) -> anyhow::Result<()> {
+    let merged = json(world, token, &["contact", "merge", twin, anna]).await?;
+    assert_eq!(merged["contactId"].as_str(), Some(anna));
+    let by_old_id = json(world, token, &["contact", "show", twin]).await?;
+    assert_eq!(by_old_id["contactId"].as_str(), Some(anna));
+    let history = say(
+        world,
+        token,
+        &["contact", "history", anna, "--kind", "merged"],
+    )
+    .await?;
+    assert!(history.contains(twin), "{history}");
+    let back = json(world, token, &["contact", "unmerge", twin]).await?;
+    assert_eq!(back["contactId"].as_str(), Some(twin));
+    let pairs = json(world, token, &["contact", "duplicates"]).await?;
+    assert_eq!(pairs.as_array().map(Vec::len), Some(0));
+    say(world, token, &["contact", "bind", anna, "--contact", twin]).await?;
     Ok(())
 }

@@ -154,6 +154,10 @@ pub fn move_order(things: &Things) -> Value {
     json!({ "order_id": things.get("order"), "status": "STATUS_KIND_SUCCESSFUL" })
 }
 
+pub fn update_order(things: &Things) -> Value {
+    json!({ "order_id": things.get("order"), "comment": "Wants it on Monday" })
+}
+
 pub fn update_pipeline(things: &Things) -> Value {
     json!({ "pipeline_id": things.get("pipeline"), "name": "Mine" })
 }

@@ -275,6 +275,7 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("MoveOrder", move_order, "", CHANGE),
                 row("GetChatConnections", chat, "card", BOUND),
                 row("GetChatConnections", chat, "order", BOUND),
+                row("OpenChatConnections", chat, "card", BOUND),
                 row("ExplainCard", card, "chat", DECISION),
                 row("ExplainCard", conversation, "chat", DECISION),
                 row(
@@ -286,6 +287,16 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                     ],
                 ),
                 row("ListDecisions", chat, "conversation", BOUND),
+            ],
+        ),
+        service(
+            "crm_cards.v1.OrderService",
+            [
+                row("GetOrder", order, "order", ENTITY),
+                row("ListOrders", nothing, "order", ENTITIES),
+                row("ListOrders", contact, "order", ENTITIES),
+                row("UpdateOrder", update_order, "", CHANGE),
+                row("GetBuyerTotals", contact, "", ENTITY),
             ],
         ),
         service(

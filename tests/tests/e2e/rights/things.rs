@@ -323,7 +323,9 @@ async fn people(rpc: &Rpc, things: &mut Things) -> anyhow::Result<()> {
     let phone = json!({ "values": ["+380441234567"] });
     let known = json!({ "contact_id": things.get("contact"), "phones": phone });
     let update = format!("{CONTACTS}/UpdateContact");
-    things.ask(rpc, &update, known, "/contact/contact_id").await?;
+    things
+        .ask(rpc, &update, known, "/contact/contact_id")
+        .await?;
     let create = format!("{CONTACTS}/CreateContact");
     for (thing, phones) in [
         ("twin", json!(["+380441234567"])),

@@ -41,10 +41,10 @@ pub(super) async fn put_on(
 }
 
 /// Keeps of what is asked of one thing what has the highest stamp.
-fn newest<'r, K: Ord>(
-    requested: &'r [Requested],
+fn newest<K: Ord>(
+    requested: &[Requested],
     of: impl Fn(&Requested) -> Option<K>,
-) -> BTreeMap<(AccountSlug, K), &'r Requested> {
+) -> BTreeMap<(AccountSlug, K), &Requested> {
     let mut wanted: BTreeMap<(AccountSlug, K), &Requested> = BTreeMap::new();
     for one in requested {
         let Some(key) = of(one) else { continue };
@@ -109,7 +109,12 @@ async fn put_on_contacts(
         let chats = chats.get(&key).map_or(&[][..], Vec::as_slice);
         let mut all = vec![Outgoing::new(&key.0, contact.id, &updated)];
         let entity = wire::linked_contact(&contact);
-        all.extend(responsible_changed(&key.0, &entity, (previous, chats), None));
+        all.extend(responsible_changed(
+            &key.0,
+            &entity,
+            (previous, chats),
+            None,
+        ));
         events.extend(all.into_iter().map(|event| by_sync(event, &actor, one)));
     }
     Ok(events)
@@ -124,7 +129,9 @@ async fn put_on_companies(
     let of = |one: &Requested| {
         let contact = found.of_chat.get(&(one.account.clone(), one.chat))?;
         let known = found.contacts.get(&(one.account.clone(), *contact))?;
-        known.company.filter(|_| one.kinds.contains(&EntityKind::Company))
+        known
+            .company
+            .filter(|_| one.kinds.contains(&EntityKind::Company))
     };
     let wanted: BTreeMap<(AccountSlug, CompanyId), &Requested> = newest(requested, of);
     if wanted.is_empty() {
@@ -170,7 +177,12 @@ async fn put_on_companies(
         let chats = chats.get(&key).map_or(&[][..], Vec::as_slice);
         let mut all = vec![Outgoing::new(&key.0, company.id, &updated)];
         let entity = wire::linked_company(&company);
-        all.extend(responsible_changed(&key.0, &entity, (previous, chats), None));
+        all.extend(responsible_changed(
+            &key.0,
+            &entity,
+            (previous, chats),
+            None,
+        ));
         events.extend(all.into_iter().map(|event| by_sync(event, &actor, one)));
     }
     Ok(events)

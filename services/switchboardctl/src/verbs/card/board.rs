@@ -17,7 +17,7 @@ impl Show for GetBoardResponse {
 }
 
 /// An amount as people read it.
-pub(super) fn money(money: &Money) -> String {
+pub(in crate::verbs) fn money(money: &Money) -> String {
     let (whole, rest) = money.amount.split_once('.').unwrap_or((&money.amount, ""));
     let mut grouped = String::new();
     for (place, digit) in whole.chars().enumerate() {

@@ -67,7 +67,8 @@ pub(super) async fn run(typed: List, session: &Session, view: &View) -> Result<(
 impl Show for SuspectedDuplicate {
     const NAME: &'static str = "switchboard.crm_cards.v1.SuspectedDuplicate";
     const OPTIONAL: &'static [&'static str] = &["SINCE"];
-    const HEADERS: &'static [&'static str] = &["FIRST", "NAME", "SECOND", "OTHER NAME", "REASON", "SINCE"];
+    const HEADERS: &'static [&'static str] =
+        &["FIRST", "NAME", "SECOND", "OTHER NAME", "REASON", "SINCE"];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let reason = |reason: &DuplicateReason| {
             let kind = words::word(reason.kind().as_str_name(), "KIND_");
@@ -104,7 +105,10 @@ pub(super) async fn duplicates(
             page_token,
             contact_id: contact_id.clone(),
         };
-        let page = client.list_suspected_duplicates(request).await?.into_inner();
+        let page = client
+            .list_suspected_duplicates(request)
+            .await?
+            .into_inner();
         Ok((page.duplicates, page.next_page_token))
     };
     let (pairs, next) = page.read(ask).await?;

@@ -147,5 +147,3 @@ create table contact_setting (
     account      text not null primary key check (account <> ''),
     phone_region text not null check (phone_region ~ '^[A-Z]{2}$')
 );
-
-create index buyer_order_by_contact on buyer_order (account, contact, number desc);
