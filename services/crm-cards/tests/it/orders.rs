@@ -4,6 +4,7 @@ use chassis::access::{KindAccess, View};
 use chassis::testing;
 use crm_cards::domain::status::StatusKind as Kind;
 use crm_cards::store::orders::{Filter, page};
+use sqlx::Connection as _;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::field::{Entity as FieldEntity, Type};
 use switchboard_proto::crm_cards::v1::field_service_server::FieldService as _;
@@ -574,7 +575,13 @@ async fn a_page_of_orders_reads_no_more_than_it_shows() {
             ..Filter::default()
         },
     ] {
-        let mut transaction = world.database.pool.begin().await.unwrap();
+        let mut session = world.database.pool.acquire().await.unwrap();
+        // What this session read before is not counted with what follows.
+        sqlx::query("select pg_stat_force_next_flush()")
+            .execute(&mut *session)
+            .await
+            .unwrap();
+        let mut transaction = session.begin().await.unwrap();
         sqlx::query("set local plan_cache_mode = force_custom_plan")
             .execute(&mut *transaction)
             .await
