@@ -47,8 +47,13 @@ impl Port {
         request.send().await.unwrap().status().as_u16()
     }
 
-    async fn get(&self, url: &str) -> reqwest::Response {
+    pub async fn get(&self, url: &str) -> reqwest::Response {
         self.http.get(url).send().await.unwrap()
+    }
+
+    pub async fn range(&self, url: &str, range: &str) -> reqwest::Response {
+        let request = self.http.get(url).header("range", range);
+        request.send().await.unwrap()
     }
 }
 
@@ -86,7 +91,7 @@ pub async fn state(world: &World, caller: &Caller, id: &str) -> Result<Attachmen
     Ok(answer.into_inner().attachment.unwrap())
 }
 
-async fn link(world: &World, caller: &Caller, id: &str) -> Result<String, Code> {
+pub async fn link(world: &World, caller: &Caller, id: &str) -> Result<String, Code> {
     let request = CreateAttachmentLinkRequest {
         attachment_id: id.to_owned(),
     };
@@ -181,23 +186,11 @@ async fn a_signed_link_gives_the_file_and_no_more() {
     assert!(header("content-disposition").ends_with("1.png"));
     assert_eq!(answer.bytes().await.unwrap(), PNG);
 
-    let piece = port
-        .http
-        .get(&url)
-        .header("range", "bytes=1-3")
-        .send()
-        .await
-        .unwrap();
+    let piece = port.range(&url, "bytes=1-3").await;
     assert_eq!(piece.status().as_u16(), 206);
     assert_eq!(piece.headers()["content-range"], "bytes 1-3/16");
     assert_eq!(piece.bytes().await.unwrap(), &PNG[1..4]);
-    let beyond = port
-        .http
-        .get(&url)
-        .header("range", "bytes=16-")
-        .send()
-        .await
-        .unwrap();
+    let beyond = port.range(&url, "bytes=16-").await;
     assert_eq!(beyond.status().as_u16(), 416);
     let head = port.http.head(&url).send().await.unwrap();
     assert_eq!(head.headers()["content-length"], "16");
