@@ -191,6 +191,9 @@ pub struct Mail {
     /// How often a mailbox is looked into even when its server announces nothing.
     #[serde(with = "config::duration")]
     pub poll: Duration,
+    /// How long is waited after a refused login.
+    #[serde(with = "config::duration")]
+    pub after_refusal: Duration,
     /// A larger mail is cut: its header, its first text and the list of its files are kept.
     #[serde(with = "config::bytes")]
     pub size_limit: u64,

@@ -197,6 +197,7 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
             ..defaults.rhythm
         },
         size_limit: app.post.size_limit,
+        after_refusal: config.after_refusal,
         ..defaults
     };
     let mailboxes = Mailboxes::new(

@@ -4,6 +4,7 @@
 mod health;
 mod instagram;
 mod mail;
+mod oauth;
 mod telegram;
 mod viber;
 
