@@ -405,6 +405,27 @@ async fn f130_an_upload_is_its_senders_as_long_as_bytes_come_and_nobodys_who_los
     assert_eq!(world.app.files.store.get(&key).await.unwrap(), PNG);
 }
 
+// An upload that can never be taken is not to come again, however busy we are.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_larger_than_any_file_may_be_is_refused_as_such_where_there_is_no_room() {
+    let mut world = world().await;
+    let _port = Port::open(&mut world).await;
+    let owner = agent(&world, &[]);
+    let (_, url) = announce(&world, &owner, PNG.len()).await;
+    world.app.files.max_size = 64;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let full = Arc::new(Door::new(world.app.clone(), 0));
+    tokio::spawn(async move { axum::serve(listener, router(full)).await });
+    let path = url.split_once("/files/").unwrap().1;
+    let url = format!("http://{address}/files/{path}");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (size, expected) in [(65, 413), (64, 503)] {
+        let put = http.put(&url).body(vec![0; size]).send().await.unwrap();
+        assert_eq!(put.status().as_u16(), expected, "{size}");
+    }
+}
+
 async fn leased_until(world: &World, file: Uuid) -> Option<time::OffsetDateTime> {
     sqlx::query_scalar("select lease_until from attachment where id = $1")
         .bind(file)
