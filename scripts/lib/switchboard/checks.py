@@ -175,7 +175,7 @@ def test(surroundings, fixtures, names):
     }
     if fixtures.is_dir():
         variables["SWITCHBOARD_FIXTURES"] = fixtures
-    return cargo.cargo("test", "--workspace", "--no-fail-fast", *names, **variables)
+    return cargo.cargo("test", "--workspace", "--no-fail-fast", "--", *names, **variables)
 
 
 if __name__ == "__main__":
