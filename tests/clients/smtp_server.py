@@ -6,6 +6,7 @@
   size               what SIZE announces
   users              {name: password} for PLAIN and LOGIN; without it nobody need log in
   tokens             {name: access token} for XOAUTH2
+  introspection      an address that an access token is appended to, for XOAUTH2: is it good, and whose
 """
 
 import argparse
@@ -13,6 +14,7 @@ import asyncio
 import base64
 import json
 import ssl
+import urllib.request
 from pathlib import Path
 
 from aiosmtpd.smtp import SMTP, AuthResult
@@ -31,13 +33,22 @@ class Handler:
 
     async def auth_XOAUTH2(self, server, args):
         said = base64.b64decode(args[1]).decode() if len(args) > 1 else ""
-        tokens = self.behaviour.get("tokens", {})
-        good = any(said == f"user={user}\x01auth=Bearer {token}\x01\x01" for user, token in tokens.items())
+        good = self.is_good(said)
         if good:
             return AuthResult(success=True, auth_data=said)
         # The refusal follows the client's empty line, as at Google and Microsoft.
         await server.challenge_auth(b'{"status":"400"}')
         return AuthResult(success=False, handled=False)
+
+    def is_good(self, said):
+        tokens = self.behaviour.get("tokens", {})
+        asked = self.behaviour.get("introspection")
+        if asked:
+            token = said.partition("auth=Bearer ")[2].rstrip("\x01")
+            with urllib.request.urlopen(asked + token, timeout=5) as answer:
+                known = json.load(answer)
+            tokens = {known["username"]: token} if known["active"] else {}
+        return any(said == f"user={user}\x01auth=Bearer {token}\x01\x01" for user, token in tokens.items())
 
     async def handle_MAIL(self, server, session, envelope, address, options):
         if "mail" in self.behaviour:
@@ -82,7 +93,8 @@ async def main():
     def server():
         handler = Handler(given.folder)
         known = handler.behaviour
-        login = "users" in known or "tokens" in known
+        by_token = "tokens" in known or "introspection" in known
+        login = "users" in known or by_token
         return SMTP(
             handler,
             hostname="localhost",
@@ -92,7 +104,7 @@ async def main():
             authenticator=handler.authenticate,
             auth_required=login,
             auth_require_tls=False,
-            auth_exclude_mechanism=[] if "tokens" in known else ["XOAUTH2"],
+            auth_exclude_mechanism=[] if by_token else ["XOAUTH2"],
         )
 
     implicit = context if given.tls == "implicit" else None

@@ -6,6 +6,7 @@ pub mod command;
 pub mod events;
 pub mod mail;
 pub mod meta;
+pub mod oauth;
 pub mod replicas;
 pub mod rpc;
 pub mod servers;

@@ -81,6 +81,7 @@ def everything(run, children, folder, fixtures, names):
     if not names:
         run.step("lints and queries against migrated databases", lambda: lint(surroundings["postgres"]))
         run.step("documentation", document)
+    run.step("S3 server", lambda: s3_server(surroundings))
     if run.step("build", build):
         run.step("tests", lambda: test(surroundings, fixtures, names))
 
@@ -90,6 +91,18 @@ def start_servers(children, folder, surroundings):
     surroundings["postgres"] = servers.Postgres(children, folder / "postgres", free_port(), synced=False)
     surroundings["nats"] = servers.start_nats(children, folder / "nats", free_port())
     ui.say(f"  {surroundings['postgres'].url}\n  {surroundings['nats']}")
+
+
+def s3_server(surroundings):
+    """Names the tests their S3 server. Where it cannot be had, a person's run goes on without those tests; CI's fails."""
+    surroundings["s3"] = {"SWITCHBOARD_WITHOUT_S3": "true"}
+    try:
+        surroundings["s3"] = {"SWITCHBOARD_MOTO_PYTHON": machine.moto_python()}
+    except ui.Refusal as refusal:
+        if os.environ.get("CI"):
+            raise
+        ui.complain(refusal)
+        return "SKIPPED: no S3 server, the tests of S3 do not run"
 
 
 def lint(postgres):
@@ -158,10 +171,11 @@ def test(surroundings, fixtures, names):
         "SWITCHBOARD_DOVECOT_BIN": machine.dovecot(),
         "SWITCHBOARD_AIOSMTPD_PYTHON": machine.aiosmtpd_python(),
         "SWITCHBOARD_PG_BIN": surroundings["postgres"].bin,
+        **surroundings["s3"],
     }
     if fixtures.is_dir():
         variables["SWITCHBOARD_FIXTURES"] = fixtures
-    return cargo.cargo("test", "--workspace", "--no-fail-fast", *names, **variables)
+    return cargo.cargo("test", "--workspace", "--no-fail-fast", "--", *names, **variables)
 
 
 if __name__ == "__main__":

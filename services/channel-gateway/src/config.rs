@@ -191,6 +191,9 @@ pub struct Mail {
     /// How often a mailbox is looked into even when its server announces nothing.
     #[serde(with = "config::duration")]
     pub poll: Duration,
+    /// How long is waited after a refused login.
+    #[serde(with = "config::duration")]
+    pub after_refusal: Duration,
     /// A larger mail is cut: its header, its first text and the list of its files are kept.
     #[serde(with = "config::bytes")]
     pub size_limit: u64,
@@ -283,6 +286,9 @@ pub struct Files {
     /// How often due files are looked for when nobody says so.
     #[serde(with = "config::duration")]
     pub poll: Duration,
+    /// How often files are looked for whose time has come.
+    #[serde(with = "config::duration")]
+    pub sweep: Duration,
     /// Agents' uploads, and readers of files, that are served at once.
     pub transfers: u32,
     /// Fetch from private addresses and without TLS too.
@@ -374,6 +380,16 @@ impl ServiceConfig for Config {
         if self.files.store == ObjectStore::S3 && self.files.bucket.is_empty() {
             return rule("files.bucket", "must be set for files.store = \"s3\"");
         }
+        let endpoint = &self.files.endpoint;
+        if !endpoint.is_empty()
+            && !endpoint.starts_with("https://")
+            && !endpoint.starts_with("http://")
+        {
+            return rule(
+                "files.endpoint",
+                "must be empty, or begin with https:// or http://",
+            );
+        }
         for (key, number) in [
             ("files.concurrency", self.files.concurrency),
             ("files.per_channel", self.files.per_channel),
@@ -400,6 +416,9 @@ impl ServiceConfig for Config {
         }
         if self.files.idle.is_zero() || self.files.total < self.files.idle {
             return rule("files.total", "must not be less than files.idle");
+        }
+        if self.files.sweep.is_zero() {
+            return rule("files.sweep", "must not be 0s");
         }
         for (key, rate) in [
             (
@@ -442,6 +461,13 @@ mod tests {
                 "files.upload_quota",
             ),
             ("SWITCHBOARD_FILES__SENT_KEPT", "30d", "files.sent_kept"),
+            ("SWITCHBOARD_FILES__STORE", "s3", "files.bucket"),
+            (
+                "SWITCHBOARD_FILES__ENDPOINT",
+                "s3.example",
+                "files.endpoint",
+            ),
+            ("SWITCHBOARD_FILES__SWEEP", "0s", "files.sweep"),
         ] {
             let changed = HashMap::from([(variable.to_owned(), value.to_owned())]);
             let config: Config = config::load_from(Config::EMBEDDED, None, changed).unwrap();

@@ -18,6 +18,7 @@ pub mod lane;
 pub mod links;
 pub mod lookup;
 pub mod mailbox;
+pub mod name;
 pub mod quota;
 pub mod range;
 pub mod rate;

@@ -94,7 +94,9 @@ impl From<Error> for Status {
                 &[],
             ),
             Error::NotAccepted(_) => grpc::unavailable(DOMAIN, "inbound"),
-            Error::Files(StoreError::Away(_)) => grpc::unavailable(DOMAIN, "files"),
+            Error::Files(StoreError::Away(_) | StoreError::Silent) => {
+                grpc::unavailable(DOMAIN, "files")
+            }
             Error::Database(_) | Error::Seal(_) | Error::Files(_) => grpc::internal(DOMAIN, &error),
             Error::NotStored => refuse(Code::FailedPrecondition, "ATTACHMENT_NOT_STORED"),
             Error::ProviderAway(kind) => grpc::unavailable(DOMAIN, kind.as_str()),

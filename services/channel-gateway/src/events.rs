@@ -275,9 +275,6 @@ impl Handler for Inbound {
         try_join_all(sent)
             .await
             .map_err(|error| HandlerError::Away(error.to_string()))?;
-        if !letters.is_empty() {
-            metrics::counter!("inbound_unsupported_total").increment(letters.len() as u64);
-        }
         let heard: Vec<Uuid> = heard.into_iter().collect();
         let asked = named
             .iter()

@@ -5,6 +5,7 @@ pub mod links;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -197,15 +198,23 @@ impl Webhooks {
             otel.kind = "server"
         );
         TraceContext::from_headers(request.headers()).adopt(&span);
+        let too_large = AtomicBool::new(false);
         let work = async {
             match kind {
-                ChannelKind::Instagram => self.accept_batch(request).await,
-                _ => self.accept(kind, channel, request).await,
+                ChannelKind::Instagram => self.accept_batch(request, &too_large).await,
+                _ => self.accept(kind, channel, request, &too_large).await,
             }
         };
-        let outcome = tokio::time::timeout(self.deadline, work.instrument(span))
-            .await
-            .unwrap_or(Err(Refused::Away));
+        let outcome = tokio::time::timeout(self.deadline, work.instrument(span)).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            // However slowly it comes: repeating it would be in vain.
+            let known = too_large.load(Ordering::Relaxed);
+            Err(if known {
+                Refused::TooLarge
+            } else {
+                Refused::Away
+            })
+        });
         let response =
             outcome.map_or_else(Refused::into_response, |()| StatusCode::OK.into_response());
         let status = response.status().as_str().to_owned();
@@ -224,6 +233,7 @@ impl Webhooks {
         kind: ChannelKind,
         channel: &str,
         request: Request,
+        too_large: &AtomicBool,
     ) -> Result<(), Refused> {
         let id = Uuid::parse_str(channel).map_err(|_| Refused::Unknown)?;
         let known = match self.book.find(id).await {
@@ -235,7 +245,7 @@ impl Webhooks {
         if kind == ChannelKind::TelegramBot {
             authentic(&known, &parts.headers)?;
         }
-        let raw = self.read(&parts.headers, body, self.body_limit).await?;
+        let raw = read(&parts.headers, body, self.body_limit, too_large).await?;
         if let Credentials::Viber(bot) = &known.access {
             signed(bot, &parts.headers, &raw)?;
         }
@@ -246,9 +256,9 @@ impl Webhooks {
 
     /// Accepts a batch of Meta's, which may be for several accounts. A repeat of one that was accepted in part is
     /// known again.
-    async fn accept_batch(&self, request: Request) -> Result<(), Refused> {
+    async fn accept_batch(&self, request: Request, too_large: &AtomicBool) -> Result<(), Refused> {
         let (parts, body) = request.into_parts();
-        let raw = self.read(&parts.headers, body, self.meta_limit).await?;
+        let raw = read(&parts.headers, body, self.meta_limit, too_large).await?;
         let secrets = [&self.meta.app_secret, &self.meta.product_secret]
             .map(|secret| secret.expose_secret().as_bytes());
         let given = parts
@@ -351,32 +361,48 @@ impl Webhooks {
             }
         })
     }
+}
 
-    /// Reads the body. One over the limit is read on, without keeping it, up to [`DRAINED`] times the limit: a provider
-    /// that is still sending when the connection closes would see a broken call instead of the answer.
-    async fn read(&self, headers: &HeaderMap, body: Body, limit: usize) -> Result<Bytes, Refused> {
-        let announced = headers
-            .get(CONTENT_LENGTH)
-            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-        let mut too_large = announced.is_some_and(|length| length > limit as u64);
-        let (mut raw, mut seen) = (BytesMut::new(), 0);
-        let mut chunks = body.into_data_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|_| Refused::Body)?;
-            seen += chunk.len();
-            too_large |= seen > limit;
-            if seen > limit.saturating_mul(DRAINED) {
-                break;
+/// Reads the body, and says as soon as it is known that it is too large. One over the limit is read on, without keeping
+/// it, up to [`DRAINED`] times the limit: a provider that is still sending when the connection closes would see a broken
+/// call instead of the answer.
+async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+    too_large: &AtomicBool,
+) -> Result<Bytes, Refused> {
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let mut over = announced.is_some_and(|length| length > limit as u64);
+    too_large.store(over, Ordering::Relaxed);
+    let (mut raw, mut seen) = (BytesMut::new(), 0);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| {
+            if over {
+                Refused::TooLarge
+            } else {
+                Refused::Body
             }
-            if !too_large {
-                raw.extend_from_slice(&chunk);
-            }
+        })?;
+        seen += chunk.len();
+        if seen > limit {
+            over = true;
+            too_large.store(true, Ordering::Relaxed);
         }
-        if too_large {
-            return Err(Refused::TooLarge);
+        if seen > limit.saturating_mul(DRAINED) {
+            break;
         }
-        Ok(raw.freeze())
+        if !over {
+            raw.extend_from_slice(&chunk);
+        }
     }
+    if over {
+        return Err(Refused::TooLarge);
+    }
+    Ok(raw.freeze())
 }
 
 fn too_many(until: &NotUntil<QuantaInstant>) -> Refused {

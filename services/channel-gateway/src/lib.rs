@@ -49,6 +49,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let sealer = Sealer::from_key_file(&config.seal.key_file).context("seal.key_file")?;
     let bots = BotApi::new(&config.telegram)?;
     let store = Store::open(&config.files)?;
+    store.prove(&config.files).await?;
     let pool = service.database(&store::MIGRATOR).await?;
     let nats = service.nats().await?;
     service

@@ -32,8 +32,8 @@ use crate::store::{deliveries, usage};
 /// How often figures are taken from the database.
 const MEASURED_EVERY: Duration = Duration::from_secs(10);
 
-/// How often files are looked for whose time has come.
-const SWEPT_EVERY: Duration = Duration::from_mins(1);
+/// How long it waits until what could not be done is tried again.
+const AGAIN: Duration = Duration::from_mins(1);
 
 /// Steps of one sweep at most.
 const SWEEP_STEPS: usize = 20;
@@ -100,12 +100,15 @@ pub async fn serve_webhooks(
     tracing::info!(%address, "webhooks bound");
     let stop = service.lifecycle.stop_token();
     let door = files::Door::new(app.clone(), config.files.transfers);
+    let store = app.files.store.clone();
     let visitors = Arc::new(links::Door::new(app.clone(), &http.client_address_header));
     let app = router(Arc::clone(&webhooks))
         .merge(files::router(Arc::new(door)))
         .merge(links::router(Arc::clone(&visitors)));
     service.lifecycle.spawn("http", async move {
         chassis::http::serve(listener, app, Limits::default(), stop).await;
+        // Of uploads that were broken off nothing stays.
+        store.settled().await;
         Ok(())
     });
     let stop = service.lifecycle.stop_token();
@@ -140,12 +143,9 @@ pub fn fetch_files(service: &Service, app: &App, config: &Config) -> anyhow::Res
 /// Removes what of files has had its time, and what was left of them by processes that died.
 pub fn sweep_files(service: &Service, app: &App, config: &config::Files) {
     let (app, stop) = (app.clone(), service.lifecycle.stop_token());
-    let mut parts = Parts::of(config);
+    let (mut parts, pause) = (Parts::of(config), config.sweep);
     service.lifecycle.spawn("file sweep", async move {
-        while tokio::time::timeout(SWEPT_EVERY, stop.cancelled())
-            .await
-            .is_err()
-        {
+        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
             for _ in 0..SWEEP_STEPS {
                 match file_sweep::step(&app, clock::now()).await {
                     Ok(true) => {}
@@ -197,6 +197,7 @@ pub fn follow_mailboxes(service: &Service, app: &App, intake: &Intake, config: &
             ..defaults.rhythm
         },
         size_limit: app.post.size_limit,
+        after_refusal: config.after_refusal,
         ..defaults
     };
     let mailboxes = Mailboxes::new(
@@ -295,7 +296,7 @@ fn fill_mail_lines(service: &Service, app: &App) {
     service.lifecycle.spawn("mail-lines", async move {
         while let Err(error) = mail_lines::fill(&app).await {
             tracing::warn!(%error, "what mailboxes are told apart by could not be filled in: trying again");
-            if tokio::time::timeout(SWEPT_EVERY, stop.cancelled()).await.is_ok() {
+            if tokio::time::timeout(AGAIN, stop.cancelled()).await.is_ok() {
                 break;
             }
         }
@@ -327,7 +328,7 @@ fn reseal(service: &Service, app: &App) {
                 Ok(_) => RESEALED_EVERY,
                 Err(error) => {
                     tracing::warn!(%error, "not everything could be sealed anew: trying again");
-                    SWEPT_EVERY
+                    AGAIN
                 }
             };
             if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {

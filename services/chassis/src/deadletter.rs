@@ -129,7 +129,7 @@ fn letter(place: Place<'_>, index: u32, error: &str, payload: Bytes) -> DeadLett
     }
 }
 
-/// Publishes a letter and awaits its acknowledgement. A repeat soon after is dropped by the broker.
+/// Publishes a letter and awaits its acknowledgement. A repeat soon after is dropped by the broker, and not counted.
 pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), PublishError> {
     let DeadLetter {
         service,
@@ -153,9 +153,11 @@ pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), 
     headers.insert(NATS_MESSAGE_ID, id);
     headers.insert("ce-type", "switchboard.operator.v1.DeadLetter");
     let payload = Bytes::from(letter.0.encode_to_vec());
-    nats::publish(nats, subject.to_owned(), headers, payload, ACK_TIMEOUT)
-        .await
-        .map(drop)
+    let published = nats::publish(nats, subject.to_owned(), headers, payload, ACK_TIMEOUT).await?;
+    if !published.duplicate {
+        metrics::counter!("dead_letters_total", "consumer" => consumer.clone()).increment(1);
+    }
+    Ok(())
 }
 
 /// Makes deliveries of a letter again, as its consumer would have had them.

@@ -10,6 +10,7 @@
 use std::str::FromStr as _;
 use std::sync::Arc;
 
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
 use prost_types::value::Kind;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -26,6 +27,11 @@ use crate::auth::{Caller, CallerParts, Subject};
 use crate::clock;
 use crate::id::{self, AccountSlug, AgentId};
 use crate::run::{Service, ServiceConfig};
+
+/// What counts for one test; set it with `metrics::set_default_local_recorder`.
+pub fn recorder() -> PrometheusRecorder {
+    PrometheusBuilder::new().build_recorder()
+}
 
 /// A database for one test, with the migrations of chassis and service; dropped with this value.
 pub struct TestDatabase {

@@ -40,6 +40,7 @@ pub enum FaultKind {
     /// The call is done and kept as sent, but the connection breaks before its answer: the outcome is uncertain.
     AnswerLost,
     /// The call is done and kept as sent, but no answer comes within this many milliseconds; then the connection breaks.
+    /// Of a download half comes before.
     AnswerHangs {
         /// Milliseconds until the connection breaks.
         ms: u64,

@@ -172,10 +172,11 @@ pub(super) async fn download(
     match bot.meet_fault("download", None, false) {
         Some(FaultKind::Delay { ms }) => tokio::time::sleep(Duration::from_millis(ms)).await,
         Some(FaultKind::AnswerHangs { ms }) => {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-            return cut_off(content.slice(..whole / 2), whole);
+            return cut_off(content.slice(..whole / 2), whole, Duration::from_millis(ms));
         }
-        Some(FaultKind::AnswerLost) => return cut_off(content.slice(..whole / 2), whole),
+        Some(FaultKind::AnswerLost) => {
+            return cut_off(content.slice(..whole / 2), whole, Duration::ZERO);
+        }
         Some(fault) => {
             if let Some(refusal) = fault.refusal() {
                 return respond(Err(refusal));
@@ -190,11 +191,12 @@ pub(super) async fn download(
         .into_response()
 }
 
-/// Half a file, though the whole was promised.
-fn cut_off(half: bytes::Bytes, whole: usize) -> Response {
-    let cut = async {
+/// Half a file, though the whole was promised; the connection breaks some time after it.
+fn cut_off(half: bytes::Bytes, whole: usize, after: Duration) -> Response {
+    let cut = async move {
         // What came before is sent once there is nothing more for the moment.
         tokio::task::yield_now().await;
+        tokio::time::sleep(after).await;
         Err(std::io::Error::other("connection cut on purpose"))
     };
     let chunks = futures::stream::once(async { Ok(half) }).chain(futures::stream::once(cut));

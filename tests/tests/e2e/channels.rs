@@ -4,6 +4,7 @@
 mod health;
 mod instagram;
 mod mail;
+mod oauth;
 mod telegram;
 mod viber;
 
@@ -20,7 +21,7 @@ use switchboard_tests::services::Kind as Service;
 use switchboard_tests::world::{Account, WorldOptions, eventually, within};
 use uuid::Uuid;
 
-fn environment(pairs: &[(&str, &str)]) -> WorldOptions {
+pub fn environment(pairs: &[(&str, &str)]) -> WorldOptions {
     WorldOptions {
         environment: pairs
             .iter()
@@ -84,7 +85,7 @@ async fn connect(
 }
 
 /// The chat of a client, once it has a responsible and a card.
-async fn settled(account: &Account, user_id: &str) -> anyhow::Result<conversation::Chat> {
+pub async fn settled(account: &Account, user_id: &str) -> anyhow::Result<conversation::Chat> {
     let chat = eventually("the client's chat with a responsible", async || {
         let chats = account.chats().await?;
         Ok(chats.into_iter().find(|chat| {
@@ -130,7 +131,7 @@ async fn answer(
 }
 
 /// Waits until a message has this delivery state.
-async fn delivered(
+pub async fn delivered(
     account: &Account,
     chat: &str,
     message: &str,

@@ -9,6 +9,7 @@ mod closed;
 mod command_line;
 mod fairness;
 mod faults;
+mod files;
 mod main_path;
 mod once;
 mod responsible;

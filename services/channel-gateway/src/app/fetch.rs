@@ -117,6 +117,8 @@ impl Fetcher {
         }
         tasks.close();
         tasks.wait().await;
+        // What was broken off is taken back before the process ends.
+        self.app.files.store.settled().await;
     }
 
     async fn slot(&self) -> Result<OwnedSemaphorePermit, tokio::sync::AcquireError> {

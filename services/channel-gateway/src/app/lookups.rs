@@ -163,7 +163,7 @@ async fn person(
 ) -> Result<Option<Answer>, CallError<ApiError>> {
     let (login, token) = (line::login(profile), &profile.access_token);
     let person = app.graph.profile(login, token, key).await?;
-    Ok(Answer::person(&person.name, &person.username))
+    Ok(Answer::person(&person.name, &person.username, key))
 }
 
 fn told(

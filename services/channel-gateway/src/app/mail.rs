@@ -12,7 +12,6 @@ use chassis::trace::TraceContext;
 use chassis::{clock, id};
 use switchboard_proto::channel_gateway::v1::InboundEvent;
 use time::OffsetDateTime;
-use tokio::sync::Mutex;
 use uuid::Uuid;
 
 use super::App;
@@ -35,7 +34,7 @@ use crate::provider::outward::{Limits, Outward};
 use crate::provider::smtp::Submission;
 use crate::provider::wire::{self, Endpoint, Rules, Wires};
 
-use access::Token;
+use access::InUse;
 pub use access::{CREDENTIALS_REFUSED, login, prove, prove_channel};
 
 /// What mail goes over, and the access tokens in use. Clones share it.
@@ -54,7 +53,7 @@ pub struct Post {
     /// Copies of what was sent, under way.
     pub copies: Copies,
     tokens_from: Outward,
-    tokens: Arc<Mutex<HashMap<Uuid, Token>>>,
+    tokens: InUse,
 }
 
 impl Post {
@@ -80,7 +79,7 @@ impl Post {
             max_age: config.max_age,
             copies: Copies::default(),
             tokens_from,
-            tokens: Arc::default(),
+            tokens: InUse::default(),
         })
     }
 }

@@ -122,7 +122,6 @@ impl Unclaimed {
         let why = rest.why.as_str();
         let letter = Letter::of_nobody(DOMAIN, CONSUMER, id, INBOUND_TYPE, why, payload, now);
         deadletter::publish(&self.nats, &self.streams.dead_subject(DOMAIN), &letter).await?;
-        metrics::counter!("dead_letters_total", "consumer" => CONSUMER).increment(1);
         // Nothing of what it says, nor who it names.
         tracing::warn!(
             why,

@@ -6,8 +6,9 @@ use switchboard_proto::common::v1::{ChannelKind, origin};
 
 use super::instagram::content::permalink;
 use super::instagram::wire::is_id;
+use super::name::{clean, shown};
 
-/// Characters of a name or title at most.
+/// Characters of a title at most.
 const WORDS_MAX: usize = 1_000;
 
 /// What is asked about.
@@ -65,9 +66,11 @@ impl Answer {
         })
     }
 
-    /// Returns what was said of a person; none where that is nothing.
-    pub fn person(name: &str, username: &str) -> Option<Self> {
-        let (name, username) = (cut(name), cut(username.trim_start_matches('@')));
+    /// Returns what was said of the person with this key; none where that is nothing.
+    pub fn person(name: &str, username: &str, key: &str) -> Option<Self> {
+        let (name, username) = (cut(name), clean(username.trim_start_matches('@')));
+        let told = Some(name.as_str()).filter(|name| !name.is_empty());
+        let name = shown(told, &username, key);
         (!name.is_empty() || !username.is_empty()).then_some(Self::Person { name, username })
     }
 }
@@ -131,6 +134,7 @@ mod tests {
     use super::*;
     use crate::domain::inbound::Line;
     use crate::domain::instagram::normalise;
+    use crate::domain::name::NAME_MAX;
     use serde_json::{Value, json};
     use time::OffsetDateTime;
     use uuid::Uuid;
@@ -196,7 +200,7 @@ mod tests {
         let link = message(&it).unwrap().origin.clone().unwrap().link;
         assert_eq!(link, "https://www.instagram.com/p/CxY/");
         let mut it = direct("77", "178");
-        fill(&mut it, &Answer::person("Olena", "@olena.k").unwrap());
+        fill(&mut it, &Answer::person("Olena", "@olena.k", "77").unwrap());
         let client = it.client.clone().unwrap();
         assert_eq!(
             (client.name.as_str(), client.username.as_str()),
@@ -217,12 +221,20 @@ mod tests {
         ] {
             assert_eq!(Answer::post(link, "").is_some(), expected, "{link}");
         }
-        assert_eq!(Answer::person(" ", "\0"), None);
-        let long = "n".repeat(WORDS_MAX * 2);
-        let Some(Answer::Person { name, .. }) = Answer::person(&long, "") else {
-            panic!("a name");
-        };
-        assert_eq!(name.len(), WORDS_MAX);
+        assert_eq!(Answer::person(" ", "\0", "77"), None);
+        let long = "n".repeat(NAME_MAX * 2);
+        for (name, username, expected) in [
+            (long.as_str(), "", ("n".repeat(NAME_MAX).as_str(), "")),
+            ("\u{3164}", "olena", ("olena", "olena")),
+            ("\u{3164}", "", ("77", "")),
+            ("", "olena\u{202e}", ("", "olena")),
+        ] {
+            let Some(Answer::Person { name, username }) = Answer::person(name, username, "77")
+            else {
+                panic!("a name");
+            };
+            assert_eq!((name.as_str(), username.as_str()), expected);
+        }
     }
 
     #[test]
@@ -231,7 +243,7 @@ mod tests {
             assert_eq!(About::parse(about.as_str()), Some(about));
         }
         assert_eq!(About::parse("other"), None);
-        let answer = Answer::person("A", "b").unwrap();
+        let answer = Answer::person("A", "b", "77").unwrap();
         let stored = serde_json::to_value(&answer).unwrap();
         assert_eq!(serde_json::from_value::<Answer>(stored).unwrap(), answer);
     }

@@ -1,28 +1,26 @@
 //! The object store: bytes under keys, and nothing else of them.
 
+mod s3;
+mod writing;
+
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use bytes::Bytes;
+use chassis::{clock, id};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt as _};
-use object_store::aws::AmazonS3Builder;
-use object_store::buffered::BufWriter;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{
-    BackoffConfig, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, RetryConfig,
-};
+use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt as _};
 use sha2::{Digest as _, Sha256};
-use tokio::io::AsyncWriteExt as _;
+use tokio_util::task::TaskTracker;
 
 use crate::config;
-
-/// What is collected before it is written; S3 takes no smaller part.
-const PART: usize = 5 * 1024 * 1024;
+use writing::Writing;
 
 /// How much of a file's beginning is kept to tell what it is.
 const HEAD: usize = 8 * 1024;
@@ -30,8 +28,11 @@ const HEAD: usize = 8 * 1024;
 /// A whole object is read into memory up to this size.
 const WHOLE_MAX: u64 = 64 * 1024 * 1024;
 
-/// How long the store is asked again, where it does not answer well.
-const RETRY_FOR: Duration = Duration::from_secs(10);
+/// How long a whole object may take, in or out, or its deletion.
+const WHOLE_FOR: Duration = Duration::from_secs(30);
+
+/// What is put and read at the start.
+const PROBE: &[u8] = b"Switchboard was here";
 
 /// Bytes on their way; what breaks them off holds no secret.
 pub type Bytestream = BoxStream<'static, Result<Bytes, Broken>>;
@@ -53,6 +54,9 @@ pub enum StoreError {
     /// The store is away, or refused.
     #[error("the object store: {0}")]
     Away(object_store::Error),
+    /// The store does not answer.
+    #[error("the object store does not answer in time")]
+    Silent,
 }
 
 /// Why bytes were not taken into the store. Nothing of them is kept.
@@ -94,61 +98,98 @@ pub struct Received {
 
 /// The object store. Clones share it.
 #[derive(Clone)]
-pub struct Store(Arc<dyn ObjectStore>);
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    /// What the store is still told of files that were given up, or that nobody waits for any more.
+    tasks: TaskTracker,
+}
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Store({})", self.0)
+        write!(f, "Store({})", self.objects)
     }
 }
 
 impl Store {
     /// Opens the configured store; a folder that is not there is made.
     pub fn open(config: &config::Files) -> anyhow::Result<Self> {
-        Ok(Self(match config.store {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::open_with(config, variables)
+    }
+
+    /// Does the same with these variables for those of the environment.
+    pub fn open_with(
+        config: &config::Files,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> anyhow::Result<Self> {
+        Ok(match config.store {
             config::ObjectStore::Local => {
                 let folder = &config.folder;
                 let named = || format!("files.folder: {}", folder.display());
                 std::fs::create_dir_all(folder).with_context(named)?;
                 let local = LocalFileSystem::new_with_prefix(folder).with_context(named)?;
                 // A webhook is answered 2xx on the strength of what was written.
-                Arc::new(local.with_fsync(true))
+                Self::of(Arc::new(local.with_fsync(true)))
             }
-            config::ObjectStore::S3 => {
-                let retry = RetryConfig {
-                    backoff: BackoffConfig::default(),
-                    max_retries: 3,
-                    retry_timeout: RETRY_FOR,
-                };
-                let mut builder = AmazonS3Builder::from_env()
-                    .with_bucket_name(&config.bucket)
-                    .with_retry(retry);
-                if !config.region.is_empty() {
-                    builder = builder.with_region(&config.region);
-                }
-                if !config.endpoint.is_empty() {
-                    builder = builder
-                        .with_endpoint(&config.endpoint)
-                        .with_allow_http(config.endpoint.starts_with("http://"));
-                }
-                Arc::new(builder.build().context("files: S3")?)
-            }
-        }))
+            config::ObjectStore::S3 => Self::of(Arc::new(s3::open(config, variables)?)),
+        })
+    }
+
+    fn of(objects: Arc<dyn ObjectStore>) -> Self {
+        let tasks = TaskTracker::new();
+        // It can be waited for at any time, and takes more all the same.
+        tasks.close();
+        Self { objects, tasks }
+    }
+
+    /// Puts, reads and deletes a small object: a store that cannot be used shows at the start, and not at the first file.
+    /// One that is only away is not waited for: a message needs no store, and files have patience.
+    pub async fn prove(&self, config: &config::Files) -> anyhow::Result<()> {
+        let key = format!("probe-{}", id::v7(clock::now()).simple());
+        let proven = async {
+            self.put(&key, Bytes::from_static(PROBE)).await?;
+            self.get(&key).await?;
+            self.delete(&key).await
+        };
+        let Err(error) = proven.await else {
+            return Ok(());
+        };
+        let what = match config.store {
+            config::ObjectStore::Local => Some(format!(
+                "files.folder: {}: {error}",
+                config.folder.display()
+            )),
+            config::ObjectStore::S3 => s3::unusable(config, &error),
+        };
+        if let Some(what) = what {
+            bail!(what);
+        }
+        tracing::warn!(%error, "the object store is away: files wait for it");
+        Ok(())
+    }
+
+    /// Waits until the store was told of everything that was given up.
+    pub async fn settled(&self) {
+        self.tasks.wait().await;
     }
 
     /// Puts bytes under a key, all or nothing; what stood there is replaced.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.0.put(&path(key)?, bytes.into()).await.map_err(told)?;
+        let path = path(key)?;
+        soon(self.objects.put(&path, bytes.into())).await?;
         Ok(())
     }
 
     /// Returns a whole object.
     pub async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        let got = self.0.get(&path(key)?).await.map_err(told)?;
+        let path = path(key)?;
+        let got = soon(self.objects.get(&path)).await?;
         if got.meta.size > WHOLE_MAX {
             return Err(StoreError::Key);
         }
-        got.bytes().await.map_err(told)
+        soon(got.bytes()).await
     }
 
     /// Returns the bytes of an object, or a range of them.
@@ -157,11 +198,12 @@ impl Store {
         key: &str,
         range: Option<Range<u64>>,
     ) -> Result<Bytestream, StoreError> {
+        let path = path(key)?;
         let options = GetOptions {
             range: range.map(GetRange::Bounded),
             ..GetOptions::default()
         };
-        let got = self.0.get_opts(&path(key)?, options).await.map_err(told)?;
+        let got = soon(self.objects.get_opts(&path, options)).await?;
         let bytes = got.into_stream();
         Ok(bytes
             .map(|piece| piece.map_err(|error| Broken(error.to_string())))
@@ -170,7 +212,8 @@ impl Store {
 
     /// Deletes an object; that there is none is as well.
     pub async fn delete(&self, key: &str) -> Result<(), StoreError> {
-        match self.0.delete(&path(key)?).await.map_err(told) {
+        let path = path(key)?;
+        match soon(self.objects.delete(&path)).await {
             Err(StoreError::Missing) => Ok(()),
             other => other,
         }
@@ -188,25 +231,23 @@ impl Store {
         S: Stream<Item = Result<Bytes, Broken>> + Unpin + Send,
     {
         let path = path(key)?;
-        let mut writer =
-            BufWriter::with_capacity(Arc::clone(&self.0), path, PART).with_max_concurrency(1);
-        let work = write(&mut writer, bytes, limit, pace.idle);
+        let mut writing = Writing::new(Arc::clone(&self.objects), path, self.tasks.clone());
+        let work = write(&mut writing, bytes, limit, pace.idle);
         let written = tokio::time::timeout(pace.total, work)
             .await
             .unwrap_or(Err(ReceiveError::Slow));
         match written {
             Ok(received) => {
                 // Only now it is there for others.
-                let closed = tokio::time::timeout(pace.total, writer.shutdown()).await;
-                match closed {
+                match tokio::time::timeout(pace.total, writing.finish()).await {
                     Ok(Ok(())) => Ok(received),
-                    Ok(Err(error)) => Err(away(error).into()),
-                    Err(_) => Err(ReceiveError::Slow),
+                    Ok(Err(error)) => Err(told(error).into()),
+                    Err(_) => Err(StoreError::Silent.into()),
                 }
             }
             Err(error) => {
                 // What was written so far is given back where it can be; the reason is what counts.
-                let _ = tokio::time::timeout(pace.idle, writer.abort()).await;
+                writing.give_up().await;
                 Err(error)
             }
         }
@@ -214,7 +255,7 @@ impl Store {
 }
 
 async fn write<S>(
-    writer: &mut BufWriter,
+    writing: &mut Writing,
     mut bytes: S,
     limit: u64,
     idle: Duration,
@@ -235,7 +276,7 @@ where
         }
         hash.update(&piece);
         head.extend_from_slice(&piece[..piece.len().min(HEAD - head.len())]);
-        writer.put(piece).await.map_err(told)?;
+        writing.put(piece).await.map_err(told)?;
     }
     Ok(Received {
         size,
@@ -251,18 +292,22 @@ fn path(key: &str) -> Result<Path, StoreError> {
         .ok_or(StoreError::Key)
 }
 
-fn told(error: object_store::Error) -> StoreError {
-    match error {
-        object_store::Error::NotFound { .. } => StoreError::Missing,
-        error => StoreError::Away(error),
+/// Does what takes no longer than a whole object may.
+async fn soon<T>(work: impl Future<Output = object_store::Result<T>>) -> Result<T, StoreError> {
+    match tokio::time::timeout(WHOLE_FOR, work).await {
+        Ok(done) => done.map_err(told),
+        Err(_) => Err(StoreError::Silent),
     }
 }
 
-fn away(error: std::io::Error) -> StoreError {
-    StoreError::Away(object_store::Error::Generic {
-        store: "files",
-        source: error.into(),
-    })
+fn told(error: object_store::Error) -> StoreError {
+    match error {
+        // What was lost with its bucket may come back with it.
+        object_store::Error::NotFound { .. } if !s3::is_without_bucket(&error) => {
+            StoreError::Missing
+        }
+        error => StoreError::Away(error),
+    }
 }
 
 #[cfg(test)]
@@ -276,7 +321,7 @@ mod tests {
     };
 
     fn local(folder: &std::path::Path) -> Store {
-        Store(Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()))
+        Store::of(Arc::new(LocalFileSystem::new_with_prefix(folder).unwrap()))
     }
 
     fn pieces(count: usize, size: usize) -> Bytestream {

@@ -134,6 +134,10 @@ async fn take(
     let Some(length) = length else {
         return StatusCode::LENGTH_REQUIRED.into_response();
     };
+    // Known without a look at anything, and never otherwise: no reason to come again.
+    if length > door.app.files.max_size {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
     let Some(_slot) = door.slot() else {
         return again();
     };

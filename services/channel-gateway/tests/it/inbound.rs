@@ -4,6 +4,7 @@ use channel_gateway::domain::inbound::Line;
 use channel_gateway::domain::telegram::normalise;
 use chassis::clock;
 use chassis::consumer::{Delivery, Handler as _, HandlerError, Origin};
+use chassis::testing;
 use prost::Message as _;
 use serde_json::{Value, json};
 use switchboard_proto::channel_gateway::v1::ClientBlocked;
@@ -123,4 +124,27 @@ async fn x04_what_is_not_understood_goes_to_the_dead_letters_once_with_its_raw_f
             .to_string()
             .as_bytes()
     );
+}
+
+#[tokio::test]
+async fn x04_every_dead_letter_is_counted_in_company_too_and_a_repeat_is_not() {
+    let world = world().await;
+    let inbound = world.inbound();
+    let odd = |number: u64| {
+        item(
+            &world,
+            number,
+            &json!({ "update_id": number, "hologram": {} }),
+        )
+    };
+    let batch = [odd(5), item(&world, 7, &member(1, "member")), odd(8)];
+    let recorder = testing::recorder();
+    let counted = metrics::set_default_local_recorder(&recorder);
+    for batch in [&batch[..], &batch[..], &batch[1..]] {
+        inbound.handle(batch, clock::now()).await.unwrap();
+    }
+    drop(counted);
+    let told = recorder.handle().render();
+    let expected = "dead_letters_total{consumer=\"gateway-inbound\"} 2\n";
+    assert!(told.contains(expected), "{told}");
 }

@@ -3,6 +3,7 @@
 mod bounces;
 mod ids;
 mod lines;
+mod oauth;
 mod servers;
 mod threads;
 

@@ -27,6 +27,7 @@ mod raw;
 mod receipts;
 mod refusals;
 mod reseal;
+mod s3;
 mod shown;
 mod unclaimed;
 mod uploads;

@@ -47,8 +47,13 @@ impl Port {
         request.send().await.unwrap().status().as_u16()
     }
 
-    async fn get(&self, url: &str) -> reqwest::Response {
+    pub async fn get(&self, url: &str) -> reqwest::Response {
         self.http.get(url).send().await.unwrap()
+    }
+
+    pub async fn range(&self, url: &str, range: &str) -> reqwest::Response {
+        let request = self.http.get(url).header("range", range);
+        request.send().await.unwrap()
     }
 }
 
@@ -86,7 +91,7 @@ pub async fn state(world: &World, caller: &Caller, id: &str) -> Result<Attachmen
     Ok(answer.into_inner().attachment.unwrap())
 }
 
-async fn link(world: &World, caller: &Caller, id: &str) -> Result<String, Code> {
+pub async fn link(world: &World, caller: &Caller, id: &str) -> Result<String, Code> {
     let request = CreateAttachmentLinkRequest {
         attachment_id: id.to_owned(),
     };
@@ -181,23 +186,11 @@ async fn a_signed_link_gives_the_file_and_no_more() {
     assert!(header("content-disposition").ends_with("1.png"));
     assert_eq!(answer.bytes().await.unwrap(), PNG);
 
-    let piece = port
-        .http
-        .get(&url)
-        .header("range", "bytes=1-3")
-        .send()
-        .await
-        .unwrap();
+    let piece = port.range(&url, "bytes=1-3").await;
     assert_eq!(piece.status().as_u16(), 206);
     assert_eq!(piece.headers()["content-range"], "bytes 1-3/16");
     assert_eq!(piece.bytes().await.unwrap(), &PNG[1..4]);
-    let beyond = port
-        .http
-        .get(&url)
-        .header("range", "bytes=16-")
-        .send()
-        .await
-        .unwrap();
+    let beyond = port.range(&url, "bytes=16-").await;
     assert_eq!(beyond.status().as_u16(), 416);
     let head = port.http.head(&url).send().await.unwrap();
     assert_eq!(head.headers()["content-length"], "16");
@@ -410,6 +403,27 @@ async fn f130_an_upload_is_its_senders_as_long_as_bytes_come_and_nobodys_who_los
         .await
         .unwrap();
     assert_eq!(world.app.files.store.get(&key).await.unwrap(), PNG);
+}
+
+// An upload that can never be taken is not to come again, however busy we are.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_larger_than_any_file_may_be_is_refused_as_such_where_there_is_no_room() {
+    let mut world = world().await;
+    let _port = Port::open(&mut world).await;
+    let owner = agent(&world, &[]);
+    let (_, url) = announce(&world, &owner, PNG.len()).await;
+    world.app.files.max_size = 64;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let full = Arc::new(Door::new(world.app.clone(), 0));
+    tokio::spawn(async move { axum::serve(listener, router(full)).await });
+    let path = url.split_once("/files/").unwrap().1;
+    let url = format!("http://{address}/files/{path}");
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (size, expected) in [(65, 413), (64, 503)] {
+        let put = http.put(&url).body(vec![0; size]).send().await.unwrap();
+        assert_eq!(put.status().as_u16(), expected, "{size}");
+    }
 }
 
 async fn leased_until(world: &World, file: Uuid) -> Option<time::OffsetDateTime> {

@@ -11,6 +11,7 @@ use serde_json::json;
 use sha2::Sha256;
 use switchboard_proto::channel_gateway::v1::{InboundEvent, inbound_event::Kind};
 use switchboard_proto::common::v1::{Pack, PackItem};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::health::{VIBER_TOKEN, with_viber};
 use crate::world::{World, world};
@@ -74,6 +75,22 @@ impl Gate {
         let request = request.header("x-hub-signature-256", signature);
         let answer = request.body(body.to_owned()).send().await.unwrap();
         answer.status().as_u16()
+    }
+
+    /// Announces a body of so many bytes, sends none of it, and returns the answer's status.
+    async fn slow(&self, path: &str, secret: &str, length: usize) -> String {
+        let place = self.root().trim_start_matches("http://");
+        let mut stream = tokio::net::TcpStream::connect(place).await.unwrap();
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: x\r\nx-telegram-bot-api-secret-token: {secret}\r\n\
+             content-length: {length}\r\n\r\n{{"
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = vec![0; 1_024];
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await;
+        let answer = String::from_utf8_lossy(&answer[..read.unwrap().unwrap()]).into_owned();
+        let status = answer.split(' ').nth(1);
+        status.unwrap_or_default().to_owned()
     }
 
     pub async fn status(&self, channel: &str, secret: &str, body: Vec<u8>) -> u16 {
@@ -367,4 +384,31 @@ async fn the_trace_of_a_call_goes_on_with_its_item() {
         "{}",
         item.traceparent
     );
+}
+
+// A provider repeats what is answered 503, and this would be in vain.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_announced_too_large_is_refused_as_such_however_slowly_it_comes() {
+    let mut world = world().await;
+    world.config.http.deadline = Duration::from_millis(500);
+    let (limit, meta) = (
+        usize::try_from(world.config.http.body_limit).unwrap(),
+        usize::try_from(world.config.instagram.body_limit).unwrap(),
+    );
+    let gate = Gate::open(&world).await;
+    let telegram = format!("/in/telegram/{}", world.channel);
+    let secret = world.secret();
+    for (path, secret, length, expected) in [
+        (telegram.as_str(), secret.as_str(), limit + 1, "413"),
+        (&telegram, &secret, limit, "503"),
+        (&telegram, "another", limit + 1, "401"),
+        ("/in/instagram", "", meta + 1, "413"),
+        ("/in/instagram", "", meta, "503"),
+    ] {
+        assert_eq!(
+            gate.slow(path, secret, length).await,
+            expected,
+            "{path} {length}"
+        );
+    }
 }

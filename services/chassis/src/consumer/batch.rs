@@ -330,8 +330,6 @@ impl Work<'_> {
             }
         }
         log_buried(self.pull.handler.durable(), &letter, expected);
-        metrics::counter!("dead_letters_total", "consumer" => self.pull.handler.durable())
-            .increment(1);
         self.done(&[Part { message }], true).await;
         Ok(())
     }

@@ -1,13 +1,17 @@
 //! Telegram: files and albums.
 
+use std::collections::BTreeSet;
+
 use anyhow::Context as _;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::common::v1::{Attachment, Text, attachment, content_part::Content};
 use switchboard_proto::conversation::v1::{SendMessageRequest, message::Kind, message_delivery};
+use switchboard_tests::servers::S3Server;
+use switchboard_tests::services::Kind as Service;
 use switchboard_tests::world::{Account, Plan, World, eventually, text_of};
 use uuid::Uuid;
 
-use super::{answer, delivered, settled};
+use super::{answer, delivered, environment, settled};
 
 /// What the file of a message is to a reader, once it is in the store.
 async fn stored_file(account: &Account, chat: &str, kind: Kind) -> anyhow::Result<Attachment> {
@@ -28,14 +32,48 @@ async fn stored_file(account: &Account, chat: &str, kind: Kind) -> anyhow::Resul
     .await
 }
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "a story is read from its beginning to its end"
-)]
 #[tokio::test(flavor = "multi_thread")]
 async fn f130_f188_f189_a_clients_photo_is_stored_and_a_file_goes_back_with_its_text()
 -> anyhow::Result<()> {
     let world = World::start().await?;
+    files_come_and_go(&world, b"%PDF-1.4 price list".to_vec()).await
+}
+
+/// The same with files in S3, and one that does not go there in one piece.
+#[tokio::test(flavor = "multi_thread")]
+async fn f130_files_come_and_go_by_way_of_s3() -> anyhow::Result<()> {
+    let Some(server) = S3Server::start()? else {
+        return Ok(());
+    };
+    let endpoint = server.url();
+    let mut options = environment(&[
+        ("FILES__STORE", "s3"),
+        ("FILES__BUCKET", server.bucket()),
+        ("FILES__REGION", server.region()),
+        ("FILES__ENDPOINT", endpoint.as_str()),
+    ]);
+    for (name, value) in server.keys() {
+        let to = Some(Service::ChannelGateway);
+        options.environment.push((to, name, value));
+    }
+    let world = World::start_with(options).await?;
+    let mut prices = b"%PDF-1.4 price list".to_vec();
+    prices.resize(6 << 20, b' ');
+    let size = u64::try_from(prices.len())?;
+    files_come_and_go(&world, prices).await?;
+    let stored = server.stored().await?;
+    assert_eq!(stored.uploads, Vec::<String>::new());
+    let sizes: BTreeSet<u64> = stored.objects.into_values().collect();
+    assert!(sizes.contains(&size), "{sizes:?}");
+    assert!(!world.system.folder().join("files").exists());
+    Ok(())
+}
+
+#[expect(
+    clippy::too_many_lines,
+    reason = "a story is read from its beginning to its end"
+)]
+async fn files_come_and_go(world: &World, content: Vec<u8>) -> anyhow::Result<()> {
     let account = world.account(Plan::default()).await?;
     let customer = 5_540_012_999_i64;
     // A picture of one pixel: what a file is, its bytes tell.
@@ -86,7 +124,6 @@ async fn f130_f188_f189_a_clients_photo_is_stored_and_a_file_goes_back_with_its_
     assert_eq!(&read[..], picture);
 
     // A file goes out together with its text, as one message.
-    let content = b"%PDF-1.4 price list".to_vec();
     let upload = agent
         .gateway
         .clone()

@@ -1,5 +1,9 @@
 //! Signing in at mailboxes: by password, or by an access token that is renewed in time (channels.md §7.36).
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
 use chassis::clock;
 use secrecy::{ExposeSecret as _, SecretString};
 use time::{Duration, OffsetDateTime};
@@ -7,7 +11,7 @@ use uuid::Uuid;
 
 use super::endpoint;
 use crate::app::App;
-use crate::app::book::aad;
+use crate::app::book::{Found, aad};
 use crate::app::mailbox::NoAccount;
 use crate::domain::credentials::{Credentials, Email, MailSecret, MailServer};
 use crate::domain::mailbox::server::ServerAway;
@@ -26,8 +30,23 @@ const BEFORE_ITS_END: Duration = Duration::minutes(2);
 pub(super) struct Token {
     access: SecretString,
     ends_at: OffsetDateTime,
+    had_at: Instant,
     /// Of which credentials it is.
     credentials: i64,
+}
+
+/// The access tokens in use. Each channel's is locked by itself: a server that does not answer holds up its own mailbox.
+#[derive(Clone, Default)]
+pub(super) struct InUse(Arc<Mutex<HashMap<Uuid, Place>>>);
+
+/// Where a channel's token is kept, once it has one.
+type Place = Arc<tokio::sync::Mutex<Option<Token>>>;
+
+impl InUse {
+    fn of(&self, channel: Uuid) -> Place {
+        let mut places = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(places.entry(channel).or_default())
+    }
 }
 
 /// Returns who signs in, with an access token that lives where the mailbox has OAuth; with `renewed`, with another one
@@ -58,16 +77,26 @@ async fn token(
     mailbox: &Email,
     renewed: bool,
 ) -> Result<SecretString, NoAccount> {
-    let now = clock::now();
+    let (now, asked_at) = (clock::now(), Instant::now());
     // Held over the call: of several who need a token one asks for it, and a rotated refresh token is used once.
-    let mut tokens = app.post.tokens.lock().await;
-    if let Some(token) = tokens.get(&channel)
-        && !renewed
+    let place = app.post.tokens.of(channel);
+    let mut kept = place.lock().await;
+    if let Some(token) = kept.as_ref()
+        && (!renewed || token.had_at > asked_at)
         && token.credentials == credentials
         && token.ends_at > now + BEFORE_ITS_END
     {
         return Ok(token.access.clone());
     }
+    // Somebody else, or another replica, may have replaced the refresh token that the caller knows.
+    let known = match app.book.find_fresh(channel).await {
+        Found::Known(known) if known.credentials == credentials => Some(known),
+        _ => None,
+    };
+    let mailbox = match known.as_ref().map(|known| &known.access) {
+        Some(Credentials::Email(newest)) => newest,
+        _ => mailbox,
+    };
     let fresh = refresh(app, mailbox).await?;
     if let Some(rotated) = fresh.rotated {
         keep_rotated(app, channel, credentials, mailbox, rotated)
@@ -77,12 +106,12 @@ async fn token(
                 NoAccount::Away
             })?;
     }
-    let token = Token {
+    *kept = Some(Token {
         access: fresh.access.clone(),
         ends_at: now + fresh.life,
+        had_at: Instant::now(),
         credentials,
-    };
-    tokens.insert(channel, token);
+    });
     Ok(fresh.access)
 }
 

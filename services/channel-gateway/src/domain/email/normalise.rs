@@ -14,6 +14,7 @@ use super::loops::RECEIVED_MAX;
 use super::plan::has_our_form;
 use super::read::{Mail, Ours, read};
 use crate::domain::inbound::{Line, credible, frame, unsupported};
+use crate::domain::name::shown;
 
 mod reading;
 mod reported;
@@ -230,7 +231,8 @@ fn identity(person: &Address, chat_key: &str) -> ClientIdentity {
         name: if nobody {
             UNKNOWN.to_owned()
         } else {
-            person.name.clone()
+            let told = Some(person.name.as_str()).filter(|name| !name.is_empty());
+            shown(told, &person.email, chat_key)
         },
         username: String::new(),
         phone: String::new(),

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::items::{Found, ITEMS_MAX, found, in_a_list};
 use super::{comments, direct};
 use crate::domain::inbound::{Line, credible, frame, hashed_key, unsupported};
+use crate::domain::name::clean;
 
 const KIND: ChannelKind = ChannelKind::Instagram;
 
@@ -61,7 +62,8 @@ impl<'a> Known<'a> {
         ClientIdentity {
             scope: format!("instagram:{}", self.own_id()),
             user_id: user_id.to_owned(),
-            username: username.to_owned(),
+            // The name is asked for; see `lookup`.
+            username: clean(username),
             ..ClientIdentity::default()
         }
     }

@@ -5,6 +5,7 @@ use switchboard_proto::common::v1::{ClientIdentity, Origin, ReplyReference, orig
 
 use super::chat::Chat;
 use super::content::full_name;
+use crate::domain::name::{clean, shown};
 use crate::domain::value::{id, list, object, text};
 
 /// Characters of a payload of a deep link at most (channels.md §2.2).
@@ -14,11 +15,16 @@ const PAYLOAD_MAX: usize = 64;
 pub fn person(from: Option<&Value>, holder: &Value) -> ClientIdentity {
     let chat = holder.get("chat").unwrap_or(&Value::Null);
     let person = from.filter(|from| id(from, "id").is_some()).unwrap_or(chat);
+    let user_id = id(person, "id").unwrap_or_default();
+    let username = clean(&text(person, "username").unwrap_or_default());
+    // Who deleted their account has an empty name.
+    let told = ["first_name", "last_name"].map(|key| person.get(key));
+    let told = told.iter().any(Option::is_some).then(|| full_name(person));
     ClientIdentity {
         scope: "telegram".to_owned(),
-        user_id: id(person, "id").unwrap_or_default(),
-        name: full_name(person),
-        username: text(person, "username").unwrap_or_default(),
+        name: shown(told.as_deref(), &username, &user_id),
+        user_id,
+        username,
         phone: String::new(),
         email: String::new(),
         language: text(person, "language_code").unwrap_or_default(),

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::content::parts;
 use crate::domain::inbound::{Line, credible, frame, hashed_key, unsupported};
+use crate::domain::name::shown;
 use crate::domain::value::{filled, flag, id, int, object, text, time};
 
 const KIND: ChannelKind = ChannelKind::ViberBot;
@@ -187,8 +188,9 @@ fn person(channel: Uuid, callback: &Value) -> Option<ClientIdentity> {
     Some(ClientIdentity {
         // A person has another id towards each bot (B07).
         scope: format!("viber:{channel}"),
+        // What only names the id, as a receipt does, tells no name.
+        name: shown(text(told, "name").as_deref(), "", &user_id),
         user_id,
-        name: filled(told, "name").unwrap_or_default(),
         username: String::new(),
         phone: String::new(),
         email: String::new(),
