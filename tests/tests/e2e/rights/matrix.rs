@@ -40,8 +40,9 @@ const OF_CRM: &[&str] = &["card", "contact", "order"];
 fn hidden_from(kind: Kind, shop: &Things) -> Vec<String> {
     match kind {
         Kind::Owner | Kind::Full => Vec::new(),
-        // That there is a card the chat's messages tell, also of a colleague's (D12); what it holds they do not.
-        Kind::Own => shop.some(&["contact", "order"]),
+        // That there is a card the chat's messages tell, also of a colleague's (D12); what it holds they do not. The id of
+        // the contact stands at the lead that they get by opening the connections (F178), as a link that opens nothing.
+        Kind::Own => shop.some(&["order"]),
         Kind::Limited => shop.some(OF_CRM),
         Kind::None => {
             let chat = OF_CHAT
