@@ -63,8 +63,9 @@ pub fn answer(
     let (app, query) = (app.clone(), query.to_owned());
     tokio::spawn(async move {
         let _permit = permit;
+        // Of two at once one is fresh: `or_insert` looks first and inserts then, and both would be.
         let entry = app.presses.answered.entry((channel, query.clone()));
-        if !entry.or_insert(()).await.is_fresh() {
+        if !entry.or_insert_with(async {}).await.is_fresh() {
             return;
         }
         let Found::Known(known) = app.book.find(channel).await else {

@@ -275,7 +275,13 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("MoveOrder", move_order, "", CHANGE),
                 row("GetChatConnections", chat, "card", BOUND),
                 row("GetChatConnections", chat, "order", BOUND),
-                row("OpenChatConnections", chat, "card", BOUND),
+                row(
+                    "OpenChatConnections",
+                    chat,
+                    "card",
+                    // Who sees their own alone gets a lead of their own by it (F178).
+                    [Seen, Seen, May, Refused, Refused, Without, Without, Without],
+                ),
                 row("ExplainCard", card, "chat", DECISION),
                 row("ExplainCard", conversation, "chat", DECISION),
                 row(
