@@ -2,6 +2,7 @@
 //! cost, and the floor of the same machine in the same run.
 
 mod answers;
+pub mod crm;
 pub mod distribution;
 mod floor;
 mod load;
@@ -27,9 +28,9 @@ pub use report::Report;
     about = "Drives signed webhooks through the whole system and prints what it did and cost"
 )]
 pub struct Options {
-    /// Webhooks a second; 0 drives flat out.
-    #[arg(long, default_value_t = 1_000)]
-    pub rate: u32,
+    /// Webhooks a second (1,000 unless said); 0 drives flat out. With --crm requests a second (50 unless said).
+    #[arg(long)]
+    pub rate: Option<u32>,
     /// How long, in seconds.
     #[arg(long, default_value_t = 30)]
     pub seconds: u64,
@@ -60,9 +61,25 @@ pub struct Options {
     /// Chats that wait, with --distribution.
     #[arg(long, default_value_t = 10_000)]
     pub waiting: usize,
+    /// Measure CRM instead: boards, lists, searches and connections over large tables, and decisions.
+    #[arg(long)]
+    pub crm: bool,
+    /// Cards, and as many contacts, with --crm.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub rows: u32,
+    /// Openings that wait to be decided, with --crm.
+    #[arg(long, default_value_t = 20_000)]
+    pub openings: u32,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,
+}
+
+impl Options {
+    /// Webhooks a second; 0 drives flat out.
+    pub fn webhooks(&self) -> u32 {
+        self.rate.unwrap_or(1_000)
+    }
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -132,7 +149,7 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
         load::drive(
             &target,
             &sent,
-            options.rate,
+            options.webhooks(),
             Duration::from_secs(options.warm_up),
         )
         .await?;
@@ -160,7 +177,7 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     let driven = load::drive(
         &target,
         &sent,
-        options.rate,
+        options.webhooks(),
         Duration::from_secs(options.seconds),
     )
     .await?;

@@ -21,7 +21,7 @@ use crate::app::inbound::Batch;
 use crate::error::{DOMAIN, Error};
 
 /// The events of other services that this one wants.
-pub static FILTERS: [EventFilter; 17] = [
+pub static FILTERS: [EventFilter; 19] = [
     EventFilter::of::<assignment::ChatAssigned>(),
     EventFilter::of::<assignment::ChatUnassigned>(),
     EventFilter::of::<assignment::ChatJoined>(),
@@ -39,6 +39,8 @@ pub static FILTERS: [EventFilter; 17] = [
     EventFilter::of::<gateway::PostFound>(),
     EventFilter::of::<gateway::ClientDescribed>(),
     EventFilter::of::<cards::CardCreated>(),
+    EventFilter::of::<cards::CardConverted>(),
+    EventFilter::of::<cards::OrderCreated>(),
 ];
 
 impl From<Error> for HandlerError {

@@ -24,6 +24,9 @@ const PARSE: Parse = Parse::new(DOMAIN);
 /// Files of one message at most.
 const FILES_MAX: usize = 20;
 
+/// Chats that a request names at most.
+const NAMED_MAX: usize = 5_000;
+
 /// Characters of a message's text at most.
 const TEXT_MAX: usize = 20_000;
 
@@ -81,6 +84,26 @@ impl ConversationService for Api {
             read::chats(&mut connection, &caller, narrowing, whose, after, size).await?;
         let token = next.map(|(time, chat)| page_token(&(time.unix_timestamp_nanos(), chat)));
         Ok(Response::new(pb::ListChatsResponse {
+            chats,
+            next_page_token: token.unwrap_or_default(),
+        }))
+    }
+
+    async fn find_chats(
+        &self,
+        request: Request<pb::FindChatsRequest>,
+    ) -> Result<Response<pb::FindChatsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let size = PARSE.page_size(request.page_size)?;
+        let after = PARSE.page_token::<(i128, uuid::Uuid)>(&request.page_token)?;
+        let after = after.map(|(nanos, chat)| Ok::<_, Status>((moment(nanos)?, chat.into())));
+        let after = after.transpose()?;
+        let ids: Vec<ChatId> = PARSE.ids("chat_ids", &request.chat_ids, NAMED_MAX)?;
+        let mut connection = self.connection().await?;
+        let (chats, next) = read::found(&mut connection, &caller, &ids, after, size).await?;
+        let token = next.map(|(time, chat)| page_token(&(time.unix_timestamp_nanos(), chat)));
+        Ok(Response::new(pb::FindChatsResponse {
             chats,
             next_page_token: token.unwrap_or_default(),
         }))

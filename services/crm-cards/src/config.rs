@@ -36,6 +36,8 @@ pub struct Config {
 pub struct Peers {
     /// The service that evaluates agents' rights.
     pub assignment: String,
+    /// The service that knows messages.
+    pub conversation: String,
 }
 
 impl Config {

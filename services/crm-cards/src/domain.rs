@@ -7,6 +7,7 @@ pub mod connection;
 pub mod decimal;
 pub mod duplicates;
 pub mod entity;
+pub mod external_line;
 pub mod fields;
 pub mod history;
 pub mod ids;

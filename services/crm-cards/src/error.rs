@@ -91,6 +91,9 @@ pub enum Error {
     /// A contact is not to be bound to a buyer (F113, D10).
     #[error("{}", not_bound(*.0))]
     NotBound(NotBound),
+    /// What is a deal already is converted into nothing else (F136).
+    #[error("the card is a deal already")]
+    IsDeal,
     /// Orders are made for buyers only (F117).
     #[error("the contact is not saved as a buyer")]
     NotABuyer,
@@ -109,6 +112,24 @@ impl Error {
             what,
             reason,
             id: id.to_string(),
+        }
+    }
+
+    /// Names the part of a request that wrong fields belong to: `contact.name` for `name`.
+    pub fn within(self, part: &'static str) -> Self {
+        let within = |field: &str| format!("{part}.{field}");
+        match self {
+            Self::Field { field, description } => {
+                Self::Fields(vec![FieldViolation::new(within(field), description)])
+            }
+            Self::Fields(violations) => {
+                let violations = violations.into_iter().map(|wrong| FieldViolation {
+                    field: within(&wrong.field),
+                    ..wrong
+                });
+                Self::Fields(violations.collect())
+            }
+            other => other,
         }
     }
 
@@ -263,6 +284,7 @@ impl From<Error> for Status {
                 };
                 refuse(Code::FailedPrecondition, reason, &[])
             }
+            Error::IsDeal => refuse(Code::FailedPrecondition, "CARD_IS_DEAL", &[]),
             Error::NotABuyer => refuse(Code::FailedPrecondition, "CONTACT_NOT_A_BUYER", &[]),
             Error::SourceExists => refuse(Code::AlreadyExists, "SOURCE_EXISTS", &[]),
             Error::RequestIdReused(id) => chassis::request::reused(SERVICE, id),

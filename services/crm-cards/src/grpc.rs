@@ -3,35 +3,43 @@
 mod cards;
 mod companies;
 mod contacts;
+mod conversion;
+pub mod entity_chats;
 mod fields;
 mod history;
 mod orders;
 mod parse;
 mod pipelines;
 
+use std::collections::HashMap;
+
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::grpc::{PAGE_BYTES, Parse, fitting, page_token};
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService;
 use switchboard_proto::crm_cards::v1::{
-    CreateCardRequest, CreateCardResponse, CreateOrderRequest, CreateOrderResponse,
-    CreatePipelineRequest, CreatePipelineResponse, CreateSourceRequest, CreateSourceResponse,
-    ExplainCardRequest, ExplainCardResponse, GetCardRequest, GetCardResponse,
-    GetChatConnectionsRequest, GetChatConnectionsResponse, GetContactRequest, GetContactResponse,
-    GetPipelineConnectionRequest, GetPipelineConnectionResponse, ListCardsRequest,
-    ListCardsResponse, ListContactsRequest, ListContactsResponse, ListDecisionsRequest,
-    ListDecisionsResponse, ListPipelinesRequest, ListPipelinesResponse, ListSourcesRequest,
-    ListSourcesResponse, MoveCardRequest, MoveCardResponse, MoveOrderRequest, MoveOrderResponse,
-    OpenChatConnectionsRequest, OpenChatConnectionsResponse, SaveBuyerRequest, SaveBuyerResponse,
-    SetPipelineConnectionRequest, SetPipelineConnectionResponse, explain_card_request,
+    Card as WireCard, Contact as WireContact, CreateCardRequest, CreateCardResponse,
+    CreateOrderRequest, CreateOrderResponse, CreatePipelineRequest, CreatePipelineResponse,
+    CreateSourceRequest, CreateSourceResponse, ExplainCardRequest, ExplainCardResponse,
+    GetCardRequest, GetCardResponse, GetChatConnectionsRequest, GetChatConnectionsResponse,
+    GetContactRequest, GetContactResponse, GetPipelineConnectionRequest,
+    GetPipelineConnectionResponse, ListCardsRequest, ListCardsResponse, ListContactsRequest,
+    ListContactsResponse, ListDecisionsRequest, ListDecisionsResponse, ListPipelinesRequest,
+    ListPipelinesResponse, ListSourcesRequest, ListSourcesResponse, MoveCardRequest,
+    MoveCardResponse, MoveOrderRequest, MoveOrderResponse, OpenChatConnectionsRequest,
+    OpenChatConnectionsResponse, SaveBuyerRequest, SaveBuyerResponse, SetPipelineConnectionRequest,
+    SetPipelineConnectionResponse, explain_card_request,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::chat_connections::Connections;
 use crate::app::{self, App};
+use crate::domain::entity::{Card, Contact};
+use crate::domain::external_line::ExternalLine;
 use crate::error::SERVICE;
 use crate::store::decisions::About;
+use crate::store::entity_chats::Of;
 use crate::wire;
 use parse::{AskedPeople, Cursor, NameCursor};
 
@@ -64,6 +72,22 @@ fn connections(found: &Connections) -> GetChatConnectionsResponse {
         cards,
         orders,
         buyer_totals: found.ordered.as_deref().map(wire::totals),
+    }
+}
+
+/// Writes a card with its External Lines field.
+fn with_lines(card: &Card, lines: &HashMap<Uuid, Vec<ExternalLine>>) -> WireCard {
+    WireCard {
+        external_lines: entity_chats::lines_of_card(lines, card.contact),
+        ..wire::card(card)
+    }
+}
+
+/// Writes a contact with its External Lines field.
+fn contact_with_lines(contact: &Contact, lines: &HashMap<Uuid, Vec<ExternalLine>>) -> WireContact {
+    WireContact {
+        external_lines: entity_chats::external_lines(lines, contact.id),
+        ..wire::contact(contact)
     }
 }
 
@@ -187,8 +211,9 @@ impl CrmCardsService for Handlers {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("card_id", &request.get_ref().card_id)?;
         let card = app::list_cards::get(&self.app, &caller, id).await?;
+        let lines = app::entity_chats::lines_of_cards(&self.app, &caller, [&card]).await?;
         Ok(Response::new(GetCardResponse {
-            card: Some(wire::card(&card)),
+            card: Some(with_lines(&card, &lines)),
         }))
     }
 
@@ -199,8 +224,10 @@ impl CrmCardsService for Handlers {
         let before = parse::before(&request.page_token)?;
         let wanted = parse::cards(&request)?;
         let (page, last) = app::list_cards::list(&self.app, &caller, wanted, before, size).await?;
+        let read = page.rows.iter().map(|(card, _)| card);
+        let lines = app::entity_chats::lines_of_cards(&self.app, &caller, read).await?;
         let (cards, next_page_token) = page.written(
-            |(card, _)| wire::card(card),
+            |(card, _)| with_lines(card, &lines),
             |(card, time)| Cursor::new(*time, card.id),
         );
         // Where all cards went in, also those count that were deleted while they were read.
@@ -232,8 +259,10 @@ impl CrmCardsService for Handlers {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("contact_id", &request.get_ref().contact_id)?;
         let contact = app::contacts::get(&self.app, &caller, id).await?;
+        let of = (Of::Contacts, &[contact.id.uuid()][..]);
+        let lines = app::entity_chats::external_lines(&self.app, &caller, of).await?;
         Ok(Response::new(GetContactResponse {
-            contact: Some(wire::contact(&contact)),
+            contact: Some(contact_with_lines(&contact, &lines)),
         }))
     }
 
@@ -258,9 +287,13 @@ impl CrmCardsService for Handlers {
             buyer: request.buyer,
         };
         let page = app::contacts::list(&self.app, &caller, wanted, before, size).await?;
-        let (contacts, next_page_token) = page.written(wire::contact, |contact| {
-            Cursor::new(contact.created_at, contact.id)
-        });
+        let ids: Vec<_> = page.rows.iter().map(|contact| contact.id.uuid()).collect();
+        let of = (Of::Contacts, ids.as_slice());
+        let lines = app::entity_chats::external_lines(&self.app, &caller, of).await?;
+        let (contacts, next_page_token) = page.written(
+            |contact| contact_with_lines(contact, &lines),
+            |contact| Cursor::new(contact.created_at, contact.id),
+        );
         Ok(Response::new(ListContactsResponse {
             contacts,
             next_page_token,

@@ -8,6 +8,7 @@ pub mod domain;
 pub mod error;
 pub mod events;
 pub mod grpc;
+pub mod peers;
 pub mod store;
 pub mod wire;
 
@@ -22,6 +23,7 @@ use switchboard_proto::crm_cards::v1::card_service_server::CardServiceServer;
 use switchboard_proto::crm_cards::v1::company_service_server::CompanyServiceServer;
 use switchboard_proto::crm_cards::v1::contact_service_server::ContactServiceServer;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsServiceServer;
+use switchboard_proto::crm_cards::v1::entity_chat_service_server::EntityChatServiceServer;
 use switchboard_proto::crm_cards::v1::field_service_server::FieldServiceServer;
 use switchboard_proto::crm_cards::v1::history_service_server::HistoryServiceServer;
 use switchboard_proto::crm_cards::v1::order_service_server::OrderServiceServer;
@@ -31,6 +33,8 @@ use crate::app::App;
 use crate::config::Config;
 use crate::events::Events;
 use crate::grpc::Handlers;
+use crate::grpc::entity_chats::EntityChats;
+use crate::peers::Conversation;
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
@@ -60,6 +64,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     )?;
     let audit = service.audit(&pool, audit::SCOPES);
     sweep::spawn(&service.lifecycle, pool);
+    let conversation = chassis::client::channel(&config.peers.conversation)?;
+    let conversation = Arc::new(Conversation::new(conversation, service.internal()));
+    let entity_chats = EntityChats::new(app.clone(), conversation);
     let handlers = Handlers::new(app);
     service
         .grpc()
@@ -68,6 +75,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(CardServiceServer::new(handlers.clone()))
         .add(CompanyServiceServer::new(handlers.clone()))
         .add(ContactServiceServer::new(handlers.clone()))
+        .add(EntityChatServiceServer::new(entity_chats))
         .add(FieldServiceServer::new(handlers.clone()))
         .add(HistoryServiceServer::new(handlers.clone()))
         .add(OrderServiceServer::new(handlers.clone()))

@@ -14,6 +14,7 @@ pub mod contacts;
 pub mod counts;
 pub mod decisions;
 pub mod duplicates;
+pub mod entity_chats;
 pub mod fields;
 pub mod history;
 pub mod merges;

@@ -164,6 +164,7 @@ pub fn card(card: &Card) -> wire::Card {
         fields: field_values(&card.fields),
         participant_agent_ids: card.participants.iter().map(ToString::to_string).collect(),
         messenger: card.messenger.clone().unwrap_or_default(),
+        external_lines: Vec::new(),
     }
 }
 
@@ -205,6 +206,7 @@ pub fn contact(contact: &Contact) -> wire::Contact {
         emails: contact.emails.clone(),
         company_id: text(contact.company),
         fields: field_values(&contact.fields),
+        external_lines: Vec::new(),
     }
 }
 

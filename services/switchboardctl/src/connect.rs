@@ -18,6 +18,7 @@ use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
 use switchboard_proto::crm_cards::v1::company_service_client::CompanyServiceClient;
 use switchboard_proto::crm_cards::v1::contact_service_client::ContactServiceClient;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
+use switchboard_proto::crm_cards::v1::entity_chat_service_client::EntityChatServiceClient;
 use switchboard_proto::crm_cards::v1::field_service_client::FieldServiceClient;
 use switchboard_proto::crm_cards::v1::history_service_client::HistoryServiceClient;
 use switchboard_proto::crm_cards::v1::order_service_client::OrderServiceClient;
@@ -330,6 +331,16 @@ impl Session {
         role: &Role,
     ) -> Result<ContactServiceClient<Authorised>, CliError> {
         Ok(ContactServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of the chats of entities in crm-cards.
+    pub async fn entity_chats(
+        &self,
+        role: &Role,
+    ) -> Result<EntityChatServiceClient<Authorised>, CliError> {
+        Ok(EntityChatServiceClient::new(
             self.service("crm-cards", role).await?,
         ))
     }

@@ -14,6 +14,7 @@ pub(crate) mod contact;
 pub(crate) mod deadletter;
 pub(crate) mod decision;
 pub(crate) mod distribution;
+mod entity_chats;
 pub(crate) mod events;
 pub(crate) mod field;
 pub(crate) mod group;

@@ -54,7 +54,7 @@ impl Report {
             (name.clone(), used)
         });
         json!({
-            "asked_rate": self.options.rate, "seconds": self.options.seconds,
+            "asked_rate": self.options.webhooks(), "seconds": self.options.seconds,
             "accepted": self.driven.accepted, "refused": self.driven.refused,
             "accepted_per_second": per_second(self.driven.accepted, self.driven.took),
             "stored_per_second": self.rate(), "cards": self.stored.cards,
@@ -82,10 +82,10 @@ impl fmt::Display for Report {
                 millis(histogram, 1.0)
             )
         };
-        let asked = if self.options.rate == 0 {
+        let asked = if self.options.webhooks() == 0 {
             "flat out".to_owned()
         } else {
-            format!("{}/s", self.options.rate)
+            format!("{}/s", self.options.webhooks())
         };
         writeln!(
             out,

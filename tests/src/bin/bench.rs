@@ -1,7 +1,7 @@
 //! `scripts/bench`: drives the whole system and prints what it did and cost.
 
 use clap::Parser;
-use switchboard_tests::bench::{Options, distribution, run};
+use switchboard_tests::bench::{Options, crm, distribution, run};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -13,6 +13,21 @@ async fn main() -> anyhow::Result<()> {
             waiting: options.waiting,
         };
         let report = distribution::measure(size, options.statements).await?;
+        if json {
+            println!("{}", report.json());
+        } else {
+            println!("{report}");
+        }
+        return Ok(());
+    }
+    if options.crm {
+        let size = crm::Size {
+            rows: options.rows,
+            rate: options.rate.unwrap_or(50),
+            seconds: options.seconds,
+            openings: options.openings,
+        };
+        let report = crm::measure(size, options.statements).await?;
         if json {
             println!("{}", report.json());
         } else {

@@ -35,7 +35,7 @@ pub fn environment(pairs: &[(&str, &str)]) -> WorldOptions {
 }
 
 /// Connects a further channel to an account, as its first one is.
-async fn connect(
+pub(super) async fn connect(
     account: &Account,
     credentials: gateway::create_channel_request::Credentials,
 ) -> anyhow::Result<gateway::Channel> {

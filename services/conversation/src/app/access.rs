@@ -33,6 +33,13 @@ pub fn sees_cards(caller: &Caller) -> bool {
         .is_none_or(|access| access.chats == ChatAccess::Full && access.leads.view != View::None)
 }
 
+/// Tells whether the caller may know which contacts and companies cards belong to. A service's token may.
+pub fn sees_people(caller: &Caller) -> bool {
+    caller
+        .access()
+        .is_none_or(|access| access.contacts.view != View::None)
+}
+
 /// Returns the channels that the caller is narrowed to; none for all.
 pub fn granted(caller: &Caller) -> Option<Vec<Uuid>> {
     match &caller.access()?.channels {

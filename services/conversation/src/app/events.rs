@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::amend;
 use super::assignments::{self, Change};
-use super::cards::Created;
+use super::cards::Told;
 use super::deliveries::{self, Report};
 use super::described::{self, Described};
 use super::inbound::Batch;
@@ -30,7 +30,7 @@ pub struct Events {
     /// What became of messages to clients.
     pub deliveries: Vec<Report>,
     /// Cards made from chats.
-    pub cards: Vec<Created>,
+    pub cards: Vec<Told>,
     /// What the gateway says of files.
     pub files: Vec<Word>,
     /// Clients whom providers describe.
@@ -71,7 +71,7 @@ pub async fn apply(
         assignments::apply(connection, &mut chats, changes, &mut rows, &mut events).await?;
     }
     if !batch.cards.is_empty() {
-        let notes: Vec<_> = batch.cards.iter().map(Created::note).collect();
+        let notes: Vec<_> = batch.cards.iter().map(Told::note).collect();
         assignments::note(connection, &mut chats, &notes, &mut rows, &mut events).await?;
     }
     store::message::insert(connection, &rows, now).await?;

@@ -45,6 +45,26 @@ pub async fn chats(
     Ok((chats, next))
 }
 
+/// Returns those of the named chats that exist for the caller, the one with the newest message first (F155).
+pub async fn found(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    ids: &[ChatId],
+    after: Option<Position>,
+    size: u32,
+) -> Result<Page<pb::Chat, Position>, Error> {
+    access::may_use_chats(caller)?;
+    let granted = access::granted(caller);
+    let limit = i64::from(size) + 1;
+    let account = caller.account();
+    let found = store::chat::named(connection, account, (ids, granted), after, limit).await?;
+    let position = |chat: &Chat| (chat.last_message_at(), chat.id);
+    let (found, next) = cut(found, size, position);
+    let mut chats = shown(connection, &found).await?;
+    let next = fit(&mut chats, &found, position).or(next);
+    Ok((chats, next))
+}
+
 /// Returns one chat.
 pub async fn chat(
     connection: &mut PgConnection,
@@ -85,6 +105,10 @@ pub async fn messages(
     if !access::sees_cards(caller) {
         for message in &mut messages {
             message.system = message.system.take().map(notices::without_card);
+        }
+    } else if !access::sees_people(caller) {
+        for message in &mut messages {
+            message.system = message.system.take().map(notices::without_people);
         }
     }
     let next = fit(&mut messages, &found, position).or(next);

@@ -103,6 +103,12 @@ impl Chat {
             .filter(|episode| episode.closed_at.is_none())
     }
 
+    /// Returns the time of its newest message, whoever left it (F156); when it was created where there is none yet.
+    pub fn last_message_at(&self) -> OffsetDateTime {
+        let preview = self.preview.as_ref();
+        preview.map_or(self.created_at, |preview| preview.time)
+    }
+
     /// Decides what a client's message does; `continue_within` is the channel's rule, zero for always new (§5).
     pub fn opening(&self, now: OffsetDateTime, continue_within: Duration) -> Opening {
         if self.open_episode().is_some() {

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use crate::app;
 use crate::app::announce::Cause;
 use crate::app::assignments::{self, Change};
-use crate::app::cards::Created;
+use crate::app::cards::Told;
 use crate::app::deliveries::{self, Report};
 use crate::app::described::Described;
 use crate::app::inbound::storable;
@@ -46,22 +46,8 @@ pub(super) fn read(
                 said.access.push((account, record));
             }
         }
-        cards::CardCreated::TYPE => {
-            let card = delivery
-                .decode::<cards::CardCreated>()?
-                .card
-                .unwrap_or_default();
-            if let Ok(chat) = card.chat_id.parse() {
-                let parameters = vec![("card_id", card.card_id), ("title", card.title)];
-                let time = delivery.envelope.time;
-                said.cards.push(Created {
-                    account,
-                    chat,
-                    parameters,
-                    time,
-                    cause,
-                });
-            }
+        cards::CardCreated::TYPE | cards::CardConverted::TYPE | cards::OrderCreated::TYPE => {
+            said.cards.extend(of_crm(delivery, account, cause)?);
         }
         gateway::AttachmentStored::TYPE => {
             let event: gateway::AttachmentStored = delivery.decode()?;
@@ -98,6 +84,53 @@ pub(super) fn read(
         _ => said.deliveries.extend(report(delivery, account)?),
     }
     Ok(())
+}
+
+/// Reads what is said of a card or an order; none where it was made without a chat.
+fn of_crm(
+    delivery: &Delivery,
+    account: AccountSlug,
+    cause: Cause,
+) -> Result<Option<Told>, HandlerError> {
+    let (kind, chat, parameters) = match delivery.envelope.kind.as_str() {
+        cards::CardCreated::TYPE => {
+            let card = delivery.decode::<cards::CardCreated>()?.card;
+            let card = card.unwrap_or_default();
+            let parameters = vec![("card_id", card.card_id), ("title", card.title)];
+            ("card.created", card.chat_id, parameters)
+        }
+        cards::CardConverted::TYPE => {
+            let event: cards::CardConverted = delivery.decode()?;
+            let card = event.card.unwrap_or_default();
+            let contact = event.contact.unwrap_or_default();
+            let company = event.company.unwrap_or_default();
+            let parameters = vec![
+                ("card_id", card.card_id),
+                ("title", card.title),
+                ("contact_id", contact.contact_id),
+                ("contact_name", contact.name),
+                ("company_id", company.company_id),
+                ("company_name", company.name),
+            ];
+            ("card.converted", card.chat_id, parameters)
+        }
+        _ => {
+            let order = delivery.decode::<cards::OrderCreated>()?.order;
+            let order = order.unwrap_or_default();
+            let number = order.number.to_string();
+            let parameters = vec![("order_id", order.order_id), ("number", number)];
+            ("order.created", order.chat_id, parameters)
+        }
+    };
+    let parameters = parameters.into_iter();
+    Ok(chat.parse().ok().map(|chat| Told {
+        kind,
+        account,
+        chat,
+        parameters: parameters.filter(|(_, value)| !value.is_empty()).collect(),
+        time: delivery.envelope.time,
+        cause,
+    }))
 }
 
 /// Reads what is said of a file; none where it names none.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::unreadable;
 use crate::domain::chat::{Chat, Episode};
@@ -212,6 +213,32 @@ pub async fn get(
     .await?
     .map(Chat::try_from)
     .transpose()
+}
+
+/// Returns those of the named chats of an account, in the channels where those are granted, that come after a position: the one
+/// with the newest message first (F155).
+pub async fn named(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    (ids, granted): (&[ChatId], Option<Vec<Uuid>>),
+    after: Option<Position>,
+    limit: i64,
+) -> Result<Vec<Chat>, sqlx::Error> {
+    let (time, id) = after.unzip();
+    let rows = select_chats!(
+        "where account = $1 and chat_id = any($2) and ($3::uuid[] is null or channel_id = any($3))
+           and ($4::timestamptz is null or (coalesce(preview_time, created_at), chat_id) < ($4, $5::uuid))
+         order by coalesce(preview_time, created_at) desc, chat_id desc limit $6",
+        account.as_str(),
+        ids as &[ChatId],
+        granted.as_deref(),
+        time,
+        id as Option<ChatId>,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    chats(rows)
 }
 
 /// Saves locked chats.

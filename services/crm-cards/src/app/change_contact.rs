@@ -47,32 +47,10 @@ pub async fn create(
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
     }
-    let points = read_points(&mut transaction, account, &wanted.details, "").await?;
-    let given = (&wanted.details.fields, true);
-    let stored = Stored::new();
-    let kept = read_fields(&mut transaction, account, Entity::Contact, &stored, given).await?;
     if let Some(company) = wanted.company {
         held_company(&mut transaction, caller, company, "company_id").await?;
     }
-    let mut contact = Contact::new(v7(now).into(), wanted.name, now);
-    contact.buyer = wanted.buyer;
-    contact.company = wanted.company;
-    contact.phones = points.phones.unwrap_or_default();
-    contact.emails = points.emails.unwrap_or_default();
-    contact.give_to(wanted.responsible, now, v7(now));
-    contact_changes::put(&mut transaction, account, &contact, &kept).await?;
-    let contact = read_again(&mut transaction, caller, contact, &kept).await?;
-    let entries = history::contact(account, &caller.actor(), (None, Some(&contact)))?;
-    history::write(&mut transaction, entries, now).await?;
-    let created = wire_v1::ContactCreated {
-        contact: Some(wire::contact(&contact)),
-    };
-    let mut events = vec![Outgoing::new(account, contact.id, &created).actor(caller.actor())];
-    if contact.responsible.is_some() {
-        events.extend(given_to(&mut transaction, caller, &contact, None).await?);
-    }
-    let who = (account, &caller.actor());
-    events.extend(duplicates::look_anew(&mut transaction, who, &contact, now).await?);
+    let (contact, events) = make(&mut transaction, caller, (wanted, ""), now).await?;
     let answer = wire_v1::CreateContactResponse {
         contact: Some(wire::contact(&contact)),
     };
@@ -80,6 +58,41 @@ pub async fn create(
     app.commit(transaction, events, now).await?;
     tracing::info!(account = %account, contact.id = %contact.id, "contact created");
     Ok(answer)
+}
+
+/// Makes a contact whose company is held, with its history; returns it with its events. `suffix` follows the names of phones
+/// and addresses in the request.
+pub(super) async fn make(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    (wanted, suffix): (Wanted, &str),
+    now: OffsetDateTime,
+) -> Result<(Contact, Vec<Outgoing>), Error> {
+    let account = caller.account();
+    let points = read_points(connection, account, &wanted.details, suffix).await?;
+    let given = (&wanted.details.fields, true);
+    let stored = Stored::new();
+    let kept = read_fields(connection, account, Entity::Contact, &stored, given).await?;
+    let mut contact = Contact::new(v7(now).into(), wanted.name, now);
+    contact.buyer = wanted.buyer;
+    contact.company = wanted.company;
+    contact.phones = points.phones.unwrap_or_default();
+    contact.emails = points.emails.unwrap_or_default();
+    contact.give_to(wanted.responsible, now, v7(now));
+    contact_changes::put(connection, account, &contact, &kept).await?;
+    let contact = read_again(connection, caller, contact, &kept).await?;
+    let entries = history::contact(account, &caller.actor(), (None, Some(&contact)))?;
+    history::write(connection, entries, now).await?;
+    let created = wire_v1::ContactCreated {
+        contact: Some(wire::contact(&contact)),
+    };
+    let mut events = vec![Outgoing::new(account, contact.id, &created).actor(caller.actor())];
+    if contact.responsible.is_some() {
+        events.extend(given_to(connection, caller, &contact, None).await?);
+    }
+    let who = (account, &caller.actor());
+    events.extend(duplicates::look_anew(connection, who, &contact, now).await?);
+    Ok((contact, events))
 }
 
 /// Reads a contact that was written, where it has values of fields: they are shown by what is defined.
@@ -124,6 +137,8 @@ pub struct Change {
     pub company: Edit<CompanyId>,
     /// The responsible.
     pub responsible: Edit<AgentId>,
+    /// Saved as a buyer from now on (F111): whoever asks for it makes deals of its leads.
+    pub buyer: bool,
 }
 
 /// Locks a contact that the caller may see, and compares it with what the caller saw.
@@ -152,18 +167,34 @@ pub async fn update(
     change: Change,
     now: OffsetDateTime,
 ) -> Result<Contact, Error> {
-    let account = caller.account();
     let mut transaction = app.begin().await?;
     let before = lock(&mut transaction, caller, id, change.expected).await?;
-    let points = read_points(&mut transaction, account, &change.details, ".values").await?;
-    let stored = contacts::stored_fields(&mut transaction, account, before.id).await?;
-    let given = (&change.details.fields, false);
-    let kept = read_fields(&mut transaction, account, Entity::Contact, &stored, given).await?;
     if let Some(company) = change.company.new_value()
         && before.company != Some(company)
     {
         held_company(&mut transaction, caller, company, "company_id").await?;
     }
+    let (contact, events) = changed(&mut transaction, caller, before, change, now).await?;
+    if !events.is_empty() {
+        app.commit(transaction, events, now).await?;
+    }
+    Ok(contact)
+}
+
+/// Changes a locked contact whose new company is held, with its history; returns it with its events, none where it was so
+/// already.
+pub(super) async fn changed(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    before: Contact,
+    change: Change,
+    now: OffsetDateTime,
+) -> Result<(Contact, Vec<Outgoing>), Error> {
+    let account = caller.account();
+    let points = read_points(connection, account, &change.details, ".values").await?;
+    let stored = contacts::stored_fields(connection, account, before.id).await?;
+    let given = (&change.details.fields, false);
+    let kept = read_fields(connection, account, Entity::Contact, &stored, given).await?;
     let mut contact = before.clone();
     if let Some(name) = change.details.name {
         contact.name = name;
@@ -171,31 +202,31 @@ pub async fn update(
     contact.phones = points.phones.unwrap_or(contact.phones);
     contact.emails = points.emails.unwrap_or(contact.emails);
     contact.company = change.company.over(contact.company);
+    contact.buyer |= change.buyer;
     contact.give_to(change.responsible.over(contact.responsible), now, v7(now));
     if contact == before && kept == stored {
-        return Ok(before);
+        return Ok((before, Vec::new()));
     }
     contact.revision += 1;
-    contact_changes::put(&mut transaction, account, &contact, &kept).await?;
-    let contact = read_again(&mut transaction, caller, contact, &kept).await?;
+    contact_changes::put(connection, account, &contact, &kept).await?;
+    let contact = read_again(connection, caller, contact, &kept).await?;
     if contact.name != before.name {
-        card_changes::name_contact(&mut transaction, account, &contact).await?;
+        card_changes::name_contact(connection, account, &contact).await?;
     }
     let entries = history::contact(account, &caller.actor(), (Some(&before), Some(&contact)))?;
-    history::write(&mut transaction, entries, now).await?;
+    history::write(connection, entries, now).await?;
     let updated = wire_v1::ContactUpdated {
         contact: Some(wire::contact(&contact)),
     };
     let mut events = vec![Outgoing::new(account, contact.id, &updated).actor(caller.actor())];
     if contact.responsible != before.responsible {
-        events.extend(given_to(&mut transaction, caller, &contact, before.responsible).await?);
+        events.extend(given_to(connection, caller, &contact, before.responsible).await?);
     }
     if (&contact.phones, &contact.emails) != (&before.phones, &before.emails) {
         let who = (account, &caller.actor());
-        events.extend(duplicates::look_anew(&mut transaction, who, &contact, now).await?);
+        events.extend(duplicates::look_anew(connection, who, &contact, now).await?);
     }
-    app.commit(transaction, events, now).await?;
-    Ok(contact)
+    Ok((contact, events))
 }
 
 /// Deletes a contact that nothing is linked to.

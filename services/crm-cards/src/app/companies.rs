@@ -100,13 +100,31 @@ pub async fn create(
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
     }
-    let points = read_points(&mut transaction, account, &wanted.details, "").await?;
+    let (company, events) = make(&mut transaction, caller, wanted, now).await?;
+    let answer = wire_v1::CreateCompanyResponse {
+        company: Some(wire::company(&company)),
+    };
+    key.keep(&mut transaction, account, &answer).await?;
+    app.commit(transaction, events, now).await?;
+    tracing::info!(account = %account, company.id = %company.id, "company created");
+    Ok(answer)
+}
+
+/// Makes a company, with its history; returns it with its events.
+pub(super) async fn make(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    wanted: Wanted,
+    now: OffsetDateTime,
+) -> Result<(Company, Vec<Outgoing>), Error> {
+    let account = caller.account();
+    let points = read_points(connection, account, &wanted.details, "").await?;
     let given = (&wanted.details.fields, true);
     let stored = Stored::new();
-    let kept = read_fields(&mut transaction, account, Entity::Company, &stored, given).await?;
+    let kept = read_fields(connection, account, Entity::Company, &stored, given).await?;
     let id = v7(now).into();
     if let Some(parent) = wanted.parent {
-        check_parent(&mut transaction, caller, id, parent).await?;
+        check_parent(connection, caller, id, parent).await?;
     }
     let mut company = Company {
         id,
@@ -121,24 +139,18 @@ pub async fn create(
         revision: 1,
     };
     company.give_to(wanted.responsible, now, v7(now));
-    store::put(&mut transaction, account, &company, &kept).await?;
-    let company = read_again(&mut transaction, caller, company, &kept).await?;
+    store::put(connection, account, &company, &kept).await?;
+    let company = read_again(connection, caller, company, &kept).await?;
     let entries = history::company(account, &caller.actor(), (None, Some(&company)))?;
-    history::write(&mut transaction, entries, now).await?;
+    history::write(connection, entries, now).await?;
     let created = wire_v1::CompanyCreated {
         company: Some(wire::company(&company)),
     };
     let mut events = vec![Outgoing::new(account, company.id, &created).actor(caller.actor())];
     if company.responsible.is_some() {
-        events.extend(given_to(&mut transaction, caller, &company, None).await?);
+        events.extend(given_to(connection, caller, &company, None).await?);
     }
-    let answer = wire_v1::CreateCompanyResponse {
-        company: Some(wire::company(&company)),
-    };
-    key.keep(&mut transaction, account, &answer).await?;
-    app.commit(transaction, events, now).await?;
-    tracing::info!(account = %account, company.id = %company.id, "company created");
-    Ok(answer)
+    Ok((company, events))
 }
 
 /// Checks that a company may belong to another one. Of an account one company moves at a time: two that are put into each other

@@ -1,5 +1,7 @@
 //! The gRPC API of what becomes of cards.
 
+use std::collections::HashMap;
+
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::grpc::{PAGE_BYTES, fitting};
@@ -7,16 +9,21 @@ use chassis::id::AgentId;
 use switchboard_proto::crm_cards::v1 as pb;
 use switchboard_proto::crm_cards::v1::card_service_server::CardService;
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
 use super::parse::{self, Cursor};
-use super::{Answer, Handlers, PARSE};
+use super::{Answer, Handlers, PARSE, conversion};
 use crate::app;
 use crate::app::board::Column;
 use crate::app::participants::Turn;
 use crate::app::update_card::Change;
 use crate::domain::entity::PARTICIPANTS_MAX;
+use crate::domain::external_line::ExternalLine;
 use crate::store::Before;
 use crate::wire;
+
+/// The External Lines field of contacts.
+type Lines = HashMap<Uuid, Vec<ExternalLine>>;
 
 /// Cards of a column where the request does not say.
 const COLUMN_DEFAULT: usize = 10;
@@ -50,6 +57,20 @@ impl CardService for Handlers {
         Ok(Response::new(pb::UpdateCardResponse {
             card: Some(wire::card(&card)),
         }))
+    }
+
+    async fn convert_card(
+        &self,
+        request: Request<pb::ConvertCardRequest>,
+    ) -> Answer<pb::ConvertCardResponse> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let key = parse::request_key("ConvertCard", &request.request_id, &request)?;
+        let id = PARSE.id("card_id", &request.card_id)?;
+        let wanted = (id, conversion::wanted(request)?);
+        let answer =
+            app::convert_card::convert(&self.app, &caller, &key, wanted, clock::now()).await?;
+        Ok(Response::new(answer))
     }
 
     async fn delete_card(
@@ -135,9 +156,11 @@ impl CardService for Handlers {
             Err(_) => return Err(PARSE.refuse("column_size", "must not be negative")),
         };
         let board = app::board::get(&self.app, &caller, id, size).await?;
+        let cards = board.columns.iter().flat_map(|column| &column.cards);
+        let lines = app::entity_chats::lines_of_cards(&self.app, &caller, cards).await?;
         Ok(Response::new(pb::GetBoardResponse {
             pipeline: Some(wire::pipeline(&board.pipeline)),
-            columns: columns(&board.columns),
+            columns: columns(&board.columns, &lines),
         }))
     }
 }
@@ -161,13 +184,15 @@ impl Handlers {
 }
 
 /// Writes columns; together they fit into one answer, so that one with large cards may have fewer than were asked for.
-fn columns(columns: &[Column]) -> Vec<pb::BoardColumn> {
+fn columns(columns: &[Column], lines: &Lines) -> Vec<pb::BoardColumn> {
     let bytes = PAGE_BYTES / columns.len().max(1);
-    columns.iter().map(|read| column(read, bytes)).collect()
+    let columns = columns.iter();
+    columns.map(|read| column(read, lines, bytes)).collect()
 }
 
-fn column(column: &Column, bytes: usize) -> pb::BoardColumn {
-    let mut cards: Vec<_> = column.cards.iter().map(wire::card).collect();
+fn column(column: &Column, lines: &Lines, bytes: usize) -> pb::BoardColumn {
+    let cards = column.cards.iter();
+    let mut cards: Vec<_> = cards.map(|card| super::with_lines(card, lines)).collect();
     let kept = fitting(bytes, &cards);
     let more = column.more || kept < cards.len();
     cards.truncate(kept);

@@ -1,15 +1,22 @@
 //! The gRPC API of companies.
 
+use std::collections::HashMap;
+
 use chassis::auth::Caller;
 use chassis::clock;
 use switchboard_proto::crm_cards::v1 as pb;
 use switchboard_proto::crm_cards::v1::company_service_server::CompanyService;
 use tonic::{Request, Response};
+use uuid::Uuid;
 
+use super::entity_chats::external_lines;
 use super::parse::{self, AskedPeople, Cursor};
 use super::{Answer, Handlers, PARSE};
 use crate::app;
 use crate::app::companies::{Change, Wanted};
+use crate::domain::entity::Company;
+use crate::domain::external_line::ExternalLine;
+use crate::store::entity_chats::Of;
 use crate::wire;
 
 #[tonic::async_trait]
@@ -38,8 +45,10 @@ impl CompanyService for Handlers {
         let caller = Caller::of(&request)?;
         let id = PARSE.id("company_id", &request.get_ref().company_id)?;
         let company = app::companies::get(&self.app, &caller, id).await?;
+        let of = (Of::Companies, &[company.id.uuid()][..]);
+        let lines = app::entity_chats::external_lines(&self.app, &caller, of).await?;
         Ok(Response::new(pb::GetCompanyResponse {
-            company: Some(wire::company(&company)),
+            company: Some(with_lines(&company, &lines)),
         }))
     }
 
@@ -62,9 +71,13 @@ impl CompanyService for Handlers {
         let parent = PARSE.id_opt("parent_company_id", &request.parent_company_id)?;
         let wanted = (asked, parent);
         let page = app::companies::list(&self.app, &caller, wanted, before, size).await?;
-        let (companies, next_page_token) = page.written(wire::company, |company| {
-            Cursor::new(company.created_at, company.id)
-        });
+        let ids: Vec<_> = page.rows.iter().map(|company| company.id.uuid()).collect();
+        let of = (Of::Companies, ids.as_slice());
+        let lines = app::entity_chats::external_lines(&self.app, &caller, of).await?;
+        let (companies, next_page_token) = page.written(
+            |company| with_lines(company, &lines),
+            |company| Cursor::new(company.created_at, company.id),
+        );
         Ok(Response::new(pb::ListCompaniesResponse {
             companies,
             next_page_token,
@@ -105,5 +118,13 @@ impl CompanyService for Handlers {
         let expected = request.get_ref().expected_revision;
         app::companies::delete(&self.app, &caller, id, expected, clock::now()).await?;
         Ok(Response::new(pb::DeleteCompanyResponse {}))
+    }
+}
+
+/// Writes a company with its External Lines field.
+fn with_lines(company: &Company, lines: &HashMap<Uuid, Vec<ExternalLine>>) -> pb::Company {
+    pb::Company {
+        external_lines: external_lines(lines, company.id),
+        ..wire::company(company)
     }
 }

@@ -49,6 +49,7 @@ impl ContactService for Handlers {
             expected: request.expected_revision,
             company: parse::id_change("company_id", request.company_id.as_ref())?,
             responsible: parse::id_change("responsible_agent_id", responsible)?,
+            buyer: false,
             details: parse::changed_details(
                 request.name.as_ref(),
                 request.phones,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::PARSE;
 use crate::app::RequestKey;
 use crate::app::list_cards::{Owner, Wanted as WantedCards};
-use crate::app::people::{Details, Wanted as WantedPeople};
+use crate::app::people::{Details, NAME_MAX, Wanted as WantedPeople};
 use crate::domain::entity::Edit;
 use crate::domain::fields::{FIELDS_MAX, Given};
 use crate::domain::ids::StatusId;
@@ -123,12 +123,17 @@ pub(super) fn connection(connection: &wire_v1::PipelineConnection) -> Result<Wan
 
 /// Reads what is said of an amount.
 pub(super) fn money(money: Option<&wire_v1::Money>) -> Result<Edit<Money>, Status> {
+    money_of("amount", money)
+}
+
+/// Reads what is said of an amount of a field.
+pub(super) fn money_of(field: &str, money: Option<&wire_v1::Money>) -> Result<Edit<Money>, Status> {
     let Some(money) = money else {
         return Ok(Edit::Keep);
     };
     let read = Money::read(&money.currency, &money.amount);
     read.map(|money| money.map_or(Edit::Clear, Edit::Set))
-        .map_err(|wrong| PARSE.refuse(&format!("amount.{}", wrong.field), &wrong.description))
+        .map_err(|wrong| PARSE.refuse(&format!("{field}.{}", wrong.field), &wrong.description))
 }
 
 /// Reads values of custom fields.
@@ -238,7 +243,6 @@ pub(super) fn after_pair(token: &str) -> Result<Option<After>, Status> {
 }
 
 /// Characters of the name of a contact or company at most.
-const NAME_MAX: usize = 200;
 
 /// Reads the name of a contact or company.
 pub(super) fn name(name: &str) -> Result<String, Status> {

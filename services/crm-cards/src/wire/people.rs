@@ -23,6 +23,7 @@ pub fn company(company: &Company) -> wire::Company {
         fields: field_values(&company.fields),
         create_time: Some(timestamp(company.created_at)),
         revision: company.revision,
+        external_lines: Vec::new(),
     }
 }
 

@@ -8,6 +8,8 @@ mod card_changes;
 mod card_lists;
 mod card_making;
 mod cards;
+mod conversion;
+mod external_lines;
 mod fields;
 mod history;
 mod lists;

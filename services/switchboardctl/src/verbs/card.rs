@@ -2,10 +2,12 @@
 
 mod board;
 mod change;
+mod convert;
 mod history;
 mod list;
 
 use clap::Subcommand;
+use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEntity;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
     AddCardNoteRequest, AddCardParticipantsRequest, Card, DeleteCardRequest, ExplainCardRequest,
@@ -14,6 +16,7 @@ use switchboard_proto::crm_cards::v1::{
 };
 use uuid::Uuid;
 
+use super::entity_chats::{Chats, lines};
 use super::values::{self, Told};
 use super::{Page, RequestId, pipeline};
 use crate::connect::Session;
@@ -30,6 +33,15 @@ pub(crate) enum CardVerb {
     Create(Box<change::Create>),
     /// Change a card
     Update(Box<change::Update>),
+    /// Convert a lead into a deal, with its contact and company
+    Convert(Box<convert::Convert>),
+    /// List the chats of a card, the one with the newest message first
+    Chats {
+        /// Id of the card
+        card: Uuid,
+        #[command(flatten)]
+        chats: Chats,
+    },
     /// Delete a card
     Delete {
         /// Id of the card
@@ -106,9 +118,11 @@ impl Show for Card {
         "CREATED",
         "SOURCE DETAIL",
         "MESSENGER",
+        "EXTERNAL LINES",
         "RESPONSIBLE",
     ];
-    const SPARSE: &'static [&'static str] = &["SOURCE DETAIL", "AMOUNT", "MESSENGER"];
+    const SPARSE: &'static [&'static str] =
+        &["SOURCE DETAIL", "AMOUNT", "MESSENGER", "EXTERNAL LINES"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "TITLE",
@@ -117,6 +131,7 @@ impl Show for Card {
         "AMOUNT",
         "RESPONSIBLE",
         "MESSENGER",
+        "EXTERNAL LINES",
         "CHAT",
         "SOURCE DETAIL",
         "CREATED",
@@ -131,6 +146,7 @@ impl Show for Card {
             cell(self.amount.as_ref().map(board::money).unwrap_or_default()),
             cell(view.name(&self.responsible_agent_id)),
             cell(&self.messenger),
+            cell(lines(&self.external_lines)),
             cell(view.name(&self.chat_id)),
             cell(words::short(&self.source_detail, 40)),
             cell(words::ago(self.create_time.as_ref(), view.now)).dim(),
@@ -154,6 +170,11 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
         CardVerb::List(typed) => list::run(*typed, session, &view).await,
         CardVerb::Create(typed) => view.one(change::create(session, *typed).await?),
         CardVerb::Update(typed) => view.one(change::update(session, *typed).await?),
+        CardVerb::Convert(typed) => convert::run(session, &view, *typed).await,
+        CardVerb::Chats { card, chats } => {
+            let entity = OfEntity::CardId(card.to_string());
+            chats.tell(session, &view, entity).await
+        }
         CardVerb::Delete { card } => {
             let mut client = session.cards(&session.role().await?).await?;
             let request = DeleteCardRequest {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use switchboard_proto::crm_cards::v1::field::Entity;
+use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEntity;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity as About;
 use switchboard_proto::crm_cards::v1::{
     Company, CreateCompanyRequest, DeleteCompanyRequest, GetCompanyRequest, ListCompaniesRequest,
@@ -9,6 +10,7 @@ use switchboard_proto::crm_cards::v1::{
 };
 use uuid::Uuid;
 
+use super::entity_chats::{Chats, lines};
 use super::values::{
     self, Asked, ChangedDetails, Details, Told, agent_or_none, id_or_none, values,
 };
@@ -31,6 +33,13 @@ pub(crate) enum CompanyVerb {
     Create(Box<Create>),
     /// Change a company
     Update(Box<Update>),
+    /// List the chats of a company's contacts, the one with the newest message first
+    Chats {
+        /// Id of the company
+        company: Uuid,
+        #[command(flatten)]
+        chats: Chats,
+    },
     /// Delete a company that nothing belongs to
     Delete {
         /// Id of the company
@@ -85,14 +94,21 @@ pub(crate) struct Update {
 
 impl Show for Company {
     const NAME: &'static str = "switchboard.crm_cards.v1.Company";
-    const OPTIONAL: &'static [&'static str] = &["RESPONSIBLE", "CREATED", "EMAILS", "PARENT"];
-    const SPARSE: &'static [&'static str] = &["PHONES", "EMAILS", "PARENT"];
+    const OPTIONAL: &'static [&'static str] = &[
+        "RESPONSIBLE",
+        "CREATED",
+        "EMAILS",
+        "PARENT",
+        "EXTERNAL LINES",
+    ];
+    const SPARSE: &'static [&'static str] = &["PHONES", "EMAILS", "PARENT", "EXTERNAL LINES"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "NAME",
         "PHONES",
         "EMAILS",
         "PARENT",
+        "EXTERNAL LINES",
         "RESPONSIBLE",
         "CREATED",
     ];
@@ -103,6 +119,7 @@ impl Show for Company {
             cell(self.phones.join(", ")),
             cell(self.emails.join(", ")),
             cell(&self.parent_company_id),
+            cell(lines(&self.external_lines)),
             cell(view.name(&self.responsible_agent_id)),
             cell(words::ago(self.create_time.as_ref(), view.now)).dim(),
         ]
@@ -131,6 +148,10 @@ pub(crate) async fn run(
                 company_id: company.to_string(),
             };
             view.one(client.get_company(request).await?.into_inner().company)
+        }
+        CompanyVerb::Chats { company, chats } => {
+            let entity = OfEntity::CompanyId(company.to_string());
+            chats.tell(session, &view, entity).await
         }
         CompanyVerb::Delete { company } => {
             let request = DeleteCompanyRequest {

@@ -5,6 +5,7 @@ mod list;
 
 use clap::Subcommand;
 use switchboard_proto::crm_cards::v1::bind_buyer_request::Bound;
+use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEntity;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
     BindBuyerRequest, Contact, ContactSettings, DeleteContactRequest, DismissDuplicateRequest,
@@ -14,9 +15,11 @@ use switchboard_proto::crm_cards::v1::{
 use uuid::Uuid;
 
 use super::Page;
+use super::entity_chats::{Chats, lines};
 use super::values::{self, Told};
 use crate::connect::Session;
 use crate::error::CliError;
+use crate::output::table::harmless;
 use crate::output::{Cell, Show, View, cell, say, words};
 
 /// Verbs on contacts.
@@ -33,6 +36,13 @@ pub(crate) enum ContactVerb {
     Create(Box<change::Create>),
     /// Change a contact
     Update(Box<change::Update>),
+    /// List the chats of a contact, the one with the newest message first
+    Chats {
+        /// Id of the contact
+        contact: Uuid,
+        #[command(flatten)]
+        chats: Chats,
+    },
     /// Delete a contact that nothing is linked to
     Delete {
         /// Id of the contact
@@ -131,9 +141,15 @@ impl Show for Contact {
         ]
     }
     fn more(&self, _: &View) -> Vec<String> {
-        let mut lines = vec![format!("revision {}", self.revision)];
-        lines.extend(values::lines(&self.fields));
-        lines
+        let mut more = vec![format!("revision {}", self.revision)];
+        more.extend(values::lines(&self.fields));
+        if !self.external_lines.is_empty() {
+            more.push(format!(
+                "  writes by  {}",
+                harmless(&lines(&self.external_lines))
+            ));
+        }
+        more
     }
 }
 
@@ -179,6 +195,10 @@ pub(crate) async fn run(
             told.tell(session, &view, about).await
         }
         ContactVerb::Settings { phone_region } => settings(session, &view, phone_region).await,
+        ContactVerb::Chats { contact, chats } => {
+            let entity = OfEntity::ContactId(contact.to_string());
+            chats.tell(session, &view, entity).await
+        }
         ContactVerb::Delete { contact } => {
             let request = DeleteContactRequest {
                 contact_id: contact.to_string(),

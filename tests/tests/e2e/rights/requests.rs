@@ -12,6 +12,10 @@ pub fn chat(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat") })
 }
 
+pub fn named_chats(things: &Things) -> Value {
+    json!({ "chat_ids": [things.get("chat")] })
+}
+
 pub fn channel(things: &Things) -> Value {
     json!({ "channel_id": things.get("channel") })
 }

@@ -71,6 +71,10 @@ const PERSON: Profile = [May, May, May, May, Refused, May, May, May];
 const BOUND: Profile = [
     Seen, Seen, Without, Refused, Refused, Without, Without, Without,
 ];
+/// Chats of an entity: of those who see it they are open in the channels that they have (X11).
+const OF_ENTITY: Profile = [
+    Seen, Seen, Hidden, Refused, Refused, Without, Without, Hidden,
+];
 /// Decisions, which are of a chat and of a card.
 const DECISION: Profile = [Seen, Seen, Hidden, Refused, Refused, Hidden, Hidden, Hidden];
 
@@ -228,6 +232,7 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             [
                 row("ListChats", nothing, "chat", CHATS),
                 row("ListChats", channel, "chat", CHATS),
+                row("FindChats", named_chats, "chat", CHATS),
                 row("GetChat", chat, "client", CHAT),
                 row("ListMessages", chat, "words", CHAT),
                 row("ListConversations", chat, "conversation", CHAT),
@@ -293,6 +298,15 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                     ],
                 ),
                 row("ListDecisions", chat, "conversation", BOUND),
+            ],
+        ),
+        service(
+            "crm_cards.v1.EntityChatService",
+            [
+                row("ListEntityChats", card, "words", OF_ENTITY),
+                row("ListEntityChats", contact, "words", OF_ENTITY),
+                row("ListEntityChats", order, "words", OF_ENTITY),
+                row("ListEntityChats", company, "", OF_ENTITY),
             ],
         ),
         service(
@@ -381,6 +395,7 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 ),
                 row("ListCardNotes", card, "note", ENTITY),
                 row("UpdateCard", update_card, "", CHANGE),
+                row("ConvertCard", card, "", CHANGE),
                 row("AddCardNote", add_note, "", CHANGE),
                 row("AddCardParticipants", card_and_agent, "", CHANGE),
                 row("RemoveCardParticipants", card_and_agent, "", CHANGE),

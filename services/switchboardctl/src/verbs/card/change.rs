@@ -70,7 +70,7 @@ pub(crate) struct Update {
     revision: Option<i64>,
 }
 
-fn money(text: &str) -> Result<Money, String> {
+pub(super) fn money(text: &str) -> Result<Money, String> {
     let (amount, currency) = text
         .rsplit_once(':')
         .ok_or_else(|| String::from("an amount with its currency, as 1200.50:UAH"))?;
