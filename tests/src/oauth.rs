@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use axum::extract::{Query, State as Extract};
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use axum::{Form, Json, Router};
+use axum::{Extension, Form, Json, Router};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -19,8 +19,12 @@ const CLIENT: &str = "switchboard";
 pub struct TokenServer {
     address: String,
     shared: Arc<Mutex<State>>,
+    gate: Gate,
     serving: JoinHandle<()>,
 }
+
+/// Whoever holds it for writing keeps tokens back.
+type Gate = Arc<tokio::sync::RwLock<()>>;
 
 struct State {
     /// Whose mailbox it is.
@@ -66,8 +70,9 @@ impl TokenServer {
         let shared = Arc::new(Mutex::new(state));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
         let address = format!("http://{}", listener.local_addr()?);
+        let gate = Gate::default();
         let router = Router::new()
-            .route("/token", post(token))
+            .route("/token", post(token).layer(Extension(Arc::clone(&gate))))
             .route("/introspect", get(introspect))
             .with_state(Arc::clone(&shared));
         let serving = tokio::spawn(async move {
@@ -76,8 +81,14 @@ impl TokenServer {
         Ok(Self {
             address,
             shared,
+            gate,
             serving,
         })
+    }
+
+    /// Keeps tokens back until what is returned is dropped: whoever asks meanwhile waits.
+    pub async fn hold(&self) -> tokio::sync::OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.gate).write_owned().await
     }
 
     /// Where tokens are renewed.
@@ -137,8 +148,10 @@ impl Drop for TokenServer {
 /// RFC 6749, sections 5 and 6.
 async fn token(
     Extract(shared): Shared,
+    Extension(gate): Extension<Gate>,
     Form(form): Form<HashMap<String, String>>,
 ) -> (StatusCode, Json<Value>) {
+    let _open = gate.read().await;
     let mut state = locked(&shared);
     state.asked += 1;
     let said = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();

@@ -79,7 +79,13 @@ async fn b10_of_several_who_need_another_token_one_asks_and_who_knows_an_old_gra
     assert_eq!(token(&world, &old, false).await, Some(first.clone()));
     assert_eq!(tokens.asked(), 1);
     // Both had their token refused, as where mails are read and where they are handed over.
-    let (one, other) = tokio::join!(token(&world, &old, true), token(&world, &old, true));
+    // None is given before both have asked.
+    let held = tokens.hold().await;
+    let (one, other, ()) = tokio::join!(
+        token(&world, &old, true),
+        token(&world, &old, true),
+        async { drop(held) }
+    );
     assert_eq!(one, other);
     assert!(one.is_some() && one != Some(first));
     assert_eq!(tokens.asked(), 2);
