@@ -27,6 +27,10 @@ pub use report::Report;
 #[command(
     about = "Drives signed webhooks through the whole system and prints what it did and cost"
 )]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub struct Options {
     /// Webhooks a second (1,000 unless said); 0 drives flat out. With --crm requests a second (50 unless said).
     #[arg(long)]

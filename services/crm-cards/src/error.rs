@@ -116,6 +116,7 @@ impl Error {
     }
 
     /// Names the part of a request that wrong fields belong to: `contact.name` for `name`.
+    #[must_use]
     pub fn within(self, part: &'static str) -> Self {
         let within = |field: &str| format!("{part}.{field}");
         match self {

@@ -11,6 +11,7 @@ use switchboard_proto::crm_cards::v1::pipeline_connection::{Mode, Scope};
 use switchboard_tests::rpc::Rpc;
 use switchboard_tests::services::Kind;
 use switchboard_tests::world::{Account, Bearer, Plan, World, eventually};
+use time::OffsetDateTime;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -55,6 +56,15 @@ impl<'w> Asker<'w> {
         })
         .await
     }
+}
+
+/// Waits for the next second of the clock: providers tell the times of messages in whole seconds.
+async fn next_second() -> anyhow::Result<()> {
+    let now = OffsetDateTime::now_utc().unix_timestamp();
+    eventually("the next second", async || {
+        Ok((OffsetDateTime::now_utc().unix_timestamp() > now).then_some(()))
+    })
+    .await
 }
 
 /// A rule that makes one card of a client over all chats (D02).
@@ -133,6 +143,7 @@ async fn f143_f144_f147_f152_to_f156_f159_a_card_shows_its_clients_chats_the_new
     assert_eq!(top["last_message"]["kind"], "KIND_CLIENT");
 
     // The same person writes to another bot: another chat of the same card, and no other lead (F152-F154).
+    next_second().await?;
     world
         .telegram
         .say(&second_token, customer, "And here?")
@@ -155,6 +166,7 @@ async fn f143_f144_f147_f152_to_f156_f159_a_card_shows_its_clients_chats_the_new
     assert!(account.cards(&second_chat.chat_id).await?.is_empty());
 
     // Whoever left the last message, the client (F155) or an employee (F147), its chat is on top, with that time (F156).
+    next_second().await?;
     world
         .telegram
         .say(&account.bot_token, customer, "Hello?")
@@ -172,6 +184,7 @@ async fn f143_f144_f147_f152_to_f156_f159_a_card_shows_its_clients_chats_the_new
     } else {
         (&other, &one)
     };
+    next_second().await?;
     let answer = json!({
         "request_id": Uuid::new_v4().to_string(),
         "chat_id": second_chat.chat_id,

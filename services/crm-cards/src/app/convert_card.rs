@@ -241,13 +241,12 @@ async fn other_contact(
             "contact.contact_id",
             "the lead has another contact: merge the two (MergeContacts)",
         )),
-        (Some(_), ..) => Ok(None),
+        (Some(_), ..) | (None, None, None) => Ok(None),
         (None, Some(id), _) => Ok(Some(id)),
         (None, None, Some(chat)) => {
             let chat = contacts::chat(connection, account, chat).await?;
             Ok(chat.map(|chat| chat.contact))
         }
-        (None, None, None) => Ok(None),
     }
 }
 

@@ -95,7 +95,7 @@ pub async fn lines_of_cards<'c>(
     cards: impl IntoIterator<Item = &'c Card>,
 ) -> Result<HashMap<Uuid, Vec<ExternalLine>>, Error> {
     let contacts = cards.into_iter().filter_map(|card| card.contact);
-    let mut contacts: Vec<Uuid> = contacts.map(|contact| contact.uuid()).collect();
+    let mut contacts: Vec<Uuid> = contacts.map(ContactId::uuid).collect();
     contacts.sort_unstable();
     contacts.dedup();
     external_lines(app, caller, (Of::Contacts, &contacts)).await

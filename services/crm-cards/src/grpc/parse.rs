@@ -242,8 +242,6 @@ pub(super) fn after_pair(token: &str) -> Result<Option<After>, Status> {
     }))
 }
 
-/// Characters of the name of a contact or company at most.
-
 /// Reads the name of a contact or company.
 pub(super) fn name(name: &str) -> Result<String, Status> {
     Ok(PARSE.text("name", name, NAME_MAX)?.to_owned())

@@ -5,6 +5,7 @@ use chassis::testing;
 use switchboard_proto::common::v1::EntityKind;
 use switchboard_proto::crm_cards::v1::card_service_server::CardService as _;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
+use switchboard_proto::crm_cards::v1::field_service_server::FieldService as _;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
@@ -49,17 +50,17 @@ async fn convert(
     Ok(answer.into_inner())
 }
 
-fn points(value: &str) -> Option<ContactPoints> {
-    Some(ContactPoints {
+fn points(value: &str) -> ContactPoints {
+    ContactPoints {
         values: vec![value.into()],
-    })
+    }
 }
 
-fn money(amount: &str) -> Option<Money> {
-    Some(Money {
+fn money(amount: &str) -> Money {
+    Money {
         currency: "UAH".into(),
         amount: amount.into(),
-    })
+    }
 }
 
 #[tokio::test]
@@ -76,8 +77,8 @@ async fn f136_f137_f140_a_lead_becomes_a_deal_with_contact_and_company_in_one_ac
         expected_revision: Some(lead.revision),
         contact: Some(ConvertedContact {
             name: Some("Olena Kovalenko".into()),
-            phones: points("+380441234567"),
-            emails: points("Olena@Example.com"),
+            phones: Some(points("+380441234567")),
+            emails: Some(points("Olena@Example.com")),
             ..ConvertedContact::default()
         }),
         company: Some(ConvertedCompany {
@@ -87,7 +88,7 @@ async fn f136_f137_f140_a_lead_becomes_a_deal_with_contact_and_company_in_one_ac
         }),
         deal: Some(ConvertedDeal {
             title: Some("Three tables".into()),
-            amount: money("1200.50"),
+            amount: Some(money("1200.50")),
             status_id: working.status_id.clone(),
             ..ConvertedDeal::default()
         }),
@@ -103,7 +104,7 @@ async fn f136_f137_f140_a_lead_becomes_a_deal_with_contact_and_company_in_one_ac
     );
     assert_eq!(
         (&*deal.title, deal.amount.clone()),
-        ("Three tables", money("1200.50"))
+        ("Three tables", Some(money("1200.50")))
     );
     assert_eq!(deal.status.as_ref(), Some(working));
     assert_eq!(deal.contact_id, lead.contact_id);
@@ -303,6 +304,7 @@ async fn b02_a_repeat_is_the_first_answer_and_a_deal_is_not_converted_again() {
     assert_eq!(companies.count(), 1);
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 #[tokio::test]
 async fn what_is_wrong_with_a_conversion_is_named_and_nothing_is_half_done() {
     let world = world().await;
@@ -321,7 +323,6 @@ async fn what_is_wrong_with_a_conversion_is_named_and_nothing_is_half_done() {
         required: true,
         ..CreateFieldRequest::default()
     };
-    use switchboard_proto::crm_cards::v1::field_service_server::FieldService as _;
     world.api.create_field(tenant.ask(required)).await.unwrap();
     let company = || {
         Some(ConvertedCompany {
@@ -344,14 +345,14 @@ async fn what_is_wrong_with_a_conversion_is_named_and_nothing_is_half_done() {
     for (request, expected) in [
         (
             contact(ConvertedContact {
-                phones: points("12"),
+                phones: Some(points("12")),
                 ..ConvertedContact::default()
             }),
             "contact.phones.values[0]",
         ),
         (
             contact(ConvertedContact {
-                emails: points("nobody"),
+                emails: Some(points("nobody")),
                 ..ConvertedContact::default()
             }),
             "contact.emails.values[0]",
@@ -425,7 +426,7 @@ async fn what_is_wrong_with_a_conversion_is_named_and_nothing_is_half_done() {
         ),
         (
             deal(ConvertedDeal {
-                amount: money("1.234"),
+                amount: Some(money("1.234")),
                 ..ConvertedDeal::default()
             }),
             "deal.amount.amount",

@@ -4,6 +4,7 @@ use chassis::access::{ChannelGrant, ChatAccess};
 use chassis::testing;
 use switchboard_proto::crm_cards::v1::card_service_server::CardService as _;
 use switchboard_proto::crm_cards::v1::company_service_server::CompanyService as _;
+use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
 use uuid::Uuid;
@@ -21,6 +22,18 @@ fn told(lines: &[ExternalLine]) -> Vec<String> {
         format!("{} {}: {chats}", line.messenger, line.account)
     };
     lines.iter().map(line).collect()
+}
+
+async fn listed_cards(world: &World, tenant: &Tenant) -> Vec<Card> {
+    let request = ListCardsRequest::default();
+    let answer = world.api.list_cards(tenant.ask(request)).await.unwrap();
+    answer.into_inner().cards
+}
+
+async fn listed_contacts(world: &World, tenant: &Tenant) -> Vec<Contact> {
+    let request = ListContactsRequest::default();
+    let answer = world.api.list_contacts(tenant.ask(request)).await.unwrap();
+    answer.into_inner().contacts
 }
 
 async fn board(world: &World, tenant: &Tenant, pipeline: &Pipeline) -> Vec<Card> {
@@ -61,16 +74,19 @@ async fn f152_f153_f157_f158_lists_show_the_clients_account_and_messenger_with_b
     }
     world.handle(&[first.delivery()]).await.unwrap();
     world.handle(&[second.delivery()]).await.unwrap();
-    let cards = world.cards(&tenant).await;
+    let cards = listed_cards(&world, &tenant).await;
     assert_eq!(cards.len(), 1);
     assert_eq!(told(&cards[0].external_lines), ["telegram @olena: 2"]);
     assert_eq!(cards[0].external_lines[0].name, "Client 7");
-    let contacts = world.contacts(&tenant).await;
+    let contacts = listed_contacts(&world, &tenant).await;
     assert_eq!(contacts.len(), 1);
     assert_eq!(contacts[0].external_lines, cards[0].external_lines);
     assert_eq!(board(&world, &tenant, &pipeline).await, cards);
-    let card = world.get_card(&tenant, &cards[0].card_id).await.unwrap();
-    assert_eq!(card, cards[0]);
+    let request = GetCardRequest {
+        card_id: cards[0].card_id.clone(),
+    };
+    let card = world.api.get_card(tenant.ask(request)).await.unwrap();
+    assert_eq!(card.into_inner().card.unwrap(), cards[0]);
     // The company has those of its contacts.
     let company = CreateCompanyRequest {
         name: "Kava".into(),
@@ -104,14 +120,16 @@ async fn x11_the_external_lines_field_holds_no_chat_of_a_channel_that_is_not_gra
         },
         2,
     );
-    let first = tenant.opening(
+    let mut first = tenant.opening(
         Chat {
             channel: FIRST,
             user: "7",
         },
         1,
     );
-    second.event.client.as_mut().unwrap().username = "olena".into();
+    for opening in [&mut first, &mut second] {
+        opening.event.client.as_mut().unwrap().username = "olena".into();
+    }
     world
         .handle(&[first.delivery(), second.delivery()])
         .await
@@ -119,12 +137,16 @@ async fn x11_the_external_lines_field_holds_no_chat_of_a_channel_that_is_not_gra
     let mut record = testing::full_access(ANNA.into());
     record.channels = ChannelGrant::Some([SECOND].into());
     let of_second = tenant.agent(record.clone());
-    let cards = world.cards(&of_second).await;
+    let cards = listed_cards(&world, &of_second).await;
     assert_eq!(told(&cards[0].external_lines), ["telegram @olena: 1"]);
     assert_eq!(cards[0].external_lines[0].chat_ids, [second.chat()]);
     record.channels = ChannelGrant::Some([Uuid::from_u128(9)].into());
     let of_none = tenant.agent(record.clone());
-    assert!(world.cards(&of_none).await[0].external_lines.is_empty());
+    assert!(
+        listed_cards(&world, &of_none).await[0]
+            .external_lines
+            .is_empty()
+    );
     assert!(
         board(&world, &of_none, &pipeline).await[0]
             .external_lines
@@ -134,5 +156,9 @@ async fn x11_the_external_lines_field_holds_no_chat_of_a_channel_that_is_not_gra
     record.channels = ChannelGrant::All;
     record.chats = ChatAccess::Limited;
     let limited = tenant.agent(record);
-    assert!(world.contacts(&limited).await[0].external_lines.is_empty());
+    assert!(
+        listed_contacts(&world, &limited).await[0]
+            .external_lines
+            .is_empty()
+    );
 }

@@ -332,30 +332,32 @@ impl World {
             .decisions
     }
 
+    /// The newest cards, without the External Lines field, which answers to changes do not hold.
     pub async fn cards(&self, tenant: &Tenant) -> Vec<Card> {
         let request = ListCardsRequest {
             page_size: 200,
             ..ListCardsRequest::default()
         };
-        self.api
-            .list_cards(tenant.ask(request))
-            .await
-            .unwrap()
-            .into_inner()
-            .cards
+        let answer = self.api.list_cards(tenant.ask(request)).await.unwrap();
+        let mut cards = answer.into_inner().cards;
+        for card in &mut cards {
+            card.external_lines.clear();
+        }
+        cards
     }
 
+    /// The newest contacts, without the External Lines field.
     pub async fn contacts(&self, tenant: &Tenant) -> Vec<Contact> {
         let request = ListContactsRequest {
             page_size: 200,
             ..ListContactsRequest::default()
         };
-        self.api
-            .list_contacts(tenant.ask(request))
-            .await
-            .unwrap()
-            .into_inner()
-            .contacts
+        let answer = self.api.list_contacts(tenant.ask(request)).await.unwrap();
+        let mut contacts = answer.into_inner().contacts;
+        for contact in &mut contacts {
+            contact.external_lines.clear();
+        }
+        contacts
     }
 
     pub async fn connections(&self, tenant: &Tenant, chat: &str) -> GetChatConnectionsResponse {

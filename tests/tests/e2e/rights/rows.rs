@@ -303,9 +303,9 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
         service(
             "crm_cards.v1.EntityChatService",
             [
-                row("ListEntityChats", card, "words", OF_ENTITY),
-                row("ListEntityChats", contact, "words", OF_ENTITY),
-                row("ListEntityChats", order, "words", OF_ENTITY),
+                row("ListEntityChats", card, "chat", OF_ENTITY),
+                row("ListEntityChats", contact, "chat", OF_ENTITY),
+                row("ListEntityChats", order, "chat", OF_ENTITY),
                 row("ListEntityChats", company, "", OF_ENTITY),
             ],
         ),
