@@ -7,6 +7,7 @@ mod broker_rights;
 mod channels;
 mod closed;
 mod command_line;
+mod deciding;
 mod entity_chats;
 mod fairness;
 mod faults;
