@@ -224,8 +224,8 @@ pub(crate) enum Noun {
     /// Chats, their messages and conversations
     #[command(subcommand)]
     Chat(ChatVerb),
-    /// Cards in pipelines
-    #[command(subcommand)]
+    /// Cards in pipelines: leads, deals, applications, requests
+    #[command(subcommand, visible_aliases = ["lead", "deal"], aliases = ["application", "request"])]
     Card(CardVerb),
     /// Decisions of pipeline connections
     #[command(subcommand)]
@@ -292,6 +292,14 @@ mod tests {
     fn is_usage(line: &str) -> bool {
         let words = std::iter::once("switchboardctl").chain(line.split_whitespace());
         Cli::try_parse_from(words).is_ok()
+    }
+
+    #[test]
+    fn f032_d17_a_card_is_meant_by_each_of_its_names() {
+        for name in ["card", "lead", "deal", "application", "request"] {
+            let read = Cli::try_parse_from(["switchboardctl", name, "list"]).unwrap();
+            assert!(matches!(read.noun, Noun::Card(CardVerb::List(_))), "{name}");
+        }
     }
 
     #[test]

@@ -108,7 +108,7 @@ async fn notice(account: &Account, chat: &str, kind: &str) -> anyhow::Result<Str
     reason = "a story is read from its beginning to its end"
 )]
 #[tokio::test(flavor = "multi_thread")]
-async fn f143_f144_f147_f152_to_f156_f159_a_card_shows_its_clients_chats_the_newest_message_on_top()
+async fn f133_f142_to_f148_f152_to_f156_f159_a_card_shows_its_clients_chats_the_newest_message_on_top()
 -> anyhow::Result<()> {
     let mut world = World::start().await?;
     let account = world.account(Plan::default()).await?;
@@ -265,6 +265,16 @@ async fn f143_f144_f147_f152_to_f156_f159_a_card_shows_its_clients_chats_the_new
         told.ends_with(r#"became a deal, contact "Olena Kovalenko", company "Kava""#),
         "{told}"
     );
+    // A deal by the quick form is told of, too (F142).
+    let deal = json!({ "chat_id": first_chat.chat_id, "title": "Chairs" });
+    one.ask(&format!("{CRM}/CreateCard"), deal).await?;
+    let told = eventually("the deal's system message", async || {
+        let messages = account.messages(&first_chat.chat_id).await?.into_iter();
+        let mut system = messages.filter_map(|message| message.system);
+        Ok(system.find(|notice| notice.text.contains("Chairs")))
+    })
+    .await?;
+    assert_eq!(told.text, r#"Card "Chairs" was created"#);
     let order = json!({ "chat_id": first_chat.chat_id });
     let order = one.ask(&format!("{CRM}/CreateOrder"), order).await?;
     let of_order = json!({ "order_id": order["order"]["order_id"] });

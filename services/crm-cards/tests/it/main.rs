@@ -12,6 +12,7 @@ mod conversion;
 mod external_lines;
 mod fields;
 mod history;
+mod lines;
 mod lists;
 mod merges;
 mod modes;
