@@ -19,6 +19,7 @@ pub mod reshape;
 pub mod search;
 pub mod settings;
 pub mod status;
+pub mod walk;
 mod words;
 
 pub use words::UnknownWord;

@@ -283,7 +283,7 @@ const CARDS: &str = step!(
             ($5::uuid[])[1 + i % 4], contact, chat, agent, at, at + interval '1 hour',
             case when i % 3 = 0 then i % 10000 + 0.5 end, case when i % 3 = 0 then 'UAH' end, 'telegram',
             array_to_tsvector(array['@' || $1]) || setweight(to_tsvector('simple', title), 'A')
-                || setweight(to_tsvector('simple', name), 'B')
+                || setweight(to_tsvector('simple', c.name), 'B')
      from (select n.*, case when i % 50 = 0 then 'Wholesale ' else 'Retail ' end || i as title,
                   case when i % 20 = 0 then 0 when i % 20 = 1 then 1 when i % 20 < 11 then 2 else 3 end as place
            from n) c

@@ -2,8 +2,7 @@
 //!
 //! A list is asked for status by status, or kind of status by kind of status: each part comes from an index in the list's
 //! order, and the parts are merged, so that few cards among millions are found at once. Only what is asked for stands in
-//! the statement, which is planned for its values each time: beside a rare word its index is the way, beside a common one
-//! that of the list's order.
+//! the statement, which is planned for its values each time. Words are looked for as `domain::walk` tells.
 
 use chassis::id::AccountSlug;
 use sqlx::{PgConnection, Postgres, QueryBuilder};
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::Before;
 use crate::domain::ids::{CardId, ChatId, ContactId, PipelineId, SourceId, StatusId};
 use crate::domain::status::{Status, StatusKind};
+use crate::domain::walk::{self, Step};
 
 /// In which order cards are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,11 +91,39 @@ pub async fn page(
     before: Before,
     limit: i64,
 ) -> Result<Vec<(Uuid, OffsetDateTime)>, sqlx::Error> {
-    statement("", account, filter, before, limit)
+    let mut statements = statements("", account, filter, before, limit).into_iter();
+    if filter.words.is_some()
+        && let Some(walked) = statements.next()
+    {
+        let steps = steps(connection, walked).await?;
+        if let Some(page) = walk::page(steps, usize::try_from(limit).unwrap_or(usize::MAX)) {
+            return Ok(page);
+        }
+    }
+    let Some(mut statement) = statements.next() else {
+        return Ok(Vec::new());
+    };
+    statement
         .build_query_as()
         .persistent(false)
         .fetch_all(connection)
         .await
+}
+
+/// Runs a statement that walks.
+pub(super) async fn steps(
+    connection: &mut PgConnection,
+    mut walked: QueryBuilder<Postgres>,
+) -> Result<Vec<Step>, sqlx::Error> {
+    let query = walked.build_query_as().persistent(false);
+    let rows: Vec<(Uuid, OffsetDateTime, bool, bool)> = query.fetch_all(connection).await?;
+    let step = |(id, time, hit, last)| Step {
+        id,
+        time,
+        hit,
+        last,
+    };
+    Ok(rows.into_iter().map(step).collect())
 }
 
 /// Returns the ids of the newest cards of each of these statuses, at most `limit` of each.
@@ -127,21 +155,112 @@ pub async fn columns(
         .await
 }
 
-/// Writes the statement of a list behind a prefix, as `explain `.
-pub fn statement(
+/// Writes all statements that a page may take, behind a prefix, as `explain `.
+pub fn statements(
+    prefix: &'static str,
+    account: &AccountSlug,
+    filter: &Filter,
+    before: Before,
+    limit: i64,
+) -> Vec<QueryBuilder<Postgres>> {
+    let Some(words) = &filter.words else {
+        return vec![statement(prefix, account, filter, before, limit)];
+    };
+    let each = i64::try_from(walk::each(parts(filter))).unwrap_or(i64::MAX);
+    vec![
+        walk_statement(prefix, account, (filter, words), before, each),
+        words_statement(prefix, account, (filter, words), before, limit),
+    ]
+}
+
+/// Writes the statement of a list without words behind a prefix.
+fn statement(
     prefix: &'static str,
     account: &AccountSlug,
     filter: &Filter,
     before: Before,
     limit: i64,
 ) -> QueryBuilder<Postgres> {
-    let time = filter.order.column();
     let mut query = QueryBuilder::new(prefix);
     query.push("select c.id, c.time from ");
     push_parts(&mut query, account, filter);
-    query.push(" cross join lateral (select id, ");
-    query.push(time);
+    query.push(" cross join lateral (");
+    push_part(&mut query, "", account, filter, before, limit);
+    query.push(") c order by c.time desc, c.id desc limit ");
+    query.push_bind(limit);
+    query
+}
+
+/// Writes the statement that looks for words among the newest cards of each part, behind a prefix.
+fn walk_statement(
+    prefix: &'static str,
+    account: &AccountSlug,
+    (filter, words): (&Filter, &str),
+    before: Before,
+    each: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(prefix);
+    query.push("select c.id, c.time, c.hit, c.place = ");
+    query.push_bind(each);
+    query.push(" as last from ");
+    push_parts(&mut query, account, filter);
+    query.push(" cross join lateral (select w.id, w.time, w.words @@ ");
+    query.push_bind(words.to_owned());
+    query.push("::text::tsquery as hit, row_number() over (order by w.time desc, w.id desc) as place from (");
+    push_part(&mut query, ", words", account, filter, before, each);
+    query.push(") w) c where c.hit or c.place = ");
+    query.push_bind(each);
+    query
+}
+
+/// Writes the statement that takes all cards with words from their index, behind a prefix: once for all parts.
+fn words_statement(
+    prefix: &'static str,
+    account: &AccountSlug,
+    (filter, words): (&Filter, &str),
+    before: Before,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(prefix);
+    query.push("with found as materialized (select id, ");
+    query.push(filter.order.column());
     query.push(" as time from card where account = ");
+    query.push_bind(account.to_string());
+    query.push(" and deleted_at is null and words @@ ");
+    query.push_bind(words.to_owned());
+    query.push("::text::tsquery");
+    if by_status(filter) {
+        query.push(" and status = any(array(select k.status from ");
+        push_parts(&mut query, account, filter);
+        query.push("))");
+    } else if !filter.kinds.is_empty() {
+        let kinds: Vec<String> = filter.kinds.iter().copied().map(Into::into).collect();
+        query.push(" and status_kind = any(");
+        query.push_bind(kinds);
+        query.push(")");
+    }
+    push_conditions(&mut query, account, filter);
+    push_before(&mut query, filter, before);
+    query.push(") select id, time from found order by time desc, id desc limit ");
+    query.push_bind(limit);
+    query
+}
+
+/// The cards of a part `k` in the list's order, behind a place.
+fn push_part(
+    query: &mut QueryBuilder<Postgres>,
+    more: &'static str,
+    account: &AccountSlug,
+    filter: &Filter,
+    before: Before,
+    limit: i64,
+) {
+    let time = filter.order.column();
+    query.push("select id, ");
+    query.push(time);
+    query.push(" as time");
+    query.push(more);
+    query.push(" from card where account = ");
     query.push_bind(account.to_string());
     // The kind says nothing new beside the status, but leads into the indexes that begin with something else.
     query.push(if by_status(filter) {
@@ -150,20 +269,31 @@ pub fn statement(
         " and status_kind = k.kind"
     });
     query.push(" and deleted_at is null");
-    push_conditions(&mut query, account, filter);
-    query.push(" and (");
+    push_conditions(query, account, filter);
+    push_before(query, filter, before);
+    query.push(" order by ");
     query.push(time);
+    query.push(" desc, id desc limit ");
+    query.push_bind(limit);
+}
+
+fn push_before(query: &mut QueryBuilder<Postgres>, filter: &Filter, before: Before) {
+    query.push(" and (");
+    query.push(filter.order.column());
     query.push(", id) < (");
     query.push_bind(before.time);
     query.push(", ");
     query.push_bind(before.id);
-    query.push(") order by ");
-    query.push(time);
-    query.push(" desc, id desc limit ");
-    query.push_bind(limit);
-    query.push(") c order by c.time desc, c.id desc limit ");
-    query.push_bind(limit);
-    query
+    query.push(")");
+}
+
+/// How many parts a list is asked for in; of statuses whose number only the database knows, the usual one.
+fn parts(filter: &Filter) -> usize {
+    match (filter.statuses.len(), filter.kinds.len()) {
+        (0, 0) => StatusKind::ALL.len(),
+        (0, kinds) => kinds,
+        (statuses, _) => statuses,
+    }
 }
 
 /// Tells whether a list is asked for by statuses: where they are few, as those of one pipeline.
@@ -226,11 +356,6 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, account: &AccountSlug, fi
         query.push(" and chat = ");
         query.push_bind(chat.uuid());
         query.push("))");
-    }
-    if let Some(words) = &filter.words {
-        query.push(" and words @@ ");
-        query.push_bind(words.clone());
-        query.push("::text::tsquery");
     }
     for (condition, time) in [
         (" and created_at >= ", filter.created.from),

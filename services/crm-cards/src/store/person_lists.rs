@@ -1,7 +1,7 @@
 //! Lists of contacts and companies, newest first.
 //!
-//! Only what is asked for stands in a statement, which is planned for its values each time: beside a rare word its index is
-//! the way, beside a common one that of the list's order. Contacts are asked for in two parts, buyers and others, each in the
+//! Only what is asked for stands in a statement, which is planned for its values each time. Words are looked for as
+//! `domain::walk` tells. Contacts are asked for in two parts, buyers and others, each in the
 //! order of an index, which are merged.
 
 use chassis::id::AccountSlug;
@@ -10,8 +10,9 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::Before;
-use super::card_lists::Responsible;
+use super::card_lists::{Responsible, steps};
 use crate::domain::ids::CompanyId;
+use crate::domain::walk;
 
 /// What is listed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,15 @@ pub enum Listed {
         /// Only those that belong to this one.
         parent: Option<CompanyId>,
     },
+}
+
+impl Listed {
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Contacts { .. } => "contact",
+            Self::Companies { .. } => "company",
+        }
+    }
 }
 
 /// Which of them.
@@ -49,15 +59,45 @@ pub async fn page(
     before: Before,
     limit: i64,
 ) -> Result<Vec<(Uuid, OffsetDateTime)>, sqlx::Error> {
-    statement("", account, filter, before, limit)
+    let mut statements = statements("", account, filter, before, limit).into_iter();
+    if filter.words.is_some()
+        && let Some(walked) = statements.next()
+    {
+        let steps = steps(connection, walked).await?;
+        if let Some(page) = walk::page(steps, usize::try_from(limit).unwrap_or(usize::MAX)) {
+            return Ok(page);
+        }
+    }
+    let Some(mut statement) = statements.next() else {
+        return Ok(Vec::new());
+    };
+    statement
         .build_query_as()
         .persistent(false)
         .fetch_all(connection)
         .await
 }
 
-/// Writes the statement of a list behind a prefix, as `explain `.
-pub fn statement(
+/// Writes all statements that a page may take, behind a prefix, as `explain `.
+pub fn statements(
+    prefix: &'static str,
+    account: &AccountSlug,
+    filter: &Filter,
+    before: Before,
+    limit: i64,
+) -> Vec<QueryBuilder<Postgres>> {
+    let Some(words) = &filter.words else {
+        return vec![statement(prefix, account, filter, before, limit)];
+    };
+    let each = i64::try_from(walk::each(parts(filter))).unwrap_or(i64::MAX);
+    vec![
+        walk_statement(prefix, account, (filter, words), before, each),
+        words_statement(prefix, account, (filter, words), before, limit),
+    ]
+}
+
+/// Writes the statement of a list without words behind a prefix.
+fn statement(
     prefix: &'static str,
     account: &AccountSlug,
     filter: &Filter,
@@ -65,43 +105,125 @@ pub fn statement(
     limit: i64,
 ) -> QueryBuilder<Postgres> {
     let mut query = QueryBuilder::new(prefix);
-    query.push("select c.id, c.created_at from ");
+    query.push("select c.id, c.time from ");
+    push_parts(&mut query, filter);
+    query.push(" cross join lateral (");
+    push_part(&mut query, "", account, filter, before, limit);
+    query.push(") c order by c.time desc, c.id desc limit ");
+    query.push_bind(limit);
+    query
+}
+
+/// Writes the statement that looks for words among the newest of each part, behind a prefix.
+fn walk_statement(
+    prefix: &'static str,
+    account: &AccountSlug,
+    (filter, words): (&Filter, &str),
+    before: Before,
+    each: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(prefix);
+    query.push("select c.id, c.time, c.hit, c.place = ");
+    query.push_bind(each);
+    query.push(" as last from ");
+    push_parts(&mut query, filter);
+    query.push(" cross join lateral (select w.id, w.time, w.words @@ ");
+    query.push_bind(words.to_owned());
+    query.push("::text::tsquery as hit, row_number() over (order by w.time desc, w.id desc) as place from (");
+    push_part(&mut query, ", words", account, filter, before, each);
+    query.push(") w) c where c.hit or c.place = ");
+    query.push_bind(each);
+    query
+}
+
+/// Writes the statement that takes all with words from their index, behind a prefix: once for all parts.
+fn words_statement(
+    prefix: &'static str,
+    account: &AccountSlug,
+    (filter, words): (&Filter, &str),
+    before: Before,
+    limit: i64,
+) -> QueryBuilder<Postgres> {
+    let mut query = QueryBuilder::new(prefix);
+    query.push("with found as materialized (select id, created_at as time from ");
+    query.push(filter.listed.table());
+    query.push(" where account = ");
+    query.push_bind(account.to_string());
+    if let Listed::Contacts {
+        buyer: Some(buyer), ..
+    } = filter.listed
+    {
+        query.push(" and buyer = ");
+        query.push_bind(buyer);
+    }
+    query.push(" and words @@ ");
+    query.push_bind(words.to_owned());
+    query.push("::text::tsquery");
+    push_conditions(&mut query, filter, before);
+    query.push(") select id, time from found order by time desc, id desc limit ");
+    query.push_bind(limit);
+    query
+}
+
+/// Contacts are asked for in two parts, companies in one.
+fn push_parts(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
     match filter.listed {
-        Listed::Contacts { buyer, company } => {
+        Listed::Contacts { buyer, .. } => {
             let parts = buyer.map_or_else(|| vec![true, false], |buyer| vec![buyer]);
             query.push("unnest(");
             query.push_bind(parts);
-            query.push("::bool[]) k(buyer) cross join lateral (select id, created_at from contact where account = ");
-            query.push_bind(account.to_string());
-            query.push(" and buyer = k.buyer");
-            push_id(&mut query, " and company = ", company);
+            query.push("::bool[]) k(buyer)");
         }
-        Listed::Companies { parent } => {
-            query.push("(select id, created_at from company where account = ");
-            query.push_bind(account.to_string());
-            push_id(&mut query, " and parent = ", parent);
-        }
+        Listed::Companies { .. } => drop(query.push("(select) k")),
+    }
+}
+
+const fn parts(filter: &Filter) -> usize {
+    match filter.listed {
+        Listed::Contacts { buyer: None, .. } => 2,
+        _ => 1,
+    }
+}
+
+/// Those of a part `k` in the list's order, behind a place.
+fn push_part(
+    query: &mut QueryBuilder<Postgres>,
+    more: &'static str,
+    account: &AccountSlug,
+    filter: &Filter,
+    before: Before,
+    limit: i64,
+) {
+    query.push("select id, created_at as time");
+    query.push(more);
+    query.push(" from ");
+    query.push(filter.listed.table());
+    query.push(" where account = ");
+    query.push_bind(account.to_string());
+    if let Listed::Contacts { .. } = filter.listed {
+        query.push(" and buyer = k.buyer");
+    }
+    push_conditions(query, filter, before);
+    query.push(" order by created_at desc, id desc limit ");
+    query.push_bind(limit);
+}
+
+fn push_conditions(query: &mut QueryBuilder<Postgres>, filter: &Filter, before: Before) {
+    match filter.listed {
+        Listed::Contacts { company, .. } => push_id(query, " and company = ", company),
+        Listed::Companies { parent } => push_id(query, " and parent = ", parent),
     }
     query.push(" and deleted_at is null");
     match filter.responsible {
         Responsible::Any => {}
         Responsible::Nobody => drop(query.push(" and responsible is null")),
-        Responsible::Agent(agent) => push_id(&mut query, " and responsible = ", Some(agent)),
-    }
-    if let Some(words) = &filter.words {
-        query.push(" and words @@ ");
-        query.push_bind(words.clone());
-        query.push("::text::tsquery");
+        Responsible::Agent(agent) => push_id(query, " and responsible = ", Some(agent)),
     }
     query.push(" and (created_at, id) < (");
     query.push_bind(before.time);
     query.push(", ");
     query.push_bind(before.id);
-    query.push(") order by created_at desc, id desc limit ");
-    query.push_bind(limit);
-    query.push(") c order by c.created_at desc, c.id desc limit ");
-    query.push_bind(limit);
-    query
+    query.push(")");
 }
 
 fn push_id(
