@@ -1,5 +1,7 @@
 //! Changes of cards.
 
+use std::collections::HashMap;
+
 use chassis::id::AccountSlug;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -164,21 +166,22 @@ pub async fn set_responsibles(
     .map(drop)
 }
 
-/// Turns the leads of a contact into deals and returns their ids (D05). The caller holds the contact's lock.
+/// Turns the leads of contacts into deals and returns their ids (D05). The caller holds the contacts' locks.
 pub async fn make_deals(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    contact: ContactId,
+    contacts: &[ContactId],
     now: OffsetDateTime,
 ) -> Result<Vec<(AccountSlug, CardId)>, sqlx::Error> {
+    let contacts: Vec<Uuid> = contacts.iter().map(|contact| contact.uuid()).collect();
     let ids = sqlx::query_scalar!(
         "with l as (select id from card
-                    where account = $1 and contact = $2 and kind = 'lead' and deleted_at is null
+                    where account = $1 and contact = any($2) and kind = 'lead' and deleted_at is null
                     order by id for no key update)
          update card c set kind = 'deal', updated_at = $3, revision = revision + 1
          from l where c.account = $1 and c.id = l.id returning c.id",
         account.as_str(),
-        contact.uuid(),
+        &contacts,
         now,
     )
     .fetch_all(connection)
@@ -189,24 +192,36 @@ pub async fn make_deals(
         .collect())
 }
 
-/// Lets the cards of a locked contact be found by its name.
-pub async fn name_contact(
+/// Lets the cards of locked contacts be found by their names.
+pub async fn name_contacts(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    contact: &Contact,
+    contacts: &[&Contact],
 ) -> Result<(), sqlx::Error> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<Uuid> = contacts.iter().map(|contact| contact.id.uuid()).collect();
+    let names: HashMap<Uuid, &str> = contacts
+        .iter()
+        .map(|contact| (contact.id.uuid(), contact.name.as_str()))
+        .collect();
     let rows = sqlx::query!(
-        "select id, title from card where account = $1 and contact = $2 and deleted_at is null
-         order by id for no key update",
+        r#"select id, title, contact as "contact!" from card
+           where account = $1 and contact = any($2) and deleted_at is null
+           order by id for no key update"#,
         account.as_str(),
-        contact.id.uuid(),
+        &named,
     )
     .fetch_all(&mut *connection)
     .await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let words: Vec<String> = rows
         .iter()
-        .map(|row| search::vector(account, &row.title, &contact.name))
+        .map(|row| {
+            let name = names.get(&row.contact).copied().unwrap_or_default();
+            search::vector(account, &row.title, name)
+        })
         .collect();
     sqlx::query!(
         "update card c set words = k.words::tsvector from unnest($2::uuid[], $3::text[]) k(id, words)

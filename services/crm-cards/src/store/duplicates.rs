@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Before, account as slug};
 use crate::domain::duplicates::{Pair, Reason, SUSPECTED_MAX};
+use crate::domain::entity::Contact;
 use crate::domain::ids::{ChatId, ContactId};
 use crate::domain::search::{self, Asked};
 
@@ -196,33 +197,41 @@ fn columns(reason: &Reason) -> (Option<String>, Option<String>, Option<Uuid>) {
     }
 }
 
-/// Drops what a contact is suspected for by phones and addresses that it does not have any more.
+/// Drops what contacts are suspected for by phones and addresses that they do not have any more.
 pub async fn clear(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    contact: ContactId,
-    phones: &[String],
-    emails: &[String],
+    contacts: &[&Contact],
 ) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = contacts.iter().map(|contact| contact.id.uuid()).collect();
+    let joined = |points: fn(&Contact) -> &Vec<String>| -> Vec<String> {
+        let each = contacts.iter();
+        each.map(|contact| points(contact).join("\n")).collect()
+    };
+    // Of a pair both may have changed: what one of them lacks is not in common.
     sqlx::query!(
-        "delete from suspected_duplicate
-         where account = $1 and (first = $2 or second = $2) and visitor is null
-           and (phone is null or phone <> all($3)) and (email is null or email <> all($4))",
+        "with k as materialized (
+             select k.id, string_to_array(k.phones, E'\\n') as phones, string_to_array(k.emails, E'\\n') as emails
+             from unnest($2::uuid[], $3::text[], $4::text[]) k(id, phones, emails)),
+         looked as (
+             select d.first, d.second, d.visitor,
+                    case when not exists (select from k where k.id in (d.first, d.second)
+                                          and d.phone <> all(k.phones)) then d.phone end as phone,
+                    case when not exists (select from k where k.id in (d.first, d.second)
+                                          and d.email <> all(k.emails)) then d.email end as email
+             from suspected_duplicate d where d.account = $1 and (d.first = any($2) or d.second = any($2))),
+         gone as (
+             delete from suspected_duplicate d using looked l
+             where d.account = $1 and d.first = l.first and d.second = l.second
+               and l.phone is null and l.email is null and l.visitor is null)
+         update suspected_duplicate d set phone = l.phone, email = l.email from looked l
+         where d.account = $1 and d.first = l.first and d.second = l.second
+           and (l.phone is not null or l.email is not null or l.visitor is not null)
+           and (d.phone is distinct from l.phone or d.email is distinct from l.email)",
         account.as_str(),
-        contact.uuid(),
-        phones,
-        emails,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "update suspected_duplicate
-         set phone = case when phone = any($3) then phone end, email = case when email = any($4) then email end
-         where account = $1 and (first = $2 or second = $2) and (phone <> all($3) or email <> all($4))",
-        account.as_str(),
-        contact.uuid(),
-        phones,
-        emails,
+        &ids,
+        &joined(|contact| &contact.phones),
+        &joined(|contact| &contact.emails),
     )
     .execute(connection)
     .await
