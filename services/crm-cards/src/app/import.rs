@@ -4,6 +4,8 @@
 //! as if somebody had made the records by hand. Nothing but the batch in hand is kept of the file, and by which lines which
 //! ids were named.
 
+mod cards;
+mod companies;
 mod contacts;
 mod references;
 
@@ -18,12 +20,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{App, sight};
+use crate::app::import::references::Made;
 use crate::domain::access::{self, Kind, Missing, Sight};
 use crate::domain::columns::{Columns, RecordKind};
 use crate::domain::csv::{BadFile, Reader, Row};
 use crate::domain::fields::Wrong;
 use crate::domain::ids::{PipelineId, of_key, of_line};
-use crate::domain::import::{Common, Found, PersonRow, Problem, Rules};
+use crate::domain::import::{CardRow, Common, Found, PersonRow, Problem, Rules};
 use crate::error::Error;
 use crate::store::{contact_settings, fields, imports};
 
@@ -105,6 +108,8 @@ pub struct Import {
     counts: Counts,
     /// By which lines ids were named.
     seen: HashMap<Uuid, u64>,
+    /// Companies that nothing was written of, to which later ones may belong.
+    made: Made,
     rows: Vec<Row>,
     held: usize,
 }
@@ -129,6 +134,8 @@ struct Outcome {
     refused: Vec<(u64, Vec<Problem>)>,
     seen: HashMap<Uuid, u64>,
     events: Vec<Outgoing>,
+    /// Companies that are told and not written.
+    made: Made,
 }
 
 impl Outcome {
@@ -146,6 +153,8 @@ struct Batch<'b> {
     /// What the caller sees of this kind; none: nothing.
     sight: Option<Sight>,
     seen: &'b HashMap<Uuid, u64>,
+    /// Companies of batches before that were not written.
+    made: &'b Made,
     outcome: Outcome,
 }
 
@@ -242,6 +251,7 @@ impl Import {
             columns: None,
             counts: Counts::default(),
             seen: HashMap::new(),
+            made: Made::default(),
             rows: Vec::new(),
             held: 0,
         })
@@ -325,6 +335,7 @@ impl Import {
         self.counts.unchanged += outcome.unchanged;
         self.counts.refused += u64::try_from(outcome.refused.len()).unwrap_or(0);
         self.seen.extend(outcome.seen);
+        self.made.extend(outcome.made);
         outcome.refused.sort_by_key(|(line, _)| *line);
         let mut cells: HashMap<u64, Vec<String>> = HashMap::new();
         if self.plan.with_cells {
@@ -359,6 +370,7 @@ impl Import {
             },
             sight: sight(&self.caller, rights_of(self.plan.kind)).ok(),
             seen: &self.seen,
+            made: &self.made,
             outcome: Outcome::default(),
         };
         self.write_rows(&mut transaction, &mut batch, rows).await?;
@@ -388,7 +400,18 @@ impl Import {
                 });
                 contacts::write(connection, batch, &rows).await
             }
-            RecordKind::Company | RecordKind::Card => Ok(()),
+            RecordKind::Company => {
+                let rows = self.keyed(batch, rows, |row, rules| {
+                    PersonRow::read(&columns.of(&row.cells), rules, "parent")
+                });
+                companies::write(connection, batch, &rows).await
+            }
+            RecordKind::Card => {
+                let rows = self.keyed(batch, rows, |row, rules| {
+                    CardRow::read(&columns.of(&row.cells), rules)
+                });
+                cards::write(connection, batch, &rows).await
+            }
         }
     }
 

@@ -20,6 +20,8 @@ words! {
 
 /// What stands before the key of a custom field.
 const FIELD: &str = "field.";
+/// What stands before the name of a column of remarks, which is not read: such are the reasons why rows were refused.
+const REMARK: char = '#';
 
 impl RecordKind {
     /// Returns whose custom fields it has.
@@ -102,7 +104,7 @@ impl Columns {
             .map(|name| unguarded(name).trim().to_ascii_lowercase())
             .collect();
         for (place, name) in names.iter().enumerate() {
-            if name.is_empty() {
+            if name.is_empty() || name.starts_with(REMARK) {
                 // A column without a name is empty: who sees to it are the rows.
                 continue;
             }
@@ -189,14 +191,14 @@ mod tests {
         };
         let fields = [city];
         let read = |head: &[&str]| Columns::read(RecordKind::Contact, &fields, &texts(head));
-        let columns = read(&[" Phones ", "field.city", "", "name"]).unwrap();
-        let row = texts(&["'+380441234567", " Kyiv ", "", " ", "", ""]);
+        let columns = read(&[" Phones ", "field.city", "", "name", "#reason"]).unwrap();
+        let row = texts(&["'+380441234567", " Kyiv ", "", " ", "any", ""]);
         let cells = columns.of(&row);
         assert_eq!(cells.get("phones"), Some("+380441234567"));
         assert_eq!((cells.get("name"), cells.get("emails")), (None, None));
         assert_eq!(cells.fields(), BTreeMap::from([("city", "Kyiv")]));
         assert!(!cells.is_beyond());
-        for row in [texts(&["", "", "x"]), texts(&["", "", "", "", "x"])] {
+        for row in [texts(&["", "", "x"]), texts(&["", "", "", "", "", "x"])] {
             assert!(columns.of(&row).is_beyond(), "{row:?}");
         }
         for (head, expected) in [

@@ -10,10 +10,14 @@ use uuid::Uuid;
 
 use super::contacts::read_fields;
 use super::{account as slug, columns, stamp, unreadable};
+use crate::domain::company::DEPTH_MAX;
 use crate::domain::entity::Company;
 use crate::domain::fields::Stored;
 use crate::domain::ids::{ChatId, CompanyId};
 use crate::domain::search;
+
+/// Levels that are looked at: one more than there are. Deeper it need not be looked.
+const LEVELS: i32 = 21;
 
 struct Row {
     account: String,
@@ -388,6 +392,67 @@ pub async fn below(
     )
     .fetch_one(connection)
     .await
+}
+
+/// Returns companies and those that they belong to, each with the one above it, a bounded number of levels.
+pub async fn above_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    companies: &[Uuid],
+) -> Result<Vec<(CompanyId, Option<CompanyId>)>, sqlx::Error> {
+    if companies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"with recursive way as (
+               select id, parent, 1 as depth from company where account = $1 and id = any($2)
+               union
+               select c.id, c.parent, w.depth + 1 from way w
+               join company c on c.account = $1 and c.id = w.parent where w.depth < $3)
+           select distinct id as "id!", parent from way"#,
+        account.as_str(),
+        companies,
+        LEVELS,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| (row.id.into(), row.parent.map(Into::into)))
+        .collect())
+}
+
+/// Returns how deep others belong to companies, themselves counted, up to a bound.
+pub async fn below_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    companies: &[Uuid],
+) -> Result<Vec<(CompanyId, usize)>, sqlx::Error> {
+    if companies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"with recursive way as (
+               select id as top, id, 1 as depth from company where account = $1 and id = any($2)
+               union all
+               select w.top, c.id, w.depth + 1 from way w
+               join company c on c.account = $1 and c.parent = w.id and c.deleted_at is null where w.depth < $3)
+           select top as "top!", max(depth) as "depth!" from way group by top"#,
+        account.as_str(),
+        companies,
+        LEVELS,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| {
+            (
+                row.top.into(),
+                usize::try_from(row.depth).unwrap_or(DEPTH_MAX),
+            )
+        })
+        .collect())
 }
 
 /// What keeps a company from being deleted: how much of each belongs to it.

@@ -2,6 +2,7 @@
 
 mod contacts;
 mod files;
+mod records;
 mod rights;
 
 use bytes::Bytes;

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use uuid::Uuid;
 
-use super::references::{self, Referred};
+use super::references::Companies;
 use super::{Batch, Keyed, asked, problems_of};
 use crate::app::save_buyer::make_deals;
 use crate::app::{duplicates, history, people};
@@ -21,7 +21,7 @@ use crate::store::{card_changes, contact_changes, contacts, imports};
 use crate::wire;
 
 /// What the rows of a batch find.
-struct Facts {
+struct Facts<'b> {
     /// What ids lead to; none to what is deleted.
     known: HashMap<Uuid, Option<Uuid>>,
     /// The contacts that they lead to, locked.
@@ -29,7 +29,7 @@ struct Facts {
     /// What those keep of custom fields.
     stored: HashMap<ContactId, Stored>,
     /// The companies that are named.
-    companies: Referred<CompanyId>,
+    companies: Companies<'b>,
 }
 
 /// A contact before and after its row.
@@ -63,7 +63,7 @@ pub(super) async fn write(
     let facts = Facts {
         held: held.collect(),
         stored: contacts::stored_fields_of(connection, account, &ids).await?,
-        companies: references::companies(connection, batch.caller, &named.collect()).await?,
+        companies: Companies::hold(connection, batch.caller, &named.collect(), batch.made).await?,
         known,
     };
     let mut written = Vec::with_capacity(rows.len());
@@ -79,7 +79,7 @@ pub(super) async fn write(
 /// Decides what becomes of a row; nothing where its contact stays as it is.
 fn decided(
     batch: &mut Batch<'_>,
-    facts: &Facts,
+    facts: &Facts<'_>,
     row: &Keyed<PersonRow>,
 ) -> Result<Option<Written>, Vec<Problem>> {
     let responsible = |id: Uuid| facts.held.get(&id.into())?.responsible;
@@ -125,23 +125,20 @@ fn differing(before: &Contact, after: &Contact, fields: bool) -> Vec<&'static st
 
 /// Returns the company that a row names.
 fn company(
-    facts: &Facts,
+    facts: &Facts<'_>,
     row: &Keyed<PersonRow>,
     problems: &mut Vec<Problem>,
 ) -> Option<CompanyId> {
     let text = row.says.belongs_to.as_ref()?;
-    match facts.companies.get(text)? {
-        Ok(id) => Some(*id),
-        Err(reason) => {
-            problems.push(Problem::new("company", format!("{text}: {reason}")));
-            None
-        }
-    }
+    let found = facts.companies.find(text);
+    found
+        .map_err(|reason| problems.push(Problem::new("company", format!("{text}: {reason}"))))
+        .ok()
 }
 
 fn made(
     batch: &Batch<'_>,
-    facts: &Facts,
+    facts: &Facts<'_>,
     row: &Keyed<PersonRow>,
     id: ContactId,
 ) -> Result<Written, Vec<Problem>> {
@@ -174,7 +171,7 @@ fn made(
 /// Returns a contact as its row would have it. What the row does not say stays.
 fn compared(
     batch: &Batch<'_>,
-    facts: &Facts,
+    facts: &Facts<'_>,
     row: &Keyed<PersonRow>,
     (before, stored): (&Contact, &Stored),
 ) -> Result<Written, Vec<Problem>> {

@@ -129,3 +129,46 @@ async fn i28_an_account_has_few_files_under_way_at_once() {
     drop((one, other));
     world.import(&tenant, asked, "name\nA\n").await.unwrap();
 }
+
+#[tokio::test]
+async fn f174_f177_cards_and_companies_of_others_stay_as_they_are() {
+    let (world, tenant) = (world().await, tenant());
+    world.pipeline(&tenant).await;
+    let update = |kind| ImportPlan {
+        update: true,
+        ..plan(kind)
+    };
+    for (kind, name) in [(RecordKind::Company, "name"), (RecordKind::Card, "title")] {
+        let file = format!("id,{name},responsible\nmine,Mine,{ANNA}\nothers,Others,\n");
+        let made = world.import(&tenant, plan(kind), &file).await.unwrap();
+        assert_eq!(made.counts(), [2, 0, 0, 0], "{:?}", made.refused);
+        let own = agent(&tenant, true, View::Own);
+        let exported = world.export(&own, kind).await.unwrap();
+        assert!(exported.contains("Mine") && !exported.contains("Others"));
+        let file = format!("id,{name}\nmine,Mine still\nothers,Mine now\n");
+        let outcome = world.import(&own, update(kind), file).await.unwrap();
+        assert_eq!(outcome.counts(), [0, 1, 0, 1], "{:?}", outcome.refused);
+        let all = world.export(&tenant, kind).await.unwrap();
+        assert!(all.contains("Others") && !all.contains("Mine now"), "{all}");
+    }
+    // Below a company that they do not see, their own begin anew: the file has them all.
+    let file = format!("name,parent,responsible\nBranch,others,{ANNA}\nCorner,Branch,{ANNA}\n");
+    let below = world.import(&tenant, plan(RecordKind::Company), file).await;
+    assert_eq!(below.unwrap().counts(), [2, 0, 0, 0]);
+    let own = agent(&tenant, true, View::Own);
+    let exported = world.export(&own, RecordKind::Company).await.unwrap();
+    assert_eq!(exported.lines().count(), 4, "{exported}");
+    // A card's contact is one that they see.
+    let contact = "id,name\nc,Carl\n";
+    let contact = world
+        .import(&tenant, plan(RecordKind::Contact), contact)
+        .await;
+    assert_eq!(contact.unwrap().counts(), [1, 0, 0, 0]);
+    let card = "title,contact\nOak,c\n";
+    let refused = world
+        .import(&own, plan(RecordKind::Card), card)
+        .await
+        .unwrap();
+    let expected = ["2 contact: c: the account has no such contact"];
+    assert_eq!(refused.refused, expected);
+}
