@@ -1,7 +1,11 @@
 //! Files as they are: odd ones, and those that are written.
 
+use crm_cards::store::Before;
+use crm_cards::store::card_lists::Responsible;
+use crm_cards::store::exports::{Place, companies_statement};
 use switchboard_proto::crm_cards::v1::*;
 use tonic::Code;
+use uuid::Uuid;
 
 use super::plan;
 use crate::world::{field, fields, reason, tenant, world};
@@ -159,4 +163,47 @@ async fn i28_a_file_is_written_for_excel_and_page_by_page() {
     };
     let refused = world.export_as(&tenant, odd).await.unwrap_err();
     assert_eq!(field(&refused), "delimiter");
+}
+
+#[tokio::test]
+async fn i28_pages_of_companies_are_found_by_index() {
+    let (world, tenant) = (world().await, tenant());
+    let pool = &world.database.pool;
+    sqlx::query(
+        "insert into company (account, id, name, parent, responsible, created_at)
+         select $1, md5(n::text)::uuid, 'x', case when n > 2000 then md5((n % 2000 + 1)::text)::uuid end,
+                case when n % 100 = 0 then md5('anna')::uuid end, now() - n * interval '1 s'
+         from generate_series(1, 20000) n",
+    )
+    .bind(tenant.account.as_str())
+    .execute(pool)
+    .await
+    .unwrap();
+    sqlx::raw_sql("analyze").execute(pool).await.unwrap();
+    let parents: Vec<Uuid> =
+        sqlx::query_scalar("select md5(n::text)::uuid from generate_series(1, 200) n")
+            .fetch_all(pool)
+            .await
+            .unwrap();
+    let anna: Uuid = sqlx::query_scalar("select md5('anna')::uuid")
+        .fetch_one(pool)
+        .await
+        .unwrap();
+    for place in [Place::Top, Place::Below(parents)] {
+        for responsible in [Responsible::Any, Responsible::Agent(anna)] {
+            let which = (&place, responsible);
+            let account = &tenant.account;
+            let plan: Vec<(String,)> =
+                companies_statement("explain ", account, which, Before::START, 200)
+                    .build_query_as()
+                    .persistent(false)
+                    .fetch_all(pool)
+                    .await
+                    .unwrap();
+            let plan: Vec<String> = plan.into_iter().map(|(line,)| line).collect();
+            let plan = plan.join("\n");
+            assert!(!plan.contains("Seq Scan on"), "{responsible:?}\n{plan}");
+            assert!(plan.contains("Index"), "{responsible:?}\n{plan}");
+        }
+    }
 }
