@@ -80,7 +80,7 @@ pub async fn measure(contacts: usize, with_statements: bool) -> anyhow::Result<I
     }
     let begun = Instant::now();
     let progress = import(&mut client, &file).await?;
-    let taken = begun.elapsed();
+    let imported = begun.elapsed();
     ensure!(
         usize::try_from(progress.created)? == contacts,
         "all are made: {progress:?}"
@@ -106,7 +106,7 @@ pub async fn measure(contacts: usize, with_statements: bool) -> anyhow::Result<I
     Ok(Imported {
         bytes: file.len(),
         progress,
-        import: taken,
+        import: imported,
         published,
         again,
         export,

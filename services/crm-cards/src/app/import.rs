@@ -139,7 +139,7 @@ struct Outcome {
 }
 
 impl Outcome {
-    fn refuse(&mut self, line: u64, column: &str, reason: impl ToString) {
+    fn refuse(&mut self, line: u64, column: &str, reason: impl Into<String>) {
         self.refused
             .push((line, vec![Problem::new(column, reason)]));
     }
@@ -426,7 +426,7 @@ impl Import {
         let mut keyed = Vec::with_capacity(rows.len());
         for row in rows {
             if let Some(bad) = row.bad {
-                batch.outcome.refuse(row.line, "", bad);
+                batch.outcome.refuse(row.line, "", bad.to_string());
                 continue;
             }
             let says = match read(row, &batch.rules) {
@@ -437,12 +437,11 @@ impl Import {
                 }
             };
             let id = says.as_ref().id.as_deref();
-            let (given, made) = match id {
-                Some(key) => (key.parse().ok(), made_of(account, kind, key)),
-                None => {
-                    let id = &self.plan.id;
-                    (None, of_line(account, kind, id, row.line, &row.cells))
-                }
+            let (given, made) = if let Some(key) = id {
+                (key.parse().ok(), made_of(account, kind, key))
+            } else {
+                let id = &self.plan.id;
+                (None, of_line(account, kind, id, row.line, &row.cells))
             };
             keyed.push(Keyed {
                 line: row.line,

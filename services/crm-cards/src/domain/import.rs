@@ -39,10 +39,10 @@ pub struct Problem {
 
 impl Problem {
     /// Names a column and what must hold.
-    pub fn new(column: &str, reason: impl ToString) -> Self {
+    pub fn new(column: &str, reason: impl Into<String>) -> Self {
         Self {
             column: column.to_owned(),
-            reason: reason.to_string(),
+            reason: reason.into(),
         }
     }
 }

@@ -240,7 +240,7 @@ pub async fn name_contacts(
     if contacts.is_empty() {
         return Ok(());
     }
-    let named: Vec<Uuid> = contacts.iter().map(|contact| contact.id.uuid()).collect();
+    let theirs: Vec<Uuid> = contacts.iter().map(|contact| contact.id.uuid()).collect();
     let names: HashMap<Uuid, &str> = contacts
         .iter()
         .map(|contact| (contact.id.uuid(), contact.name.as_str()))
@@ -250,7 +250,7 @@ pub async fn name_contacts(
            where account = $1 and contact = any($2) and deleted_at is null
            order by id for no key update"#,
         account.as_str(),
-        &named,
+        &theirs,
     )
     .fetch_all(&mut *connection)
     .await?;

@@ -85,7 +85,7 @@ pub(super) async fn import(
         written: typed.refusals.as_deref().map(Refusals::new),
     };
     send(session, &typed.file, plan, &mut report).await?;
-    report.show(view)?;
+    report.show(view);
     report.judge(&typed)
 }
 
@@ -97,12 +97,11 @@ async fn digest(path: &Path) -> Result<String, CliError> {
     loop {
         let read = file.read(&mut piece).await.map_err(failed)?;
         if read == 0 {
-            let hash = hash.finalize();
-            return Ok(hash
-                .iter()
-                .take(16)
-                .map(|byte| format!("{byte:02x}"))
-                .collect());
+            let mut id = [0; 16];
+            id.iter_mut()
+                .zip(hash.finalize())
+                .for_each(|(to, byte)| *to = byte);
+            return Ok(uuid::Uuid::from_bytes(id).to_string());
         }
         hash.update(piece.get(..read).unwrap_or_default());
     }
@@ -147,12 +146,12 @@ async fn send(
         }
     };
     tokio::pin!(feed);
-    let mut fed = false;
+    let mut at_end = false;
     let told = Progress::new(path, size);
     loop {
         tokio::select! {
-            ended = &mut feed, if !fed => match ended {
-                None => fed = true,
+            ended = &mut feed, if !at_end => match ended {
+                None => at_end = true,
                 Some((error, sender)) => {
                     told.clear();
                     drop((answers, client));
@@ -251,13 +250,13 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn show(&self, view: &View) -> Result<(), CliError> {
+    fn show(&self, view: &View) {
         if view.is_ids() {
-            return Ok(());
+            return;
         }
         if !view.is_table() {
             say!("{}", self.json());
-            return Ok(());
+            return;
         }
         let problems = self.refused.iter().flat_map(|row| {
             let each = row.problems.iter();
@@ -273,7 +272,6 @@ impl Report<'_> {
             ""
         };
         say!("{}{dry}", sentence(&self.progress));
-        Ok(())
     }
 
     fn json(&self) -> serde_json::Value {
@@ -404,7 +402,7 @@ mod tests {
         std::fs::write(&same, "name\nAnna\n").unwrap();
         std::fs::write(&other, "name\nBob\n").unwrap();
         let name = digest(&one).await.unwrap();
-        assert_eq!(name.len(), 32);
+        assert_eq!(name.len(), 36);
         assert_eq!(digest(&same).await.unwrap(), name);
         assert_ne!(digest(&other).await.unwrap(), name);
         let absent = digest(&folder.path().join("absent.csv")).await.unwrap_err();

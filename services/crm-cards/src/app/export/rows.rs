@@ -77,10 +77,10 @@ pub(super) async fn names(
     }
     let once = |ids: BTreeSet<Uuid>| ids.into_iter().collect::<Vec<Uuid>>();
     let pipelines = once(cards.iter().map(|card| card.pipeline.uuid()).collect());
-    let named = imports::pipelines(connection, account, &pipelines, &[]).await?;
-    let named: Vec<String> = named.into_iter().map(|(_, name)| name).collect();
+    let own = imports::pipelines(connection, account, &pipelines, &[]).await?;
+    let own: Vec<String> = own.into_iter().map(|(_, name)| name).collect();
     // Others of the same names, too.
-    names.enter(imports::pipelines(connection, account, &pipelines, &named).await?);
+    names.enter(imports::pipelines(connection, account, &pipelines, &own).await?);
     let mut by_pipeline: BTreeMap<Uuid, Vec<(Uuid, String)>> = BTreeMap::new();
     for status in exports::statuses(connection, account, &pipelines).await? {
         let statuses = by_pipeline.entry(status.pipeline).or_default();

@@ -191,7 +191,7 @@ fn made(
         Error::Field { field, .. } => {
             vec![Problem::new(field, "must not be empty without a contact")]
         }
-        error => vec![Problem::new("", error)],
+        error => vec![Problem::new("", error.to_string())],
     })?;
     after.id = id;
     after.created_at = says.common.created_at.unwrap_or(now);

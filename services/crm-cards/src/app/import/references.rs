@@ -122,9 +122,9 @@ impl<'b> Companies<'b> {
         let Some(sight) = sight.filter(|_| !texts.is_empty()) else {
             return Ok(found);
         };
-        let names: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
+        let asked: Vec<String> = texts.iter().map(|text| (*text).to_owned()).collect();
         let own = sight.narrowed_to();
-        let named = imports::companies_named(connection, account, &names, own).await?;
+        let named = imports::companies_named(connection, account, &asked, own).await?;
         let ids = texts
             .iter()
             .flat_map(|text| ids_of(caller, RecordKind::Company, text))

@@ -133,14 +133,13 @@ impl Places {
             Some(text) => self.pipeline(text, problems)?,
             None => kept("pipeline", self.usual.map_err(str::to_owned), problems)?,
         };
-        let status = match &says.status {
-            Some(text) => self.status(pipeline, text, problems)?,
-            None => {
-                let mut statuses = self.of(pipeline).iter();
-                let new = statuses.find(|status| status.kind == StatusKind::New);
-                let new = new.cloned().ok_or("the account has no such pipeline");
-                kept("pipeline", new.map_err(str::to_owned), problems)?
-            }
+        let status = if let Some(text) = &says.status {
+            self.status(pipeline, text, problems)?
+        } else {
+            let mut statuses = self.of(pipeline).iter();
+            let new = statuses.find(|status| status.kind == StatusKind::New);
+            let new = new.cloned().ok_or("the account has no such pipeline");
+            kept("pipeline", new.map_err(str::to_owned), problems)?
         };
         Some((pipeline, status))
     }
