@@ -115,12 +115,6 @@ pub fn asked(account: &AccountSlug, asked: &Asked) -> Option<String> {
     Some(query)
 }
 
-/// Asks for contacts that have any of these phones or addresses.
-pub fn any_of<'p>(account: &AccountSlug, points: impl IntoIterator<Item = &'p str>) -> String {
-    let points: Vec<String> = points.into_iter().map(quoted).collect();
-    format!("'@{account}' & ({})", points.join(" | "))
-}
-
 /// Writes a lexeme as it stands in a `tsvector` or `tsquery`.
 fn quoted(lexeme: &str) -> String {
     let lexeme = lexeme.replace('\\', r"\\");
@@ -204,10 +198,6 @@ mod tests {
             assert_eq!(asked(&acme, &question).as_deref(), expected);
         }
         assert!(!Asked::default().is_anything());
-        assert_eq!(
-            any_of(&acme, ["+38044", "o'neil@x.org"]),
-            "'@acme' & ('+38044' | 'o''neil@x.org')"
-        );
     }
 
     #[test]

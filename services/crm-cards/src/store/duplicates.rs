@@ -1,7 +1,5 @@
 //! Contacts that may be one person, and why.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -11,7 +9,6 @@ use super::{Before, account as slug};
 use crate::domain::duplicates::{Pair, Reason, SUSPECTED_MAX};
 use crate::domain::entity::Contact;
 use crate::domain::ids::{ChatId, ContactId};
-use crate::domain::search;
 
 /// A suspicion that is new.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,29 +35,19 @@ pub struct Suspected {
 }
 
 /// Finds other contacts with the same phones or addresses: the oldest of each, up to a bound.
-///
-/// All points of an account are one question to the index: each question by itself would look through the words that wait to
-/// be sorted into it, and that costs more than the answer.
 pub async fn alike(
     connection: &mut PgConnection,
     points: &[(AccountSlug, ContactId, Reason)],
 ) -> Result<Vec<New>, sqlx::Error> {
     let mut asked: Vec<(&AccountSlug, ContactId, &Reason, &String)> = Vec::new();
-    let mut by_account: BTreeMap<&AccountSlug, BTreeSet<&str>> = BTreeMap::new();
     for (account, contact, reason) in points {
-        let (Reason::Phone(point) | Reason::Email(point)) = reason else {
-            continue;
-        };
-        asked.push((account, *contact, reason, point));
-        by_account.entry(account).or_default().insert(point);
+        if let Reason::Phone(point) | Reason::Email(point) = reason {
+            asked.push((account, *contact, reason, point));
+        }
     }
     if asked.is_empty() {
         return Ok(Vec::new());
     }
-    let (in_accounts, words): (Vec<String>, Vec<String>) = by_account
-        .into_iter()
-        .map(|(account, points)| (account.to_string(), search::any_of(account, points)))
-        .unzip();
     let accounts: Vec<String> = asked
         .iter()
         .map(|(account, ..)| account.to_string())
@@ -71,24 +58,15 @@ pub async fn alike(
         .collect();
     let texts: Vec<String> = asked.iter().map(|(.., point)| (*point).clone()).collect();
     let rows = sqlx::query!(
-        r#"with found as materialized (
-               select q.account, c.id, c.created_at, p.point
-               from unnest($4::text[], $5::text[]) q(account, words)
-               cross join lateral (
-                   select id, created_at, phones || emails as points from contact
-                   where account = q.account and words @@ q.words::tsquery and deleted_at is null) c
-               cross join lateral unnest(c.points) p(point)),
-           placed as (
-               select k.place, f.id,
-                      row_number() over (partition by k.place order by f.created_at, f.id) as rank
-               from unnest($1::text[], $2::uuid[], $3::text[]) with ordinality k(account, contact, point, place)
-               join found f on f.account = k.account and f.point = k.point and f.id <> k.contact)
-           select place as "place!", id as "id!" from placed where rank <= $6 order by place, rank"#,
+        r#"select k.place as "place!", o.contact as "id!"
+           from unnest($1::text[], $2::uuid[], $3::text[]) with ordinality k(account, contact, point, place)
+           cross join lateral (
+               select p.contact from contact_point p
+               where p.account = k.account and p.point = k.point and p.contact <> k.contact
+               order by p.created_at, p.contact limit $4) o"#,
         &accounts,
         &contacts,
         &texts,
-        &in_accounts,
-        &words,
         SUSPECTED_MAX,
     )
     .fetch_all(connection)
