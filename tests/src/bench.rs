@@ -5,6 +5,7 @@ mod answers;
 pub mod crm;
 pub mod distribution;
 mod floor;
+pub mod import;
 mod load;
 mod processes;
 mod report;
@@ -74,6 +75,12 @@ pub struct Options {
     /// Openings that wait to be decided, with --crm.
     #[arg(long, default_value_t = 20_000)]
     pub openings: u32,
+    /// Measure the import of contacts from a file instead.
+    #[arg(long)]
+    pub import: bool,
+    /// Contacts of the file, with --import.
+    #[arg(long, default_value_t = 100_000)]
+    pub contacts: usize,
     /// Print one JSON object instead of a table.
     #[arg(long)]
     pub json: bool,

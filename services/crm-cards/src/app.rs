@@ -13,8 +13,10 @@ pub mod decisions;
 pub mod delete_card;
 pub mod duplicates;
 pub mod entity_chats;
+pub mod export;
 pub mod fields;
 pub mod history;
+pub mod import;
 pub mod list_cards;
 pub mod merge_contacts;
 pub mod move_card;
@@ -31,6 +33,7 @@ pub mod responsibles;
 pub mod save_buyer;
 pub mod sources;
 pub mod sync;
+pub mod transfers;
 pub mod unmerge_contact;
 pub mod update_card;
 

@@ -2,8 +2,11 @@
 
 pub mod access;
 pub mod batch;
+pub mod cells;
+pub mod columns;
 pub mod company;
 pub mod connection;
+pub mod csv;
 pub mod decimal;
 pub mod duplicates;
 pub mod entity;
@@ -11,6 +14,7 @@ pub mod external_line;
 pub mod fields;
 pub mod history;
 pub mod ids;
+pub mod import;
 pub mod merge;
 pub mod money;
 pub mod order;

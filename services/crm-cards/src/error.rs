@@ -4,6 +4,8 @@ use chassis::grpc::{self, FieldViolation};
 use tonic::{Code, Status};
 
 use crate::app::move_cards;
+use crate::app::transfers::TRANSFERS_OF_ACCOUNT;
+use crate::domain::csv::BadFile;
 use crate::domain::entity::PARTICIPANTS_MAX;
 use crate::domain::fields::{self, FIELDS_MAX};
 use crate::domain::ids::{ChannelId, ContactId, StatusId};
@@ -50,6 +52,15 @@ pub enum Error {
     /// Fields are wrong, each for its own reason.
     #[error("{}", wrong(.0))]
     Fields(Vec<FieldViolation>),
+    /// A file cannot be read.
+    #[error(transparent)]
+    BadFile(BadFile),
+    /// So many files are read and written at once already.
+    #[error(
+        "{} files of this account, or too many of all, are read and written at this moment",
+        TRANSFERS_OF_ACCOUNT
+    )]
+    TooManyTransfers,
     /// It is not what the caller saw: another change came first; this is its revision now.
     #[error("the {0} has changed meanwhile: it is at revision {1}")]
     Overtaken(&'static str, i64),
@@ -219,6 +230,8 @@ impl From<Error> for Status {
                 grpc::invalid(SERVICE, &[FieldViolation::new(*field, *description)])
             }
             Error::Fields(violations) => grpc::invalid(SERVICE, violations),
+            Error::BadFile(_) => refuse(Code::InvalidArgument, "FILE_UNREADABLE", &[]),
+            Error::TooManyTransfers => refuse(Code::ResourceExhausted, "TOO_MANY_TRANSFERS", &[]),
             Error::Overtaken(_, revision) => refuse(
                 Code::Aborted,
                 "CHANGED_MEANWHILE",

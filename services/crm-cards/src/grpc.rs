@@ -10,6 +10,7 @@ mod history;
 mod orders;
 mod parse;
 mod pipelines;
+mod transfer;
 
 use std::collections::HashMap;
 
@@ -30,12 +31,14 @@ use switchboard_proto::crm_cards::v1::{
     OpenChatConnectionsResponse, SaveBuyerRequest, SaveBuyerResponse, SetPipelineConnectionRequest,
     SetPipelineConnectionResponse, explain_card_request,
 };
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use crate::app::chat_connections::Connections;
+use crate::app::transfers::Transfers;
 use crate::app::{self, App};
-use crate::domain::entity::{Card, Contact};
+use crate::domain::entity::{Card, Contact, TITLE_MAX};
 use crate::domain::external_line::ExternalLine;
 use crate::error::SERVICE;
 use crate::store::decisions::About;
@@ -49,12 +52,18 @@ const PARSE: Parse = Parse::new(SERVICE);
 #[derive(Clone)]
 pub struct Handlers {
     app: App,
+    transfers: Transfers,
+    stop: CancellationToken,
 }
 
 impl Handlers {
-    /// Makes the handlers over the use cases.
-    pub const fn new(app: App) -> Self {
-        Self { app }
+    /// Makes the handlers over the use cases. Files that are read and written are left when `stop` says so.
+    pub fn new(app: App, stop: CancellationToken) -> Self {
+        Self {
+            app,
+            transfers: Transfers::default(),
+            stop,
+        }
     }
 }
 
@@ -192,7 +201,7 @@ impl CrmCardsService for Handlers {
         let key = parse::request_key("CreateCard", &request.request_id, &request)?;
         let wanted = app::create_card::Wanted {
             title: PARSE
-                .text_opt("title", &request.title, 500)?
+                .text_opt("title", &request.title, TITLE_MAX)?
                 .map(str::to_owned),
             pipeline: PARSE.id_opt("pipeline_id", &request.pipeline_id)?,
             chat: PARSE.id_opt("chat_id", &request.chat_id)?,

@@ -28,6 +28,7 @@ use switchboard_proto::crm_cards::v1::field_service_server::FieldServiceServer;
 use switchboard_proto::crm_cards::v1::history_service_server::HistoryServiceServer;
 use switchboard_proto::crm_cards::v1::order_service_server::OrderServiceServer;
 use switchboard_proto::crm_cards::v1::pipeline_service_server::PipelineServiceServer;
+use switchboard_proto::crm_cards::v1::transfer_service_server::TransferServiceServer;
 
 use crate::app::App;
 use crate::config::Config;
@@ -67,7 +68,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let conversation = chassis::client::channel(&config.peers.conversation)?;
     let conversation = Arc::new(Conversation::new(conversation, service.internal()));
     let entity_chats = EntityChats::new(app.clone(), conversation);
-    let handlers = Handlers::new(app);
+    let handlers = Handlers::new(app, service.lifecycle.stop_token());
     service
         .grpc()
         .add(audit)
@@ -79,7 +80,8 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(FieldServiceServer::new(handlers.clone()))
         .add(HistoryServiceServer::new(handlers.clone()))
         .add(OrderServiceServer::new(handlers.clone()))
-        .add(PipelineServiceServer::new(handlers))
+        .add(PipelineServiceServer::new(handlers.clone()))
+        .add(TransferServiceServer::new(handlers))
         .serve(Arc::new(access))
         .await?;
     service.finish().await

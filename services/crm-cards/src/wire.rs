@@ -9,6 +9,7 @@ use chassis::stamp::Stamp;
 use switchboard_proto::common::v1 as common;
 use switchboard_proto::crm_cards::v1 as wire;
 
+use crate::domain::columns::RecordKind;
 use crate::domain::connection::{Connection, Facts, Mode, Scope};
 use crate::domain::entity::{Card, CardKind, Contact, EntityKind, Identity, Order};
 use crate::domain::ids::ChannelId;
@@ -46,6 +47,16 @@ pub fn status_kind(kind: i32) -> Option<StatusKind> {
         wire::StatusKind::InProgress => StatusKind::InProgress,
         wire::StatusKind::Successful => StatusKind::Successful,
         wire::StatusKind::Rejected => StatusKind::Rejected,
+    })
+}
+
+/// Reads a kind of record; none for an unset or unknown one.
+pub fn record_kind(kind: i32) -> Option<RecordKind> {
+    Some(match wire::RecordKind::try_from(kind).ok()? {
+        wire::RecordKind::Unspecified => return None,
+        wire::RecordKind::Contact => RecordKind::Contact,
+        wire::RecordKind::Company => RecordKind::Company,
+        wire::RecordKind::Card => RecordKind::Card,
     })
 }
 

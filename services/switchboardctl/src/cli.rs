@@ -432,6 +432,20 @@ mod tests {
                 true,
             ),
             ("contact bind 0197e7a4-0000-7000-8000-000000000000", false),
+            ("contact import contacts.csv", true),
+            ("contact import", false),
+            (
+                "contact import contacts.csv --dry-run --update --refusals refused.csv -o json",
+                true,
+            ),
+            ("contact import contacts.csv --pipeline Sales", false),
+            (
+                "card import cards.csv --pipeline Sales --import-id spring",
+                true,
+            ),
+            ("company export --output-file companies.csv --excel", true),
+            ("contact export", true),
+            ("card export cards.csv", false),
             (
                 "company update 0197e7a4-0000-7000-8000-000000000000 --parent none",
                 true,

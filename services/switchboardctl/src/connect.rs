@@ -23,6 +23,7 @@ use switchboard_proto::crm_cards::v1::field_service_client::FieldServiceClient;
 use switchboard_proto::crm_cards::v1::history_service_client::HistoryServiceClient;
 use switchboard_proto::crm_cards::v1::order_service_client::OrderServiceClient;
 use switchboard_proto::crm_cards::v1::pipeline_service_client::PipelineServiceClient;
+use switchboard_proto::crm_cards::v1::transfer_service_client::TransferServiceClient;
 use switchboard_proto::operator::v1::audit_service_client::AuditServiceClient;
 use switchboard_proto::operator::v1::operator_service_client::OperatorServiceClient;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -358,6 +359,16 @@ impl Session {
     /// A client of orders in crm-cards.
     pub async fn orders(&self, role: &Role) -> Result<OrderServiceClient<Authorised>, CliError> {
         Ok(OrderServiceClient::new(
+            self.service("crm-cards", role).await?,
+        ))
+    }
+
+    /// A client of files of records in crm-cards.
+    pub async fn transfers(
+        &self,
+        role: &Role,
+    ) -> Result<TransferServiceClient<Authorised>, CliError> {
+        Ok(TransferServiceClient::new(
             self.service("crm-cards", role).await?,
         ))
     }

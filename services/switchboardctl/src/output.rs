@@ -1,5 +1,6 @@
 //! How answers are printed: a table for people, protobuf JSON for programs.
 
+pub(crate) mod bar;
 pub(crate) mod json;
 pub(crate) mod out;
 pub(crate) mod table;

@@ -24,6 +24,7 @@ pub(crate) mod role;
 pub(crate) mod source;
 pub(crate) mod sync;
 
+mod transfer;
 mod values;
 
 use clap::Args;

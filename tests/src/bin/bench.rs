@@ -1,7 +1,7 @@
 //! `scripts/bench`: drives the whole system and prints what it did and cost.
 
 use clap::Parser;
-use switchboard_tests::bench::{Options, crm, distribution, run};
+use switchboard_tests::bench::{Options, crm, distribution, import, run};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -13,6 +13,15 @@ async fn main() -> anyhow::Result<()> {
             waiting: options.waiting,
         };
         let report = distribution::measure(size, options.statements).await?;
+        if json {
+            println!("{}", report.json());
+        } else {
+            println!("{report}");
+        }
+        return Ok(());
+    }
+    if options.import {
+        let report = import::measure(options.contacts, options.statements).await?;
         if json {
             println!("{}", report.json());
         } else {

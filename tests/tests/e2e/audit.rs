@@ -115,6 +115,8 @@ const NO_SETTING: &[&str] = &[
     "crm_cards.v1.PipelineService/GetPipeline",
     // What cards there are is no setting.
     "crm_cards.v1.PipelineService/MoveCards",
+    "crm_cards.v1.TransferService/ExportRecords",
+    "crm_cards.v1.TransferService/ImportRecords",
     "operator.v1.AuditService/ListAuditEntries",
     "operator.v1.OperatorService/GetDeadLetter",
     "operator.v1.OperatorService/ListDeadLetters",

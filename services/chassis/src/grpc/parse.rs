@@ -80,15 +80,7 @@ impl Parse {
         text: &'t str,
         max: usize,
     ) -> Result<Option<&'t str>, Status> {
-        let text = text.trim();
-        // A NUL is valid UTF-8 that Postgres cannot store.
-        if text.contains('\0') {
-            return Err(self.refuse(field, "must not contain a NUL character"));
-        }
-        if text.chars().count() > max {
-            return Err(self.refuse(field, &format!("must have at most {max} characters")));
-        }
-        Ok(Some(text).filter(|text| !text.is_empty()))
+        text_within(text, max).map_err(|description| self.refuse(field, &description))
     }
 
     /// Takes a request id: none when empty, else 1 to 100 visible characters.
@@ -142,6 +134,20 @@ impl Parse {
             .map(Some)
             .ok_or_else(|| self.refuse(field, "is no time between the years 0001 and 9999"))
     }
+}
+
+/// Takes a text of at most `max` characters without the white space around it; none for a blank one. Says what must hold
+/// where it does not: the rule of all texts that somebody types.
+pub fn text_within(text: &str, max: usize) -> Result<Option<&str>, String> {
+    let text = text.trim();
+    // A NUL is valid UTF-8 that Postgres cannot store.
+    if text.contains('\0') {
+        return Err("must not contain a NUL character".to_owned());
+    }
+    if text.chars().count() > max {
+        return Err(format!("must have at most {max} characters"));
+    }
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 /// Makes an opaque page token of where the next page begins.

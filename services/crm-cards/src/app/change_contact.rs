@@ -211,7 +211,7 @@ pub(super) async fn changed(
     contact_changes::put(connection, account, &contact, &kept).await?;
     let contact = read_again(connection, caller, contact, &kept).await?;
     if contact.name != before.name {
-        card_changes::name_contact(connection, account, &contact).await?;
+        card_changes::name_contacts(connection, account, &[&contact]).await?;
     }
     let entries = history::contact(account, &caller.actor(), (Some(&before), Some(&contact)))?;
     history::write(connection, entries, now).await?;

@@ -13,11 +13,11 @@ use time::OffsetDateTime;
 use super::change_card::{Locked, lock, unknown};
 use super::change_contact::{self, Change};
 use super::companies;
-use super::people::{Details, NAME_MAX, held_company};
+use super::people::{Details, held_company};
 use super::save_buyer::make_deals;
 use super::{App, RequestKey, history, move_card, sight};
 use crate::domain::access::{self, Kind, Missing};
-use crate::domain::entity::{Card, CardKind, Company, Contact, Edit};
+use crate::domain::entity::{Card, CardKind, Company, Contact, Edit, NAME_MAX};
 use crate::domain::fields::{Entity, Given, Stored, changed};
 use crate::domain::ids::{CardId, CompanyId, ContactId, PipelineId, StatusId};
 use crate::domain::money::Money;
@@ -154,7 +154,7 @@ pub async fn convert(
     )
     .await?;
     if made.new_buyer {
-        let deals = make_deals(&mut transaction, caller, contact.id, now).await?;
+        let deals = make_deals(&mut transaction, caller, &[contact.id], now).await?;
         made.events.extend(deals);
     }
     let company = match (company, contact.company) {

@@ -249,7 +249,8 @@ pub(super) fn made(
     })
 }
 
-fn events(caller: &Caller, card: &Card) -> Vec<Outgoing> {
+/// What is told of a card that is made.
+pub(super) fn events(caller: &Caller, card: &Card) -> Vec<Outgoing> {
     let account = caller.account();
     let created = wire_v1::CardCreated {
         card: Some(wire::card(card)),

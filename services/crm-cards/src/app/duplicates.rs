@@ -58,13 +58,28 @@ pub(super) fn told(new: &New) -> Option<wire_v1::DuplicateSuspected> {
 /// Looks anew whom a contact may be one person with, after its phones or addresses were changed.
 pub(super) async fn look_anew(
     connection: &mut PgConnection,
-    (account, actor): (&AccountSlug, &Actor),
+    who: (&AccountSlug, &Actor),
     contact: &Contact,
     now: OffsetDateTime,
 ) -> Result<Vec<Outgoing>, sqlx::Error> {
-    let (phones, emails) = (&contact.phones, &contact.emails);
-    store::clear(connection, account, contact.id, phones, emails).await?;
-    let new = suspect(connection, &points(account, contact), now).await?;
+    look_anew_at(connection, who, (&[], &[contact]), now).await
+}
+
+/// Looks anew whom contacts may be one person with: those that were made, and those whose phones or addresses were changed.
+pub(super) async fn look_anew_at(
+    connection: &mut PgConnection,
+    (account, actor): (&AccountSlug, &Actor),
+    (made, changed): (&[&Contact], &[&Contact]),
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, sqlx::Error> {
+    if !changed.is_empty() {
+        store::clear(connection, account, changed).await?;
+    }
+    let contacts = made.iter().chain(changed);
+    let points: Vec<_> = contacts
+        .flat_map(|contact| points(account, contact))
+        .collect();
+    let new = suspect(connection, &points, now).await?;
     let events = new.iter().filter_map(|new| {
         let event = Outgoing::new(account, new.contact, &told(new)?);
         Some(event.actor(actor.clone()))

@@ -206,7 +206,7 @@ async fn merged(
     let mut events = vec![Outgoing::new(account, after.id, &told).actor(caller.actor())];
     events.extend(tell_moved(connection, caller, &merge.moved, (source, &after), now).await?);
     if after.buyer {
-        events.extend(make_deals(connection, caller, after.id, now).await?);
+        events.extend(make_deals(connection, caller, &[after.id], now).await?);
     }
     if after.responsible != target.responsible {
         events.extend(given_to(connection, caller, &after, target.responsible).await?);
@@ -230,7 +230,7 @@ pub(super) async fn tell_moved(
 ) -> Result<Vec<Outgoing>, Error> {
     let account = caller.account();
     let actor = caller.actor();
-    card_changes::name_contact(connection, account, target).await?;
+    card_changes::name_contacts(connection, account, &[target]).await?;
     let (mut entries, mut events) = (Vec::new(), Vec::new());
     let keys = keys(account, &moved.cards);
     let locked = cards::lock(connection, &keys).await?;

@@ -23,9 +23,6 @@ use crate::store::card_lists::Responsible;
 use crate::store::{companies, contact_settings, fields};
 use crate::wire;
 
-/// Characters of the name of a contact or company at most.
-pub const NAME_MAX: usize = 200;
-
 /// Chats that one event names at most; further ones are told by further events.
 const CHATS_TOLD: usize = 5_000;
 

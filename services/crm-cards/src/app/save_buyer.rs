@@ -46,21 +46,24 @@ pub async fn save(
         contact: Some(wire::contact(&contact)),
     };
     let mut events = vec![Outgoing::new(account, contact.id, &updated).actor(caller.actor())];
-    events.extend(make_deals(&mut transaction, caller, contact.id, now).await?);
+    events.extend(make_deals(&mut transaction, caller, &[contact.id], now).await?);
     app.commit(transaction, events, now).await?;
     Ok(contact)
 }
 
-/// Turns the leads of a buyer, who is locked, into deals (D05), and tells of it.
+/// Turns the leads of buyers, who are locked, into deals (D05), and tells of it.
 pub(super) async fn make_deals(
     connection: &mut PgConnection,
     caller: &Caller,
-    buyer: ContactId,
+    buyers: &[ContactId],
     now: OffsetDateTime,
 ) -> Result<Vec<Outgoing>, Error> {
+    if buyers.is_empty() {
+        return Ok(Vec::new());
+    }
     let account = caller.account();
     let (mut entries, mut events) = (Vec::new(), Vec::new());
-    let mut deals = card_changes::make_deals(connection, account, buyer, now).await?;
+    let mut deals = card_changes::make_deals(connection, account, buyers, now).await?;
     deals.sort();
     let deals = cards::lock(connection, &deals).await?;
     for card in deals.values() {

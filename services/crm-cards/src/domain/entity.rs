@@ -136,6 +136,10 @@ impl<T: Copy> Edit<T> {
     }
 }
 
+/// Characters of the name of a contact or company at most.
+pub const NAME_MAX: usize = 200;
+/// Characters of the title of a card at most.
+pub const TITLE_MAX: usize = 500;
 /// Agents who take part in a card at most.
 pub const PARTICIPANTS_MAX: usize = 50;
 

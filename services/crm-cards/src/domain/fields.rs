@@ -138,6 +138,17 @@ pub type Stored = Map<String, Value>;
 /// Values as a request gives them, by key; none clears a field.
 pub type Given = BTreeMap<String, Option<FieldValue>>;
 
+/// Returns the values of what is kept by the keys of the fields that there are, as entities show them.
+pub fn shown(definitions: &[Definition], stored: &Stored) -> BTreeMap<String, FieldValue> {
+    let shown = definitions.iter().filter_map(|definition| {
+        let kept = stored.get(&definition.id.to_string())?;
+        let by_kind = Map::from_iter([(definition.kind.as_str().to_owned(), kept.clone())]);
+        let value = serde_json::from_value(by_kind.into()).ok()?;
+        Some((definition.key.clone(), value))
+    });
+    shown.collect()
+}
+
 /// What is wrong with the value of a field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wrong {

@@ -2,6 +2,9 @@
 
 use chassis::id::{AccountSlug, AgentId, v5};
 use chassis::uuid_id;
+use uuid::Uuid;
+
+use super::columns::RecordKind;
 
 uuid_id!(
     /// A connected line of a messenger, or a mailbox.
@@ -60,6 +63,27 @@ pub fn contact_of(account: &AccountSlug, scope: &str, user_id: &str) -> ContactI
 /// Returns the id of the card that a conversation's opening makes, if it makes one (X01).
 pub fn card_of(conversation: ConversationId) -> CardId {
     v5("card", &[&conversation.to_string()]).into()
+}
+
+/// Returns the id of the record that imports make of a key: of its id elsewhere. No other way of making records makes such
+/// ids, so that none can be taken from them.
+pub fn of_key(account: &AccountSlug, kind: RecordKind, key: &str) -> Uuid {
+    v5("imported", &[account.as_str(), kind.as_str(), key])
+}
+
+/// Returns the id of the record that an import makes of a row without a key: of its line, and of what it says, so that a file
+/// that was changed meanwhile never passes one row for another.
+pub fn of_line(
+    account: &AccountSlug,
+    kind: RecordKind,
+    import: &str,
+    line: u64,
+    cells: &[String],
+) -> Uuid {
+    let line = line.to_string();
+    let mut parts = vec![account.as_str(), kind.as_str(), import, &line];
+    parts.extend(cells.iter().map(String::as_str));
+    v5("imported-line", &parts)
 }
 
 /// Returns the id of the lead that an agent gets by opening a chat's connections (F178): one for each chat and agent.

@@ -17,7 +17,7 @@ use crate::app;
 use crate::app::board::Column;
 use crate::app::participants::Turn;
 use crate::app::update_card::Change;
-use crate::domain::entity::PARTICIPANTS_MAX;
+use crate::domain::entity::{PARTICIPANTS_MAX, TITLE_MAX};
 use crate::domain::external_line::ExternalLine;
 use crate::store::Before;
 use crate::wire;
@@ -41,7 +41,7 @@ impl CardService for Handlers {
         let id = PARSE.id("card_id", &request.card_id)?;
         let title = request.title.as_deref();
         let title = title
-            .map(|title| PARSE.text("title", title, 500))
+            .map(|title| PARSE.text("title", title, TITLE_MAX))
             .transpose()?;
         let responsible = request.responsible_agent_id.as_ref();
         let change = Change {

@@ -6,7 +6,7 @@ use tonic::Status;
 use super::{PARSE, parse};
 use crate::app::companies;
 use crate::app::convert_card::{Wanted, WantedCompany, WantedContact, WantedDeal};
-use crate::app::people::NAME_MAX;
+use crate::domain::entity::{NAME_MAX, TITLE_MAX};
 
 /// Reads a request.
 pub(super) fn wanted(request: pb::ConvertCardRequest) -> Result<Wanted, Status> {
@@ -62,7 +62,7 @@ fn company(company: pb::ConvertedCompany) -> Result<WantedCompany, Status> {
 
 fn deal(deal: pb::ConvertedDeal) -> Result<WantedDeal, Status> {
     let title = deal.title.as_deref();
-    let title = title.map(|title| PARSE.text("deal.title", title, 500));
+    let title = title.map(|title| PARSE.text("deal.title", title, TITLE_MAX));
     Ok(WantedDeal {
         title: title.transpose()?.map(str::to_owned),
         amount: parse::money_of("deal.amount", deal.amount.as_ref())?,

@@ -1,5 +1,7 @@
 //! Changes of cards.
 
+use std::collections::HashMap;
+
 use chassis::id::AccountSlug;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -59,27 +61,66 @@ pub async fn update(
     card: &Card,
     kept: &Kept,
 ) -> Result<(), sqlx::Error> {
-    let (currency, amount) = parts(card.amount);
+    update_all(connection, account, &[(card, kept)]).await
+}
+
+/// Writes all of cards that can be changed but their statuses, each once. The caller holds their locks.
+pub async fn update_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    cards: &[(&Card, &Kept)],
+) -> Result<(), sqlx::Error> {
+    if cards.is_empty() {
+        return Ok(());
+    }
+    let text = |field: fn(&Card) -> String| -> Vec<String> {
+        cards.iter().map(|(card, _)| field(card)).collect()
+    };
+    let id = |field: fn(&Card) -> Option<Uuid>| -> Vec<Option<Uuid>> {
+        cards.iter().map(|(card, _)| field(card)).collect()
+    };
+    let time = |field: fn(&Card) -> OffsetDateTime| -> Vec<OffsetDateTime> {
+        cards.iter().map(|(card, _)| field(card)).collect()
+    };
+    let ids: Vec<Uuid> = cards.iter().map(|(card, _)| card.id.uuid()).collect();
+    let events: Vec<Uuid> = cards.iter().map(|(card, _)| card.stamp.event).collect();
+    let revisions: Vec<i64> = cards.iter().map(|(card, _)| card.revision).collect();
+    let amounts = cards.iter().map(|(card, _)| parts(card.amount));
+    let (currencies, amounts): (Vec<_>, Vec<_>) = amounts.unzip();
+    let fields: Vec<Value> = cards
+        .iter()
+        .map(|(_, kept)| Value::Object(kept.fields.clone()))
+        .collect();
+    let words: Vec<String> = cards
+        .iter()
+        .map(|(card, kept)| search::vector(account, &card.title, &kept.contact_name))
+        .collect();
     sqlx::query!(
-        "update card set kind = $3, title = $4, source = $5, contact = $6, responsible = $7, stamp_time = $8,
-                         stamp_event = $9, updated_at = $10, revision = $11, currency = $12,
-                         amount = $13::text::numeric, fields = $14, words = $15::text::tsvector
-         where account = $1 and id = $2",
+        "update card c set kind = k.kind, title = k.title, source = k.source, contact = k.contact,
+                           responsible = k.responsible, stamp_time = k.stamp_time, stamp_event = k.stamp_event,
+                           updated_at = k.updated_at, revision = k.revision, currency = k.currency,
+                           amount = k.amount::numeric, fields = k.fields, words = k.words::tsvector
+         from unnest($2::uuid[], $3::text[], $4::text[], $5::uuid[], $6::uuid[], $7::uuid[], $8::timestamptz[],
+                     $9::uuid[], $10::timestamptz[], $11::bigint[], $12::text[], $13::text[], $14::jsonb[],
+                     $15::text[])
+           as k(id, kind, title, source, contact, responsible, stamp_time, stamp_event, updated_at, revision, currency,
+                amount, fields, words)
+         where c.account = $1 and c.id = k.id",
         account.as_str(),
-        card.id.uuid(),
-        card.kind.as_str(),
-        card.title,
-        card.source.map(Uuid::from),
-        card.contact.map(Uuid::from),
-        card.responsible.map(Uuid::from),
-        card.stamp.time,
-        card.stamp.event,
-        card.updated_at,
-        card.revision,
-        currency,
-        amount,
-        Value::Object(kept.fields.clone()),
-        search::vector(account, &card.title, &kept.contact_name),
+        &ids,
+        &text(|card| card.kind.into()),
+        &text(|card| card.title.clone()),
+        &id(|card| card.source.map(Into::into)) as &[Option<Uuid>],
+        &id(|card| card.contact.map(Into::into)) as &[Option<Uuid>],
+        &id(|card| card.responsible.map(Into::into)) as &[Option<Uuid>],
+        &time(|card| card.stamp.time),
+        &events,
+        &time(|card| card.updated_at),
+        &revisions,
+        &currencies as &[Option<String>],
+        &amounts as &[Option<String>],
+        &fields,
+        &words,
     )
     .execute(connection)
     .await
@@ -164,21 +205,22 @@ pub async fn set_responsibles(
     .map(drop)
 }
 
-/// Turns the leads of a contact into deals and returns their ids (D05). The caller holds the contact's lock.
+/// Turns the leads of contacts into deals and returns their ids (D05). The caller holds the contacts' locks.
 pub async fn make_deals(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    contact: ContactId,
+    contacts: &[ContactId],
     now: OffsetDateTime,
 ) -> Result<Vec<(AccountSlug, CardId)>, sqlx::Error> {
+    let contacts: Vec<Uuid> = contacts.iter().map(|contact| contact.uuid()).collect();
     let ids = sqlx::query_scalar!(
         "with l as (select id from card
-                    where account = $1 and contact = $2 and kind = 'lead' and deleted_at is null
+                    where account = $1 and contact = any($2) and kind = 'lead' and deleted_at is null
                     order by id for no key update)
          update card c set kind = 'deal', updated_at = $3, revision = revision + 1
          from l where c.account = $1 and c.id = l.id returning c.id",
         account.as_str(),
-        contact.uuid(),
+        &contacts,
         now,
     )
     .fetch_all(connection)
@@ -189,24 +231,36 @@ pub async fn make_deals(
         .collect())
 }
 
-/// Lets the cards of a locked contact be found by its name.
-pub async fn name_contact(
+/// Lets the cards of locked contacts be found by their names.
+pub async fn name_contacts(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    contact: &Contact,
+    contacts: &[&Contact],
 ) -> Result<(), sqlx::Error> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let theirs: Vec<Uuid> = contacts.iter().map(|contact| contact.id.uuid()).collect();
+    let names: HashMap<Uuid, &str> = contacts
+        .iter()
+        .map(|contact| (contact.id.uuid(), contact.name.as_str()))
+        .collect();
     let rows = sqlx::query!(
-        "select id, title from card where account = $1 and contact = $2 and deleted_at is null
-         order by id for no key update",
+        r#"select id, title, contact as "contact!" from card
+           where account = $1 and contact = any($2) and deleted_at is null
+           order by id for no key update"#,
         account.as_str(),
-        contact.id.uuid(),
+        &theirs,
     )
     .fetch_all(&mut *connection)
     .await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
     let words: Vec<String> = rows
         .iter()
-        .map(|row| search::vector(account, &row.title, &contact.name))
+        .map(|row| {
+            let name = names.get(&row.contact).copied().unwrap_or_default();
+            search::vector(account, &row.title, name)
+        })
         .collect();
     sqlx::query!(
         "update card c set words = k.words::tsvector from unnest($2::uuid[], $3::text[]) k(id, words)

@@ -291,6 +291,30 @@ pub async fn in_order(
     rows.into_iter().map(TryInto::try_into).collect()
 }
 
+/// Returns the values that locked cards keep, also of fields that are deleted.
+pub async fn stored_fields_of(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    ids: &[Uuid],
+) -> Result<HashMap<CardId, Stored>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        "select id, fields from card where account = $1 and id = any($2)",
+        account.as_str(),
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let stored = rows.into_iter().map(|row| {
+        let fields = serde_json::from_value(row.fields);
+        let fields = fields.map_err(|error| unreadable("card", row.id, error))?;
+        Ok((row.id.into(), fields))
+    });
+    stored.collect()
+}
+
 /// Returns the values that a locked card keeps, also of fields that are deleted.
 pub async fn stored_fields(
     connection: &mut PgConnection,

@@ -10,10 +10,14 @@ use uuid::Uuid;
 
 use super::contacts::read_fields;
 use super::{account as slug, columns, stamp, unreadable};
+use crate::domain::company::DEPTH_MAX;
 use crate::domain::entity::Company;
 use crate::domain::fields::Stored;
 use crate::domain::ids::{ChatId, CompanyId};
 use crate::domain::search;
+
+/// Levels that are looked at: one more than there are. Deeper it need not be looked.
+const LEVELS: i32 = 21;
 
 struct Row {
     account: String,
@@ -154,6 +158,30 @@ fn keyed(rows: Vec<Row>) -> Result<HashMap<(AccountSlug, CompanyId), Company>, s
         .collect()
 }
 
+/// Returns the values that locked companies keep, also of fields that are deleted.
+pub async fn stored_fields_of(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    ids: &[Uuid],
+) -> Result<HashMap<CompanyId, Stored>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        "select id, fields from company where account = $1 and id = any($2)",
+        account.as_str(),
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let stored = rows.into_iter().map(|row| {
+        let fields = serde_json::from_value(row.fields);
+        let fields = fields.map_err(|error| unreadable("company", row.id, error))?;
+        Ok((row.id.into(), fields))
+    });
+    stored.collect()
+}
+
 /// Returns the values that a locked company keeps, also of fields that are deleted.
 pub async fn stored_fields(
     connection: &mut PgConnection,
@@ -177,27 +205,73 @@ pub async fn put(
     company: &Company,
     fields: &Stored,
 ) -> Result<(), sqlx::Error> {
+    put_all(connection, account, &[(company, fields)]).await
+}
+
+/// Writes companies whole, each once, new ones or locked ones, with what they keep of custom fields.
+pub async fn put_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    companies: &[(&Company, &Stored)],
+) -> Result<(), sqlx::Error> {
+    let mut companies: Vec<_> = companies.iter().collect();
+    companies.sort_by_key(|(company, _)| company.id);
+    let text = |field: fn(&Company) -> String| -> Vec<String> {
+        companies
+            .iter()
+            .map(|(company, _)| field(company))
+            .collect()
+    };
+    let id = |field: fn(&Company) -> Option<Uuid>| -> Vec<Option<Uuid>> {
+        companies
+            .iter()
+            .map(|(company, _)| field(company))
+            .collect()
+    };
+    let time = |field: fn(&Company) -> OffsetDateTime| -> Vec<OffsetDateTime> {
+        companies
+            .iter()
+            .map(|(company, _)| field(company))
+            .collect()
+    };
+    let ids: Vec<Uuid> = companies.iter().map(|(one, _)| one.id.uuid()).collect();
+    let events: Vec<Uuid> = companies.iter().map(|(one, _)| one.stamp.event).collect();
+    let revisions: Vec<i64> = companies.iter().map(|(one, _)| one.revision).collect();
+    let fields: Vec<Value> = companies
+        .iter()
+        .map(|(_, fields)| Value::Object((*fields).clone()))
+        .collect();
+    let words: Vec<String> = companies
+        .iter()
+        .map(|(company, _)| search::person(account, &company.found()))
+        .collect();
+    // No list of lists can be passed, and neither phones nor addresses have ends of lines.
     sqlx::query!(
         "insert into company (account, id, name, parent, phones, emails, fields, responsible, stamp_time, stamp_event,
                               created_at, revision, words)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13::text::tsvector)
+         select $1, k.id, k.name, k.parent, string_to_array(k.phones, E'\\n'), string_to_array(k.emails, E'\\n'), k.fields,
+                k.responsible, k.stamp_time, k.stamp_event, k.created_at, k.revision, k.words::tsvector
+         from unnest($2::uuid[], $3::text[], $4::uuid[], $5::text[], $6::text[], $7::jsonb[], $8::uuid[],
+                     $9::timestamptz[], $10::uuid[], $11::timestamptz[], $12::bigint[], $13::text[])
+           as k(id, name, parent, phones, emails, fields, responsible, stamp_time, stamp_event, created_at, revision,
+                words)
          on conflict (account, id) do update
          set name = excluded.name, parent = excluded.parent, phones = excluded.phones, emails = excluded.emails,
              fields = excluded.fields, responsible = excluded.responsible, stamp_time = excluded.stamp_time,
              stamp_event = excluded.stamp_event, revision = excluded.revision, words = excluded.words",
         account.as_str(),
-        company.id.uuid(),
-        company.name,
-        company.parent.map(Uuid::from),
-        &company.phones,
-        &company.emails,
-        Value::Object(fields.clone()),
-        company.responsible.map(Uuid::from),
-        company.stamp.time,
-        company.stamp.event,
-        company.created_at,
-        company.revision,
-        search::person(account, &company.found()),
+        &ids,
+        &text(|company| company.name.clone()),
+        &id(|company| company.parent.map(Into::into)) as &[Option<Uuid>],
+        &text(|company| company.phones.join("\n")),
+        &text(|company| company.emails.join("\n")),
+        &fields,
+        &id(|company| company.responsible.map(Into::into)) as &[Option<Uuid>],
+        &time(|company| company.stamp.time),
+        &events,
+        &time(|company| company.created_at),
+        &revisions,
+        &words,
     )
     .execute(connection)
     .await
@@ -318,6 +392,67 @@ pub async fn below(
     )
     .fetch_one(connection)
     .await
+}
+
+/// Returns companies and those that they belong to, each with the one above it, a bounded number of levels.
+pub async fn above_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    companies: &[Uuid],
+) -> Result<Vec<(CompanyId, Option<CompanyId>)>, sqlx::Error> {
+    if companies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"with recursive way as (
+               select id, parent, 1 as depth from company where account = $1 and id = any($2)
+               union
+               select c.id, c.parent, w.depth + 1 from way w
+               join company c on c.account = $1 and c.id = w.parent where w.depth < $3)
+           select distinct id as "id!", parent from way"#,
+        account.as_str(),
+        companies,
+        LEVELS,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| (row.id.into(), row.parent.map(Into::into)))
+        .collect())
+}
+
+/// Returns how deep others belong to companies, themselves counted, up to a bound.
+pub async fn below_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    companies: &[Uuid],
+) -> Result<Vec<(CompanyId, usize)>, sqlx::Error> {
+    if companies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = sqlx::query!(
+        r#"with recursive way as (
+               select id as top, id, 1 as depth from company where account = $1 and id = any($2)
+               union all
+               select w.top, c.id, w.depth + 1 from way w
+               join company c on c.account = $1 and c.parent = w.id and c.deleted_at is null where w.depth < $3)
+           select top as "top!", max(depth) as "depth!" from way group by top"#,
+        account.as_str(),
+        companies,
+        LEVELS,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| {
+            (
+                row.top.into(),
+                usize::try_from(row.depth).unwrap_or(DEPTH_MAX),
+            )
+        })
+        .collect())
 }
 
 /// What keeps a company from being deleted: how much of each belongs to it.

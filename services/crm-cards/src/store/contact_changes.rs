@@ -77,29 +77,67 @@ pub async fn put(
     contact: &Contact,
     fields: &Stored,
 ) -> Result<(), sqlx::Error> {
+    put_all(connection, account, &[(contact, fields)]).await
+}
+
+/// Writes contacts whole, each once, new ones or locked ones, with what they keep of custom fields.
+pub async fn put_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contacts: &[(&Contact, &Stored)],
+) -> Result<(), sqlx::Error> {
+    let mut contacts: Vec<_> = contacts.iter().collect();
+    contacts.sort_by_key(|(contact, _)| contact.id);
+    let text = |field: fn(&Contact) -> String| -> Vec<String> {
+        contacts.iter().map(|(contact, _)| field(contact)).collect()
+    };
+    let id = |field: fn(&Contact) -> Option<Uuid>| -> Vec<Option<Uuid>> {
+        contacts.iter().map(|(contact, _)| field(contact)).collect()
+    };
+    let time = |field: fn(&Contact) -> OffsetDateTime| -> Vec<OffsetDateTime> {
+        contacts.iter().map(|(contact, _)| field(contact)).collect()
+    };
+    let ids: Vec<Uuid> = contacts.iter().map(|(one, _)| one.id.uuid()).collect();
+    let buyers: Vec<bool> = contacts.iter().map(|(one, _)| one.buyer).collect();
+    let events: Vec<Uuid> = contacts.iter().map(|(one, _)| one.stamp.event).collect();
+    let revisions: Vec<i64> = contacts.iter().map(|(one, _)| one.revision).collect();
+    let fields: Vec<Value> = contacts
+        .iter()
+        .map(|(_, fields)| Value::Object((*fields).clone()))
+        .collect();
+    let words: Vec<String> = contacts
+        .iter()
+        .map(|(contact, _)| search::person(account, &contact.found()))
+        .collect();
+    // No list of lists can be passed, and neither phones nor addresses have ends of lines.
     sqlx::query!(
         "insert into contact (account, id, name, buyer, company, phones, emails, fields, responsible, stamp_time,
                               stamp_event, created_at, revision, words)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14::text::tsvector)
+         select $1, k.id, k.name, k.buyer, k.company, string_to_array(k.phones, E'\\n'), string_to_array(k.emails, E'\\n'),
+                k.fields, k.responsible, k.stamp_time, k.stamp_event, k.created_at, k.revision, k.words::tsvector
+         from unnest($2::uuid[], $3::text[], $4::bool[], $5::uuid[], $6::text[], $7::text[], $8::jsonb[], $9::uuid[],
+                     $10::timestamptz[], $11::uuid[], $12::timestamptz[], $13::bigint[], $14::text[])
+           as k(id, name, buyer, company, phones, emails, fields, responsible, stamp_time, stamp_event, created_at,
+                revision, words)
          on conflict (account, id) do update
          set name = excluded.name, buyer = excluded.buyer, company = excluded.company, phones = excluded.phones,
              emails = excluded.emails, fields = excluded.fields, responsible = excluded.responsible,
              stamp_time = excluded.stamp_time, stamp_event = excluded.stamp_event, revision = excluded.revision,
              words = excluded.words",
         account.as_str(),
-        contact.id.uuid(),
-        contact.name,
-        contact.buyer,
-        contact.company.map(Uuid::from),
-        &contact.phones,
-        &contact.emails,
-        Value::Object(fields.clone()),
-        contact.responsible.map(Uuid::from),
-        contact.stamp.time,
-        contact.stamp.event,
-        contact.created_at,
-        contact.revision,
-        search::person(account, &contact.found()),
+        &ids,
+        &text(|contact| contact.name.clone()),
+        &buyers,
+        &id(|contact| contact.company.map(Into::into)) as &[Option<Uuid>],
+        &text(|contact| contact.phones.join("\n")),
+        &text(|contact| contact.emails.join("\n")),
+        &fields,
+        &id(|contact| contact.responsible.map(Into::into)) as &[Option<Uuid>],
+        &time(|contact| contact.stamp.time),
+        &events,
+        &time(|contact| contact.created_at),
+        &revisions,
+        &words,
     )
     .execute(connection)
     .await

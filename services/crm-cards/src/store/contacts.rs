@@ -263,6 +263,30 @@ pub async fn in_order(
     with_identities(connection, account, rows).await
 }
 
+/// Returns the values that locked contacts keep, also of fields that are deleted.
+pub async fn stored_fields_of(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    ids: &[Uuid],
+) -> Result<HashMap<ContactId, Stored>, sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        "select id, fields from contact where account = $1 and id = any($2)",
+        account.as_str(),
+        ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    let stored = rows.into_iter().map(|row| {
+        let fields = serde_json::from_value(row.fields);
+        let fields = fields.map_err(|error| unreadable("contact", row.id, error))?;
+        Ok((row.id.into(), fields))
+    });
+    stored.collect()
+}
+
 /// Returns the values that a locked contact keeps, also of fields that are deleted.
 pub async fn stored_fields(
     connection: &mut PgConnection,

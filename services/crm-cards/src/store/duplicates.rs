@@ -7,8 +7,8 @@ use uuid::Uuid;
 
 use super::{Before, account as slug};
 use crate::domain::duplicates::{Pair, Reason, SUSPECTED_MAX};
+use crate::domain::entity::Contact;
 use crate::domain::ids::{ChatId, ContactId};
-use crate::domain::search::{self, Asked};
 
 /// A suspicion that is new.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,21 +39,10 @@ pub async fn alike(
     connection: &mut PgConnection,
     points: &[(AccountSlug, ContactId, Reason)],
 ) -> Result<Vec<New>, sqlx::Error> {
-    let mut asked: Vec<(&AccountSlug, ContactId, &Reason, String)> = Vec::new();
+    let mut asked: Vec<(&AccountSlug, ContactId, &Reason, &String)> = Vec::new();
     for (account, contact, reason) in points {
-        let question = match reason {
-            Reason::Phone(phone) => Asked {
-                phone: Some(phone.clone()),
-                ..Asked::default()
-            },
-            Reason::Email(email) => Asked {
-                email: Some(email.clone()),
-                ..Asked::default()
-            },
-            Reason::Visitor(_) => continue,
-        };
-        if let Some(words) = search::asked(account, &question) {
-            asked.push((account, *contact, reason, words));
+        if let Reason::Phone(point) | Reason::Email(point) = reason {
+            asked.push((account, *contact, reason, point));
         }
     }
     if asked.is_empty() {
@@ -67,18 +56,17 @@ pub async fn alike(
         .iter()
         .map(|(_, contact, ..)| contact.uuid())
         .collect();
-    let words: Vec<String> = asked.iter().map(|(.., words)| words.clone()).collect();
+    let texts: Vec<String> = asked.iter().map(|(.., point)| (*point).clone()).collect();
     let rows = sqlx::query!(
-        r#"select k.place as "place!", o.id
-           from unnest($1::text[], $2::uuid[], $3::text[]) with ordinality k(account, contact, words, place)
+        r#"select k.place as "place!", o.contact as "id!"
+           from unnest($1::text[], $2::uuid[], $3::text[]) with ordinality k(account, contact, point, place)
            cross join lateral (
-               select c.id from contact c
-               where c.account = k.account and c.words @@ k.words::tsquery and c.deleted_at is null
-                 and c.id <> k.contact
-               order by c.created_at, c.id limit $4) o"#,
+               select p.contact from contact_point p
+               where p.account = k.account and p.point = k.point and p.contact <> k.contact
+               order by p.created_at, p.contact limit $4) o"#,
         &accounts,
         &contacts,
-        &words,
+        &texts,
         SUSPECTED_MAX,
     )
     .fetch_all(connection)
@@ -196,33 +184,41 @@ fn columns(reason: &Reason) -> (Option<String>, Option<String>, Option<Uuid>) {
     }
 }
 
-/// Drops what a contact is suspected for by phones and addresses that it does not have any more.
+/// Drops what contacts are suspected for by phones and addresses that they do not have any more.
 pub async fn clear(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    contact: ContactId,
-    phones: &[String],
-    emails: &[String],
+    contacts: &[&Contact],
 ) -> Result<(), sqlx::Error> {
+    let ids: Vec<Uuid> = contacts.iter().map(|contact| contact.id.uuid()).collect();
+    let joined = |points: fn(&Contact) -> &Vec<String>| -> Vec<String> {
+        let each = contacts.iter();
+        each.map(|contact| points(contact).join("\n")).collect()
+    };
+    // Of a pair both may have changed: what one of them lacks is not in common.
     sqlx::query!(
-        "delete from suspected_duplicate
-         where account = $1 and (first = $2 or second = $2) and visitor is null
-           and (phone is null or phone <> all($3)) and (email is null or email <> all($4))",
+        "with k as materialized (
+             select k.id, string_to_array(k.phones, E'\\n') as phones, string_to_array(k.emails, E'\\n') as emails
+             from unnest($2::uuid[], $3::text[], $4::text[]) k(id, phones, emails)),
+         looked as (
+             select d.first, d.second, d.visitor,
+                    case when not exists (select from k where k.id in (d.first, d.second)
+                                          and d.phone <> all(k.phones)) then d.phone end as phone,
+                    case when not exists (select from k where k.id in (d.first, d.second)
+                                          and d.email <> all(k.emails)) then d.email end as email
+             from suspected_duplicate d where d.account = $1 and (d.first = any($2) or d.second = any($2))),
+         gone as (
+             delete from suspected_duplicate d using looked l
+             where d.account = $1 and d.first = l.first and d.second = l.second
+               and l.phone is null and l.email is null and l.visitor is null)
+         update suspected_duplicate d set phone = l.phone, email = l.email from looked l
+         where d.account = $1 and d.first = l.first and d.second = l.second
+           and (l.phone is not null or l.email is not null or l.visitor is not null)
+           and (d.phone is distinct from l.phone or d.email is distinct from l.email)",
         account.as_str(),
-        contact.uuid(),
-        phones,
-        emails,
-    )
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query!(
-        "update suspected_duplicate
-         set phone = case when phone = any($3) then phone end, email = case when email = any($4) then email end
-         where account = $1 and (first = $2 or second = $2) and (phone <> all($3) or email <> all($4))",
-        account.as_str(),
-        contact.uuid(),
-        phones,
-        emails,
+        &ids,
+        &joined(|contact| &contact.phones),
+        &joined(|contact| &contact.emails),
     )
     .execute(connection)
     .await

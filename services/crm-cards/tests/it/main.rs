@@ -25,4 +25,5 @@ mod repeats;
 mod responsibles;
 mod sources;
 mod sync;
+mod transfer;
 mod world;

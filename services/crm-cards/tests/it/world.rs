@@ -29,6 +29,7 @@ use switchboard_proto::conversation::v1::ConversationOpened;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::*;
 use time::OffsetDateTime;
+use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -47,7 +48,7 @@ pub async fn world() -> World {
     };
     let access = AccessCopy::new(database.pool.clone(), Arc::new(testing::Records::default()));
     World {
-        api: Handlers::new(app.clone()),
+        api: Handlers::new(app.clone(), CancellationToken::new()),
         events: Events::new(app, access),
         database,
     }

@@ -27,6 +27,14 @@ pub(crate) fn line(text: Arguments<'_>) {
     }
 }
 
+/// Writes bytes to stdout as they are.
+pub(crate) fn bytes(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    if let Err(error) = out.write_all(bytes).and_then(|()| out.flush()) {
+        std::process::exit(code(&error));
+    }
+}
+
 /// Writes a line to stderr. What nobody reads there is no reason to stop.
 pub(crate) fn aside(text: Arguments<'_>) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");

@@ -12,13 +12,13 @@ use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
     AddCardNoteRequest, AddCardParticipantsRequest, Card, DeleteCardRequest, ExplainCardRequest,
     GetBoardRequest, GetCardRequest, GetPipelineRequest, ListCardNotesRequest, MoveCardRequest,
-    RemoveCardParticipantsRequest, explain_card_request::About,
+    RecordKind, RemoveCardParticipantsRequest, explain_card_request::About,
 };
 use uuid::Uuid;
 
 use super::entity_chats::{Chats, lines};
 use super::values::{self, Told};
-use super::{Page, RequestId, pipeline};
+use super::{Page, RequestId, pipeline, transfer};
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::{Cell, Show, View, cell, say, words};
@@ -77,6 +77,16 @@ pub(crate) enum CardVerb {
         #[arg(long = "remove", value_name = "AGENT")]
         gone: Vec<String>,
     },
+    /// Read cards from a CSV file
+    Import {
+        #[command(flatten)]
+        typed: transfer::ImportArgs,
+        /// Pipeline of cards that name none, by name or id
+        #[arg(long, value_name = "PIPELINE")]
+        pipeline: Option<String>,
+    },
+    /// Write all cards into a CSV file
+    Export(transfer::ExportArgs),
     /// Tell what happened to a card, newest first
     History {
         /// Id of the card
@@ -197,6 +207,14 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
         CardVerb::Participant { card, come, gone } => {
             view.one(participants(session, card, (come, gone)).await?)
         }
+        CardVerb::Import { typed, pipeline } => {
+            let pipeline = match pipeline {
+                Some(named) => pipeline::named(session, &named).await?.pipeline_id,
+                None => String::new(),
+            };
+            transfer::import(session, &view, RecordKind::Card, typed, &pipeline).await
+        }
+        CardVerb::Export(typed) => transfer::export(session, &view, RecordKind::Card, typed).await,
         CardVerb::History { card, told } => {
             let about = Entity::CardId(card.to_string());
             told.tell(session, &view, about).await

@@ -6,7 +6,7 @@ use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEnt
 use switchboard_proto::crm_cards::v1::list_history_request::Entity as About;
 use switchboard_proto::crm_cards::v1::{
     Company, CreateCompanyRequest, DeleteCompanyRequest, GetCompanyRequest, ListCompaniesRequest,
-    UpdateCompanyRequest,
+    RecordKind, UpdateCompanyRequest,
 };
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use super::entity_chats::{Chats, lines};
 use super::values::{
     self, Asked, ChangedDetails, Details, Told, agent_or_none, id_or_none, values,
 };
-use super::{Page, RequestId};
+use super::{Page, RequestId, transfer};
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::{Cell, Show, View, cell, say, words};
@@ -45,6 +45,10 @@ pub(crate) enum CompanyVerb {
         /// Id of the company
         company: Uuid,
     },
+    /// Read companies from a CSV file
+    Import(transfer::ImportArgs),
+    /// Write all companies into a CSV file
+    Export(transfer::ExportArgs),
     /// Tell what happened to a company, newest first
     History {
         /// Id of the company
@@ -163,6 +167,12 @@ pub(crate) async fn run(
                 say!("deleted");
             }
             Ok(())
+        }
+        CompanyVerb::Import(typed) => {
+            transfer::import(session, &view, RecordKind::Company, typed, "").await
+        }
+        CompanyVerb::Export(typed) => {
+            transfer::export(session, &view, RecordKind::Company, typed).await
         }
         CompanyVerb::History { company, told } => {
             let about = About::CompanyId(company.to_string());

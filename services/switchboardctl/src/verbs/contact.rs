@@ -9,13 +9,14 @@ use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEnt
 use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
     BindBuyerRequest, Contact, ContactSettings, DeleteContactRequest, DismissDuplicateRequest,
-    GetContactRequest, GetContactSettingsRequest, MergeContactsRequest, SaveBuyerRequest,
-    SetContactSettingsRequest, UnmergeContactRequest,
+    GetContactRequest, GetContactSettingsRequest, MergeContactsRequest, RecordKind,
+    SaveBuyerRequest, SetContactSettingsRequest, UnmergeContactRequest,
 };
 use uuid::Uuid;
 
 use super::Page;
 use super::entity_chats::{Chats, lines};
+use super::transfer;
 use super::values::{self, Told};
 use crate::connect::Session;
 use crate::error::CliError;
@@ -48,6 +49,10 @@ pub(crate) enum ContactVerb {
         /// Id of the contact
         contact: Uuid,
     },
+    /// Read contacts from a CSV file
+    Import(transfer::ImportArgs),
+    /// Write all contacts into a CSV file
+    Export(transfer::ExportArgs),
     /// Save a contact as a buyer, after which orders can be made
     SaveBuyer {
         /// Id of the contact
@@ -193,6 +198,12 @@ pub(crate) async fn run(
         ContactVerb::History { contact, told } => {
             let about = Entity::ContactId(contact.to_string());
             told.tell(session, &view, about).await
+        }
+        ContactVerb::Import(typed) => {
+            transfer::import(session, &view, RecordKind::Contact, typed, "").await
+        }
+        ContactVerb::Export(typed) => {
+            transfer::export(session, &view, RecordKind::Contact, typed).await
         }
         ContactVerb::Settings { phone_region } => settings(session, &view, phone_region).await,
         ContactVerb::Chats { contact, chats } => {

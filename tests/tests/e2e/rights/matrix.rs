@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use switchboard_tests::rpc::Rpc;
 use switchboard_tests::world::{Bearer, World, eventually};
@@ -105,6 +107,13 @@ fn said(status: &Status) -> String {
     said
 }
 
+/// What stands in a part of a file, which JSON writes in another alphabet.
+fn within(answer: &Value) -> String {
+    let chunk = answer.get("chunk").and_then(Value::as_str);
+    let bytes = chunk.and_then(|chunk| STANDARD.decode(chunk).ok());
+    String::from_utf8_lossy(&bytes.unwrap_or_default()).into_owned()
+}
+
 /// Says what is wrong with an answer, if something is.
 fn wrong(
     row: &Row,
@@ -115,7 +124,7 @@ fn wrong(
     let told = row.told[asker.column];
     let code = answer.as_ref().map_or_else(Status::code, |_| Code::Ok);
     let text = match answer {
-        Ok(value) => value.to_string(),
+        Ok(value) => format!("{value} {}", within(value)),
         Err(status) => said(status),
     };
     // Only agents write, claim and join: a service is told so before anything is looked for.

@@ -403,6 +403,14 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "crm_cards.v1.TransferService",
+            [
+                row("ImportRecords", import_contacts, "", PERSON),
+                row("ExportRecords", export_contacts, "contact", ENTITIES),
+                row("ExportRecords", export_cards, "card", ENTITIES),
+            ],
+        ),
+        service(
             "channel_gateway.v1.ChannelGatewayService",
             [
                 row("CreateChannel", new_bot, "", NEW),
