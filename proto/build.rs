@@ -5,7 +5,7 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 24] = [
+const FILES: [&str; 25] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
@@ -26,6 +26,7 @@ const FILES: [&str; 24] = [
     "switchboard/crm_cards/v1/order_service.proto",
     "switchboard/crm_cards/v1/entity_chat_service.proto",
     "switchboard/crm_cards/v1/transfer_service.proto",
+    "switchboard/crm_cards/v1/external_crm_service.proto",
     "switchboard/crm_cards/v1/events.proto",
     "switchboard/assignment/v1/presence_service.proto",
     "switchboard/assignment/v1/responsible_sync_service.proto",

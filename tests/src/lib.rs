@@ -4,9 +4,11 @@
 pub mod bench;
 pub mod command;
 pub mod events;
+pub mod external_crm;
 pub mod mail;
 pub mod meta;
 pub mod oauth;
+pub mod quiet;
 pub mod replicas;
 pub mod rpc;
 pub mod servers;

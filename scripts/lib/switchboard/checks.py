@@ -170,6 +170,7 @@ def test(surroundings, fixtures, names):
         "SWITCHBOARD_NATS_SERVER_BIN": machine.nats_server(),
         "SWITCHBOARD_DOVECOT_BIN": machine.dovecot(),
         "SWITCHBOARD_AIOSMTPD_PYTHON": machine.aiosmtpd_python(),
+        "SWITCHBOARD_EXTERNAL_CRM_PYTHON": machine.external_crm_python(),
         "SWITCHBOARD_PG_BIN": surroundings["postgres"].bin,
         **surroundings["s3"],
     }

@@ -186,6 +186,13 @@ def moto_python():
     return from_pypi(*MOTO_PACKAGE)
 
 
+def external_crm_python():
+    """A Python that has what the example of an external CRM needs."""
+    pinned = (ROOT / "tests/clients/external_crm/requirements.txt").read_text().split()
+    versions = "-".join(pin.partition("==")[2] for pin in pinned)
+    return from_pypi("external-crm", versions, "python", *pinned)
+
+
 def dovecot():
     """Dovecot with IMAP and LMTP, or nothing."""
     named = os.environ.get("SWITCHBOARD_DOVECOT_BIN")

@@ -11,6 +11,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusRecorder};
+use prost::Message as _;
 use prost_types::value::Kind;
 use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -25,7 +26,9 @@ use crate::access::{
 use crate::audit;
 use crate::auth::{Caller, CallerParts, Subject};
 use crate::clock;
+use crate::consumer::{Delivery, Origin};
 use crate::id::{self, AccountSlug, AgentId};
+use crate::outbox::StoredEvents;
 use crate::run::{Service, ServiceConfig};
 
 /// What counts for one test; set it with `metrics::set_default_local_recorder`.
@@ -126,6 +129,31 @@ pub async fn nats() -> TestNats {
         nats,
         url,
     }
+}
+
+/// Takes out all that stands in a service's outbox, in its order, as consumers are handed it.
+pub async fn take_outbox(pool: &PgPool) -> Vec<Delivery> {
+    let rows: Vec<Vec<u8>> = sqlx::query_scalar(
+        "with gone as (delete from chassis.outbox returning id, events) select events from gone order by id",
+    )
+    .fetch_all(pool)
+    .await
+    .expect("the outbox can be read");
+    let rows = rows.iter().map(|row| StoredEvents::decode(&**row));
+    let events = rows.flat_map(|row| row.expect("a row of the outbox").events);
+    let deliveries = events.map(|event| {
+        let (envelope, payload) = event.into_parts().expect("an event of the outbox");
+        Delivery {
+            envelope,
+            payload,
+            origin: Origin {
+                stream: "EVENTS".into(),
+                sequence: 1,
+                index: 0,
+            },
+        }
+    });
+    deliveries.collect()
 }
 
 /// Makes a service as `main` does, for running `serve` within a test.

@@ -14,6 +14,7 @@ pub mod delete_card;
 pub mod duplicates;
 pub mod entity_chats;
 pub mod export;
+pub mod external_crm;
 pub mod fields;
 pub mod history;
 pub mod import;

@@ -10,6 +10,7 @@ pub mod csv;
 pub mod decimal;
 pub mod duplicates;
 pub mod entity;
+pub mod external;
 pub mod external_line;
 pub mod fields;
 pub mod history;

@@ -31,6 +31,12 @@ pub enum Error {
     /// The agent may not change settings.
     #[error("settings are not open to this agent")]
     SettingsAccess,
+    /// An agent asks for what only services may.
+    #[error("only a service's token may ask for this")]
+    ServicesOnly,
+    /// Who the account's agents are cannot be told.
+    #[error("{0}")]
+    StaffAway(String),
     /// It does not exist, or not for this caller.
     #[error("the {what} is not known")]
     Unknown {
@@ -225,6 +231,8 @@ impl From<Error> for Status {
             Error::CrmAccess => refuse(Code::PermissionDenied, "CRM_ACCESS_MISSING", &[]),
             Error::ChatAccess => refuse(Code::PermissionDenied, "CHAT_ACCESS_MISSING", &[]),
             Error::SettingsAccess => refuse(Code::PermissionDenied, "SETTINGS_ACCESS_MISSING", &[]),
+            Error::ServicesOnly => refuse(Code::PermissionDenied, "SERVICE_TOKEN_REQUIRED", &[]),
+            Error::StaffAway(_) => grpc::unavailable(SERVICE, "assignment"),
             Error::Unknown { reason, id, .. } => refuse(Code::NotFound, reason, &[("id", id)]),
             Error::Field { field, description } => {
                 grpc::invalid(SERVICE, &[FieldViolation::new(*field, *description)])

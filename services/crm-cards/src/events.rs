@@ -2,6 +2,8 @@
 
 mod parse;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use chassis::access::{AccessCopy, AccessRecord};
 use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
 use chassis::id::{AccountSlug, AgentId};
@@ -60,6 +62,32 @@ impl Events {
     /// Makes the handler over the use cases and the copy of access records.
     pub const fn new(app: App, access: AccessCopy) -> Self {
         Self { app, access }
+    }
+
+    /// Tells of the agents whom entities are to take which are active, by what is kept and what this batch brings; who is missing
+    /// is unknown.
+    async fn staff(
+        &self,
+        sorted: &Sorted,
+    ) -> Result<BTreeMap<(AccountSlug, AgentId), bool>, HandlerError> {
+        let named = sorted.requested.iter();
+        let named: BTreeSet<_> = named.map(|one| (one.account.clone(), one.agent)).collect();
+        let mut records = self
+            .access
+            .several(&named)
+            .await
+            .map_err(|error| HandlerError::Away(error.to_string()))?;
+        for (account, record) in &sorted.access {
+            let key = (account.clone(), record.agent);
+            let newer = records
+                .get(&key)
+                .is_none_or(|kept| kept.version < record.version);
+            if named.contains(&key) && newer {
+                records.insert(key, record.clone());
+            }
+        }
+        let records = records.into_iter();
+        Ok(records.map(|(key, record)| (key, record.active)).collect())
     }
 }
 
@@ -121,13 +149,18 @@ impl Handler for Events {
             .map(|(account, record)| (account.clone(), record.agent))
             .collect();
 
+        // Before the transaction: an agent whom the copy has not is asked for.
+        let staff = self.staff(&sorted).await?;
+        let (requested, skipped) = sync::by_standing(sorted.requested, &staff);
+
         let mut transaction = self.app.pool.begin().await?;
         parked::lock(&mut transaction, &opened, &parking).await?;
         let mut outcome = openings::handle(&mut transaction, sorted.opened, now).await?;
         let taken = responsibles::handle(&mut transaction, sorted.assigned, now).await?;
         outcome.events.extend(taken);
-        let synced = sync::handle(&mut transaction, sorted.requested, &opened, now).await?;
+        let synced = sync::handle(&mut transaction, requested, &opened, now).await?;
         outcome.events.extend(synced);
+        outcome.events.extend(skipped);
         let suspected = clicks::handle(&mut transaction, sorted.clicks, now).await?;
         outcome.events.extend(suspected);
         if !sorted.access.is_empty() {

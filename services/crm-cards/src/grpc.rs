@@ -5,6 +5,7 @@ mod companies;
 mod contacts;
 mod conversion;
 pub mod entity_chats;
+pub mod external_crm;
 mod fields;
 mod history;
 mod orders;

@@ -24,6 +24,7 @@ use switchboard_proto::crm_cards::v1::company_service_server::CompanyServiceServ
 use switchboard_proto::crm_cards::v1::contact_service_server::ContactServiceServer;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsServiceServer;
 use switchboard_proto::crm_cards::v1::entity_chat_service_server::EntityChatServiceServer;
+use switchboard_proto::crm_cards::v1::external_crm_service_server::ExternalCrmServiceServer;
 use switchboard_proto::crm_cards::v1::field_service_server::FieldServiceServer;
 use switchboard_proto::crm_cards::v1::history_service_server::HistoryServiceServer;
 use switchboard_proto::crm_cards::v1::order_service_server::OrderServiceServer;
@@ -35,6 +36,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::grpc::Handlers;
 use crate::grpc::entity_chats::EntityChats;
+use crate::grpc::external_crm::ExternalCrm;
 use crate::peers::Conversation;
 
 /// Runs the service until it is asked to stop.
@@ -68,6 +70,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let conversation = chassis::client::channel(&config.peers.conversation)?;
     let conversation = Arc::new(Conversation::new(conversation, service.internal()));
     let entity_chats = EntityChats::new(app.clone(), conversation);
+    let external = ExternalCrm::new(app.clone(), access.clone());
     let handlers = Handlers::new(app, service.lifecycle.stop_token());
     service
         .grpc()
@@ -77,6 +80,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(CompanyServiceServer::new(handlers.clone()))
         .add(ContactServiceServer::new(handlers.clone()))
         .add(EntityChatServiceServer::new(entity_chats))
+        .add(ExternalCrmServiceServer::new(external))
         .add(FieldServiceServer::new(handlers.clone()))
         .add(HistoryServiceServer::new(handlers.clone()))
         .add(OrderServiceServer::new(handlers.clone()))

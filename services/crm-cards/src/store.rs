@@ -16,6 +16,7 @@ pub mod decisions;
 pub mod duplicates;
 pub mod entity_chats;
 pub mod exports;
+pub mod external;
 pub mod fields;
 pub mod history;
 pub mod imports;

@@ -176,6 +176,7 @@ pub fn card(card: &Card) -> wire::Card {
         participant_agent_ids: card.participants.iter().map(ToString::to_string).collect(),
         messenger: card.messenger.clone().unwrap_or_default(),
         external_lines: Vec::new(),
+        responsible_stamp: stamp_opt(card.stamp),
     }
 }
 
@@ -218,6 +219,7 @@ pub fn contact(contact: &Contact) -> wire::Contact {
         company_id: text(contact.company),
         fields: field_values(&contact.fields),
         external_lines: Vec::new(),
+        responsible_stamp: stamp_opt(contact.stamp),
     }
 }
 
@@ -239,22 +241,31 @@ pub fn order(order: &Order) -> wire::Order {
     }
 }
 
+/// Writes a stamp.
+pub fn stamp(stamp: Stamp) -> common::Stamp {
+    common::Stamp {
+        time: Some(timestamp(stamp.time)),
+        event_id: stamp.event.to_string(),
+    }
+}
+
+/// Writes the stamp of a responsible; none where nobody has said who that is.
+fn stamp_opt(of: Stamp) -> Option<common::Stamp> {
+    (of > Stamp::ZERO).then(|| stamp(of))
+}
+
 /// Writes an entity that is linked to a chat.
 pub fn linked(
     kind: common::EntityKind,
     id: impl std::fmt::Display,
     responsible: Option<AgentId>,
-    stamp: Stamp,
+    of: Stamp,
 ) -> common::LinkedEntity {
-    let stamp = common::Stamp {
-        time: Some(timestamp(stamp.time)),
-        event_id: stamp.event.to_string(),
-    };
     common::LinkedEntity {
         kind: kind.into(),
         entity_id: id.to_string(),
         responsible_agent_id: text(responsible),
-        stamp: Some(stamp),
+        stamp: Some(stamp(of)),
     }
 }
 

@@ -106,6 +106,7 @@ const NO_SETTING: &[&str] = &[
     "crm_cards.v1.CrmCardsService/OpenChatConnections",
     "crm_cards.v1.CrmCardsService/SaveBuyer",
     "crm_cards.v1.EntityChatService/ListEntityChats",
+    "crm_cards.v1.ExternalCrmService/SetEntityResponsibles",
     "crm_cards.v1.FieldService/ListFields",
     "crm_cards.v1.HistoryService/ListHistory",
     "crm_cards.v1.OrderService/GetBuyerTotals",

@@ -16,3 +16,4 @@ mod main_path;
 mod once;
 mod responsible;
 mod rights;
+mod sync;

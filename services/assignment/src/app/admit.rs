@@ -101,7 +101,7 @@ impl App {
             origin: Origin::of_request(),
             request: reply.request_id.clone(),
             offer_end: None,
-            stamp: None,
+            crm: None,
         };
         let claimed = match held.agent {
             _ if inactive => false,

@@ -43,8 +43,17 @@ pub struct Act {
     pub request: String,
     /// Until when the agent has to take what a rule gives, where the channel offers.
     pub offer_end: Option<OffsetDateTime>,
-    /// The stamp of the act in CRM that the responsible stems from, where it is taken from there.
-    pub stamp: Option<Stamp>,
+    /// The act in CRM that the responsible stems from, where it is taken from there.
+    pub crm: Option<FromCrm>,
+}
+
+/// An act in CRM from which a chat takes its responsible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FromCrm {
+    /// Its stamp.
+    pub stamp: Stamp,
+    /// It changes who answers in the midst of a conversation, which the chat's other entities do not follow (F057).
+    pub entity_changed: bool,
 }
 
 /// What led to an act.
@@ -112,7 +121,9 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
         // A rule serves the opening and takes its stamp; a person's act is later than what it replaces (§8). What is taken
         // from CRM keeps the stamp it has there.
         Rule::Opener => before.opening_stamp(),
-        Rule::Crm => act.stamp.unwrap_or(before.stamp_of_rule()),
+        Rule::Crm => act
+            .crm
+            .map_or_else(|| before.stamp_of_rule(), |crm| crm.stamp),
         Rule::Previous | Rule::Distribution | Rule::None => before.stamp_of_rule(),
         Rule::Claim
         | Rule::FirstReply
@@ -138,6 +149,7 @@ pub fn assign(board: &mut Board, act: Act, now: OffsetDateTime) -> Result<Assign
         assignment: Some(wire::assignment(chat)),
         previous_agent_id: former.map(|agent| agent.to_string()).unwrap_or_default(),
         rule: wire::rule(act.rule).into(),
+        entity_changed: act.crm.is_some_and(|crm| crm.entity_changed),
     };
     let counted = chat.counted_for();
     let requested = sync::request(chat, act.rule);
@@ -274,10 +286,13 @@ pub fn by_rules(
         origin,
         request: String::new(),
         offer_end: (given && offer > 0).then(|| now + Duration::seconds(offer.into())),
-        stamp: crm
+        crm: crm
             .iter()
             .find(|wanted| wanted.agent == agent)
-            .map(|wanted| wanted.stamp),
+            .map(|wanted| FromCrm {
+                stamp: wanted.stamp,
+                entity_changed: false,
+            }),
     };
     if let Err(Faster(responsible)) = assign(board, act, now) {
         // Cannot be: the chat is held, and nobody was responsible above.
@@ -306,6 +321,7 @@ pub fn confirm(board: &mut Board, id: ChatId, origin: &Origin, now: OffsetDateTi
             .map(|agent| agent.to_string())
             .unwrap_or_default(),
         rule: wire::rule(rule).into(),
+        entity_changed: false,
     };
     let requested = sync::request(chat, rule);
     let actor = Actor::Rule(rule.as_str().to_owned());

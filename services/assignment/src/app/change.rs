@@ -97,7 +97,7 @@ pub fn follow(
         origin: doing.origin.clone(),
         request: doing.request.clone(),
         offer_end: None,
-        stamp: None,
+        crm: None,
     };
     match assign(board, act, doing.now) {
         // Told after the successor and under the same version: a copy never shows the chat without a responsible.

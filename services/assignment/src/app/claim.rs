@@ -69,7 +69,7 @@ impl App {
             origin: Origin::of_request(),
             request: request_id.unwrap_or_default().to_owned(),
             offer_end: None,
-            stamp: None,
+            crm: None,
         };
         if let Err(Faster(responsible)) = assign(&mut board, act, now) {
             let responsible = responsible.ok_or(Error::UnknownChat(chat))?;

@@ -80,7 +80,7 @@ impl App {
             origin: Origin::of_request(),
             request: hand.request_id.unwrap_or_default().to_owned(),
             offer_end: None,
-            stamp: None,
+            crm: None,
         };
         if let Err(Faster(responsible)) = assign(&mut board, act, now) {
             metrics::counter!("assignment_refusals_total", "method" => "AssignChat").increment(1);

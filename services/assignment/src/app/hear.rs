@@ -129,7 +129,7 @@ async fn hear(
     }
     // Somebody answers already: what CRM says counts where its act is the later one, and a provisional choice yields.
     for (chat, (wanted, origin)) in crm {
-        if sync::take(&mut board, chat, &wanted, &origin, now) {
+        if sync::take(&mut board, chat, (&wanted, false), &origin, now) {
             to_confirm.remove(&chat);
         }
     }
@@ -149,14 +149,15 @@ fn from_crm(
     if report.linked.is_empty() || !chat.open || chat.number != report.told.number {
         return None;
     }
-    let known = |linked: &Linked| {
+    let newest_of = |linked: &Linked| {
         let known = newest.get(&(report.account.clone(), linked.entity));
+        let later = known.filter(|known| known.stamp > linked.stamp);
         // The kind is what it is linked as: a lead that has become a deal meanwhile is told again.
-        known.map(|known| Linked {
+        Linked {
             kind: linked.kind,
-            ..known.clone()
-        })
+            ..later.unwrap_or(linked).clone()
+        }
     };
-    let linked: Vec<Linked> = report.linked.iter().filter_map(known).collect();
+    let linked: Vec<Linked> = report.linked.iter().map(newest_of).collect();
     sync::of_chat(board, report.chat, &linked)
 }

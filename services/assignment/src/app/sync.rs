@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::App;
-use super::assign::{Act, Assigned, Origin, assign};
+use super::assign::{Act, Assigned, FromCrm, Origin, assign};
 use super::board::{AgentKey, Board, Saved};
 use super::memory::Memory;
 use crate::domain::ChatId;
@@ -165,11 +165,12 @@ fn skipped(
 }
 
 /// Puts the first of these responsibles on an open chat whose act is later than the one in place and who may have it. Their
-/// loads and the one of the responsible in place must be locked. Returns whether there was one.
+/// loads and the one of the responsible in place must be locked. `entity_changed` tells a change in the midst of a conversation
+/// from its opening. Returns whether there was one.
 pub fn take(
     board: &mut Board,
     id: ChatId,
-    crm: &[Wanted],
+    (crm, entity_changed): (&[Wanted], bool),
     origin: &Origin,
     now: OffsetDateTime,
 ) -> bool {
@@ -200,7 +201,10 @@ pub fn take(
             origin: origin.clone(),
             request: String::new(),
             offer_end: None,
-            stamp: Some(wanted.stamp),
+            crm: Some(FromCrm {
+                stamp: wanted.stamp,
+                entity_changed,
+            }),
         };
         if assign(board, act, now) == Ok(Assigned::InPlace)
             && let Some(chat) = board.change(id)
@@ -213,7 +217,7 @@ pub fn take(
     false
 }
 
-/// Entities that openings tell of, newest as far as is known, by account and id. It comes before chats are locked.
+/// What changes have told of the entities that openings tell of, by account and id. It comes before chats are locked.
 pub async fn known(
     connection: &mut sqlx::PgConnection,
     told: &BTreeMap<ChannelKey, Vec<Linked>>,
@@ -221,19 +225,17 @@ pub async fn known(
 ) -> Result<BTreeMap<(AccountSlug, Uuid), Linked>, sqlx::Error> {
     let channels = told.keys().cloned().collect();
     let syncs = store::of_channels(connection, &channels).await?;
-    let mut newest: BTreeMap<(AccountSlug, Uuid), Linked> = BTreeMap::new();
+    let mut named = BTreeMap::new();
     for (channel, linked) in told {
-        if syncs
-            .get(channel)
-            .is_none_or(|policy| policy.from_crm.is_empty())
-        {
+        let policy = syncs.get(channel);
+        if policy.is_none_or(|policy| policy.from_crm.is_empty()) {
             continue;
         }
         for entity in linked {
-            keep(&mut newest, &channel.0, entity);
+            named.insert((channel.0.clone(), entity.entity), entity.kind);
         }
     }
-    store::keep_newest(connection, &newest, now).await
+    store::hold_known(connection, &named, now).await
 }
 
 fn keep(
@@ -305,7 +307,12 @@ async fn follow_crm(
         keep(&mut told, &change.account, &change.linked);
     }
     // First of all: whoever opens a chat with one of these entities meanwhile learns of it, or is waited for.
-    store::keep_newest(connection, &told, now).await?;
+    let newest = store::keep_newest(connection, &told, now).await?;
+    // Whose entity is nobody's since then answers for nothing any more: a chat that was opened in between has nobody (F051).
+    changes.retain(|change| {
+        let known = newest.get(&(change.account.clone(), change.linked.entity));
+        known.is_none_or(|known| known.responsible.is_some() || known.stamp <= change.linked.stamp)
+    });
     let chats: BTreeSet<(AccountSlug, ChatId)> = changes
         .iter()
         .flat_map(|change| {
@@ -338,7 +345,7 @@ async fn follow_crm(
         .lock_staff(connection, memory, &[], &also, now)
         .await?;
     for (id, crm, origin) in steps {
-        take(&mut board, id, &crm, &origin, now);
+        take(&mut board, id, (&crm, true), &origin, now);
     }
     board.save(connection, now).await
 }

@@ -188,7 +188,55 @@ pub async fn taking(
     Ok(found.into_iter().collect())
 }
 
-/// Keeps what is told of entities where it is newer than what is known, and returns what is known then of each.
+/// Returns what changes have told of these entities, held until the end of the transaction: whoever tells of an entity and
+/// whoever opens a chat with it follow one another. It comes before the locks of chats.
+///
+/// What an opening itself tells is not kept. An entity may have it from another chat, and that reaches no chat but by an opening
+/// of its own (X05).
+pub async fn hold_known(
+    connection: &mut PgConnection,
+    told: &BTreeMap<(AccountSlug, Uuid), EntityKind>,
+    now: OffsetDateTime,
+) -> Result<BTreeMap<(AccountSlug, Uuid), Linked>, sqlx::Error> {
+    if told.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let accounts: Vec<String> = told
+        .keys()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let entities: Vec<Uuid> = told.keys().map(|(_, entity)| *entity).collect();
+    let rows = sqlx::query!(
+        r#"insert into entity_responsible as known (account, entity_id, agent_id, stamp_time, stamp_event, kept_at)
+           select t.account, t.entity_id, null, $4, $5, $3
+           from unnest($1::text[], $2::uuid[]) as t(account, entity_id) order by t.account, t.entity_id
+           on conflict (account, entity_id) do update set kept_at = excluded.kept_at
+           returning account as "account: AccountSlug", entity_id, agent_id, stamp_time, stamp_event"#,
+        &accounts,
+        &entities,
+        now,
+        Stamp::ZERO.time,
+        Stamp::ZERO.event,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rows = rows.into_iter().filter_map(|row| {
+        let key = (row.account, row.entity_id);
+        let known = Linked {
+            kind: *told.get(&key)?,
+            entity: row.entity_id,
+            responsible: row.agent_id.map(Into::into),
+            stamp: Stamp {
+                time: row.stamp_time,
+                event: row.stamp_event,
+            },
+        };
+        Some((key, known))
+    });
+    Ok(rows.collect())
+}
+
+/// Keeps what changes tell of entities where it is newer than what is known, and returns what is known then of each.
 ///
 /// It comes before the locks of chats: whoever tells of an entity and whoever opens a chat with it follow one another.
 pub async fn keep_newest(

@@ -426,3 +426,85 @@ async fn what_was_told_of_entities_long_ago_is_forgotten() {
     let later = now + Duration::days(9);
     assert_eq!(world.app.forget_entities(later).await.unwrap(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f051_what_is_nobodys_when_a_chat_opens_gives_it_nobody_however_late_the_news_of_it_comes()
+{
+    let world = World::new().await;
+    let boris = world.agent("Boris").await;
+    world.sync(&[EntityKind::Contact], &[]).await;
+    let talk = Talk::new(&world, 1);
+    let given = entity(EntityKind::Contact, 1, Some(boris), -80);
+    let nobodys = entity(EntityKind::Contact, 1, None, -75);
+    let events = [
+        talk.crm_changed(&given, &[&talk], None),
+        talk.crm_changed(&nobodys, &[&talk], None),
+        talk.opened(),
+        talk.decided_with(std::slice::from_ref(&nobodys)),
+    ];
+    // Together, as after a pause; and the oldest once more.
+    world.handle(&events).await;
+    assert_eq!(world.responsible(&talk).await, None);
+    world.handle(&events[..1]).await;
+    assert_eq!(world.responsible(&talk).await, None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn x05_what_an_entity_has_from_one_chat_comes_to_another_by_its_own_opening_only() {
+    let world = World::new().await;
+    let (anna, boris) = (world.agent("Anna").await, world.agent("Boris").await);
+    world.sync(&[EntityKind::Contact], &[]).await;
+    let (first, second) = (Talk::new(&world, 1), Talk::new(&world, 2));
+    let before = entity(EntityKind::Contact, 1, Some(anna), -80);
+    // Another chat gave it to Boris: no change of CRM's own tells of that.
+    let after = entity(EntityKind::Contact, 1, Some(boris), -70);
+    world
+        .handle(&[
+            second.opened(),
+            second.decided_with(std::slice::from_ref(&after)),
+        ])
+        .await;
+    world
+        .handle(&[
+            first.opened(),
+            first.decided_with(std::slice::from_ref(&before)),
+        ])
+        .await;
+    assert_eq!(world.state(&second).await, (Some(boris), at(-70)));
+    assert_eq!(
+        world.state(&first).await,
+        (Some(anna), at(-80)),
+        "decided before that"
+    );
+    let again = first.next(3);
+    world
+        .handle(&[again.opened(), again.decided_with(&[after])])
+        .await;
+    assert_eq!(world.state(&again).await, (Some(boris), at(-70)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f057_x05_what_a_chat_follows_in_the_midst_of_a_conversation_is_told_from_its_opening() {
+    let world = World::new().await;
+    let (anna, boris) = (world.agent("Anna").await, world.agent("Boris").await);
+    world.sync(&[EntityKind::Contact], &[]).await;
+    let talk = Talk::new(&world, 1);
+    let opening = entity(EntityKind::Contact, 1, Some(anna), -80);
+    let change = entity(EntityKind::Contact, 1, Some(boris), 1);
+    world
+        .handle(&[talk.opened(), talk.decided_with(&[opening])])
+        .await;
+    world
+        .handle(&[talk.crm_changed(&change, &[&talk], None)])
+        .await;
+    let events = world.outbox().await;
+    let assigned = events
+        .iter()
+        .filter(|event| event.kind.ends_with("ChatAssigned"));
+    let told: Vec<_> = assigned
+        .map(|event| pb::ChatAssigned::decode(&*event.payload).unwrap())
+        .map(|event| (event.rule(), event.entity_changed))
+        .collect();
+    let crm = pb::AssignmentRule::Crm;
+    assert_eq!(told, [(crm, false), (crm, true)]);
+}

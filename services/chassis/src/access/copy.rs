@@ -1,8 +1,10 @@
 //! The copy of access records in table `chassis.agent_access`.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use moka::future::Cache;
 use sqlx::types::Json;
 use sqlx::{PgConnection, PgPool};
@@ -15,6 +17,9 @@ const REMEMBERED: Duration = Duration::from_secs(1);
 
 /// Agents remembered at once.
 const CAPACITY: u64 = 50_000;
+
+/// Missing records that are asked for side by side.
+const ASKED_AT_ONCE: usize = 8;
 
 /// Where a missing record is asked for, once: assignment, or nowhere in a test.
 #[tonic::async_trait]
@@ -53,7 +58,7 @@ impl AccessCopy {
         records: &[(AccountSlug, AccessRecord)],
     ) -> Result<(), sqlx::Error> {
         // One row per agent, sorted: an insert may not touch a row twice, and unsorted batches deadlock.
-        let mut newest = std::collections::BTreeMap::new();
+        let mut newest = BTreeMap::new();
         for (account, record) in records {
             let kept = newest.entry((account, record.agent)).or_insert(record);
             if kept.version < record.version {
@@ -95,6 +100,47 @@ impl AccessCopy {
         for key in agents {
             self.cache.invalidate(key).await;
         }
+    }
+
+    /// Returns the records of several agents; those whom the account has not are left out. The table is read anew, in one
+    /// query, and a record that it has not is asked for once.
+    pub async fn several(
+        &self,
+        keys: &BTreeSet<(AccountSlug, AgentId)>,
+    ) -> Result<BTreeMap<(AccountSlug, AgentId), AccessRecord>, AccessError> {
+        if keys.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let accounts: Vec<String> = keys
+            .iter()
+            .map(|(account, _)| account.to_string())
+            .collect();
+        let agents: Vec<uuid::Uuid> = keys.iter().map(|(_, agent)| agent.uuid()).collect();
+        let kept = sqlx::query!(
+            r#"select k.account as "account!: AccountSlug", a.record as "record: Json<AccessRecord>"
+               from unnest($1::text[], $2::uuid[]) as k(account, agent)
+               join chassis.agent_access a on a.account = k.account and a.agent = k.agent"#,
+            &accounts,
+            &agents,
+        )
+        .fetch_all(&self.pool)
+        .await?;
+        let mut found: BTreeMap<(AccountSlug, AgentId), AccessRecord> = kept
+            .into_iter()
+            .map(|row| ((row.account, row.record.0.agent), row.record.0))
+            .collect();
+        let missing = keys.iter().filter(|key| !found.contains_key(*key)).cloned();
+        let missing: Vec<(AccountSlug, AgentId)> = missing.collect();
+        let asked: Vec<_> = stream::iter(missing)
+            .map(|(account, agent)| async move {
+                let record = self.access(&account, agent).await?;
+                Ok::<_, AccessError>(record.map(|record| ((account, agent), record)))
+            })
+            .buffer_unordered(ASKED_AT_ONCE)
+            .try_collect()
+            .await?;
+        found.extend(asked.into_iter().flatten());
+        Ok(found)
     }
 
     async fn look_up(
@@ -178,5 +224,16 @@ mod tests {
         }
         let other = testing::account("other");
         assert_eq!(copy.access(&other, agent).await.unwrap(), None);
+
+        let fetched = AgentId::from(uuid::Uuid::from_u128(2));
+        owner.put(&acme, testing::full_access(fetched));
+        let keys = [
+            (acme.clone(), agent),
+            (acme.clone(), fetched),
+            (other, agent),
+        ];
+        let found = copy.several(&keys.clone().into()).await.unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&keys[0], &keys[1]]);
+        assert_eq!(found[&keys[0]].version, 5);
     }
 }

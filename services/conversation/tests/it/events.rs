@@ -71,6 +71,7 @@ async fn responsibles_are_copied_in_any_order_and_each_event_leaves_one_message(
                     assignment: Some(word(&world, "eve", 1, 3, &["bob"])),
                     previous_agent_id: agent("ann").to_string(),
                     rule: assignment::AssignmentRule::Hand.into(),
+                    entity_changed: false,
                 },
             ),
         ];

@@ -25,9 +25,15 @@ use crate::store::merges;
 use crate::wire;
 
 /// What of a card nobody changes, or what says only that something changed.
-const OF_CARD: &[&str] = &["card_id", "create_time", "update_time", "revision"];
-const OF_CONTACT: &[&str] = &["contact_id", "create_time", "revision"];
-const OF_COMPANY: &[&str] = &["company_id", "create_time", "revision"];
+const OF_CARD: &[&str] = &[
+    "card_id",
+    "create_time",
+    "update_time",
+    "revision",
+    "responsible_stamp",
+];
+const OF_CONTACT: &[&str] = &["contact_id", "create_time", "revision", "responsible_stamp"];
+const OF_COMPANY: &[&str] = &["company_id", "create_time", "revision", "responsible_stamp"];
 const OF_ORDER: &[&str] = &["order_id", "create_time", "update_time", "revision"];
 
 /// An entity before and after an act; none where it is not there.

@@ -2,17 +2,20 @@
 
 mod people;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use chassis::id::AccountSlug;
+use chassis::actor::Actor;
+use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox::Outgoing;
 use sqlx::PgConnection;
+use switchboard_proto::crm_cards::v1::EntityResponsibleSkipped;
 use time::OffsetDateTime;
 
 use super::responsibles::{self, Taking};
 use crate::domain::ids::{CardId, ConversationId};
 pub use crate::store::parked_sync::Requested;
 use crate::store::{decisions, openings, parked_sync};
+use crate::wire;
 
 /// What events of this name as their actor: a synchronisation, which goes no further (X05).
 const SYNC: &str = "responsible-to-crm";
@@ -39,12 +42,12 @@ pub async fn handle(
     let is_decided = |one: &Requested| decided.contains(&(one.account.clone(), one.conversation));
     let (known, early): (Vec<_>, Vec<_>) = requested.into_iter().partition(is_decided);
     parked_sync::park(connection, &newest(early, |one| one.conversation), now).await?;
-    // Of several acts on one chat only the last can stay.
-    let known = newest(known, |one| one.chat);
-    let chats: Vec<_> = known
+    // Of several acts on one chat each may be the last for some kind: which kinds take it may have changed between them.
+    let chats: BTreeSet<_> = known
         .iter()
         .map(|one| (one.account.clone(), one.chat))
         .collect();
+    let chats: Vec<_> = chats.into_iter().collect();
     // Contacts before companies before cards, as everywhere.
     let mut events = people::put_on(connection, &known, &chats, now).await?;
     let linked = openings::linked_cards(connection, &chats).await?;
@@ -74,6 +77,36 @@ pub async fn handle(
     let takings = takings.into_values().collect();
     events.extend(responsibles::apply(connection, takings, SYNC, now).await?);
     Ok(events)
+}
+
+/// Parts what is asked by whether its agent can answer for anything: is known, and active. Of the others it is told that nothing
+/// changed (X06).
+pub fn by_standing(
+    requested: Vec<Requested>,
+    staff: &BTreeMap<(AccountSlug, AgentId), bool>,
+) -> (Vec<Requested>, Vec<Outgoing>) {
+    let (mut kept, mut skipped) = (Vec::new(), Vec::new());
+    for one in requested {
+        let reason = match staff.get(&(one.account.clone(), one.agent)) {
+            Some(true) => {
+                kept.push(one);
+                continue;
+            }
+            Some(false) => "AGENT_INACTIVE",
+            None => "AGENT_UNKNOWN",
+        };
+        metrics::counter!("crm_sync_skipped_total", "reason" => reason).increment(1);
+        let event = EntityResponsibleSkipped {
+            chat_id: one.chat.to_string(),
+            agent_id: one.agent.to_string(),
+            stamp: Some(wire::stamp(one.stamp)),
+            reason: reason.to_owned(),
+        };
+        let event = Outgoing::new(&one.account, one.chat, &event);
+        let event = event.actor(Actor::Sync(SYNC.to_owned())).cause(one.cause);
+        skipped.push(event.trace(one.trace.clone()));
+    }
+    (kept, skipped)
 }
 
 /// Keeps of what is asked of one thing what has the highest stamp.

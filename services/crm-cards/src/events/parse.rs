@@ -50,7 +50,8 @@ pub(super) fn opening(delivery: &Delivery) -> Result<Opening, HandlerError> {
     })
 }
 
-/// Reads a chat's responsible where a rule of the channel chose it; none where a person acted (F026, F027).
+/// Reads a chat's responsible where a rule of the channel chose it; none where a person acted (F026, F027), or where the chat
+/// follows another entity that changed: from there it goes no further (X05).
 pub(super) fn assigned(delivery: &Delivery) -> Result<Option<Assigned>, HandlerError> {
     let event: ChatAssigned = delivery.decode()?;
     let by_rule = matches!(
@@ -58,7 +59,11 @@ pub(super) fn assigned(delivery: &Delivery) -> Result<Option<Assigned>, HandlerE
         AssignmentRule::Distribution | AssignmentRule::Previous | AssignmentRule::Crm
     );
     let assignment = event.assignment.clone().unwrap_or_default();
-    if !by_rule || assignment.agent_id.is_empty() || assignment.conversation_id.is_empty() {
+    if !by_rule
+        || event.entity_changed
+        || assignment.agent_id.is_empty()
+        || assignment.conversation_id.is_empty()
+    {
         return Ok(None);
     }
     // No stamp is that of a provisional choice: zero.

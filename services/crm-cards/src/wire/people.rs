@@ -5,7 +5,7 @@ use switchboard_proto::common::v1 as common;
 use switchboard_proto::crm_cards::v1 as wire;
 use switchboard_proto::crm_cards::v1::duplicate_reason::Kind;
 
-use super::{contact, field_values, linked, text};
+use super::{contact, field_values, linked, stamp_opt, text};
 use crate::app::duplicates::Duplicate;
 use crate::domain::duplicates::Reason;
 use crate::domain::entity::Company;
@@ -24,6 +24,7 @@ pub fn company(company: &Company) -> wire::Company {
         create_time: Some(timestamp(company.created_at)),
         revision: company.revision,
         external_lines: Vec::new(),
+        responsible_stamp: stamp_opt(company.stamp),
     }
 }
 

@@ -9,6 +9,7 @@ mod card_lists;
 mod card_making;
 mod cards;
 mod conversion;
+mod external_crm;
 mod external_lines;
 mod fields;
 mod history;

@@ -2,7 +2,8 @@
 
 use chassis::consumer::Delivery;
 use chassis::stamp::Stamp;
-use switchboard_proto::assignment::v1::AssignmentRule;
+use prost::Message as _;
+use switchboard_proto::assignment::v1::{AssignmentRule, ChatAssigned};
 use switchboard_proto::common::v1::EntityKind;
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
@@ -68,6 +69,19 @@ async fn f026_f027_only_what_a_rule_of_the_channel_chose_reaches_the_card() {
             assert_eq!(changed, usize::from(taken), "{rule:?} early: {early}");
         }
     }
+}
+
+#[tokio::test]
+async fn f057_x05_what_a_chat_follows_in_the_midst_of_a_conversation_goes_no_further() {
+    let (world, tenant, opening) = prepared().await;
+    world.handle(&[opening.delivery()]).await.unwrap();
+    let mut follows = opening.assigned(BOB, AssignmentRule::Crm, stamp(1_000));
+    let mut event: ChatAssigned = follows.decode().unwrap();
+    event.entity_changed = true;
+    follows.payload = event.encode_to_vec().into();
+    world.handle(&[follows]).await.unwrap();
+    let card = world.cards(&tenant).await.remove(0);
+    assert_eq!(card.responsible_agent_id, "");
 }
 
 #[tokio::test]

@@ -1,15 +1,17 @@
 //! Entities take the responsible of their chat, by kind, and each act once (§8).
 
+use chassis::access::AccessRecord;
 use chassis::consumer::Delivery;
 use chassis::grpc::timestamp;
 use chassis::stamp::Stamp;
-use switchboard_proto::assignment::v1::ResponsibleSyncRequested;
+use chassis::testing;
+use switchboard_proto::assignment::v1::{AgentAccessChanged, ResponsibleSyncRequested};
 use switchboard_proto::common::v1::{EntityKind, Stamp as WireStamp};
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
 use uuid::Uuid;
 
-use crate::world::{Chat, Opening, Tenant, World, deliver, stamp, tenant, world};
+use crate::world::{Chat, Opening, STRANGER, Tenant, World, deliver, stamp, tenant, world};
 
 const CHANNEL: Uuid = Uuid::from_u128(1);
 const ANNA: Uuid = Uuid::from_u128(100);
@@ -226,4 +228,67 @@ async fn f034_a_company_takes_the_chats_responsible_and_tells_its_own_to_all_cha
         .map(|entity| entity.responsible_agent_id.clone())
         .collect();
     assert_eq!(companies, [BOB.to_string()]);
+}
+
+#[tokio::test]
+async fn x06_who_is_unknown_or_inactive_is_put_on_no_entity_and_that_is_reported() {
+    let (world, tenant, opening) = prepared().await;
+    world.handle(&[opening.delivery()]).await.unwrap();
+    let kinds = [EntityKind::Lead, EntityKind::Contact];
+    let anna = requested(&opening, ANNA, &kinds, stamp(1_000));
+    world.handle(&[anna]).await.unwrap();
+    // In one batch with what makes the agent inactive, whatever comes first there.
+    let record = AccessRecord {
+        version: 2,
+        active: false,
+        ..testing::full_access(BOB.into())
+    };
+    let gone = AgentAccessChanged {
+        access: Some((&record).into()),
+    };
+    let gone = deliver(&opening.account, &BOB.to_string(), &gone);
+    let stranger = requested(&opening, STRANGER, &kinds, stamp(1_010));
+    let bob = requested(&opening, BOB, &kinds, stamp(1_020));
+    world.handle(&[stranger, bob, gone]).await.unwrap();
+    let both = (ANNA.to_string(), ANNA.to_string());
+    assert_eq!(responsibles(&world, &tenant).await, both);
+    assert_eq!(changes(&world, &tenant).await, 2);
+    let published = world.published(&tenant.account).await;
+    let skipped: Vec<_> = published
+        .iter()
+        .filter(|event| event.name == "entity.responsible-skipped")
+        .map(crate::world::Published::read::<EntityResponsibleSkipped>)
+        .map(|event| (event.chat_id, event.agent_id, event.reason))
+        .collect();
+    let told = |agent: Uuid, why: &str| (opening.chat(), agent.to_string(), why.to_owned());
+    let expected = [told(STRANGER, "AGENT_UNKNOWN"), told(BOB, "AGENT_INACTIVE")];
+    assert_eq!(skipped, expected);
+    // They left no stamp.
+    let later = requested(&opening, ANNA, &kinds, stamp(1_005));
+    world.handle(&[later]).await.unwrap();
+    let card = world.cards(&tenant).await.remove(0);
+    assert_eq!(card.responsible_stamp.unwrap().time.unwrap().seconds, 1_005);
+}
+
+#[tokio::test]
+async fn f057_of_two_acts_in_one_batch_each_kind_takes_the_last_that_was_meant_for_it() {
+    for together in [false, true] {
+        let (world, tenant, opening) = prepared().await;
+        world.handle(&[opening.delivery()]).await.unwrap();
+        // Between them somebody changed what the channel keeps in step.
+        let first = requested(&opening, ANNA, &[EntityKind::Lead], stamp(1_000));
+        let second = requested(&opening, BOB, &[EntityKind::Contact], stamp(1_001));
+        if together {
+            world.handle(&[second, first]).await.unwrap();
+        } else {
+            world.handle(&[first]).await.unwrap();
+            world.handle(&[second]).await.unwrap();
+        }
+        let expected = (ANNA.to_string(), BOB.to_string());
+        assert_eq!(
+            responsibles(&world, &tenant).await,
+            expected,
+            "together: {together}"
+        );
+    }
 }

@@ -7,11 +7,11 @@ pub use crm::{fact, field, fields, reason};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use chassis::access::{AccessCopy, AccessRecord};
+use chassis::access::{AccessCopy, AccessError, AccessFetch, AccessRecord};
 use chassis::auth::Caller;
 use chassis::consumer::{Delivery, Envelope, Handler as _, HandlerError, Origin};
 use chassis::grpc::timestamp;
-use chassis::id::{AccountSlug, v5, v7};
+use chassis::id::{AccountSlug, AgentId, v5, v7};
 use chassis::outbox::Waker;
 use chassis::stamp::Stamp;
 use chassis::testing::{self, TestDatabase};
@@ -33,6 +33,23 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
+/// Nobody of this id is known.
+pub const STRANGER: Uuid = Uuid::from_u128(0xdead);
+
+/// An owner of access records who knows every agent, but for the stranger.
+struct Everybody;
+
+#[tonic::async_trait]
+impl AccessFetch for Everybody {
+    async fn fetch(
+        &self,
+        _: &AccountSlug,
+        agent: AgentId,
+    ) -> Result<Option<AccessRecord>, AccessError> {
+        Ok((agent.uuid() != STRANGER).then(|| testing::full_access(agent)))
+    }
+}
+
 /// The service over a database of its own.
 pub struct World {
     pub database: TestDatabase,
@@ -46,7 +63,7 @@ pub async fn world() -> World {
         pool: database.pool.clone(),
         waker: Waker::new(),
     };
-    let access = AccessCopy::new(database.pool.clone(), Arc::new(testing::Records::default()));
+    let access = AccessCopy::new(database.pool.clone(), Arc::new(Everybody));
     World {
         api: Handlers::new(app.clone(), CancellationToken::new()),
         events: Events::new(app, access),
@@ -170,6 +187,7 @@ impl Opening {
             }),
             previous_agent_id: String::new(),
             rule: rule.into(),
+            entity_changed: false,
         };
         deliver(&self.account, &self.event.chat_id, &event)
     }

@@ -129,11 +129,13 @@ fn wrong(
     };
     // Only agents write, claim and join: a service is told so before anything is looked for.
     let by_service = code == Code::PermissionDenied && text.contains("AGENT_REQUIRED");
+    // And what only services do no agent does, of whatever account.
+    let by_agent = code == Code::PermissionDenied && text.contains("SERVICE_TOKEN_REQUIRED");
     let as_told = match told {
         Told::Seen => {
             code == Code::Ok && (row.shows.is_empty() || text.contains(&shop.get(row.shows)))
         }
-        Told::Without => code == Code::Ok,
+        Told::Without => by_agent || code == Code::Ok,
         // Of two who may delete it the second finds it gone.
         Told::May if row.method.contains("/Delete") && code == Code::NotFound => asker.column > 0,
         Told::May => {

@@ -254,6 +254,13 @@ pub fn create_company(_: &Things) -> Value {
     json!({ "name": "Mine" })
 }
 
+pub fn set_entity_responsibles(things: &Things) -> Value {
+    json!({ "entities": [{
+        "kind": "ENTITY_KIND_COMPANY", "entity_id": things.get("company"),
+        "stamp": { "time": "2026-01-01T00:00:00Z", "event_id": "00000000-0000-4000-8000-000000000001" },
+    }] })
+}
+
 pub fn update_company(things: &Things) -> Value {
     json!({ "company_id": things.get("company"), "name": "Mine" })
 }

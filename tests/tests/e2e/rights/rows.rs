@@ -78,6 +78,11 @@ const OF_ENTITY: Profile = [
 /// Decisions, which are of a chat and of a card.
 const DECISION: Profile = [Seen, Seen, Hidden, Refused, Refused, Hidden, Hidden, Hidden];
 
+/// Only services ask, each about its own account.
+const OUTSIDE: Profile = [
+    Refused, Refused, Refused, Refused, Refused, Refused, Refused, Without,
+];
+
 /// One question.
 #[derive(Clone)]
 pub struct Row {
@@ -383,6 +388,15 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("UpdateCompany", update_company, "", CHANGE),
                 row("DeleteCompany", company, "", CHANGE),
             ],
+        ),
+        service(
+            "crm_cards.v1.ExternalCrmService",
+            [row(
+                "SetEntityResponsibles",
+                set_entity_responsibles,
+                "",
+                OUTSIDE,
+            )],
         ),
         service(
             "crm_cards.v1.CardService",
