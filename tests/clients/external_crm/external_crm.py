@@ -40,6 +40,9 @@ def stubs(proto):
     failed = protoc.main(["protoc", f"-I{proto}", f"-I{known}", f"--python_out={made}", f"--grpc_python_out={made}", *files])
     if failed:
         sys.exit("the contracts could not be read")
+    # Whole packages: another one called `switchboard` that is on the path would hide these otherwise.
+    for folder in [path for path in Path(made).rglob("*") if path.is_dir()]:
+        (folder / "__init__.py").touch()
     sys.path.insert(0, made)
 
 

@@ -160,6 +160,45 @@ async fn d16_of_a_contact_without_any_card_one_opening_makes_one() {
 }
 
 #[tokio::test]
+async fn f033_lead_deal_and_contact_of_one_client_have_a_responsible_each() {
+    let (world, tenant) = (world().await, tenant());
+    let (lead, opening) = lead(&world, &tenant).await;
+    let from_chat = CreateCardRequest {
+        chat_id: opening.chat(),
+        responsible_agent_id: Uuid::from_u128(102).to_string(),
+        ..CreateCardRequest::default()
+    };
+    let other = world.new_card(&tenant, from_chat).await.unwrap();
+    let of_lead = UpdateCardRequest {
+        card_id: lead.card_id.clone(),
+        responsible_agent_id: Some(Uuid::from_u128(101).to_string()),
+        ..UpdateCardRequest::default()
+    };
+    world.update_card(&tenant, of_lead).await.unwrap();
+    let of_contact = UpdateContactRequest {
+        contact_id: lead.contact_id.clone(),
+        responsible_agent_id: Some(Uuid::from_u128(103).to_string()),
+        ..UpdateContactRequest::default()
+    };
+    world.update_contact(&tenant, of_contact).await.unwrap();
+    let convert = ConvertCardRequest {
+        card_id: other.card_id,
+        ..ConvertCardRequest::default()
+    };
+    world.api.convert_card(tenant.ask(convert)).await.unwrap();
+    let seen = world.connections(&tenant, &opening.chat()).await;
+    let of_cards = seen.cards.iter();
+    let of_cards: Vec<_> = of_cards
+        .map(|card| (card.kind(), card.responsible_agent_id.clone()))
+        .collect();
+    let expected = [(EntityKind::Deal, 102), (EntityKind::Lead, 101)];
+    let expected = expected.map(|(kind, agent)| (kind, Uuid::from_u128(agent).to_string()));
+    assert_eq!(of_cards, expected);
+    let contact = seen.contact.unwrap().responsible_agent_id;
+    assert_eq!(contact, Uuid::from_u128(103).to_string());
+}
+
+#[tokio::test]
 async fn d06_only_the_edit_of_the_responsible_is_told_as_such() {
     let (world, tenant) = (world().await, tenant());
     let (card, _) = lead(&world, &tenant).await;

@@ -62,8 +62,10 @@ async fn changes(world: &World, tenant: &Tenant) -> usize {
     changed.count()
 }
 
+/// What is asked before the chat is known waits until it is (F055): entities are looked for by their chat (F056).
 #[tokio::test]
-async fn f052_f053_f057_f059_linked_entities_of_ticked_kinds_take_the_chats_responsible() {
+async fn f052_f053_f055_f056_f057_f059_linked_entities_of_ticked_kinds_take_the_chats_responsible()
+{
     use EntityKind::{Company, Contact, Customer, Deal, Lead};
     for (kinds, buyer, card, contact) in [
         (vec![Lead], false, true, false),

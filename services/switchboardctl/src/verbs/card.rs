@@ -7,7 +7,7 @@ mod history;
 mod list;
 
 use clap::Subcommand;
-use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEntity;
+use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as ChatsOf;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
     AddCardNoteRequest, AddCardParticipantsRequest, Card, DeleteCardRequest, ExplainCardRequest,
@@ -16,7 +16,7 @@ use switchboard_proto::crm_cards::v1::{
 };
 use uuid::Uuid;
 
-use super::entity_chats::{Chats, lines};
+use super::entity_chats::{OfEntity, lines};
 use super::values::{self, Told};
 use super::{Page, RequestId, pipeline, transfer};
 use crate::connect::Session;
@@ -40,7 +40,7 @@ pub(crate) enum CardVerb {
         /// Id of the card
         card: Uuid,
         #[command(flatten)]
-        chats: Chats,
+        chats: OfEntity,
     },
     /// Delete a card
     Delete {
@@ -182,7 +182,7 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
         CardVerb::Update(typed) => view.one(change::update(session, *typed).await?),
         CardVerb::Convert(typed) => convert::run(session, &view, *typed).await,
         CardVerb::Chats { card, chats } => {
-            let entity = OfEntity::CardId(card.to_string());
+            let entity = ChatsOf::CardId(card.to_string());
             chats.tell(session, &view, entity).await
         }
         CardVerb::Delete { card } => {

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use switchboard_proto::crm_cards::v1::field::Entity;
-use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEntity;
+use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as ChatsOf;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity as About;
 use switchboard_proto::crm_cards::v1::{
     Company, CreateCompanyRequest, DeleteCompanyRequest, GetCompanyRequest, ListCompaniesRequest,
@@ -10,7 +10,7 @@ use switchboard_proto::crm_cards::v1::{
 };
 use uuid::Uuid;
 
-use super::entity_chats::{Chats, lines};
+use super::entity_chats::{OfEntity, lines};
 use super::values::{
     self, Asked, ChangedDetails, Details, Told, agent_or_none, id_or_none, values,
 };
@@ -38,7 +38,7 @@ pub(crate) enum CompanyVerb {
         /// Id of the company
         company: Uuid,
         #[command(flatten)]
-        chats: Chats,
+        chats: OfEntity,
     },
     /// Delete a company that nothing belongs to
     Delete {
@@ -154,7 +154,7 @@ pub(crate) async fn run(
             view.one(client.get_company(request).await?.into_inner().company)
         }
         CompanyVerb::Chats { company, chats } => {
-            let entity = OfEntity::CompanyId(company.to_string());
+            let entity = ChatsOf::CompanyId(company.to_string());
             chats.tell(session, &view, entity).await
         }
         CompanyVerb::Delete { company } => {

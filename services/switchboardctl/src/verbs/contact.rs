@@ -5,7 +5,7 @@ mod list;
 
 use clap::Subcommand;
 use switchboard_proto::crm_cards::v1::bind_buyer_request::Bound;
-use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as OfEntity;
+use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as ChatsOf;
 use switchboard_proto::crm_cards::v1::list_history_request::Entity;
 use switchboard_proto::crm_cards::v1::{
     BindBuyerRequest, Contact, ContactSettings, DeleteContactRequest, DismissDuplicateRequest,
@@ -15,7 +15,7 @@ use switchboard_proto::crm_cards::v1::{
 use uuid::Uuid;
 
 use super::Page;
-use super::entity_chats::{Chats, lines};
+use super::entity_chats::{OfEntity, lines};
 use super::transfer;
 use super::values::{self, Told};
 use crate::connect::Session;
@@ -42,7 +42,7 @@ pub(crate) enum ContactVerb {
         /// Id of the contact
         contact: Uuid,
         #[command(flatten)]
-        chats: Chats,
+        chats: OfEntity,
     },
     /// Delete a contact that nothing is linked to
     Delete {
@@ -207,7 +207,7 @@ pub(crate) async fn run(
         }
         ContactVerb::Settings { phone_region } => settings(session, &view, phone_region).await,
         ContactVerb::Chats { contact, chats } => {
-            let entity = OfEntity::ContactId(contact.to_string());
+            let entity = ChatsOf::ContactId(contact.to_string());
             chats.tell(session, &view, entity).await
         }
         ContactVerb::Delete { contact } => {

@@ -11,7 +11,7 @@ use crate::output::View;
 
 /// Which chats of an entity.
 #[derive(Args)]
-pub(crate) struct Chats {
+pub(crate) struct OfEntity {
     /// Only chats of this kind of messenger, as telegram
     #[arg(long, default_value = "", hide_default_value = true)]
     messenger: String,
@@ -19,7 +19,7 @@ pub(crate) struct Chats {
     page: Page,
 }
 
-impl Chats {
+impl OfEntity {
     /// Lists the chats of an entity, the one with the newest message first.
     pub(super) async fn tell(
         self,
