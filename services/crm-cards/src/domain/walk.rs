@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Entries that are looked through at most, of all parts together.
-const ENTRIES: usize = 4_000;
+const ENTRIES: usize = 8_000;
 
 /// Of each part at least.
 const EACH_MIN: usize = 100;
@@ -112,7 +112,7 @@ mod tests {
     fn few_parts_are_looked_through_far_and_many_a_little() {
         assert_eq!(
             (each(1), each(4), each(100), each(0)),
-            (4_000, 1_000, 100, 4_000)
+            (8_000, 2_000, 100, 8_000)
         );
     }
 }
