@@ -29,6 +29,7 @@ pub mod parked_sync;
 pub mod person_lists;
 pub mod pipelines;
 pub mod sources;
+mod words;
 
 use chassis::id::AccountSlug;
 use chassis::stamp::Stamp;

@@ -1,21 +1,53 @@
 //! Looking for words in large lists, newest first.
 //!
-//! The index of words knows no order: of a common word it would bring all of a million entries for the newest fifty. So the newest
-//! entries of the list are looked through first, part by part as the list is asked for; only where they do not fill the page, and
-//! the word is rare among them, the index of words is asked.
+//! The index of words knows no order: of a common word it would bring all of a million entries for the newest fifty. So of a common
+//! word the newest entries of the list are looked through, part by part as the list is asked for; a rare one is taken from the index
+//! at once, as is one that the walk did not find often enough. Which of them a word is, the database's statistics tell.
 
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 /// Entries that are looked through at most, of all parts together.
-const ENTRIES: usize = 8_000;
+pub const ENTRIES: usize = 8_000;
 
 /// Of each part at least.
 const EACH_MIN: usize = 100;
 
+/// So many entries with the words are read from the index without a walk: it takes about as long as to look through the newest
+/// `ENTRIES`.
+const RARE: f64 = 1_000.0;
+
+/// How many times as many entries are looked through as should hold a page: words are not spread evenly.
+const MARGIN: f64 = 2.0;
+
+/// How a page of entries with words is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// By the index of words alone.
+    Index,
+    /// By looking through so many of the newest entries, of all parts together; then by the index.
+    Walk(usize),
+}
+
+/// Chooses a way, where about `matching` of `all` entries have the words; the page holds `limit` at most.
+pub fn way(matching: f64, all: f64, limit: usize) -> Way {
+    if matching <= RARE {
+        return Way::Index;
+    }
+    let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+    let needed = f64::from(limit) * (all / matching) * MARGIN;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a number beyond the bounds of the type becomes its bound"
+    )]
+    let needed = needed as usize;
+    Way::Walk(needed.min(ENTRIES))
+}
+
 /// Returns how many entries of each part are looked through.
-pub fn each(parts: usize) -> usize {
-    (ENTRIES / parts.max(1)).max(EACH_MIN)
+pub fn each(entries: usize, parts: usize) -> usize {
+    (entries / parts.max(1)).max(EACH_MIN)
 }
 
 /// An entry that was looked at and says something: it has the words, or it is the last one that was looked at of its part.
@@ -110,9 +142,28 @@ mod tests {
 
     #[test]
     fn few_parts_are_looked_through_far_and_many_a_little() {
+        let each = |parts| each(8_000, parts);
         assert_eq!(
             (each(1), each(4), each(100), each(0)),
             (8_000, 2_000, 100, 8_000)
         );
+    }
+
+    #[test]
+    fn a_rare_word_is_taken_from_the_index_and_a_common_one_among_the_newest() {
+        for (matching, all, limit, expected) in [
+            (0.0, 0.0, 51, Way::Index),
+            (200.0, 1e6, 51, Way::Index),
+            (1_000.0, 1e6, 51, Way::Index),
+            (1_001.0, 1e6, 51, Way::Walk(8_000)),
+            (20_000.0, 1e6, 51, Way::Walk(5_100)),
+            (1e6, 1e6, 51, Way::Walk(102)),
+            // Statistics of another hour: more have the words than there are entries.
+            (2e6, 1e6, 51, Way::Walk(51)),
+            (5_000.0, 0.0, 51, Way::Walk(0)),
+            (20_000.0, 1e6, usize::MAX, Way::Walk(8_000)),
+        ] {
+            assert_eq!(way(matching, all, limit), expected, "{matching} of {all}");
+        }
     }
 }

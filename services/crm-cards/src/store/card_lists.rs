@@ -9,10 +9,10 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::Before;
+use super::{Before, words};
 use crate::domain::ids::{CardId, ChatId, ContactId, PipelineId, SourceId, StatusId};
 use crate::domain::status::{Status, StatusKind};
-use crate::domain::walk::{self, Step};
+use crate::domain::walk::{self, Step, Way};
 
 /// In which order cards are listed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -91,23 +91,28 @@ pub async fn page(
     before: Before,
     limit: i64,
 ) -> Result<Vec<(Uuid, OffsetDateTime)>, sqlx::Error> {
-    let mut statements = statements("", account, filter, before, limit).into_iter();
-    if filter.words.is_some()
-        && let Some(walked) = statements.next()
-    {
+    let Some(words) = &filter.words else {
+        return rows(connection, statement("", account, filter, before, limit)).await;
+    };
+    if let Way::Walk(entries) = words::way(connection, "card", account, words, limit).await? {
+        let each = i64::try_from(walk::each(entries, parts(filter))).unwrap_or(i64::MAX);
+        let walked = walk_statement("", account, (filter, words), before, each);
         let steps = steps(connection, walked).await?;
         if let Some(page) = walk::page(steps, usize::try_from(limit).unwrap_or(usize::MAX)) {
             return Ok(page);
         }
     }
-    let Some(mut statement) = statements.next() else {
-        return Ok(Vec::new());
-    };
-    statement
-        .build_query_as()
-        .persistent(false)
-        .fetch_all(connection)
-        .await
+    let words = words_statement("", account, (filter, words), before, limit);
+    rows(connection, words).await
+}
+
+/// Runs a statement that finds a page.
+pub(super) async fn rows(
+    connection: &mut PgConnection,
+    mut statement: QueryBuilder<Postgres>,
+) -> Result<Vec<(Uuid, OffsetDateTime)>, sqlx::Error> {
+    let query = statement.build_query_as().persistent(false);
+    query.fetch_all(connection).await
 }
 
 /// Runs a statement that walks.
@@ -166,7 +171,7 @@ pub fn statements(
     let Some(words) = &filter.words else {
         return vec![statement(prefix, account, filter, before, limit)];
     };
-    let each = i64::try_from(walk::each(parts(filter))).unwrap_or(i64::MAX);
+    let each = i64::try_from(walk::each(walk::ENTRIES, parts(filter))).unwrap_or(i64::MAX);
     vec![
         walk_statement(prefix, account, (filter, words), before, each),
         words_statement(prefix, account, (filter, words), before, limit),
