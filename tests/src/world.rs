@@ -385,6 +385,7 @@ impl Account {
                     page_size: 200,
                     page_token: std::mem::take(&mut page_token),
                     full_text: false,
+                    ..Default::default()
                 })
                 .await?
                 .into_inner();

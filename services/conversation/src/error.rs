@@ -42,6 +42,15 @@ pub enum Error {
         /// Its number; 0 where the chat never had one.
         number: i64,
     },
+    /// A conversation is open already.
+    #[error("conversation {number} of this chat is open already: write into it")]
+    ConversationOpen {
+        /// Its number.
+        number: i64,
+    },
+    /// The chat is marked as spam.
+    #[error("the chat is marked as spam: restore it first")]
+    ChatIsSpam,
     /// The message is in no state in which it can be sent again.
     #[error("the message is {state}: only a failed or uncertain one can be sent again")]
     NotRetryable {
@@ -54,6 +63,12 @@ pub enum Error {
     /// The request id was used for another content.
     #[error("the request id was used before with another content")]
     RequestIdReused(String),
+    /// What an agent may see changed while a list was watched.
+    #[error("what you may see has changed: list again, and watch with the new rights")]
+    AccessChanged,
+    /// The place from which a list shall be watched is not one of this database.
+    #[error("this place is not known any more: list again, and watch without a token")]
+    PlaceUnknown,
     /// A field is wrong.
     #[error("{field}: {rule}")]
     Invalid {
@@ -88,12 +103,20 @@ impl From<Error> for Status {
                 "CONVERSATION_CLOSED",
                 &[("number", &number.to_string())],
             ),
+            Error::ConversationOpen { number } => refuse(
+                Code::FailedPrecondition,
+                "CONVERSATION_OPEN",
+                &[("number", &number.to_string())],
+            ),
+            Error::ChatIsSpam => refuse(Code::FailedPrecondition, "CHAT_IS_SPAM", &[]),
             Error::NotRetryable { state } => refuse(
                 Code::FailedPrecondition,
                 "MESSAGE_NOT_RETRYABLE",
                 &[("state", state)],
             ),
             Error::ChatStateChanged => refuse(Code::Aborted, "CHAT_STATE_CHANGED", &[]),
+            Error::AccessChanged => refuse(Code::Aborted, "ACCESS_CHANGED", &[]),
+            Error::PlaceUnknown => refuse(Code::OutOfRange, "PLACE_UNKNOWN", &[]),
             Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])

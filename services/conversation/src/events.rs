@@ -21,7 +21,8 @@ use crate::app::inbound::Batch;
 use crate::error::{DOMAIN, Error};
 
 /// The events of other services that this one wants.
-pub static FILTERS: [EventFilter; 19] = [
+pub static FILTERS: [EventFilter; 20] = [
+    EventFilter::of::<assignment::AccountCreated>(),
     EventFilter::of::<assignment::ChatAssigned>(),
     EventFilter::of::<assignment::ChatUnassigned>(),
     EventFilter::of::<assignment::ChatJoined>(),

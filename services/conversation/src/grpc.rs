@@ -1,10 +1,15 @@
 //! Transport of requests: parse, call, answer.
 
+mod chats;
+
 use std::sync::Arc;
 
 use chassis::auth::Caller;
 use chassis::grpc::{Parse, page_token};
 use chassis::outbox::Waker;
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 use switchboard_proto::common::v1 as common;
@@ -12,7 +17,9 @@ use switchboard_proto::conversation::v1 as pb;
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationService;
 use tonic::{Request, Response, Status};
 
+use crate::app::history::{Place, Wanted};
 use crate::app::send::Admission;
+use crate::app::watch::{List, Watch};
 use crate::app::{self, read};
 use crate::domain::ChatId;
 use crate::error::{DOMAIN, Error};
@@ -40,19 +47,22 @@ const URL_MAX: usize = 2_048;
 const LANGUAGE_MAX: usize = 64;
 
 /// The service's methods.
+#[derive(Clone)]
 pub struct Api {
     pool: PgPool,
     waker: Waker,
     admission: Arc<dyn Admission>,
+    watch: Watch,
 }
 
 impl Api {
     /// Makes the methods over a database; `admission` is assignment.
-    pub fn new(pool: PgPool, waker: Waker, admission: Arc<dyn Admission>) -> Self {
+    pub fn new(pool: PgPool, waker: Waker, admission: Arc<dyn Admission>, watch: Watch) -> Self {
         Self {
             pool,
             waker,
             admission,
+            watch,
         }
     }
 
@@ -73,20 +83,46 @@ impl ConversationService for Api {
         let after = PARSE.page_token::<(i128, uuid::Uuid)>(&request.page_token)?;
         let after = after.map(|(nanos, chat)| Ok::<_, Status>((moment(nanos)?, chat.into())));
         let after = after.transpose()?;
-        let whose = if request.mine {
-            mine(&caller, &request.responsible)?
-        } else {
-            whose(&caller, &request.responsible)?
-        };
-        let narrowing = narrowing(&request)?;
+        let (narrowing, whose) = (narrowing(&request)?, whose_of(&caller, &request)?);
         let mut connection = self.connection().await?;
-        let (chats, next) =
+        let ((chats, next), counts) =
             read::chats(&mut connection, &caller, narrowing, whose, after, size).await?;
         let token = next.map(|(time, chat)| page_token(&(time.unix_timestamp_nanos(), chat)));
         Ok(Response::new(pb::ListChatsResponse {
             chats,
             next_page_token: token.unwrap_or_default(),
+            counts,
         }))
+    }
+
+    type WatchChatsStream = BoxStream<'static, Result<pb::WatchChatsResponse, Status>>;
+
+    async fn watch_chats(
+        &self,
+        request: Request<pb::WatchChatsRequest>,
+    ) -> Result<Response<Self::WatchChatsStream>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let list = request.list.unwrap_or_default();
+        if list.page_size != 0 || !list.page_token.is_empty() {
+            return Err(PARSE.refuse("list", "must have neither page_size nor page_token"));
+        }
+        let place = PARSE.token::<(i64, uuid::Uuid)>("resume_token", &request.resume_token)?;
+        let place = place.map(|(changed, chat)| (changed, ChatId::from(chat)));
+        let list = List {
+            whose: whose_of(&caller, &list)?,
+            narrowing: narrowing(&list)?,
+        };
+        let mut told = self.watch.watch(caller, list, place).await?;
+        let told = futures::stream::poll_fn(move |context| told.poll_recv(context));
+        let told = told.map(|told| {
+            let (changes, place) = told?;
+            Ok(pb::WatchChatsResponse {
+                changes,
+                resume_token: page_token(&place),
+            })
+        });
+        Ok(Response::new(told.boxed()))
     }
 
     async fn find_chats(
@@ -126,27 +162,19 @@ impl ConversationService for Api {
     ) -> Result<Response<pb::ListMessagesResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let chat: ChatId = PARSE.id("chat_id", &request.chat_id)?;
-        let size = PARSE.page_size(request.page_size)?;
-        let below = PARSE.page_token::<(i128, i64, i64)>(&request.page_token)?;
-        let below =
-            below.map(|(nanos, number, place)| Ok::<_, Status>((moment(nanos)?, number, place)));
-        let below = below.transpose()?;
+        let wanted = Wanted {
+            chat: PARSE.id("chat_id", &request.chat_id)?,
+            place: place(&request)?,
+            size: PARSE.page_size(request.page_size)?,
+            full_text: request.full_text,
+        };
         let mut connection = self.connection().await?;
-        let (messages, next) = read::messages(
-            &mut connection,
-            &caller,
-            chat,
-            below,
-            size,
-            request.full_text,
-        )
-        .await?;
-        let token = next
-            .map(|(time, number, place)| page_token(&(time.unix_timestamp_nanos(), number, place)));
+        let page = app::history::page(&mut connection, &caller, wanted).await?;
+        let token = |place: Option<Place>| place.map(|place| page_token(&Token::of(place)));
         Ok(Response::new(pb::ListMessagesResponse {
-            messages,
-            next_page_token: token.unwrap_or_default(),
+            messages: page.messages,
+            next_page_token: token(page.next).unwrap_or_default(),
+            newer_page_token: token(page.newer).unwrap_or_default(),
         }))
     }
 
@@ -249,12 +277,78 @@ fn hash(caller: &Caller, request: &impl prost::Message) -> [u8; 32] {
     chassis::request::hash(&content)
 }
 
+/// Where a page of messages stands, as its token tells it.
+#[derive(Serialize, Deserialize)]
+enum Token {
+    End,
+    Before(i128, i64, i64),
+    After(i128, i64, i64),
+    Stored(i64),
+    Around(uuid::Uuid),
+}
+
+impl Token {
+    fn of(place: Place) -> Self {
+        match place {
+            Place::End => Self::End,
+            Place::Before((time, number, stored)) => {
+                Self::Before(time.unix_timestamp_nanos(), number, stored)
+            }
+            Place::After((time, number, stored)) => {
+                Self::After(time.unix_timestamp_nanos(), number, stored)
+            }
+            Place::Stored(after) => Self::Stored(after),
+            Place::Around(message) => Self::Around(message.uuid()),
+        }
+    }
+
+    fn place(self) -> Result<Place, Status> {
+        Ok(match self {
+            Self::End => Place::End,
+            Self::Before(time, number, stored) => Place::Before((moment(time)?, number, stored)),
+            Self::After(time, number, stored) => Place::After((moment(time)?, number, stored)),
+            Self::Stored(after) => Place::Stored(after),
+            Self::Around(message) => Place::Around(message.into()),
+        })
+    }
+}
+
+/// Reads where a page of messages shall stand: one of three ways to say it, or none for the newest.
+fn place(request: &pb::ListMessagesRequest) -> Result<Place, Status> {
+    let token = PARSE.page_token::<Token>(&request.page_token)?;
+    let around = PARSE.id_opt("around_message_id", &request.around_message_id)?;
+    match (token, around, request.after_sequence) {
+        (None, None, None) => Ok(Place::End),
+        (Some(token), None, None) => token.place(),
+        (None, Some(message), None) => Ok(Place::Around(message)),
+        (None, None, Some(after)) if after >= 0 => Ok(Place::Stored(after)),
+        (None, None, Some(_)) => Err(PARSE.refuse("after_sequence", "must not be negative")),
+        (_, Some(_), _) => {
+            let rule = "must be empty together with `page_token` or `after_sequence`";
+            Err(PARSE.refuse("around_message_id", rule))
+        }
+        (Some(_), None, Some(_)) => Err(PARSE.refuse(
+            "after_sequence",
+            "must be absent together with `page_token`",
+        )),
+    }
+}
+
 /// Reads the time of a page token: a year of four digits, which is what is ever stored.
 fn moment(nanos: i128) -> Result<time::OffsetDateTime, Status> {
     time::OffsetDateTime::from_unix_timestamp_nanos(nanos)
         .ok()
         .filter(|time| (1..=9999).contains(&time.year()))
         .ok_or_else(|| PARSE.refuse("page_token", "is not one that this method returned"))
+}
+
+/// Reads whose chats a list is of.
+fn whose_of(caller: &Caller, list: &pb::ListChatsRequest) -> Result<Whose, Status> {
+    if list.mine {
+        mine(caller, &list.responsible)
+    } else {
+        whose(caller, &list.responsible)
+    }
 }
 
 /// Reads that the caller's Active tab is wanted (F127, F150).
@@ -293,11 +387,23 @@ fn narrowing(request: &pb::ListChatsRequest) -> Result<Narrowing, Status> {
         granted: None,
         channel: PARSE.id_opt("channel_id", &request.channel_id)?,
         states: Some(states).filter(|states| !states.is_empty()),
-        unanswered_only: request.unanswered_only,
+        waiting_only: request.unanswered_only,
+        unread: read_state(request.read_state)?,
     })
 }
 
-/// Takes a text of 1 to 20,000 characters as it is, with ranges that lie inside it.
+/// Reads whether unread chats are wanted, or read ones; none for both (F209).
+fn read_state(state: i32) -> Result<Option<bool>, Status> {
+    use pb::list_chats_request::ReadState;
+    match ReadState::try_from(state) {
+        Ok(ReadState::Unspecified) => Ok(None),
+        Ok(ReadState::Read) => Ok(Some(false)),
+        Ok(ReadState::Unread) => Ok(Some(true)),
+        Err(_) => Err(PARSE.refuse("read_state", "names a state that there is not")),
+    }
+}
+
+/// Takes ids of files, 20 at most.
 fn files(ids: &[String]) -> Result<Vec<uuid::Uuid>, Status> {
     if ids.len() > FILES_MAX {
         return Err(PARSE.refuse("attachment_ids", "must have at most 20 entries"));
@@ -307,6 +413,7 @@ fn files(ids: &[String]) -> Result<Vec<uuid::Uuid>, Status> {
         .collect()
 }
 
+/// Takes a text of 1 to 20,000 characters as it is, with ranges that lie inside it.
 fn text(text: Option<common::Text>) -> Result<common::Text, Status> {
     let text = text.unwrap_or_default();
     PARSE.text("text.text", &text.text, TEXT_MAX)?;

@@ -20,8 +20,10 @@ use chassis::access::{AccessCopy, FromAssignment};
 use chassis::auth::Scope;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
+use switchboard_proto::conversation::v1::chat_service_server::ChatServiceServer;
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
 
+use crate::app::watch::Watch;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
 use crate::grpc::Api;
@@ -59,14 +61,17 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         waker.clone(),
         &config.parked,
     );
+    sweep::count(&service.lifecycle, pool.clone());
 
     let audit = service.audit(&pool, NO_SETTINGS);
     let admission = Arc::new(Assignment::new(assignment, internal));
-    let api = ConversationServiceServer::new(Api::new(pool, waker, admission));
+    let watch = Watch::new(pool.clone(), access.clone(), service.lifecycle.clone());
+    let api = Api::new(pool, waker, admission, watch);
     service
         .grpc()
         .add(audit)
-        .add(api)
+        .add(ChatServiceServer::new(api.clone()))
+        .add(ConversationServiceServer::new(api))
         .serve(Arc::new(access))
         .await?;
     service.finish().await

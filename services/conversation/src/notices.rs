@@ -1,77 +1,41 @@
-//! The sentences of system messages (D33): a kind and parameters, worded in English. The account's language comes
-//! with its settings; kind and parameters are stored beside the text, so that it can be worded anew.
+//! The sentences of system messages (D33): a kind and parameters, worded in the account's language. Kind and parameters are
+//! stored beside an English text, so that a reader's answer words them anew.
+
+mod english;
+mod ukrainian;
 
 use switchboard_proto::conversation::v1::SystemNotice;
 
-/// Words a notice.
-pub fn sentence(notice: &SystemNotice) -> String {
-    let value = |key: &str| {
-        notice
-            .parameters
-            .get(key)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
-    };
-    let number = value("number").unwrap_or("?");
-    match notice.kind.as_str() {
-        "conversation.opened" => format!("Conversation {number} was opened"),
-        "conversation.continued" => format!("Conversation {number} was continued"),
-        "conversation.closed" => format!("Conversation {number} was closed"),
-        "client.came" => value("payload").map_or_else(
-            || "The client came by a link".to_owned(),
-            |payload| format!("The client came by the link \"{payload}\""),
-        ),
-        "chat.assigned" => match value("previous_agent_id") {
-            Some(_) => "The chat has a new responsible".to_owned(),
-            None => "The chat has a responsible".to_owned(),
-        },
-        "chat.unassigned" => match value("reason") {
-            Some(reason @ ("agent-inactive" | "channel-not-granted" | "chat-access-missing")) => {
-                format!("The chat has no responsible any more: {}", lost(reason))
-            }
-            Some("offer-passed") => {
-                "The agent did not take the chat in time: it is offered to others".to_owned()
-            }
-            _ => "The chat has no responsible any more".to_owned(),
-        },
-        "chat.joined" => "An agent joined the chat".to_owned(),
-        "chat.left" => match value("reason") {
-            Some("redirected") => "An agent handed the chat over and left".to_owned(),
-            Some("unassigned") => "An agent left the chat, which is unassigned now".to_owned(),
-            Some(reason @ ("agent-inactive" | "channel-not-granted" | "chat-access-missing")) => {
-                format!("An agent left the chat: {}", lost(reason))
-            }
-            _ => "An agent left the chat".to_owned(),
-        },
-        "card.created" => value("title").map_or_else(
-            || "A card was created".to_owned(),
-            |title| format!("Card \"{title}\" was created"),
-        ),
-        "card.converted" => converted(value("title"), value("contact_name"), value("company_name")),
-        "order.created" => value("number").map_or_else(
-            || "An order was created".to_owned(),
-            |number| format!("Order {number} was created"),
-        ),
-        kind => kind.to_owned(),
+use crate::domain::words::Language;
+
+/// What a notice says, to be worded.
+#[derive(Clone, Copy)]
+struct Facts<'n>(&'n SystemNotice);
+
+impl<'n> Facts<'n> {
+    fn kind(self) -> &'n str {
+        &self.0.kind
+    }
+
+    /// Returns a parameter that says something.
+    fn value(self, key: &str) -> Option<&'n str> {
+        let value = self.0.parameters.get(key).map(String::as_str);
+        value.filter(|value| !value.is_empty())
     }
 }
 
-/// Words what a lead became (F137).
-fn converted(title: Option<&str>, contact: Option<&str>, company: Option<&str>) -> String {
-    let card = title.map_or_else(|| "A lead".to_owned(), |title| format!("Lead \"{title}\""));
-    let contact = contact.map(|name| format!(", contact \"{name}\""));
-    let company = company.map(|name| format!(", company \"{name}\""));
-    let (contact, company) = (contact.unwrap_or_default(), company.unwrap_or_default());
-    format!("{card} became a deal{contact}{company}")
+/// Words a notice. A kind that a language does not know stands for itself.
+pub fn sentence(language: Language, notice: &SystemNotice) -> String {
+    match language {
+        Language::English => english::sentence(Facts(notice)),
+        Language::Ukrainian => ukrainian::sentence(Facts(notice)),
+    }
 }
 
-/// Words why an agent had to leave a chat.
-fn lost(reason: &str) -> &'static str {
-    match reason {
-        "channel-not-granted" => "the channel is not granted to the agent any more",
-        "chat-access-missing" => "the agent has no access to chats any more",
-        _ => "the agent is inactive",
-    }
+/// Words a notice for its readers.
+pub fn worded(language: Language, mut notice: SystemNotice) -> SystemNotice {
+    notice.text = sentence(language, &notice);
+    notice
 }
 
 /// Leaves of a notice about a card or an order only that there is one, for agents who may not see cards (F176).
@@ -79,7 +43,7 @@ pub fn without_card(mut notice: SystemNotice) -> SystemNotice {
     let kinds = ["card.created", "card.converted", "order.created"];
     if kinds.contains(&notice.kind.as_str()) {
         notice.parameters.clear();
-        notice.text = sentence(&notice);
+        notice.text = sentence(Language::English, &notice);
     }
     notice
 }
@@ -89,7 +53,7 @@ pub fn without_people(mut notice: SystemNotice) -> SystemNotice {
     if notice.kind == "card.converted" {
         let of_people = |key: &str| key.starts_with("contact_") || key.starts_with("company_");
         notice.parameters.retain(|key, _| !of_people(key));
-        notice.text = sentence(&notice);
+        notice.text = sentence(Language::English, &notice);
     }
     notice
 }
@@ -107,8 +71,55 @@ mod tests {
                 .collect(),
             ..SystemNotice::default()
         };
-        notice.text = sentence(&notice);
+        notice.text = sentence(Language::English, &notice);
         notice
+    }
+
+    /// Every kind that a chat's history may hold, with parameters that its sentences tell apart.
+    const KINDS: [(&str, &[(&str, &str)]); 24] = [
+        ("conversation.opened", &[("number", "7")]),
+        ("conversation.continued", &[("number", "7")]),
+        ("conversation.closed", &[("number", "7")]),
+        ("chat.spam", &[]),
+        ("chat.restored", &[]),
+        ("chat.renamed", &[]),
+        ("chat.renamed", &[("name", "Kava")]),
+        ("chat.image-changed", &[]),
+        ("chat.reply-waived", &[]),
+        ("client.came", &[]),
+        ("client.came", &[("payload", "ad")]),
+        ("chat.assigned", &[]),
+        ("chat.assigned", &[("previous_agent_id", "1")]),
+        ("chat.unassigned", &[]),
+        ("chat.unassigned", &[("reason", "agent-inactive")]),
+        ("chat.unassigned", &[("reason", "channel-not-granted")]),
+        ("chat.unassigned", &[("reason", "offer-passed")]),
+        ("chat.joined", &[]),
+        ("chat.left", &[]),
+        ("chat.left", &[("reason", "redirected")]),
+        ("chat.left", &[("reason", "unassigned")]),
+        ("card.created", &[("title", "Olena")]),
+        (
+            "card.converted",
+            &[("title", "Olena"), ("contact_name", "Olena K.")],
+        ),
+        ("order.created", &[("number", "7")]),
+    ];
+
+    #[test]
+    fn d33_each_language_has_a_sentence_of_its_own_for_each_notice() {
+        let mut all = std::collections::BTreeSet::new();
+        for (kind, parameters) in KINDS {
+            let notice = notice(kind, parameters);
+            for language in [Language::English, Language::Ukrainian] {
+                let text = sentence(language, &notice);
+                assert_ne!(text, kind, "{language:?} has no words for it");
+                assert!(
+                    all.insert(text.clone()),
+                    "{language:?}: {text} is said twice"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! SQL: functions on a connection whose transaction the caller owns. Sets in, sets out; what is locked or inserted
 //! is sorted first.
 
+pub mod account;
 pub mod assignment;
 pub mod attachment;
 pub mod chat;
 pub mod client;
 pub mod conversation;
+pub mod counts;
 pub mod delivery;
 pub mod key;
 pub mod lock;

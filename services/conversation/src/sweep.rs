@@ -1,4 +1,6 @@
-//! The task that sweeps what was parked too long.
+//! What is done now and then: what was parked too long is swept, and counts of chats are brought up to date.
+
+use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
@@ -6,6 +8,10 @@ use sqlx::PgPool;
 
 use crate::app::sweep;
 use crate::config::Parked;
+use crate::store::counts;
+
+/// How often counts are brought up to date: so long do changes stand beside them, which whoever counts adds up.
+const COUNTED_EVERY: Duration = Duration::from_secs(2);
 
 /// Runs the sweep until the service stops.
 pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, config: &Parked) {
@@ -25,6 +31,22 @@ pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, config: &Parked)
                     );
                 }
                 Err(error) => tracing::warn!(%error, "parked items were not swept"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Keeps the counts of chats up to date until the service stops.
+pub fn count(lifecycle: &Lifecycle, pool: PgPool) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("counts of chats", async move {
+        while tokio::time::timeout(COUNTED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            if let Err(error) = counts::fold(&pool).await {
+                tracing::warn!(%error, "counts of chats could not be brought up to date");
             }
         }
         Ok(())

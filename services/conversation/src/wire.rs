@@ -15,7 +15,9 @@ use time::OffsetDateTime;
 use crate::domain::amendment::Moment;
 use crate::domain::chat::Episode;
 use crate::domain::preview::{self, Piece, Preview};
-use crate::domain::words::{ChannelKind, ChatState, DeliveryState, MessageKind, OpenReason};
+use crate::domain::words::{
+    ChannelKind, ChatState, DeliveryState, Language, MessageKind, OpenReason,
+};
 use crate::domain::{ChatId, MessageId};
 use crate::store::client::Profile;
 use crate::store::message::Stored;
@@ -270,7 +272,7 @@ pub fn notice(kind: &str, parameters: &[(&str, String)], actor: String) -> pb::S
         actor,
         text: String::new(),
     };
-    notice.text = crate::notices::sentence(&notice);
+    notice.text = crate::notices::sentence(Language::English, &notice);
     notice
 }
 

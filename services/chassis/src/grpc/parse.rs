@@ -102,10 +102,15 @@ impl Parse {
 
     /// Parses a page token that [`page_token`] made; none for the first page.
     pub fn page_token<T: DeserializeOwned>(self, token: &str) -> Result<Option<T>, Status> {
+        self.token("page_token", token)
+    }
+
+    /// Parses a token that [`page_token`] made, of any field; none where it is empty.
+    pub fn token<T: DeserializeOwned>(self, field: &str, token: &str) -> Result<Option<T>, Status> {
         if token.is_empty() {
             return Ok(None);
         }
-        let refused = || self.refuse("page_token", "is not one that this method returned");
+        let refused = || self.refuse(field, "is not one that this method returned");
         if token.len() > TOKEN_MAX {
             return Err(refused());
         }

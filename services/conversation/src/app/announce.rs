@@ -140,6 +140,22 @@ pub fn closed(chat: &Chat, episode: &Episode, cause: &Cause) -> Outgoing {
     about_chat(chat, &event, cause)
 }
 
+/// `conversation.read`, where the mark of the conversation changed between two moments of its chat.
+pub fn read_mark(before: &Chat, chat: &Chat, cause: &Cause) -> Option<Outgoing> {
+    let episode = chat.episode.as_ref()?;
+    (before.read_version != chat.read_version).then(|| {
+        let event = pb::ConversationRead {
+            conversation_id: episode.id.to_string(),
+            chat_id: chat.id.to_string(),
+            channel_id: chat.channel.to_string(),
+            number: episode.number,
+            unread: chat.unread,
+            version: chat.read_version,
+        };
+        about_chat(chat, &event, cause)
+    })
+}
+
 /// `message.stored`
 pub fn stored(chat: &Chat, message: pb::Message, cause: &Cause) -> Outgoing {
     let event = pb::MessageStored {
@@ -226,4 +242,9 @@ pub fn system(
 /// What the id of a system message about a conversation's change of state is made of.
 pub fn of_revision(conversation: ConversationId, revision: i64) -> String {
     format!("{conversation}/{revision}")
+}
+
+/// What the id of a system message about an act upon a chat is made of: the place that it takes.
+pub fn of_act(chat: &Chat) -> String {
+    format!("{}/{}", chat.id, chat.sequence + 1)
 }

@@ -15,6 +15,7 @@ use super::deliveries::{self, Report};
 use super::described::{self, Described};
 use super::inbound::Batch;
 use crate::domain::ChatId;
+use crate::domain::words::Language;
 use crate::error::Error;
 use crate::store;
 use crate::store::attachment::Word;
@@ -37,6 +38,8 @@ pub struct Events {
     pub clients: Vec<Described>,
     /// Pages of posts.
     pub posts: Vec<Post>,
+    /// Languages of accounts.
+    pub languages: Vec<(AccountSlug, Language)>,
     /// Rights of agents.
     pub access: Vec<(AccountSlug, AccessRecord)>,
 }
@@ -96,6 +99,7 @@ pub async fn apply(
     store::chat::save(connection, changed).await?;
     store::attachment::keep(connection, &batch.files).await?;
     store::post::keep(connection, &batch.posts).await?;
+    store::account::keep(connection, &batch.languages).await?;
     if !batch.access.is_empty() {
         AccessCopy::apply(connection, &batch.access).await?;
     }

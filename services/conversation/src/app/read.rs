@@ -8,23 +8,20 @@ use prost::Message;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 
-use super::{access, announce, attachments, posts};
+use super::access;
 use crate::domain::chat::Chat;
+use crate::domain::words::ChatState;
 use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
-use crate::notices;
 use crate::store;
 use crate::store::chat::{Narrowing, Position, Whose};
-use crate::store::message::Stored;
+use crate::store::counts::Counted;
 use crate::wire;
-
-/// Messages of a page with the full texts of mails, which may be large, at most.
-const FULL_TEXTS: u32 = 10;
 
 /// A page and where the next one begins.
 pub type Page<T, P> = (Vec<T>, Option<P>);
 
-/// Lists chats by last client message, newest first (D07).
+/// Lists chats by last client message, newest first (D07); with the first page comes how many each tab has.
 pub async fn chats(
     connection: &mut PgConnection,
     caller: &Caller,
@@ -32,7 +29,7 @@ pub async fn chats(
     whose: Whose,
     after: Option<Position>,
     size: u32,
-) -> Result<Page<pb::Chat, Position>, Error> {
+) -> Result<(Page<pb::Chat, Position>, Option<pb::ChatCounts>), Error> {
     access::may_use_chats(caller)?;
     narrowing.granted = access::granted(caller);
     let limit = i64::from(size) + 1;
@@ -42,7 +39,40 @@ pub async fn chats(
     let (found, next) = cut(found, size, position);
     let mut chats = shown(connection, &found).await?;
     let next = fit(&mut chats, &found, position).or(next);
-    Ok((chats, next))
+    let counts = match after {
+        None => Some(counts(connection, caller, narrowing, whose).await?),
+        Some(_) => None,
+    };
+    Ok(((chats, next), counts))
+}
+
+/// Counts the chats that a list's channel and responsible leave.
+async fn counts(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    narrowing: Narrowing,
+    whose: Whose,
+) -> Result<pb::ChatCounts, Error> {
+    let counted = Counted {
+        granted: narrowing.granted,
+        channel: narrowing.channel,
+        responsible: match whose {
+            Whose::All => None,
+            Whose::Nobodys => Some(None),
+            Whose::Of(agent) | Whose::WorkedBy(agent) => Some(Some(agent)),
+        },
+    };
+    let mut sums = pb::ChatCounts::default();
+    for count in store::counts::of_states(connection, caller.account(), &counted).await? {
+        match count.state {
+            ChatState::Unassigned => sums.unassigned = count.chats,
+            ChatState::Active => sums.active = count.chats,
+            ChatState::Inactive => sums.inactive = count.chats,
+        }
+        sums.waiting += count.waiting;
+        sums.unread += count.unread;
+    }
+    Ok(sums)
 }
 
 /// Returns those of the named chats that exist for the caller, the one with the newest message first (F155).
@@ -74,45 +104,6 @@ pub async fn chat(
     let chat = access::chat(connection, caller, id).await?;
     let mut shown = shown(connection, &[chat]).await?;
     shown.pop().ok_or(Error::ChatNotFound)
-}
-
-/// Lists messages of a chat, newest first.
-pub async fn messages(
-    connection: &mut PgConnection,
-    caller: &Caller,
-    chat: ChatId,
-    below: Option<store::message::Position>,
-    size: u32,
-    full_text: bool,
-) -> Result<Page<pb::Message, store::message::Position>, Error> {
-    let chat = access::chat(connection, caller, chat).await?;
-    let size = if full_text {
-        size.min(FULL_TEXTS)
-    } else {
-        size
-    };
-    let limit = i64::from(size) + 1;
-    let found = store::message::history(connection, chat.id, below, limit).await?;
-    let position = |message: &Stored| (message.time, message.provider_number, message.sequence);
-    let (found, next) = cut(found, size, position);
-    let mut messages: Vec<pb::Message> =
-        found.iter().map(wire::message).collect::<Result<_, _>>()?;
-    attachments::describe(connection, caller.account(), &mut messages).await?;
-    posts::describe(connection, caller.account(), &mut messages).await?;
-    if !full_text {
-        messages = messages.into_iter().map(announce::carried).collect();
-    }
-    if !access::sees_cards(caller) {
-        for message in &mut messages {
-            message.system = message.system.take().map(notices::without_card);
-        }
-    } else if !access::sees_people(caller) {
-        for message in &mut messages {
-            message.system = message.system.take().map(notices::without_people);
-        }
-    }
-    let next = fit(&mut messages, &found, position).or(next);
-    Ok((messages, next))
 }
 
 /// Lists conversations of a chat, newest first; the position is a number.
@@ -155,7 +146,7 @@ pub async fn commands(
 }
 
 /// Cuts the entry that was read beyond the page, and tells where the next page begins.
-fn cut<T, P>(mut found: Vec<T>, size: u32, position: impl Fn(&T) -> P) -> Page<T, P> {
+pub(super) fn cut<T, P>(mut found: Vec<T>, size: u32, position: impl Fn(&T) -> P) -> Page<T, P> {
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let more = found.len() > size;
     found.truncate(size);
@@ -165,7 +156,7 @@ fn cut<T, P>(mut found: Vec<T>, size: u32, position: impl Fn(&T) -> P) -> Page<T
 
 /// Leaves out the entries that do not fit into one answer with those before them, and tells where the next page begins
 /// if there were such; `found` are the rows of the entries, in the same order.
-fn fit<M: Message, T, P>(
+pub(super) fn fit<M: Message, T, P>(
     entries: &mut Vec<M>,
     found: &[T],
     position: impl Fn(&T) -> P,
@@ -178,7 +169,10 @@ fn fit<M: Message, T, P>(
 }
 
 /// Adds what a reader needs beside the rows: clients and participants, two statements for a page.
-async fn shown(connection: &mut PgConnection, chats: &[Chat]) -> Result<Vec<pb::Chat>, Error> {
+pub(super) async fn shown(
+    connection: &mut PgConnection,
+    chats: &[Chat],
+) -> Result<Vec<pb::Chat>, Error> {
     if chats.is_empty() {
         return Ok(Vec::new());
     }
@@ -214,6 +208,11 @@ async fn shown(connection: &mut PgConnection, chats: &[Chat]) -> Result<Vec<pb::
                 .open_episode()
                 .map(|episode| wire::conversation(chat.id, episode)),
             create_time: Some(timestamp(chat.created_at)),
+            name: chat.name.clone(),
+            image_attachment_id: chat.image.map(|id| id.to_string()).unwrap_or_default(),
+            spam: chat.spam,
+            waiting: chat.waiting,
+            unread: chat.unread,
         }
     });
     Ok(shown.collect())

@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use chassis::auth::Caller;
-use chassis::id;
 use chassis::outbox::{self, Outgoing, Waker};
 use chassis::request::{self, Claim};
 use prost::Message as _;
@@ -15,10 +14,11 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::access;
-use super::announce::{self, Cause, Notice};
+use super::announce::{self, Cause};
 use super::assignments;
+use super::open::{self, Opener};
 use crate::domain::admission::{self, Standing};
-use crate::domain::chat::{Chat, Episode};
+use crate::domain::chat::Chat;
 use crate::domain::preview::Preview;
 use crate::domain::words::{DeliveryState, MessageKind, OpenReason};
 use crate::domain::{AgentId, ChatId, MessageId};
@@ -147,6 +147,9 @@ async fn attempt(
             Claim::Conflict => return Err(Error::RequestIdReused(request_id.clone())),
         }
     }
+    if chat.spam {
+        return Err(Error::ChatIsSpam);
+    }
     if !admits(tx, &mut chat, agent, admitted).await? {
         let question = question(&chat, agent, request_key(command));
         return Ok(Attempt::Ask(Standing::of(&chat), question));
@@ -226,9 +229,18 @@ async fn store_message(
         None => (None, None),
     };
     if chat.open_episode().is_none() {
-        let row = open(tx, chat, agent, command, &cause, &mut events, now).await?;
+        let opener = Opener {
+            agent,
+            reason: OpenReason::AgentMessage,
+            key: request_key(command),
+        };
+        let row = open::open(tx, chat, opener, &cause, &mut events, now).await?;
         rows.push(row);
     }
+    // Who answers has read what is answered.
+    let before = chat.clone();
+    chat.read();
+    events.extend(announce::read_mark(&before, chat, &cause));
     let part = |content| common::ContentPart {
         content: Some(content),
     };
@@ -273,58 +285,6 @@ async fn store_message(
         message: Some(message),
     };
     Ok((response, events))
-}
-
-/// Opens a conversation for an agent's message into an inactive chat; returns its system message.
-async fn open(
-    tx: &mut PgConnection,
-    chat: &mut Chat,
-    agent: AgentId,
-    command: &Command,
-    cause: &Cause,
-    events: &mut Vec<Outgoing>,
-    now: OffsetDateTime,
-) -> Result<Stored, Error> {
-    let client = store::client::profiles(tx, &[chat.client])
-        .await?
-        .remove(&chat.client)
-        .unwrap_or_default();
-    let wanted = std::iter::once((chat.account.clone(), 1)).collect();
-    let numbers = store::conversation::take_numbers(tx, &wanted).await?;
-    let key = request_key(command);
-    // Three parts, where a client's message makes an id of two: no request id can be a message's key.
-    let parts = [&*chat.id.to_string(), "request", &*key];
-    let episode = Episode {
-        id: id::v5("conversation", &parts).into(),
-        number: numbers.get(&chat.account).copied().unwrap_or_default(),
-        revision: 1,
-        opened_at: now,
-        closed_at: None,
-        opener: Some(agent),
-        start_payload: String::new(),
-    };
-    chat.open(episode.clone());
-    let reason = OpenReason::AgentMessage;
-    let inserted = store::conversation::insert(tx, &[(&*chat, &episode)], reason).await;
-    // A request id that opened a conversation here before, and was forgotten since.
-    inserted.map_err(|error| match error {
-        sqlx::Error::Database(error) if error.constraint() == Some("conversation_pkey") => {
-            Error::RequestIdReused(key)
-        }
-        error => error.into(),
-    })?;
-    events.push(announce::opened(
-        chat, &episode, &client, reason, false, cause,
-    ));
-    let notice = Notice {
-        of: announce::of_revision(episode.id, episode.revision),
-        kind: "conversation.opened",
-        parameters: &[("number", episode.number.to_string())],
-        time: now,
-    };
-    let (row, event) = announce::system(chat, &notice, cause)?;
-    events.push(event);
-    Ok(row)
 }
 
 /// Refers to the message that is answered, with the key by which the provider knows it. An answer to a comment stands

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use chassis::id::AccountSlug;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::preview::Preview;
-use super::words::{ChannelKind, ChatState};
+use super::words::{ChannelKind, ChatState, OpenReason};
 use super::{AgentId, ChannelId, ChatId, ClientId, ConversationId};
 
 const SECOND: time::Duration = time::Duration::SECOND;
@@ -74,6 +75,16 @@ pub struct Chat {
     pub unanswered: i32,
     /// Position of that answer.
     pub answered_sequence: i64,
+    /// The client waits for an answer (F076): some are unanswered, and nobody said that they need none (F206).
+    pub waiting: bool,
+    /// The client has written since somebody read the newest conversation (F209).
+    pub unread: bool,
+    /// Counts the changes of `unread` within conversations.
+    pub read_version: i64,
+    /// Its own name (F163); empty where it has none.
+    pub name: String,
+    /// Its own image (F165).
+    pub image: Option<Uuid>,
     /// Time of the newest client message.
     pub last_client_message_at: OffsetDateTime,
     /// The newest message that is no system message.
@@ -149,9 +160,11 @@ impl Chat {
         })
     }
 
-    /// Begins a conversation. It has no responsible until assignment names one for it (§8).
-    pub fn open(&mut self, episode: Episode) {
+    /// Begins a conversation. It has no responsible until assignment names one for it (§8), and is unread where the client
+    /// began it.
+    pub fn open(&mut self, episode: Episode, reason: OpenReason) {
         self.episode = Some(episode);
+        self.unread = reason == OpenReason::ClientMessage;
         self.settle();
     }
 
@@ -177,7 +190,7 @@ impl Chat {
     }
 
     /// Ends the open conversation and returns it; none where none is open. The responsible stays until
-    /// assignment says otherwise.
+    /// assignment says otherwise, and so do what is unanswered and unread: ending answers nobody.
     pub fn close(&mut self, now: OffsetDateTime) -> Option<Episode> {
         let episode = self
             .episode
@@ -214,6 +227,8 @@ impl Chat {
     /// Notes a stored message of the client.
     pub fn received(&mut self, preview: Preview) {
         self.unanswered = self.unanswered.saturating_add(1);
+        self.waiting = true;
+        self.mark(true);
         self.heard(preview.time);
         self.show(preview);
     }
@@ -243,7 +258,36 @@ impl Chat {
         }
         self.answered_sequence = position;
         self.unanswered = later;
+        self.waiting &= later > 0;
         true
+    }
+
+    /// Notes that somebody has read all that the client wrote (F209). What is unanswered stays so (F072).
+    pub fn read(&mut self) {
+        self.mark(false);
+    }
+
+    /// Notes that the client's last words need no reply (F206).
+    pub fn waive(&mut self) {
+        self.waiting = false;
+        self.mark(false);
+    }
+
+    fn mark(&mut self, unread: bool) {
+        if self.unread != unread {
+            self.unread = unread;
+            self.read_version += 1;
+        }
+    }
+
+    /// Marks as spam (F171); tells whether it was none before. The caller closes what is open.
+    pub fn condemn(&mut self) -> bool {
+        !std::mem::replace(&mut self.spam, true)
+    }
+
+    /// Takes the mark of spam away (F173); tells whether there was one.
+    pub fn restore(&mut self) -> bool {
+        std::mem::take(&mut self.spam)
     }
 
     /// Derives the state from what it depends on.

@@ -22,6 +22,11 @@ fn chat() -> Chat {
         out_seq: 0,
         unanswered: 0,
         answered_sequence: 0,
+        waiting: false,
+        unread: false,
+        read_version: 0,
+        name: String::new(),
+        image: None,
         last_client_message_at: NOON,
         preview: None,
         created_at: NOON,
@@ -54,12 +59,12 @@ fn a_client_message_opens_continues_or_belongs_to_the_open_conversation() {
     let minutes = |n| Duration::from_mins(n);
     let closed = |ago: u64| {
         let mut chat = chat();
-        chat.open(episode(1));
+        chat.open(episode(1), OpenReason::ClientMessage);
         chat.close(NOON - minutes(ago));
         chat
     };
     let mut open = chat();
-    open.open(episode(1));
+    open.open(episode(1), OpenReason::ClientMessage);
     let mut spam = closed(1);
     spam.spam = true;
     for (name, chat, rule, expected) in [
@@ -77,7 +82,7 @@ fn a_client_message_opens_continues_or_belongs_to_the_open_conversation() {
             "closed by a faster clock, no rule",
             {
                 let mut chat = chat();
-                chat.open(episode(1));
+                chat.open(episode(1), OpenReason::ClientMessage);
                 chat.close(NOON + minutes(1));
                 chat
             },
@@ -106,7 +111,7 @@ fn a_client_message_opens_continues_or_belongs_to_the_open_conversation() {
 fn the_state_follows_conversation_and_responsible() {
     let agent = AgentId::from(Uuid::from_u128(5));
     let mut chat = chat();
-    chat.open(episode(3));
+    chat.open(episode(3), OpenReason::ClientMessage);
     assert_eq!(chat.state, ChatState::Unassigned);
     chat.assigned(3, Some(agent));
     assert_eq!(
@@ -137,7 +142,7 @@ fn the_state_follows_conversation_and_responsible() {
         "a continued conversation keeps its responsible"
     );
     chat.close(NOON);
-    chat.open(episode(4));
+    chat.open(episode(4), OpenReason::ClientMessage);
     assert_eq!(
         (chat.state, chat.responsible),
         (ChatState::Unassigned, None),
@@ -151,7 +156,7 @@ fn an_assignment_that_came_before_its_conversation_counts() {
     let mut chat = chat();
     chat.assigned(1, Some(agent));
     assert_eq!(chat.state, ChatState::Inactive);
-    chat.open(episode(1));
+    chat.open(episode(1), OpenReason::ClientMessage);
     assert_eq!(
         (chat.state, chat.responsible),
         (ChatState::Active, Some(agent))
@@ -274,10 +279,11 @@ fn a_second_told_whole_does_not_put_a_message_before_what_was_answered_in_it() {
 fn d30_an_open_conversation_takes_the_first_payload_that_comes() {
     let open = |payload: &str| {
         let mut chat = chat();
-        chat.open(Episode {
+        let episode = Episode {
             start_payload: payload.into(),
             ..episode(1)
-        });
+        };
+        chat.open(episode, OpenReason::ClientMessage);
         chat
     };
     let mut closed = open("");

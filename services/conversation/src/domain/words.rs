@@ -87,6 +87,16 @@ words! {
 }
 
 words! {
+    /// A language in which the system words what agents read (D33).
+    Language {
+        /// English.
+        English = "en",
+        /// Ukrainian.
+        Ukrainian = "uk",
+    }
+}
+
+words! {
     /// State of a message's delivery, or of one part of it (B03).
     DeliveryState {
         /// Waiting for its turn.

@@ -18,7 +18,7 @@ use crate::app::cards::Told;
 use crate::app::deliveries::{self, Report};
 use crate::app::described::Described;
 use crate::app::inbound::storable;
-use crate::domain::words::DeliveryState;
+use crate::domain::words::{DeliveryState, Language};
 use crate::store::attachment::Word;
 use crate::store::delivery::{PartKey, StoredPart};
 use crate::store::post::Post;
@@ -45,6 +45,13 @@ pub(super) fn read(
                     .map_err(|error| HandlerError::Poison(error.to_string()))?;
                 said.access.push((account, record));
             }
+        }
+        assignment::AccountCreated::TYPE => {
+            let event: assignment::AccountCreated = delivery.decode()?;
+            let language = event.account.unwrap_or_default().language;
+            // One from the future is read as the one of who says nothing.
+            let language = Language::try_from(language.as_str()).unwrap_or(Language::English);
+            said.languages.push((account, language));
         }
         cards::CardCreated::TYPE | cards::CardConverted::TYPE | cards::OrderCreated::TYPE => {
             said.cards.extend(of_crm(delivery, account, cause)?);

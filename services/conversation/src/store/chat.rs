@@ -93,12 +93,18 @@ struct Row {
     out_seq: i64,
     unanswered: i32,
     answered_sequence: i64,
+    waiting: bool,
+    unread: bool,
+    read_version: i64,
+    name: String,
+    image: Option<Uuid>,
     last_client_message_at: OffsetDateTime,
     preview_message: Option<MessageId>,
     preview_kind: String,
     preview_text: String,
     preview_time: Option<OffsetDateTime>,
     created_at: OffsetDateTime,
+    changed: i64,
 }
 
 impl TryFrom<Row> for Chat {
@@ -145,6 +151,11 @@ impl TryFrom<Row> for Chat {
             out_seq: row.out_seq,
             unanswered: row.unanswered,
             answered_sequence: row.answered_sequence,
+            waiting: row.waiting,
+            unread: row.unread,
+            read_version: row.read_version,
+            name: row.name,
+            image: row.image,
             last_client_message_at: row.last_client_message_at,
             preview,
             created_at: row.created_at,
@@ -162,16 +173,19 @@ macro_rules! select_chats {
                    responsible as "responsible: AgentId", assignment_number,
                    conversation_id as "conversation: ConversationId", number, revision, opened_at, closed_at,
                    opener_agent as "opener: AgentId", start_payload, sequence, out_seq, unanswered,
-                   answered_sequence, last_client_message_at, preview_message_id as "preview_message: MessageId",
-                   preview_kind, preview_text, preview_time, created_at
+                   answered_sequence, waiting, unread, read_version, name, image, last_client_message_at,
+                   preview_message_id as "preview_message: MessageId",
+                   preview_kind, preview_text, preview_time, created_at, changed::text::bigint as "changed!"
                from chat "# $(+ $tail)+,
             $($argument),*
         )
     };
 }
 
-// After the macro, which it uses.
+// After the macro, which they use.
+pub mod changes;
 mod list;
+pub use changes::{Changes, Cursor};
 pub use list::{Narrowing, Position, Whose, list};
 
 fn chats(rows: Vec<Row>) -> Result<Vec<Chat>, sqlx::Error> {
@@ -264,14 +278,18 @@ pub async fn save<'c>(
              opener_agent = new.opener_agent, start_payload = new.start_payload, sequence = new.sequence,
              out_seq = new.out_seq, unanswered = new.unanswered, answered_sequence = new.answered_sequence,
              last_client_message_at = new.last_client_message_at, preview_message_id = new.preview_message_id,
-             preview_kind = new.preview_kind, preview_text = new.preview_text, preview_time = new.preview_time
+             preview_kind = new.preview_kind, preview_text = new.preview_text, preview_time = new.preview_time,
+             waiting = new.waiting, unread = new.unread, read_version = new.read_version, spam = new.spam,
+             name = new.name, image = new.image, changed = pg_current_xact_id()
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bigint[],
                  $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::text[], $12::bigint[], $13::bigint[],
                  $14::int[], $15::bigint[], $16::timestamptz[], $17::uuid[], $18::text[], $19::text[],
-                 $20::timestamptz[])
+                 $20::timestamptz[], $21::boolean[], $22::boolean[], $23::bigint[], $24::boolean[], $25::text[],
+                 $26::uuid[])
              as new (chat_id, state, responsible, assignment_number, conversation_id, number, revision, opened_at,
                  closed_at, opener_agent, start_payload, sequence, out_seq, unanswered, answered_sequence,
-                 last_client_message_at, preview_message_id, preview_kind, preview_text, preview_time)
+                 last_client_message_at, preview_message_id, preview_kind, preview_text, preview_time, waiting, unread,
+                 read_version, spam, name, image)
          where chat.chat_id = new.chat_id",
         &ids as &[ChatId],
         &column!(|chat| chat.state.as_str().to_owned()),
@@ -293,6 +311,12 @@ pub async fn save<'c>(
         &column!(|chat| preview(chat).map_or(MessageKind::Client, |p| p.kind).as_str().to_owned()),
         &column!(|chat| preview(chat).map_or_else(String::new, |p| p.text.clone())),
         &column!(|chat| preview(chat).map(|preview| preview.time)) as &[Option<OffsetDateTime>],
+        &column!(|chat| chat.waiting),
+        &column!(|chat| chat.unread),
+        &column!(|chat| chat.read_version),
+        &column!(|chat| chat.spam),
+        &column!(|chat| chat.name.clone()),
+        &column!(|chat| chat.image) as &[Option<Uuid>],
     )
     .execute(connection)
     .await

@@ -308,7 +308,7 @@ pub type Position = (OffsetDateTime, i64, i64);
 /// Above every message: where the first page begins.
 const END: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59.999999 UTC);
 
-/// Lists messages of a chat, newest first: by provider time, then provider number, then order of storing (§5).
+/// Lists messages of a chat below a place, newest first: by provider time, then provider number, then order of storing (§5).
 pub async fn history(
     connection: &mut PgConnection,
     chat: ChatId,
@@ -323,6 +323,47 @@ pub async fn history(
         chat as ChatId,
         time,
         number,
+        sequence,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    messages(rows)
+}
+
+/// Lists messages of a chat above a place, from there on: the oldest of them first.
+pub async fn newer(
+    connection: &mut PgConnection,
+    chat: ChatId,
+    above: Position,
+    limit: i64,
+) -> Result<Vec<Stored>, sqlx::Error> {
+    let (time, number, sequence) = above;
+    let rows = select_messages!(
+        "where chat_id = $1
+           and (time, provider_number, sequence) > ($2, $3, $4)
+         order by time, provider_number, sequence limit $5",
+        chat as ChatId,
+        time,
+        number,
+        sequence,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    messages(rows)
+}
+
+/// Lists messages of a chat in the order in which they were stored, after a place in it.
+pub async fn stored_after(
+    connection: &mut PgConnection,
+    chat: ChatId,
+    sequence: i64,
+    limit: i64,
+) -> Result<Vec<Stored>, sqlx::Error> {
+    let rows = select_messages!(
+        "where chat_id = $1 and sequence > $2 order by sequence limit $3",
+        chat as ChatId,
         sequence,
         limit,
     )

@@ -81,7 +81,7 @@ async fn f074_f076_f077_f078_chats_are_filtered() {
     }
     let ann = world.as_agent("ann");
     world.close(&ann, "b").await.unwrap();
-    sqlx::query("update chat set responsible = $1, assignment_number = number, state = 'active', unanswered = 0 where chat_key = 'c'")
+    sqlx::query("update chat set responsible = $1, assignment_number = number, state = 'active', unanswered = 0, waiting = false where chat_key = 'c'")
         .bind(agent("ann").uuid())
         .execute(&world.db.pool)
         .await
@@ -190,6 +190,7 @@ async fn messages_are_paged_newest_first_by_time_then_number() {
             page_size: 4,
             page_token: token,
             full_text: false,
+            ..Default::default()
         };
         let answer = world
             .api
@@ -292,7 +293,7 @@ async fn another_account_and_ungranted_channels_see_nothing() {
 
 #[tokio::test]
 async fn lists_are_read_from_their_indexes() {
-    const ALL: &str = r"from chat.*unanswered > 0\)\s+order by";
+    const ALL: &str = r"from chat.*unread = \$9\)\s+order by";
     let world = World::new().await;
     let fill = "
         insert into client (client_id, account, scope, user_id, name, username, phone, email, language, profile_time, created_at)
@@ -325,23 +326,36 @@ async fn lists_are_read_from_their_indexes() {
         .await
         .unwrap();
     }
-    message::history(&mut connection, Uuid::from_u128(3).into(), None, 51)
+    let chat = Uuid::from_u128(3).into();
+    message::history(&mut connection, chat, None, 51)
+        .await
+        .unwrap();
+    message::newer(&mut connection, chat, (at(0), 1, 1), 51)
+        .await
+        .unwrap();
+    message::stored_after(&mut connection, chat, 1, 51)
+        .await
+        .unwrap();
+    let place = (1, Uuid::nil().into());
+    chat::changes::after(&mut connection, &world.account, place, 51)
         .await
         .unwrap();
     let position = "'9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff'";
-    let listed = format!("'acme', {position}, null, null, null, false, 51");
+    let listed = format!("'acme', {position}, null, null, null, false, 51, null");
     let mine = format!("{listed}, '00000000-0000-0000-0000-000000000002'");
     let history = "'00000000-0000-0000-0000-000000000003', '9999-01-01', 1, 1, 51".to_owned();
     // What a list is narrowed to decides on the index, so the server must look at it.
     let (generic, custom) = ("force_generic_plan", "force_custom_plan");
     let channel = format!(
-        "'acme', {position}, null, '00000000-0000-0000-0000-00000000c4a2', null, false, 51"
+        "'acme', {position}, null, '00000000-0000-0000-0000-00000000c4a2', null, false, 51, null"
     );
-    let unanswered = format!("'acme', {position}, null, null, null, true, 51");
+    let unanswered = format!("'acme', {position}, null, null, null, true, 51, null");
+    let unread = format!("'acme', {position}, null, null, null, false, 51, true");
     for (statement, mode, parameters, index) in [
         (ALL, generic, &listed, "chat_by_last_client_message"),
         (ALL, custom, &channel, "chat_by_channel"),
-        (ALL, custom, &unanswered, "chat_unanswered"),
+        (ALL, custom, &unanswered, "chat_waiting"),
+        (ALL, custom, &unread, "chat_unread"),
         (
             r"from chat.*and responsible is null",
             generic,
@@ -349,13 +363,19 @@ async fn lists_are_read_from_their_indexes() {
             "chat_of_nobody",
         ),
         (
-            r"from chat.*and responsible = \$9",
+            r"from chat.*and responsible = \$10",
             generic,
             &mine,
             "chat_by_responsible",
         ),
         (
-            r"from message.*order by time",
+            r"from message.*order by time desc",
+            generic,
+            &history,
+            "message_history",
+        ),
+        (
+            r"from message.*order by time,",
             generic,
             &history,
             "message_history",
@@ -388,4 +408,35 @@ async fn lists_are_read_from_their_indexes() {
             "the page is found by the index: {plan}"
         );
     }
+    let stored = "'00000000-0000-0000-0000-000000000003', 4000, 51".to_owned();
+    let changed = "'acme', 1, '00000000-0000-0000-0000-000000000000', 100000, 51".to_owned();
+    for (statement, parameters, index) in [
+        (r"sequence > \$2", &stored, "message_chat_id_sequence_key"),
+        (r"order by changed", &changed, "chat_by_change"),
+    ] {
+        let plan = explained(&mut connection, statement, parameters).await;
+        assert!(plan.contains(index) && !plan.contains("Sort"), "{plan}");
+    }
+}
+
+/// The plan of a statement that the store prepared on this connection, whatever its parameters.
+async fn explained(
+    connection: &mut sqlx::PgConnection,
+    statement: &str,
+    parameters: &str,
+) -> String {
+    let name: String =
+        sqlx::query_scalar("select name from pg_prepared_statements where statement ~ $1")
+            .bind(statement)
+            .fetch_one(&mut *connection)
+            .await
+            .unwrap();
+    sqlx::raw_sql("set plan_cache_mode = force_generic_plan")
+        .execute(&mut *connection)
+        .await
+        .unwrap();
+    let explain = sqlx::AssertSqlSafe(format!("explain execute {name} ({parameters})"));
+    let plan = sqlx::raw_sql(explain).fetch_all(connection).await.unwrap();
+    let lines: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    lines.join("\n")
 }

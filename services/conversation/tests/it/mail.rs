@@ -90,7 +90,7 @@ async fn a_mail_shows_its_subject_and_keeps_its_whole_text_and_its_files() {
         chat_id: world.chat("7").to_string(),
         full_text: true,
         page_size: 200,
-        page_token: String::new(),
+        ..Default::default()
     };
     let items: Vec<_> = (2..=12).map(|number| mail(&world, number, &[])).collect();
     world.receive(&items).await;

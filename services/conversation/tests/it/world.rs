@@ -8,10 +8,12 @@ use chassis::auth::Caller;
 use chassis::consumer::{Delivery, Handler as _, HandlerError, Origin};
 use chassis::envelope::{Envelope, INBOUND_TYPE};
 use chassis::id::{AccountSlug, AgentId, v5};
+use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
 use chassis::testing::{Records, TestDatabase, database, full_access, request, service_caller};
 use chassis::trace::TraceContext;
 use conversation::app::send::Admission;
+use conversation::app::watch::Watch;
 use conversation::events::{Events, Inbound};
 use conversation::grpc::Api;
 use prost::Message as _;
@@ -112,10 +114,12 @@ impl World {
         let (pool, waker) = (db.pool.clone(), Waker::new());
         let access = AccessCopy::new(pool.clone(), Arc::new(Records::default()));
         let assignment = Assignment::default();
+        let lifecycle = Lifecycle::new();
+        let watch = Watch::new(pool.clone(), access.clone(), lifecycle.clone());
         Self {
             inbound: Arc::new(Inbound::new(pool.clone(), waker.clone())),
-            events: Arc::new(Events::new(pool.clone(), waker.clone(), access)),
-            api: Arc::new(Api::new(pool, waker, Arc::new(assignment.clone()))),
+            events: Arc::new(Events::new(pool.clone(), waker.clone(), access.clone())),
+            api: Arc::new(Api::new(pool, waker, Arc::new(assignment.clone()), watch)),
             assignment,
             account: chassis::testing::account("acme"),
             channel: Uuid::from_u128(0xc4a1),
@@ -256,6 +260,7 @@ impl World {
             page_size: 200,
             page_token: String::new(),
             full_text: false,
+            ..Default::default()
         };
         let answer = self
             .api

@@ -3,6 +3,8 @@
 mod actions;
 mod connections;
 mod deliveries;
+mod life;
+mod list;
 mod rows;
 mod send;
 mod upload;
@@ -11,12 +13,11 @@ use clap::Subcommand;
 use switchboard_proto::assignment::v1::{AssignChatRequest, ClaimChatRequest};
 use switchboard_proto::conversation::v1::{
     CloseConversationRequest, GetChatRequest, ListChatsRequest, ListConversationsRequest,
-    ListMessagesRequest, chat::State,
+    ListMessagesRequest,
 };
 use uuid::Uuid;
 
 use super::{Page, RequestId};
-use crate::cli::choice;
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::View;
@@ -27,23 +28,18 @@ pub(crate) use rows::text_of;
 pub(crate) enum ChatVerb {
     /// List chats, newest client message first
     List {
-        /// Only chats in this state (repeatable)
-        #[arg(long = "state", value_parser = choice!(State, "STATE_", ["unassigned", "active", "inactive"]))]
-        states: Vec<State>,
-        /// Only chats of this channel
-        #[arg(long, value_name = "UUID")]
-        channel: Option<Uuid>,
-        /// Only chats of this agent (name or id); `me` or `none`
-        #[arg(long, value_name = "AGENT")]
-        responsible: Option<String>,
-        /// Only chats with unanswered messages
-        #[arg(long)]
-        unanswered: bool,
-        /// Only open chats that the acting agent answers for or has joined
-        #[arg(long, conflicts_with = "responsible")]
-        mine: bool,
+        #[command(flatten)]
+        wanted: list::Wanted,
         #[command(flatten)]
         page: Page,
+    },
+    /// Follow a list of chats: what changes in it, as it changes
+    Watch {
+        #[command(flatten)]
+        wanted: list::Wanted,
+        /// Go on after the answer that had this token
+        #[arg(long, value_name = "TOKEN")]
+        from: Option<String>,
     },
     /// Show one chat
     Show {
@@ -57,6 +53,9 @@ pub(crate) enum ChatVerb {
         /// Each message whole, with the mail's full text and the ids of its HTML and original
         #[arg(long)]
         full: bool,
+        /// Begin with this message in the middle of the page
+        #[arg(long, value_name = "UUID")]
+        around: Option<Uuid>,
         #[command(flatten)]
         page: Page,
     },
@@ -88,6 +87,8 @@ pub(crate) enum ChatVerb {
     },
     #[command(flatten)]
     Action(actions::ActionVerb),
+    #[command(flatten)]
+    Life(life::LifeVerb),
     /// Show what the chat is linked to: its contact, cards and orders
     Connections(connections::ConnectionsArgs),
     /// List what became of sent messages at the provider, part by part, newest first
@@ -109,6 +110,7 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
     view.learn_names(session).await;
     match verb {
         ChatVerb::Action(verb) => actions::run(verb, session, &view).await,
+        ChatVerb::Life(verb) => life::run(verb, session, &view).await,
         ChatVerb::Connections(args) => connections::run(args, session, &view).await,
         ChatVerb::Deliveries(args) => deliveries::run(args, session, &view).await,
         ChatVerb::Claim { .. }
@@ -120,46 +122,29 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
 }
 
 async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliError> {
-    let role = match verb {
-        // Whose Active tab it is.
-        ChatVerb::List { mine: true, .. } => session.agent_role().await?,
-        _ => session.role().await?,
+    let (wanted, page) = match verb {
+        ChatVerb::List { wanted, page } => (wanted, page),
+        ChatVerb::Watch { wanted, from } => return list::watch(wanted, from, session, view).await,
+        verb => return read_one(verb, session, view).await,
     };
-    let mut client = session.conversation(&role).await?;
+    let mut client = session.conversation(&wanted.role(session).await?).await?;
+    let wanted = wanted.request(session).await?;
+    let ask = async |page_size, page_token| {
+        let request = ListChatsRequest {
+            page_size,
+            page_token,
+            ..wanted.clone()
+        };
+        let page = client.list_chats(request).await?.into_inner();
+        Ok((page.chats, page.next_page_token))
+    };
+    let (chats, next) = page.read(ask).await?;
+    view.list(&chats, &next)
+}
+
+async fn read_one(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliError> {
+    let mut client = session.conversation(&session.role().await?).await?;
     match verb {
-        ChatVerb::List {
-            states,
-            channel,
-            responsible,
-            unanswered,
-            mine,
-            page,
-        } => {
-            let responsible = match responsible.as_deref() {
-                None => String::new(),
-                Some(word @ ("me" | "none")) => word.to_owned(),
-                Some(agent) => session.agent_id(agent).await?.to_string(),
-            };
-            let wanted = ListChatsRequest {
-                states: states.into_iter().map(Into::into).collect(),
-                channel_id: channel.map(|id| id.to_string()).unwrap_or_default(),
-                responsible,
-                unanswered_only: unanswered,
-                mine,
-                ..ListChatsRequest::default()
-            };
-            let ask = async |page_size, page_token| {
-                let request = ListChatsRequest {
-                    page_size,
-                    page_token,
-                    ..wanted.clone()
-                };
-                let page = client.list_chats(request).await?.into_inner();
-                Ok((page.chats, page.next_page_token))
-            };
-            let (chats, next) = page.read(ask).await?;
-            view.list(&chats, &next)
-        }
         ChatVerb::Show { chat } => view.one(
             client
                 .get_chat(GetChatRequest {
@@ -169,13 +154,21 @@ async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliE
                 .into_inner()
                 .chat,
         ),
-        ChatVerb::Messages { chat, full, page } => {
-            let ask = async |page_size, page_token| {
+        ChatVerb::Messages {
+            chat,
+            full,
+            around,
+            page,
+        } => {
+            let ask = async |page_size, page_token: String| {
+                let around = around.filter(|_| page_token.is_empty());
                 let request = ListMessagesRequest {
                     chat_id: chat.to_string(),
                     page_size,
                     page_token,
                     full_text: full,
+                    around_message_id: around.map(|id| id.to_string()).unwrap_or_default(),
+                    ..ListMessagesRequest::default()
                 };
                 let page = client.list_messages(request).await?.into_inner();
                 Ok((page.messages, page.next_page_token))

@@ -230,6 +230,14 @@ pub fn order(things: &Things) -> Value {
     json!({ "order_id": things.get("order") })
 }
 
+pub fn named_chat(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "name": "" })
+}
+
+pub fn note(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "text": { "text": "for us alone" } })
+}
+
 pub fn conversation(things: &Things) -> Value {
     json!({ "conversation_id": things.get("conversation") })
 }

@@ -233,11 +233,29 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "conversation.v1.ChatService",
+            [
+                row("StartConversation", chat, "", DEED),
+                row("MarkSpam", chat, "", DEED),
+                row("RestoreChat", chat, "client", CHAT),
+                row("UpdateChat", named_chat, "client", CHAT),
+                row("WaiveReply", chat, "client", CHAT),
+                row("MarkRead", chat, "client", CHAT),
+                row("AddNote", note, "", DEED),
+            ],
+        ),
+        service(
             "conversation.v1.ConversationService",
             [
                 row("ListChats", nothing, "chat", CHATS),
                 row("ListChats", channel, "chat", CHATS),
                 row("FindChats", named_chats, "chat", CHATS),
+                row(
+                    "WatchChats",
+                    nothing,
+                    "",
+                    [May, May, May, May, Refused, May, May, May],
+                ),
                 row("GetChat", chat, "client", CHAT),
                 row("ListMessages", chat, "words", CHAT),
                 row("ListConversations", chat, "conversation", CHAT),

@@ -124,8 +124,8 @@ impl Work {
             opener: None,
             start_payload,
         };
-        chat.open(episode.clone());
         let reason = reason(arrival);
+        chat.open(episode.clone(), reason);
         let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
         self.events.push(event);
         self.note("conversation.opened", arrival, time)
@@ -221,11 +221,13 @@ impl Work {
             time,
         };
         let automatic = arrival.message.automatic;
+        let before = chat.clone();
         match (arrival.own_app, automatic) {
             (true, automatic) => {
                 // It left already: whoever wrote it has answered (D08), unless nobody did.
                 if !automatic {
                     chat.answered(row.sequence, 0);
+                    chat.read();
                 }
                 chat.show(preview);
             }
@@ -246,6 +248,8 @@ impl Work {
         }
         let event = announce::stored(chat, wire::message(&row)?, &arrival.cause);
         self.events.push(event);
+        self.events
+            .extend(announce::read_mark(&before, chat, &arrival.cause));
         self.rows.push(row);
         Ok(())
     }

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Row, chats};
 use crate::domain::chat::Chat;
+use crate::domain::words::ChatState;
 use crate::domain::{AgentId, ChannelId, ChatId, ClientId, ConversationId, MessageId};
 use crate::store::assignment;
 
@@ -19,8 +20,26 @@ pub struct Narrowing {
     pub channel: Option<ChannelId>,
     /// States (F074).
     pub states: Option<Vec<String>>,
-    /// Only chats with unanswered messages (F076).
-    pub unanswered_only: bool,
+    /// Only chats whose clients wait for an answer (F076).
+    pub waiting_only: bool,
+    /// Only chats that are unread, or are not (F209).
+    pub unread: Option<bool>,
+}
+
+impl Narrowing {
+    /// Tells whether it leaves a chat, as lists do.
+    pub fn holds(&self, chat: &Chat) -> bool {
+        let among = |some: &Option<Vec<Uuid>>| {
+            let channel = chat.channel.uuid();
+            some.as_ref().is_none_or(|some| some.contains(&channel))
+        };
+        let states = self.states.as_ref();
+        among(&self.granted)
+            && self.channel.is_none_or(|channel| channel == chat.channel)
+            && states.is_none_or(|states| states.iter().any(|state| state == chat.state.as_str()))
+            && (!self.waiting_only || chat.waiting && !chat.spam)
+            && self.unread.is_none_or(|unread| unread == chat.unread)
+    }
 }
 
 /// Whose chats are listed (F078).
@@ -34,6 +53,22 @@ pub enum Whose {
     Of(AgentId),
     /// Open chats that an agent answers for or has joined (F127, F150).
     WorkedBy(AgentId),
+}
+
+impl Whose {
+    /// Tells whether a chat is one of these, as lists do; `joined` tells whether an agent has joined it beside its responsible.
+    pub fn holds(self, chat: &Chat, joined: impl Fn(AgentId) -> bool) -> bool {
+        match self {
+            Self::All => true,
+            Self::Nobodys => chat.responsible.is_none(),
+            Self::Of(agent) => chat.responsible == Some(agent),
+            Self::WorkedBy(agent) => match chat.responsible {
+                Some(responsible) if responsible == agent => chat.state == ChatState::Active,
+                Some(_) => joined(agent),
+                None => false,
+            },
+        }
+    }
 }
 
 /// Where a page begins: after the chat with this time and id.
@@ -52,7 +87,8 @@ macro_rules! list_chats {
                and ($4::uuid[] is null or channel_id = any($4))
                and ($5::uuid is null or channel_id = $5)
                and ($6::text[] is null or state = any($6))
-               and (not $7::bool or unanswered > 0) " $whose "
+               and (not $7::bool or waiting and not spam)
+               and ($9::bool is null or unread = $9) " $whose "
              order by last_client_message_at desc, chat_id desc limit $8",
             $account.as_str(),
             time,
@@ -60,8 +96,9 @@ macro_rules! list_chats {
             $narrowing.granted.as_deref(),
             $narrowing.channel as Option<ChannelId>,
             $narrowing.states.as_deref(),
-            $narrowing.unanswered_only,
-            $limit
+            $narrowing.waiting_only,
+            $limit,
+            $narrowing.unread
             $(, $argument)*
         )
     }};
@@ -90,7 +127,7 @@ pub async fn list(
         }
         Whose::WorkedBy(agent) => {
             let mut rows = list_chats!(
-                "and responsible = $9 and state = 'active'",
+                "and responsible = $10 and state = 'active'",
                 account,
                 narrowing,
                 after,
@@ -102,7 +139,7 @@ pub async fn list(
             let joined = assignment::joined(connection, account, agent).await?;
             if !joined.is_empty() {
                 let joined = list_chats!(
-                    "and chat_id = any($9) and responsible <> $10",
+                    "and chat_id = any($10) and responsible <> $11",
                     account,
                     narrowing,
                     after,
@@ -118,7 +155,7 @@ pub async fn list(
         }
         Whose::Of(agent) => {
             list_chats!(
-                "and responsible = $9",
+                "and responsible = $10",
                 account,
                 narrowing,
                 after,

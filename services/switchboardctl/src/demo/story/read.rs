@@ -42,8 +42,7 @@ impl Stage<'_> {
         let request = ListMessagesRequest {
             chat_id: chat_id.to_owned(),
             page_size: 200,
-            page_token: String::new(),
-            full_text: false,
+            ..ListMessagesRequest::default()
         };
         let mut messages = client.list_messages(request).await?.into_inner().messages;
         messages.retain(|message| message.kind() == kind);

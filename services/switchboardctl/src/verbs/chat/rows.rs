@@ -47,13 +47,18 @@ impl Show for Chat {
             cell(
                 self.client
                     .as_ref()
-                    .map(|client| [&client.name, &client.username])
+                    .map(|client| [&self.name, &client.name, &client.username])
                     .and_then(|known| known.into_iter().find(|name| !name.is_empty()))
                     .map(String::as_str)
                     .unwrap_or_default(),
             ),
             cell(view.name(&self.channel_id)),
-            cell(words::word(self.state().as_str_name(), "STATE_")).by_word(),
+            cell(if self.spam {
+                "spam".to_owned()
+            } else {
+                words::word(self.state().as_str_name(), "STATE_")
+            })
+            .by_word(),
             cell(number),
             cell(words::short(
                 self.open_conversation
@@ -63,7 +68,11 @@ impl Show for Chat {
                 PAYLOAD,
             )),
             cell(view.name(&self.responsible_agent_id)),
-            cell(self.unanswered),
+            cell(match (self.unanswered, self.waiting) {
+                (0, _) => "0".to_owned(),
+                (count, true) => count.to_string(),
+                (count, false) => format!("{count}, waived"),
+            }),
             cell(words::short(
                 last.map(|last| last.text.as_str()).unwrap_or_default(),
                 60,
