@@ -210,7 +210,7 @@ impl Reader<'_> {
                 };
                 match language {
                     Language::English => notice,
-                    other => notices::worded(other, notice),
+                    Language::Ukrainian => notices::worded(language, notice),
                 }
             });
         }

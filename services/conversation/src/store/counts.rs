@@ -42,7 +42,7 @@ pub async fn of_states(
     counted: &Counted,
 ) -> Result<Vec<Count>, sqlx::Error> {
     let responsible = counted.responsible;
-    let responsible = responsible.map(|agent| agent.map_or(Uuid::nil(), |agent| agent.uuid()));
+    let responsible = responsible.map(|agent| agent.map_or(Uuid::nil(), AgentId::uuid));
     let rows = sqlx::query!(
         r#"select t.state as "state!", sum(t.chats)::bigint as "chats!", sum(t.waiting)::bigint as "waiting!",
                   sum(t.unread)::bigint as "unread!"

@@ -257,7 +257,7 @@ async fn f163_f165_f166_a_chat_has_a_name_and_an_image_of_its_own() {
         .unwrap();
     assert_eq!(
         listed.into_inner().chats,
-        [chat.clone()],
+        std::slice::from_ref(&chat),
         "lists show it, too"
     );
     assert_eq!(
