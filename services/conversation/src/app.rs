@@ -13,6 +13,7 @@ pub mod events;
 pub mod inbound;
 pub mod ingest;
 pub mod posts;
+pub mod quick_replies;
 pub mod read;
 pub mod retry;
 pub mod send;

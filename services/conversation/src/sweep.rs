@@ -1,11 +1,17 @@
-//! The task that sweeps what was parked too long.
+//! The tasks that come by themselves: what was parked too long is swept, and files of quick replies are kept on.
+
+use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
 use sqlx::PgPool;
 
+use crate::app::quick_replies::QuickReplies;
 use crate::app::sweep;
 use crate::config::Parked;
+
+/// How often is looked which files of quick replies the gateway is to be told of.
+const HOLDS_EVERY: Duration = Duration::from_hours(1);
 
 /// Runs the sweep until the service stops.
 pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, config: &Parked) {
@@ -25,6 +31,24 @@ pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, config: &Parked)
                     );
                 }
                 Err(error) => tracing::warn!(%error, "parked items were not swept"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Has files of quick replies kept on until the service stops.
+pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("quick reply files", async move {
+        while tokio::time::timeout(HOLDS_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            match replies.hold_on(chassis::clock::now()).await {
+                Ok(0) => {}
+                Ok(told) => tracing::info!(told, "files of quick replies are kept on"),
+                Err(error) => tracing::warn!(%error, "files of quick replies are not kept on yet"),
             }
         }
         Ok(())
