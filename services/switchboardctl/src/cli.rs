@@ -14,7 +14,7 @@ use crate::verbs::{
     company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
     events::EventsVerb, field::FieldVerb, group::GroupVerb, order::OrderVerb,
-    pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
+    pipeline::PipelineVerb, reply::ReplyVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -224,6 +224,9 @@ pub(crate) enum Noun {
     /// Chats, their messages and conversations
     #[command(subcommand)]
     Chat(ChatVerb),
+    /// Quick replies: texts and files that are prepared for reuse
+    #[command(subcommand)]
+    Reply(ReplyVerb),
     /// Cards in pipelines: leads, deals, applications, requests
     #[command(subcommand, visible_aliases = ["lead", "deal"], aliases = ["application", "request"])]
     Card(CardVerb),
@@ -360,6 +363,20 @@ mod tests {
             ),
             ("audit list --service crm", false),
             ("audit list --since yesterday", false),
+            ("reply create Hello Hi --shared --folder Sales", true),
+            ("reply create Hello Hi --shared --group Kyiv", false),
+            ("reply create Hello", false),
+            ("reply create Prices --file prices.pdf", true),
+            ("reply list pri --owner group --changeable", true),
+            ("reply list --owner team", false),
+            (
+                "reply update 0197e7a4-0000-7000-8000-000000000000 --text Bye --expect 2",
+                true,
+            ),
+            (
+                "reply render 0197e7a4-0000-7000-8000-000000000000",
+                false,
+            ),
             ("chat list --all", true),
             ("chat list --all --limit 3", false),
             ("chat list --limit 10001", false),

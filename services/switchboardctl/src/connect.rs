@@ -14,6 +14,7 @@ use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+use switchboard_proto::conversation::v1::quick_reply_service_client::QuickReplyServiceClient;
 use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
 use switchboard_proto::crm_cards::v1::company_service_client::CompanyServiceClient;
 use switchboard_proto::crm_cards::v1::contact_service_client::ContactServiceClient;
@@ -288,6 +289,16 @@ impl Session {
         role: &Role,
     ) -> Result<ConversationServiceClient<Authorised>, CliError> {
         Ok(ConversationServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
+    }
+
+    /// A client of quick replies in conversation.
+    pub async fn quick_replies(
+        &self,
+        role: &Role,
+    ) -> Result<QuickReplyServiceClient<Authorised>, CliError> {
+        Ok(QuickReplyServiceClient::new(
             self.service("conversation", role).await?,
         ))
     }

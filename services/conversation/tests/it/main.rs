@@ -12,6 +12,7 @@ mod learnt;
 mod lists;
 mod mail;
 mod own_app;
+mod quick_replies;
 mod sending;
 mod starts;
 mod whole;

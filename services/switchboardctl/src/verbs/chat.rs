@@ -5,7 +5,7 @@ mod connections;
 mod deliveries;
 mod rows;
 mod send;
-mod upload;
+pub(super) mod upload;
 
 use clap::Subcommand;
 use switchboard_proto::assignment::v1::{AssignChatRequest, ClaimChatRequest};
