@@ -15,10 +15,9 @@ use switchboard_proto::channel_gateway::v1::{
     CreateUploadResponse, DisableChannelRequest, DisableChannelResponse, DisconnectChannelRequest,
     DisconnectChannelResponse, EnableChannelRequest, EnableChannelResponse, GetAttachmentRequest,
     GetAttachmentResponse, GetChannelRequest, GetChannelResponse, HoldUploadsRequest,
-    HoldUploadsResponse, ListChannelsRequest,
-    ListChannelsResponse, ListDeliveriesRequest, ListDeliveriesResponse, RefetchAttachmentRequest,
-    RefetchAttachmentResponse, UpdateChannelRequest, UpdateChannelResponse, VerifyChannelRequest,
-    VerifyChannelResponse,
+    HoldUploadsResponse, ListChannelsRequest, ListChannelsResponse, ListDeliveriesRequest,
+    ListDeliveriesResponse, RefetchAttachmentRequest, RefetchAttachmentResponse,
+    UpdateChannelRequest, UpdateChannelResponse, VerifyChannelRequest, VerifyChannelResponse,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;

@@ -373,10 +373,7 @@ mod tests {
                 "reply update 0197e7a4-0000-7000-8000-000000000000 --text Bye --expect 2",
                 true,
             ),
-            (
-                "reply render 0197e7a4-0000-7000-8000-000000000000",
-                false,
-            ),
+            ("reply render 0197e7a4-0000-7000-8000-000000000000", false),
             ("chat list --all", true),
             ("chat list --all --limit 3", false),
             ("chat list --limit 10001", false),

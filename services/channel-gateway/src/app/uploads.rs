@@ -314,13 +314,7 @@ pub async fn note_used(
 }
 
 /// Tells whether an agent may send a file: an own upload, one that is held for all, or what stands in the channel already.
-fn may_send(
-    row: &AttachmentRow,
-    account: &str,
-    channel: &str,
-    agent: &str,
-    held: bool,
-) -> bool {
+fn may_send(row: &AttachmentRow, account: &str, channel: &str, agent: &str, held: bool) -> bool {
     let own =
         row.source == "upload" && row.agent.map(|id| id.to_string()).unwrap_or_default() == agent;
     let here = row.channel_id.is_some_and(|id| id.to_string() == channel);

@@ -19,7 +19,10 @@ async fn hold(world: &World, caller: &Caller, ids: &[&String]) -> Vec<String> {
     let request = HoldUploadsRequest {
         attachment_ids: ids.iter().map(|id| (*id).clone()).collect(),
     };
-    let answer = world.api().hold_uploads(testing::request(caller, request)).await;
+    let answer = world
+        .api()
+        .hold_uploads(testing::request(caller, request))
+        .await;
     answer.unwrap().into_inner().attachment_ids
 }
 
@@ -42,23 +45,39 @@ async fn b14_a_held_file_stays_and_may_be_read_and_sent_by_every_agent() {
     let port = Port::open(&mut world).await;
     let (owner, other) = (agent(&world, &[world.channel]), agent(&world, &[]));
     let (id, url) = announce(&world, &owner, PNG.len()).await;
-    assert!(hold(&world, &owner, &[&id]).await.is_empty(), "it is not there yet");
+    assert!(
+        hold(&world, &owner, &[&id]).await.is_empty(),
+        "it is not there yet"
+    );
     assert_eq!(port.put(&url, PNG).await, 201);
     let (left, url) = announce(&world, &owner, PNG.len()).await;
     assert_eq!(port.put(&url, PNG).await, 201);
-    assert!(hold(&world, &other, &[&id]).await.is_empty(), "it is another's");
+    assert!(
+        hold(&world, &other, &[&id]).await.is_empty(),
+        "it is another's"
+    );
     assert_eq!(state(&world, &other, &id).await, Err(Code::NotFound));
-    let elsewhere = testing::service_caller(Some(&testing::fresh_account()), "x", &["internal"], None);
-    assert!(hold(&world, &elsewhere, &[&id]).await.is_empty(), "of another account");
+    let elsewhere =
+        testing::service_caller(Some(&testing::fresh_account()), "x", &["internal"], None);
+    assert!(
+        hold(&world, &elsewhere, &[&id]).await.is_empty(),
+        "of another account"
+    );
 
     assert_eq!(hold(&world, &owner, &[&id]).await, [id.clone()]);
     assert!(state(&world, &other, &id).await.is_ok());
     assert!(link(&world, &other, &id).await.is_ok());
-    assert_eq!(hold(&world, &other, &[&id, &left]).await, [id.clone()], "a copy of the reply");
+    assert_eq!(
+        hold(&world, &other, &[&id, &left]).await,
+        [id.clone()],
+        "a copy of the reply"
+    );
 
     let now = clock::now();
     for hours in [25, 24 * 29] {
-        file_sweep::step(&world.app, now + Duration::hours(hours)).await.unwrap();
+        file_sweep::step(&world.app, now + Duration::hours(hours))
+            .await
+            .unwrap();
     }
     assert_eq!(state(&world, &owner, &left).await, Err(Code::NotFound));
     assert!(state(&world, &other, &id).await.is_ok());
@@ -69,7 +88,10 @@ async fn b14_a_held_file_stays_and_may_be_read_and_sent_by_every_agent() {
     send(&world, &other, 1, &foreign).await;
     send(&world, &other, 2, &id).await;
     let states = world.states(1).await;
-    assert_eq!((states[0].2.as_str(), states[0].3.as_str()), ("failed", "FILE_MISSING"));
+    assert_eq!(
+        (states[0].2.as_str(), states[0].3.as_str()),
+        ("failed", "FILE_MISSING")
+    );
     assert_ne!(states[1].3, "FILE_MISSING");
 }
 
@@ -97,10 +119,21 @@ async fn b14_what_was_sent_and_is_held_outlives_the_time_of_sent_files() {
     assert_eq!(port.put(&url, PNG).await, 201);
     send(&world, &owner, 1, &id).await;
     let colleague = agent(&world, &[world.channel]);
-    assert_eq!(hold(&world, &colleague, &[&id]).await, [id.clone()], "it was sent where they are");
+    assert_eq!(
+        hold(&world, &colleague, &[&id]).await,
+        [id.clone()],
+        "it was sent where they are"
+    );
     let now = clock::now();
-    file_sweep::step(&world.app, now + Duration::days(8)).await.unwrap();
+    file_sweep::step(&world.app, now + Duration::days(8))
+        .await
+        .unwrap();
     assert!(link(&world, &owner, &id).await.is_ok());
-    file_sweep::step(&world.app, now + Duration::days(31)).await.unwrap();
-    assert_eq!(link(&world, &owner, &id).await, Err(Code::FailedPrecondition));
+    file_sweep::step(&world.app, now + Duration::days(31))
+        .await
+        .unwrap();
+    assert_eq!(
+        link(&world, &owner, &id).await,
+        Err(Code::FailedPrecondition)
+    );
 }

@@ -255,9 +255,7 @@ fn parts(text: &str) -> Result<Vec<Part<'_>>, Flaw> {
             parts.push(Part::Literal(literal));
         }
         parts.push(Part::Variable {
-            source: text
-                .get(start..text.len() - next.len())
-                .unwrap_or_default(),
+            source: text.get(start..text.len() - next.len()).unwrap_or_default(),
             variable,
             fallback: fallback.trim(),
         });
@@ -363,7 +361,10 @@ fn is_space(c: char) -> bool {
 
 /// What no space stands before.
 fn is_stop(c: char) -> bool {
-    matches!(c, ',' | '.' | '!' | '?' | ';' | ':' | '…' | ')' | ']' | '»' | '”')
+    matches!(
+        c,
+        ',' | '.' | '!' | '?' | ';' | ':' | '…' | ')' | ']' | '»' | '”'
+    )
 }
 
 /// Closes spaces up around what became empty: none is left before a stop or an end of a line, none at a start of a line,
@@ -379,7 +380,9 @@ fn tidy(pieces: &mut [Piece<'_>]) {
         }
         let before = before.iter_mut().rfind(|piece| !piece.shown.is_empty());
         let after = after.iter_mut().find(|piece| !piece.shown.is_empty());
-        let last = before.as_ref().and_then(|piece| piece.shown.chars().next_back());
+        let last = before
+            .as_ref()
+            .and_then(|piece| piece.shown.chars().next_back());
         let next = after.as_ref().and_then(|piece| piece.shown.chars().next());
         if last.is_none_or(|c| matches!(c, '\n' | '\r')) {
             if let Some(after) = after.filter(|piece| piece.literal) {

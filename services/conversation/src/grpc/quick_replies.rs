@@ -188,11 +188,12 @@ impl QuickReplyService for Api {
         };
         let rows = self.0.list(&caller, &asked).await?;
         let entry = |(_, reply): &(bool, _)| wire::quick_reply(reply);
-        let (quick_replies, next_page_token) = page_of(&rows, size, entry, |(later, reply)| After {
-            later: *later,
-            title: reply.title.clone(),
-            id: reply.id.uuid(),
-        });
+        let (quick_replies, next_page_token) =
+            page_of(&rows, size, entry, |(later, reply)| After {
+                later: *later,
+                title: reply.title.clone(),
+                id: reply.id.uuid(),
+            });
         Ok(Response::new(pb::ListQuickRepliesResponse {
             quick_replies,
             next_page_token,

@@ -55,7 +55,11 @@ impl Staff for Others {
     async fn groups(&self, _: &AccountSlug, agent: AgentId) -> Result<Arc<[Uuid]>, Status> {
         self.ask()?;
         let within = self.sales.lock().unwrap().contains(&agent);
-        Ok(if within { Arc::new([SALES]) } else { Arc::new([]) })
+        Ok(if within {
+            Arc::new([SALES])
+        } else {
+            Arc::new([])
+        })
     }
 
     async fn has_group(&self, account: &AccountSlug, group: Uuid) -> Result<bool, Status> {
@@ -80,7 +84,11 @@ impl Files for Others {
         self.ask()?;
         self.held.lock().unwrap().push((agent, files.to_vec()));
         let known = self.files.lock().unwrap();
-        Ok(files.iter().copied().filter(|file| known.contains(file)).collect())
+        Ok(files
+            .iter()
+            .copied()
+            .filter(|file| known.contains(file))
+            .collect())
     }
 }
 
@@ -113,13 +121,23 @@ impl Shop {
     fn agent(&self, name: &str) -> Caller {
         let mut access = full_access(agent(name));
         access.settings = false;
-        caller(&self.world.account, agent(name), &["chats:*", "channels:*"], access)
+        caller(
+            &self.world.account,
+            agent(name),
+            &["chats:*", "channels:*"],
+            access,
+        )
     }
 
     /// An agent whose role has settings.
     fn admin(&self) -> Caller {
         let access = full_access(agent("admin"));
-        caller(&self.world.account, agent("admin"), &["chats:*", "channels:*"], access)
+        caller(
+            &self.world.account,
+            agent("admin"),
+            &["chats:*", "channels:*"],
+            access,
+        )
     }
 
     fn service(&self) -> Caller {
@@ -157,7 +175,10 @@ impl Shop {
         let delete = pb::DeleteQuickReplyRequest {
             quick_reply_id: id.into(),
         };
-        self.api.delete_quick_reply(request(by, delete)).await.map(drop)
+        self.api
+            .delete_quick_reply(request(by, delete))
+            .await
+            .map(drop)
     }
 
     /// All pages of a list.
@@ -168,7 +189,10 @@ impl Shop {
     ) -> Result<Vec<pb::QuickReply>, Status> {
         let mut found = Vec::new();
         loop {
-            let answer = self.api.list_quick_replies(request(by, ask.clone())).await?;
+            let answer = self
+                .api
+                .list_quick_replies(request(by, ask.clone()))
+                .await?;
             let page = answer.into_inner();
             found.extend(page.quick_replies);
             if page.next_page_token.is_empty() {
@@ -193,7 +217,11 @@ impl Shop {
             chat_id: self.world.chat(chat_key).to_string(),
             quick_reply_id: id.into(),
         };
-        Ok(self.api.render_quick_reply(request(by, ask)).await?.into_inner())
+        Ok(self
+            .api
+            .render_quick_reply(request(by, ask))
+            .await?
+            .into_inner())
     }
 
     /// Stores one quick reply of each owner, by the name of the owner.
@@ -203,9 +231,17 @@ impl Shop {
             ("account", self.service(), OwnerKind::Account, String::new()),
             ("group", self.service(), OwnerKind::Group, SALES.to_string()),
             ("ann", self.agent("ann"), OwnerKind::Agent, String::new()),
-            ("bob", self.agent("bob"), OwnerKind::Agent, agent("bob").to_string()),
+            (
+                "bob",
+                self.agent("bob"),
+                OwnerKind::Agent,
+                agent("bob").to_string(),
+            ),
         ] {
-            let made = self.create(&by, new(kind, &owner, name, name)).await.unwrap();
+            let made = self
+                .create(&by, new(kind, &owner, name, name))
+                .await
+                .unwrap();
             ids.insert(name, made.quick_reply_id);
         }
         ids
@@ -220,6 +256,11 @@ fn new(kind: OwnerKind, owner: &str, title: &str, text: &str) -> pb::CreateQuick
         text: Some(plain(text)),
         ..Default::default()
     }
+}
+
+/// No narrowing.
+fn everything() -> pb::ListQuickRepliesRequest {
+    pb::ListQuickRepliesRequest::default()
 }
 
 fn own(title: &str, text: &str) -> pb::CreateQuickReplyRequest {
@@ -264,7 +305,12 @@ async fn f094_quick_replies_are_prepared_changed_and_deleted() {
     };
     let changed = shop.update(&ann, change.clone()).await.unwrap();
     assert_eq!(
-        (&*changed.title, &*changed.shortcut, &*changed.folder, changed.revision),
+        (
+            &*changed.title,
+            &*changed.shortcut,
+            &*changed.folder,
+            changed.revision
+        ),
         ("Sent", "", "Deliveries", 2)
     );
     assert_eq!(changed.text, made.text);
@@ -286,17 +332,65 @@ async fn f094_what_is_wrong_is_named() {
     let ann = shop.agent("ann");
     let fine = || own("Hello", "Hello");
     for (field, wrong) in [
-        ("title", pb::CreateQuickReplyRequest { title: " ".into(), ..fine() }),
-        ("title", pb::CreateQuickReplyRequest { title: "x".repeat(101), ..fine() }),
-        ("folder", pb::CreateQuickReplyRequest { folder: "x".repeat(61), ..fine() }),
-        ("shortcut", pb::CreateQuickReplyRequest { shortcut: "a b".into(), ..fine() }),
-        ("text.text", pb::CreateQuickReplyRequest { text: None, ..fine() }),
+        (
+            "title",
+            pb::CreateQuickReplyRequest {
+                title: " ".into(),
+                ..fine()
+            },
+        ),
+        (
+            "title",
+            pb::CreateQuickReplyRequest {
+                title: "x".repeat(101),
+                ..fine()
+            },
+        ),
+        (
+            "folder",
+            pb::CreateQuickReplyRequest {
+                folder: "x".repeat(61),
+                ..fine()
+            },
+        ),
+        (
+            "shortcut",
+            pb::CreateQuickReplyRequest {
+                shortcut: "a b".into(),
+                ..fine()
+            },
+        ),
+        (
+            "text.text",
+            pb::CreateQuickReplyRequest {
+                text: None,
+                ..fine()
+            },
+        ),
         ("text.text", own("x", "Hello {{client.nmae}}")),
         ("text.text", own("x", &"x".repeat(20_001))),
-        ("text.entities[0]", pb::CreateQuickReplyRequest { text: Some(bold("abc", 2, 2)), ..fine() }),
-        ("owner_kind", pb::CreateQuickReplyRequest { owner_kind: 0, ..fine() }),
-        ("owner_id", new(OwnerKind::Agent, &agent("bob").to_string(), "x", "x")),
-        ("owner_id", new(OwnerKind::Account, &SALES.to_string(), "x", "x")),
+        (
+            "text.entities[0]",
+            pb::CreateQuickReplyRequest {
+                text: Some(bold("abc", 2, 2)),
+                ..fine()
+            },
+        ),
+        (
+            "owner_kind",
+            pb::CreateQuickReplyRequest {
+                owner_kind: 0,
+                ..fine()
+            },
+        ),
+        (
+            "owner_id",
+            new(OwnerKind::Agent, &agent("bob").to_string(), "x", "x"),
+        ),
+        (
+            "owner_id",
+            new(OwnerKind::Account, &SALES.to_string(), "x", "x"),
+        ),
         ("owner_id", new(OwnerKind::Group, "", "x", "x")),
         (
             "attachment_ids",
@@ -312,16 +406,28 @@ async fn f094_what_is_wrong_is_named() {
     }
     let refused = shop.create(&ann, own("x", "Hi {{x}}")).await.unwrap_err();
     let said = named(&refused).1;
-    assert!(said.starts_with("`x` at character 4 is no variable: there are client.name,"), "{said}");
+    assert!(
+        said.starts_with("`x` at character 4 is no variable: there are client.name,"),
+        "{said}"
+    );
     let admin = shop.admin();
     for (owner, by) in [
-        (new(OwnerKind::Group, &Uuid::from_u128(1).to_string(), "x", "x"), &admin),
-        (new(OwnerKind::Agent, &agent("ann").to_string(), "x", "x"), &shop.service()),
+        (
+            new(OwnerKind::Group, &Uuid::from_u128(1).to_string(), "x", "x"),
+            &admin,
+        ),
+        (
+            new(OwnerKind::Agent, &agent("ann").to_string(), "x", "x"),
+            &shop.service(),
+        ),
     ] {
         let refused = shop.create(by, owner).await.unwrap_err();
         assert_eq!(named(&refused).0, "owner_id", "that there is not");
     }
-    assert_eq!(shop.world.count("select count(*) from quick_reply").await, 0);
+    assert_eq!(
+        shop.world.count("select count(*) from quick_reply").await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -403,7 +509,10 @@ async fn b02_a_repeat_gets_the_first_answer_whatever_became_of_its_group() {
         shop.create(&admin, twice)
     );
     assert_eq!(one.unwrap(), two.unwrap());
-    assert_eq!(shop.world.count("select count(*) from quick_reply").await, 2);
+    assert_eq!(
+        shop.world.count("select count(*) from quick_reply").await,
+        2
+    );
 }
 
 #[tokio::test]
@@ -486,7 +595,10 @@ async fn f096_f097_b14_a_reply_is_put_into_the_input_field_and_nothing_is_sent()
     let text = rendered.text.unwrap();
     assert_eq!(text.text, "🙂 Hi Ada, it is Ann Smith, № 1, friend");
     let range = &text.entities[0];
-    assert_eq!((range.kind(), range.offset, range.length), (Kind::Bold, 0, 9));
+    assert_eq!(
+        (range.kind(), range.offset, range.length),
+        (Kind::Bold, 0, 9)
+    );
     assert_eq!(rendered.missing_variables, ["client.phone", "client.email"]);
     assert_eq!(
         shop.world.everything().await,
@@ -495,13 +607,21 @@ async fn f096_f097_b14_a_reply_is_put_into_the_input_field_and_nothing_is_sent()
     );
 
     // What is corrected in the input field is sent as it is, and the reply stays as it was (F097).
-    let sent = shop.world.send(&shop.world.as_agent("ann"), "7", "s", "Hi Ada!").await;
+    let sent = shop
+        .world
+        .send(&shop.world.as_agent("ann"), "7", "s", "Hi Ada!")
+        .await;
     assert_eq!(crate::world::text_of(&sent.unwrap()), "Hi Ada!");
     assert_eq!(shop.get(&ann, &made.quick_reply_id).await.unwrap(), made);
 
     // In a closed chat there is no number; a service has no name.
-    shop.world.close(&shop.world.as_agent("ann"), "7").await.unwrap();
-    let rendered = shop.render(&shop.service(), "7", &made.quick_reply_id).await;
+    shop.world
+        .close(&shop.world.as_agent("ann"), "7")
+        .await
+        .unwrap();
+    let rendered = shop
+        .render(&shop.service(), "7", &made.quick_reply_id)
+        .await;
     let text = rendered.unwrap().text.unwrap().text;
     assert_eq!(text, "🙂 Hi Ada, it is, № –, friend");
 }
@@ -541,7 +661,10 @@ async fn b14_files_are_kept_as_long_as_a_reply_has_them() {
         attachment_ids: files.iter().map(Uuid::to_string).collect(),
         ..own("Prices", "")
     };
-    let refused = shop.create(&ann, with(&[first, foreign])).await.unwrap_err();
+    let refused = shop
+        .create(&ann, with(&[first, foreign]))
+        .await
+        .unwrap_err();
     assert_eq!(named(&refused).0, "attachment_ids[1]");
     let made = shop.create(&ann, with(&[second, first])).await.unwrap();
     assert_eq!(made.attachment_ids, [second.to_string(), first.to_string()]);
@@ -603,18 +726,34 @@ async fn b11_each_change_of_a_quick_reply_is_told() {
         shop.world.db.pool.clone(),
         conversation::audit::SCOPES,
     );
-    let entries = audited(&api, &shop.service(), ListAuditEntriesRequest::default()).await.unwrap();
+    let entries = audited(&api, &shop.service(), ListAuditEntriesRequest::default())
+        .await
+        .unwrap();
     let mut actions: Vec<&str> = entries.iter().map(|entry| &*entry.action).collect();
     actions.sort_unstable();
-    assert_eq!(actions, ["quick-reply.create", "quick-reply.delete", "quick-reply.update"]);
+    assert_eq!(
+        actions,
+        [
+            "quick-reply.create",
+            "quick-reply.delete",
+            "quick-reply.update"
+        ]
+    );
     for entry in &entries {
         assert_eq!(entry.actor, format!("agent:{}", agent("ann")));
         assert_eq!(
-            (&*entry.subject_kind, &entry.subject_id, &*entry.subject_name),
+            (
+                &*entry.subject_kind,
+                &entry.subject_id,
+                &*entry.subject_name
+            ),
             ("quick-reply", &made.quick_reply_id, "Hello")
         );
     }
-    let update = entries.iter().find(|entry| entry.action == "quick-reply.update").unwrap();
+    let update = entries
+        .iter()
+        .find(|entry| entry.action == "quick-reply.update")
+        .unwrap();
     assert_eq!(told(update), ["text.text: Hello -> Bye"]);
     let published = shop.world.published().await;
     assert_eq!(published.get("setting.changed"), Some(&3));

@@ -36,10 +36,20 @@ pub(crate) enum ReplyVerb {
         #[arg(long, value_name = "GROUP", conflicts_with = "shared")]
         group: Option<String>,
         /// What is typed to get it
-        #[arg(long, value_name = "WORD", default_value = "", hide_default_value = true)]
+        #[arg(
+            long,
+            value_name = "WORD",
+            default_value = "",
+            hide_default_value = true
+        )]
         shortcut: String,
         /// The folder that it is found in
-        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+        #[arg(
+            long,
+            value_name = "NAME",
+            default_value = "",
+            hide_default_value = true
+        )]
         folder: String,
         /// A file to upload and keep with it (repeatable). Each time it is a new file: with --request-id use --attachment
         #[arg(long = "file", value_name = "PATH", conflicts_with = "request_id")]
@@ -56,7 +66,12 @@ pub(crate) enum ReplyVerb {
         #[arg(default_value = "", hide_default_value = true)]
         search: String,
         /// Only those of this folder
-        #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+        #[arg(
+            long,
+            value_name = "NAME",
+            default_value = "",
+            hide_default_value = true
+        )]
         folder: String,
         /// Only those of this kind of owner
         #[arg(long, value_parser = choice!(OwnerKind, "OWNER_KIND_", ["account", "group", "agent"]))]
@@ -116,8 +131,9 @@ pub(crate) enum ReplyVerb {
 
 impl Show for QuickReply {
     const NAME: &'static str = "switchboard.conversation.v1.QuickReply";
-    const HEADERS: &'static [&'static str] =
-        &["ID", "SHORTCUT", "TITLE", "OWNER", "FOLDER", "TEXT", "FILES"];
+    const HEADERS: &'static [&'static str] = &[
+        "ID", "SHORTCUT", "TITLE", "OWNER", "FOLDER", "TEXT", "FILES",
+    ];
     const OPTIONAL: &'static [&'static str] = &["FOLDER", "OWNER"];
     const SPARSE: &'static [&'static str] = &["SHORTCUT", "FOLDER"];
     fn cells(&self, _: &View) -> Vec<Cell> {

@@ -83,13 +83,9 @@ const SHARED: Profile = [Seen, Seen, Seen, Seen, Refused, Seen, Seen, Hidden];
 /// A list of it.
 const SHAREDS: Profile = [Seen, Seen, Seen, Seen, Refused, Seen, Seen, Without];
 /// What is of a group that none of them is in: who may change settings sees it.
-const OF_GROUP: Profile = [
-    Seen, Hidden, Hidden, Hidden, Refused, Seen, Hidden, Hidden,
-];
+const OF_GROUP: Profile = [Seen, Hidden, Hidden, Hidden, Refused, Seen, Hidden, Hidden];
 /// The same, changed.
-const OF_GROUP_CHANGED: Profile = [
-    May, Hidden, Hidden, Hidden, Refused, May, Hidden, Hidden,
-];
+const OF_GROUP_CHANGED: Profile = [May, Hidden, Hidden, Hidden, Refused, May, Hidden, Hidden];
 /// What is one agent's alone.
 const OF_ONE: Profile = [
     Hidden, Hidden, Hidden, Hidden, Refused, Hidden, Hidden, Hidden,
@@ -274,9 +270,7 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                     "CreateQuickReply",
                     create_quick_reply_of_group,
                     "",
-                    [
-                        May, Refused, Refused, Refused, Refused, May, Refused, Wrong,
-                    ],
+                    [May, Refused, Refused, Refused, Refused, May, Refused, Wrong],
                 ),
                 row(
                     "CreateQuickReply",
@@ -285,10 +279,20 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                     [May, May, May, May, Refused, May, May, May],
                 ),
                 row("UpdateQuickReply", update_quick_reply, "", SETTING),
-                row("UpdateQuickReply", update_quick_reply_of_group, "", OF_GROUP_CHANGED),
+                row(
+                    "UpdateQuickReply",
+                    update_quick_reply_of_group,
+                    "",
+                    OF_GROUP_CHANGED,
+                ),
                 row("UpdateQuickReply", update_quick_reply_of_keeper, "", OF_ONE),
                 row("GetQuickReply", quick_reply, "quick reply", SHARED),
-                row("GetQuickReply", quick_reply_of_group, "group's quick reply", OF_GROUP),
+                row(
+                    "GetQuickReply",
+                    quick_reply_of_group,
+                    "group's quick reply",
+                    OF_GROUP,
+                ),
                 row("GetQuickReply", quick_reply_of_keeper, "", OF_ONE),
                 row("ListQuickReplies", nothing, "quick reply", SHAREDS),
                 row(
@@ -300,9 +304,19 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                     ],
                 ),
                 row("ListQuickReplyFolders", nothing, "folder", SHAREDS),
-                row("RenderQuickReply", chat_and_quick_reply, "reply words", CHAT),
+                row(
+                    "RenderQuickReply",
+                    chat_and_quick_reply,
+                    "reply words",
+                    CHAT,
+                ),
                 row("DeleteQuickReply", quick_reply_of_keeper, "", OF_ONE),
-                row("DeleteQuickReply", quick_reply_of_group, "", OF_GROUP_CHANGED),
+                row(
+                    "DeleteQuickReply",
+                    quick_reply_of_group,
+                    "",
+                    OF_GROUP_CHANGED,
+                ),
                 row("DeleteQuickReply", quick_reply, "", SETTING),
             ],
         ),

@@ -216,7 +216,12 @@ async fn quick_replies(rpc: &Rpc, things: &mut Things, mark: &str) -> anyhow::Re
     let (service, keeper) = (things.service.clone(), things.keeper.bearer.clone());
     for (thing, kind, owner, bearer) in [
         ("quick reply", "ACCOUNT", String::new(), &service),
-        ("group's quick reply", "GROUP", things.get("group"), &service),
+        (
+            "group's quick reply",
+            "GROUP",
+            things.get("group"),
+            &service,
+        ),
         ("keeper's quick reply", "AGENT", String::new(), &keeper),
     ] {
         let new = json!({

@@ -73,9 +73,7 @@ fn check(text: &Text, files: &[Uuid]) -> Result<(), QuickReplyError> {
 /// A shortcut that its owner has already.
 fn taken(error: sqlx::Error, shortcut: &str) -> Error {
     match error {
-        sqlx::Error::Database(error)
-            if error.constraint() == Some("quick_reply_by_shortcut") =>
-        {
+        sqlx::Error::Database(error) if error.constraint() == Some("quick_reply_by_shortcut") => {
             QuickReplyError::ShortcutTaken(shortcut.to_owned()).into()
         }
         error => error.into(),
@@ -236,7 +234,10 @@ impl QuickReplies {
             Owner::Agent(agent) if caller.agent() == Some(agent) => return Ok(()),
             Owner::Agent(agent) => {
                 let name = self.staff.name(account, agent).await;
-                (name.map(|name| name.is_some()), "must be an agent of the account")
+                (
+                    name.map(|name| name.is_some()),
+                    "must be an agent of the account",
+                )
             }
             Owner::Group(group) => {
                 let known = self.staff.has_group(account, group).await;
@@ -259,7 +260,8 @@ impl QuickReplies {
         match files.iter().position(|file| !kept.contains(file)) {
             None => Ok(()),
             Some(place) => {
-                let rule = "must be a file that was uploaded by the caller and is there, one of a quick reply, or one of a chat";
+                let rule = "must be an upload of the caller's own that is there, a file of a quick reply, or one that was sent in a \
+                            chat that the caller sees";
                 Err(QuickReplyError::field(format!("{field}[{place}]"), rule).into())
             }
         }

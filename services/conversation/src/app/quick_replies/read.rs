@@ -49,8 +49,14 @@ impl QuickReplies {
         let mut connection = self.pool.acquire().await?;
         let Some(words) = search::query(account, &asked.search) else {
             let after = (title.as_str(), *id);
-            let rows =
-                store::list(&mut connection, account, &whose, &narrowing, after, asked.limit);
+            let rows = store::list(
+                &mut connection,
+                account,
+                &whose,
+                &narrowing,
+                after,
+                asked.limit,
+            );
             return Ok(rows.await?.into_iter().map(|row| (true, row)).collect());
         };
         // What cannot be a shortcut is none's beginning.

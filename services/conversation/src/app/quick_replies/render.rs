@@ -32,7 +32,8 @@ impl QuickReplies {
         // Not held while assignment is asked.
         drop(connection);
         let reply = self.visible(caller, id).await?;
-        let unreadable = |flaw: quick_reply::Flaw| Error::Broken(format!("quick reply {id}: {flaw}"));
+        let unreadable =
+            |flaw: quick_reply::Flaw| Error::Broken(format!("quick reply {id}: {flaw}"));
         let asked = quick_reply::variables(&reply.text.text).map_err(unreadable)?;
         let name = match caller.agent() {
             Some(agent) if asked.contains(&Variable::AgentName) => {
@@ -41,7 +42,9 @@ impl QuickReplies {
             }
             _ => String::new(),
         };
-        let number = chat.open_episode().map(|episode| episode.number.to_string());
+        let number = chat
+            .open_episode()
+            .map(|episode| episode.number.to_string());
         let email = if client.email.is_empty() && client.scope == MAIL {
             &client.user_id
         } else {

@@ -29,7 +29,10 @@ fn b14_every_variable_is_filled_in() {
         ("{{client.name}}", "Ada Lovelace"),
         ("{{client.first_name}}!", "Ada!"),
         ("@{{client.username}}", "@ada"),
-        ("{{client.phone}}, {{client.email}}", "+380441234567, ada@example.org"),
+        (
+            "{{client.phone}}, {{client.email}}",
+            "+380441234567, ada@example.org",
+        ),
         ("{{agent.name}}", "Олена"),
         ("№ {{conversation.number}}.", "№ 17."),
         ("{{ client.name | friend }}", "Ada Lovelace"),
@@ -45,7 +48,10 @@ fn b14_every_variable_is_filled_in() {
 fn b14_what_has_no_value_has_its_fallback_or_closes_up() {
     for (template, expected) in [
         ("{{client.name|friend}}", "friend"),
-        ("Hello, {{ client.name | dear friend }}!", "Hello, dear friend!"),
+        (
+            "Hello, {{ client.name | dear friend }}!",
+            "Hello, dear friend!",
+        ),
         ("{{client.name|}}", ""),
         ("{{client.name||x}}", "|x"),
         ("Hello {{client.name}}!", "Hello!"),
@@ -60,7 +66,10 @@ fn b14_what_has_no_value_has_its_fallback_or_closes_up() {
         ("a {{client.name}}b", "a b"),
         ("{{client.name}}, good day", "good day"),
         ("{{client.name}} {{client.email}}, good day", "good day"),
-        ("Dear all,\n{{client.name}} , and others", "Dear all,\nand others"),
+        (
+            "Dear all,\n{{client.name}} , and others",
+            "Dear all,\nand others",
+        ),
         ("№{{conversation.number}}", "№"),
         ("(of {{client.name}})", "(of)"),
         ("{{client.name}}\n\n{{agent.name}}", "\n\n"),
@@ -77,10 +86,7 @@ fn b14_what_has_no_value_has_its_fallback_or_closes_up() {
 #[test]
 fn b14_spaces_that_somebody_wrote_stay_where_nothing_is_missing() {
     let template = "  a  {{client.name}}  , b \n {{agent.name}} ";
-    assert_eq!(
-        text(template, &ada()),
-        "  a  Ada Lovelace  , b \n Олена "
-    );
+    assert_eq!(text(template, &ada()), "  a  Ada Lovelace  , b \n Олена ");
 }
 
 #[test]
@@ -98,7 +104,10 @@ fn b14_a_value_is_one_line_of_bounded_length_and_is_not_read_again() {
     }
     let long = "й".repeat(5_000);
     assert_eq!(text("{{client.name}}", &named(&long)), "й".repeat(200));
-    assert_eq!(text("{{client.first_name}}", &named(&long)), "й".repeat(200));
+    assert_eq!(
+        text("{{client.first_name}}", &named(&long)),
+        "й".repeat(200)
+    );
 }
 
 #[test]
@@ -181,16 +190,26 @@ fn stretches(rendered: &Rendered) -> Vec<Option<String>> {
 fn b14_formatting_moves_with_what_it_formats() {
     // The place of a stretch of the template, in UTF-16 code units.
     let place = |template: &str, part: &str| {
-        let start = template[..template.find(part).unwrap()].encode_utf16().count();
+        let start = template[..template.find(part).unwrap()]
+            .encode_utf16()
+            .count();
         (start, start + part.encode_utf16().count())
     };
     let template = "🙂 Hello, {{client.name}}! Yours, {{agent.name}} 🙂 end";
     for (part, filled, empty) in [
         ("🙂 Hello", Some("🙂 Hello"), Some("🙂 Hello")),
         ("{{client.name}}", Some("Ada Lovelace"), None),
-        ("Hello, {{client.name}}!", Some("Hello, Ada Lovelace!"), Some("Hello!")),
+        (
+            "Hello, {{client.name}}!",
+            Some("Hello, Ada Lovelace!"),
+            Some("Hello!"),
+        ),
         // It begins, or ends, inside a variable.
-        ("name}}! Yours", Some("Ada Lovelace! Yours"), Some("! Yours")),
+        (
+            "name}}! Yours",
+            Some("Ada Lovelace! Yours"),
+            Some("! Yours"),
+        ),
         ("Yours, {{agent", Some("Yours, Олена"), Some("Yours,")),
         (", {{client.name}}", Some(", Ada Lovelace"), None),
         (" 🙂 end", Some(" 🙂 end"), Some(" 🙂 end")),
@@ -208,7 +227,17 @@ fn b14_formatting_moves_with_what_it_formats() {
 
 #[test]
 fn b14_no_range_ever_leaves_the_text() {
-    let pieces = ["", "a", " ", "🙂", ", ", "\n", "{{client.name}}", "{{agent.name|й🙂}}", "."];
+    let pieces = [
+        "",
+        "a",
+        " ",
+        "🙂",
+        ", ",
+        "\n",
+        "{{client.name}}",
+        "{{agent.name|й🙂}}",
+        ".",
+    ];
     let some = Values {
         client_name: "Ю 🙂",
         ..Values::default()
@@ -226,11 +255,18 @@ fn b14_no_range_ever_leaves_the_text() {
                     let end = utf16(&rendered.text);
                     assert_eq!(rendered.ranges.len(), ranges.len());
                     for range in rendered.ranges.iter().flatten() {
-                        assert!(range.0 < range.1 && range.1 <= end, "{template:?} {range:?}");
+                        assert!(
+                            range.0 < range.1 && range.1 <= end,
+                            "{template:?} {range:?}"
+                        );
                     }
                     if !rendered.text.is_empty() {
                         let whole = ranges.iter().position(|range| *range == (0, length));
-                        assert_eq!(rendered.ranges[whole.unwrap()], Some((0, end)), "{template:?}");
+                        assert_eq!(
+                            rendered.ranges[whole.unwrap()],
+                            Some((0, end)),
+                            "{template:?}"
+                        );
                     }
                 }
             }

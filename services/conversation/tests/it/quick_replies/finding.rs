@@ -30,7 +30,13 @@ async fn f095_replies_are_found_by_beginnings_of_words_shortcuts_first() {
         };
         shop.create(&ann, new).await.unwrap();
     }
-    let all = ["All prices", "Delivery", "Later", "Zero cost", "Ціни на доставку"];
+    let all = [
+        "All prices",
+        "Delivery",
+        "Later",
+        "Zero cost",
+        "Ціни на доставку",
+    ];
     for (text, expected) in [
         ("price", vec!["Zero cost", "All prices", "Delivery"]),
         ("/pri", vec!["Zero cost", "All prices", "Delivery"]),
@@ -93,13 +99,20 @@ async fn f094_folders_are_those_that_replies_name() {
         };
         let page = shop.api.list_quick_reply_folders(request(&ann, ask)).await;
         let page = page.unwrap().into_inner();
-        folders.extend(page.folders.into_iter().map(|one| (one.name, one.quick_replies)));
+        folders.extend(
+            page.folders
+                .into_iter()
+                .map(|one| (one.name, one.quick_replies)),
+        );
         page_token = page.next_page_token;
         if page_token.is_empty() {
             break;
         }
     }
-    assert_eq!(folders, [("Delivery".to_owned(), 1), ("Sales".to_owned(), 2)]);
+    assert_eq!(
+        folders,
+        [("Delivery".to_owned(), 1), ("Sales".to_owned(), 2)]
+    );
     for (folder, search, expected) in [
         ("Sales", "", vec!["a", "b"]),
         ("Sales", "b", vec!["b"]),
@@ -165,7 +178,10 @@ async fn f095_every_list_is_found_by_an_index() {
                 null, now(), now()
             from generate_series(1, 60000) n;
         analyze quick_reply";
-    sqlx::raw_sql(fill).execute(&shop.world.db.pool).await.unwrap();
+    sqlx::raw_sql(fill)
+        .execute(&shop.world.db.pool)
+        .await
+        .unwrap();
     let mut connection = shop.world.db.pool.acquire().await.unwrap();
     let account = chassis::testing::account("a1");
     let whose = Whose::Some {
@@ -175,7 +191,14 @@ async fn f095_every_list_is_found_by_an_index() {
     };
     let everything = Narrowing::default();
     // The statements are those that the store itself prepares on this connection.
-    let listed = store::list(&mut connection, &account, &whose, &everything, ("", Uuid::nil()), 51);
+    let listed = store::list(
+        &mut connection,
+        &account,
+        &whose,
+        &everything,
+        ("", Uuid::nil()),
+        51,
+    );
     assert_eq!(listed.await.unwrap().len(), 51);
     let sought = Sought {
         words: "'@a1' & 'word2':*",
@@ -198,13 +221,27 @@ async fn f095_every_list_is_found_by_an_index() {
     let nobody = "true, '00000000-0000-0000-0000-000000000001', false, '{}'";
     let nil = "'00000000-0000-0000-0000-000000000000'";
     let list = format!("'a1', '', {nil}, false, {nobody}, null, null, 51");
-    let find = format!("'a1', '''@a1'' & ''word21'':*', 'word21', false, '', {nil}, false, {nobody}, null, null, 51");
+    let find = format!(
+        "'a1', '''@a1'' & ''word21'':*', 'word21', false, '', {nil}, false, {nobody}, null, null, 51"
+    );
     let folders = format!("'a1', '', false, {nobody}, 51");
     for (statement, parameters, index) in [
-        (r"from quick_reply\s+where account = \$1 and \(title", &list, "quick_reply_by_title"),
-        (r"from quick_reply\s+where account = \$1 and words @@", &find, "quick_reply_by_words"),
+        (
+            r"from quick_reply\s+where account = \$1 and \(title",
+            &list,
+            "quick_reply_by_title",
+        ),
+        (
+            r"from quick_reply\s+where account = \$1 and words @@",
+            &find,
+            "quick_reply_by_words",
+        ),
         (r"group by folder", &folders, "quick_reply_by_folder"),
-        (r"where held_at <", &"now(), 50".to_owned(), "quick_reply_held"),
+        (
+            r"where held_at <",
+            &"now(), 50".to_owned(),
+            "quick_reply_held",
+        ),
     ] {
         let name: String =
             sqlx::query_scalar("select name from pg_prepared_statements where statement ~ $1")
