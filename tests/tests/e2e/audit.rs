@@ -148,8 +148,8 @@ struct Change {
 fn changes(channel: &str, pipeline: &str) -> Vec<Change> {
     let mut all = of_assignment(channel);
     all.extend(of_crm_cards(channel, pipeline));
-    all.extend(of_channel_gateway());
     all.extend(of_conversation());
+    all.extend(of_channel_gateway());
     all
 }
 

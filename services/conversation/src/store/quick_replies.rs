@@ -298,8 +298,9 @@ pub struct Sought<'a> {
     pub shortcut: &'a str,
 }
 
-/// Returns quick replies with these words after a position: those whose shortcut begins so first, then by title. The words
-/// are found by their index; of one account there are so few that the rest is sorted.
+/// Returns quick replies with these words after a position: those whose shortcut begins so first, then by title. The words,
+/// of which the account is one, are found by their index whatever the planner guesses of beginnings; what is found is one
+/// account's, and so little that it is sorted.
 pub async fn find(
     connection: &mut PgConnection,
     account: &AccountSlug,
@@ -311,10 +312,11 @@ pub async fn find(
     let (all, shared, agent, all_groups, groups) = whose.columns();
     let rows = sqlx::query_as!(
         Row,
-        "select quick_reply_id, owner_kind, owner_id, folder, shortcut, title, body, attachment_ids, revision, created_at,
+        "with found as materialized (select * from quick_reply where words @@ $2::text::tsquery)
+         select quick_reply_id, owner_kind, owner_id, folder, shortcut, title, body, attachment_ids, revision, created_at,
                 updated_at
-         from quick_reply
-         where account = $1 and words @@ $2::text::tsquery
+         from found
+         where account = $1
            and (not ($3::text <> '' and starts_with(shortcut, $3)), title, quick_reply_id) > ($4, $5, $6)
            and ($7 or ($8 and owner_kind = 'account') or (owner_kind = 'agent' and owner_id = $9)
                 or (owner_kind = 'group' and ($10 or owner_id = any($11))))
