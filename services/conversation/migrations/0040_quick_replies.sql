@@ -25,6 +25,5 @@ create table quick_reply (
 
 create unique index quick_reply_by_shortcut on quick_reply (account, owner_kind, owner_id, shortcut) where shortcut <> '';
 create index quick_reply_by_title on quick_reply (account, title, quick_reply_id);
-create index quick_reply_by_folder on quick_reply (account, folder, title, quick_reply_id) where folder <> '';
 create index quick_reply_by_words on quick_reply using gin (words);
 create index quick_reply_held on quick_reply (held_at) where held_at is not null;

@@ -26,6 +26,9 @@ use crate::world::{World, agent, at, plain, reason};
 /// A group that there is.
 const SALES: Uuid = Uuid::from_u128(0x5a1e5);
 
+/// Files that were held, and in whose name.
+type Held = (Option<AgentId>, Vec<Uuid>);
+
 /// A stand-in for assignment and the gateway.
 #[derive(Clone, Default)]
 struct Others {
@@ -35,7 +38,7 @@ struct Others {
     /// Files that there are.
     files: Arc<Mutex<BTreeSet<Uuid>>>,
     /// What was held, and in whose name.
-    held: Arc<Mutex<Vec<(Option<AgentId>, Vec<Uuid>)>>>,
+    held: Arc<Mutex<Vec<Held>>>,
     away: Arc<Mutex<bool>>,
     asked: Arc<Mutex<usize>>,
 }

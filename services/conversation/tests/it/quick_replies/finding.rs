@@ -225,6 +225,7 @@ async fn f095_every_list_is_found_by_an_index() {
         "'a1', '''@a1'' & ''word21'':*', 'word21', false, '', {nil}, false, {nobody}, null, null, 51"
     );
     let folders = format!("'a1', '', false, {nobody}, 51");
+    // Folders are counted over all of an account's rows, which are few: by whichever index begins with it.
     for (statement, parameters, index) in [
         (
             r"from quick_reply\s+where account = \$1 and \(title",
@@ -236,7 +237,7 @@ async fn f095_every_list_is_found_by_an_index() {
             &find,
             "quick_reply_by_words",
         ),
-        (r"group by folder", &folders, "quick_reply_by_folder"),
+        (r"group by folder", &folders, "Index Cond: (account"),
         (
             r"where held_at <",
             &"now(), 50".to_owned(),
