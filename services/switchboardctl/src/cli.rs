@@ -363,17 +363,6 @@ mod tests {
             ),
             ("audit list --service crm", false),
             ("audit list --since yesterday", false),
-            ("reply create Hello Hi --shared --folder Sales", true),
-            ("reply create Hello Hi --shared --group Kyiv", false),
-            ("reply create Hello", false),
-            ("reply create Prices --file prices.pdf", true),
-            ("reply list pri --owner group --changeable", true),
-            ("reply list --owner team", false),
-            (
-                "reply update 0197e7a4-0000-7000-8000-000000000000 --text Bye --expect 2",
-                true,
-            ),
-            ("reply render 0197e7a4-0000-7000-8000-000000000000", false),
             ("chat list --all", true),
             ("chat list --all --limit 3", false),
             ("chat list --limit 10001", false),
@@ -405,6 +394,25 @@ mod tests {
             ("--timeout 0 chat list", false),
             ("events watch --count 3 --from-start", true),
             ("", false),
+        ] {
+            assert_eq!(is_usage(line), fits, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_of_quick_replies_is_refused_before_anything_is_called() {
+        for (line, fits) in [
+            ("reply create Hello Hi --shared --folder Sales", true),
+            ("reply create Hello Hi --shared --group Kyiv", false),
+            ("reply create Hello", false),
+            ("reply create Prices --file prices.pdf", true),
+            ("reply list pri --owner group --changeable", true),
+            ("reply list --owner team", false),
+            (
+                "reply update 0197e7a4-0000-7000-8000-000000000000 --text Bye --expect 2",
+                true,
+            ),
+            ("reply render 0197e7a4-0000-7000-8000-000000000000", false),
         ] {
             assert_eq!(is_usage(line), fits, "{line}");
         }

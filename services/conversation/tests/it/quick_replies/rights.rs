@@ -259,8 +259,5 @@ async fn b14_assignment_is_asked_only_where_groups_have_replies_and_nothing_is_g
         ..Default::default()
     };
     assert_eq!(shop.titles(&shop.admin(), changeable).await, ["Group"]);
-    assert_eq!(
-        shop.titles(&shop.service(), everything()).await.len(),
-        2
-    );
+    assert_eq!(shop.titles(&shop.service(), everything()).await.len(), 2);
 }
