@@ -64,12 +64,12 @@ async fn b14_a_held_file_stays_and_may_be_read_and_sent_by_every_agent() {
         "of another account"
     );
 
-    assert_eq!(hold(&world, &owner, &[&id]).await, [id.clone()]);
+    assert_eq!(hold(&world, &owner, &[&id]).await, [&*id]);
     assert!(state(&world, &other, &id).await.is_ok());
     assert!(link(&world, &other, &id).await.is_ok());
     assert_eq!(
         hold(&world, &other, &[&id, &left]).await,
-        [id.clone()],
+        [&*id],
         "a copy of the reply"
     );
 
@@ -103,7 +103,7 @@ async fn b14_a_file_that_is_held_no_more_goes_as_others_do() {
     let (id, url) = announce(&world, &owner, PNG.len()).await;
     assert_eq!(port.put(&url, PNG).await, 201);
     let service = testing::service_caller(Some(&world.account), "x", &["internal"], None);
-    assert_eq!(hold(&world, &service, &[&id]).await, [id.clone()]);
+    assert_eq!(hold(&world, &service, &[&id]).await, [&*id]);
     let later = clock::now() + Duration::days(31);
     file_sweep::step(&world.app, later).await.unwrap();
     assert_eq!(state(&world, &owner, &id).await, Err(Code::NotFound));
@@ -121,7 +121,7 @@ async fn b14_what_was_sent_and_is_held_outlives_the_time_of_sent_files() {
     let colleague = agent(&world, &[world.channel]);
     assert_eq!(
         hold(&world, &colleague, &[&id]).await,
-        [id.clone()],
+        [&*id],
         "it was sent where they are"
     );
     let now = clock::now();
