@@ -71,8 +71,8 @@ async fn b14_a_groups_reply_with_a_file_goes_from_its_folder_to_the_customer() -
         say(&world, &token, &["reply", "render", &reply, &chat]).await?,
         text.clone() + "\n"
     );
-    let sent = world.telegram.sent(&account.bot_token).len();
-    assert_eq!(sent, 0, "nothing is sent by it");
+    let gone_out = world.telegram.sent(&account.bot_token).len();
+    assert_eq!(gone_out, 0, "nothing is sent by it");
 
     let attachment = rendered["attachmentIds"][0].as_str().unwrap_or_default();
     let corrected = format!("{text} Corrected");
