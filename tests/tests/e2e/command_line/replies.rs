@@ -76,7 +76,7 @@ async fn b14_a_groups_reply_with_a_file_goes_from_its_folder_to_the_customer() -
 
     let attachment = rendered["attachmentIds"][0].as_str().unwrap_or_default();
     let corrected = format!("{text} Corrected");
-    let send = [
+    let answer = [
         "chat",
         "send",
         &chat,
@@ -84,7 +84,7 @@ async fn b14_a_groups_reply_with_a_file_goes_from_its_folder_to_the_customer() -
         "--attachment",
         attachment,
     ];
-    let message = json(&world, &token, &send).await?;
+    let message = json(&world, &token, &answer).await?;
     let message = text_of(&message, "messageId")?;
     let told = settled(&world, &token, &chat, &message).await?;
     assert!(
