@@ -5,7 +5,7 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 26] = [
+const FILES: [&str; 27] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
@@ -18,6 +18,7 @@ const FILES: [&str; 26] = [
     "switchboard/channel_gateway/v1/events.proto",
     "switchboard/conversation/v1/conversation_service.proto",
     "switchboard/conversation/v1/chat_service.proto",
+    "switchboard/conversation/v1/quick_reply_service.proto",
     "switchboard/conversation/v1/events.proto",
     "switchboard/crm_cards/v1/pipeline_service.proto",
     "switchboard/crm_cards/v1/field_service.proto",

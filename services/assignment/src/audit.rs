@@ -27,10 +27,7 @@ pub const SCOPES: &[Scope] = &[Scope::AGENTS_ADMIN, Scope::CHANNELS_ADMIN];
 /// The services whose changes are collected here, each with the scopes that change settings there.
 const COLLECTED: &[(&str, &[Scope])] = &[
     ("channel-gateway", &[Scope::CHANNELS_ADMIN]),
-    (
-        "conversation",
-        &[Scope::CHANNELS_ADMIN, Scope::AGENTS_ADMIN, Scope::CRM_ADMIN],
-    ),
+    ("conversation", &[Scope::CHANNELS_ADMIN]),
     ("crm-cards", &[Scope::CRM_ADMIN]),
 ];
 

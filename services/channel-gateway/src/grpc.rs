@@ -14,10 +14,10 @@ use switchboard_proto::channel_gateway::v1::{
     CreateAttachmentLinkResponse, CreateChannelRequest, CreateChannelResponse, CreateUploadRequest,
     CreateUploadResponse, DisableChannelRequest, DisableChannelResponse, DisconnectChannelRequest,
     DisconnectChannelResponse, EnableChannelRequest, EnableChannelResponse, GetAttachmentRequest,
-    GetAttachmentResponse, GetChannelRequest, GetChannelResponse, ListChannelsRequest,
-    ListChannelsResponse, ListDeliveriesRequest, ListDeliveriesResponse, RefetchAttachmentRequest,
-    RefetchAttachmentResponse, UpdateChannelRequest, UpdateChannelResponse, VerifyChannelRequest,
-    VerifyChannelResponse,
+    GetAttachmentResponse, GetChannelRequest, GetChannelResponse, HoldUploadsRequest,
+    HoldUploadsResponse, ListChannelsRequest, ListChannelsResponse, ListDeliveriesRequest,
+    ListDeliveriesResponse, RefetchAttachmentRequest, RefetchAttachmentResponse,
+    UpdateChannelRequest, UpdateChannelResponse, VerifyChannelRequest, VerifyChannelResponse,
 };
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
@@ -244,5 +244,12 @@ impl ChannelGatewayService for Api {
         request: Request<RefetchAttachmentRequest>,
     ) -> Result<Response<RefetchAttachmentResponse>, Status> {
         files::refetch_attachment(&self.0, request).await
+    }
+
+    async fn hold_uploads(
+        &self,
+        request: Request<HoldUploadsRequest>,
+    ) -> Result<Response<HoldUploadsResponse>, Status> {
+        files::hold_uploads(&self.0, request).await
     }
 }

@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod note;
 pub mod open;
 pub mod posts;
+pub mod quick_replies;
 pub mod read;
 pub mod read_state;
 pub mod rename;

@@ -40,6 +40,8 @@ pub struct Config {
 pub struct Peers {
     /// Assignment's gRPC.
     pub assignment: String,
+    /// The gateway's gRPC.
+    pub channel_gateway: String,
 }
 
 /// `[parked]`: what overtook its message.

@@ -8,7 +8,11 @@ pub mod assignment;
 pub mod chat;
 pub mod delivery;
 pub mod preview;
+pub mod quick_reply;
 pub mod words;
+
+/// Characters of a message's text at most.
+pub const TEXT_MAX: usize = 20_000;
 
 chassis::uuid_id!(
     /// A channel: one connected line.

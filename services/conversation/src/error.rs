@@ -1,7 +1,11 @@
 //! What can go wrong, and how it is told to callers.
 
+mod quick_replies;
+
 use chassis::grpc;
 use tonic::{Code, Status};
+
+pub use quick_replies::QuickReplyError;
 
 /// The domain of our `ErrorInfo`s.
 pub const DOMAIN: &str = "conversation";
@@ -77,6 +81,9 @@ pub enum Error {
         /// What must hold.
         rule: &'static str,
     },
+    /// Of quick replies.
+    #[error(transparent)]
+    QuickReply(#[from] QuickReplyError),
     /// Assignment refused: its status is passed on as it is.
     #[error("assignment refused: {}", .0.message())]
     Refused(Status),
@@ -121,6 +128,7 @@ impl From<Error> for Status {
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
             }
+            Error::QuickReply(error) => error.status(),
             Error::Refused(status) => status.clone(),
         }
     }

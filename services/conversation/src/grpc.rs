@@ -1,6 +1,7 @@
 //! Transport of requests: parse, call, answer.
 
 mod chats;
+pub mod quick_replies;
 
 use std::sync::Arc;
 
@@ -21,7 +22,7 @@ use crate::app::history::{Place, Wanted};
 use crate::app::send::Admission;
 use crate::app::watch::{List, Watch};
 use crate::app::{self, read};
-use crate::domain::ChatId;
+use crate::domain::{ChatId, TEXT_MAX};
 use crate::error::{DOMAIN, Error};
 use crate::store::chat::{Narrowing, Whose};
 use crate::wire;
@@ -33,9 +34,6 @@ const FILES_MAX: usize = 20;
 
 /// Chats that a request names at most.
 const NAMED_MAX: usize = 5_000;
-
-/// Characters of a message's text at most.
-const TEXT_MAX: usize = 20_000;
 
 /// Formatted ranges of a text at most.
 const ENTITIES_MAX: usize = 100;

@@ -1,6 +1,7 @@
 //! Conversation: clients, chats, conversations and messages.
 
 pub mod app;
+pub mod audit;
 pub mod config;
 pub mod domain;
 pub mod error;
@@ -17,22 +18,19 @@ mod sweep;
 use std::sync::Arc;
 
 use chassis::access::{AccessCopy, FromAssignment};
-use chassis::auth::Scope;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::conversation::v1::chat_service_server::ChatServiceServer;
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
+use switchboard_proto::conversation::v1::quick_reply_service_server::QuickReplyServiceServer;
 
+use crate::app::quick_replies::QuickReplies;
 use crate::app::watch::Watch;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
-use crate::grpc::Api;
+use crate::grpc::{Api, quick_replies};
 use crate::own_app::OwnApp;
-use crate::peers::Assignment;
-
-/// This service has no settings of its own: its audit is empty, and may be asked for by whoever may change settings of
-/// any other service (B11).
-pub const NO_SETTINGS: &[Scope] = &[Scope::CHANNELS_ADMIN, Scope::AGENTS_ADMIN, Scope::CRM_ADMIN];
+use crate::peers::{Assignment, Gateway};
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
@@ -63,8 +61,16 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     );
     sweep::count(&service.lifecycle, pool.clone());
 
-    let audit = service.audit(&pool, NO_SETTINGS);
-    let admission = Arc::new(Assignment::new(assignment, internal));
+    let audit = service.audit(&pool, audit::SCOPES);
+    let admission = Arc::new(Assignment::new(assignment, internal.clone()));
+    let gateway = chassis::client::channel(&config.peers.channel_gateway)?;
+    let replies = QuickReplies {
+        pool: pool.clone(),
+        staff: admission.clone(),
+        files: Arc::new(Gateway::new(gateway, internal)),
+    };
+    sweep::spawn_holds(&service.lifecycle, replies.clone());
+    let replies = QuickReplyServiceServer::new(quick_replies::Api(replies));
     let watch = Watch::new(pool.clone(), access.clone(), service.lifecycle.clone());
     let api = Api::new(pool, waker, admission, watch);
     service
@@ -72,6 +78,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(audit)
         .add(ChatServiceServer::new(api.clone()))
         .add(ConversationServiceServer::new(api))
+        .add(replies)
         .serve(Arc::new(access))
         .await?;
     service.finish().await

@@ -1,25 +1,51 @@
 //! The services that are called.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use chassis::client::Internal;
 use chassis::id::{AccountSlug, AgentId};
+use moka::future::Cache;
 use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServiceClient;
-use switchboard_proto::assignment::v1::{AdmitReplyRequest, AdmitReplyResponse};
+use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
+use switchboard_proto::assignment::v1::{
+    AdmitReplyRequest, AdmitReplyResponse, GetAgentRequest, GetGroupRequest, ListAgentGroupsRequest,
+};
+use switchboard_proto::channel_gateway::v1::HoldUploadsRequest;
+use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
+use crate::app::quick_replies::{Files, Staff};
 use crate::app::send::Admission;
 use crate::error::DOMAIN;
+
+/// How long a replica remembers which groups an agent is in: whoever types a search asks often.
+const REMEMBERED: Duration = Duration::from_secs(5);
+
+/// Agents remembered at once.
+const CAPACITY: u64 = 10_000;
 
 /// Assignment by gRPC.
 pub struct Assignment {
     channel: Channel,
     internal: Internal,
+    groups: Cache<(AccountSlug, AgentId), Arc<[Uuid]>>,
 }
 
 impl Assignment {
     /// Makes the caller of assignment.
     pub fn new(channel: Channel, internal: Internal) -> Self {
-        Self { channel, internal }
+        let groups = Cache::builder()
+            .max_capacity(CAPACITY)
+            .time_to_live(REMEMBERED)
+            .build();
+        Self {
+            channel,
+            internal,
+            groups,
+        }
     }
 }
 
@@ -36,16 +62,109 @@ impl Admission for Assignment {
         let answer = client.admit_reply(request).await;
         answer
             .map(tonic::Response::into_inner)
-            .map_err(|status| passed_on(&status))
+            .map_err(|status| passed_on("assignment", &status))
     }
 }
 
-/// Refusals are the caller's to read, details and all; that assignment is away or fails is told in our own words.
-fn passed_on(status: &Status) -> Status {
+#[tonic::async_trait]
+impl Staff for Assignment {
+    async fn groups(&self, account: &AccountSlug, agent: AgentId) -> Result<Arc<[Uuid]>, Status> {
+        let key = (account.clone(), agent);
+        if let Some(known) = self.groups.get(&key).await {
+            return Ok(known);
+        }
+        let internal = self.internal.for_account(account);
+        let mut client = GroupServiceClient::with_interceptor(self.channel.clone(), internal);
+        let asked = ListAgentGroupsRequest {
+            agent_id: agent.to_string(),
+        };
+        let answer = client.list_agent_groups(asked).await;
+        let groups = answer
+            .map_err(|status| passed_on("assignment", &status))?
+            .into_inner()
+            .group_ids;
+        let groups: Result<Vec<Uuid>, _> = groups.iter().map(|id| id.parse()).collect();
+        let groups: Arc<[Uuid]> = groups
+            .map_err(|error| chassis::grpc::internal(DOMAIN, &error))?
+            .into();
+        self.groups.insert(key, groups.clone()).await;
+        Ok(groups)
+    }
+
+    async fn has_group(&self, account: &AccountSlug, group: Uuid) -> Result<bool, Status> {
+        let internal = self.internal.for_account(account);
+        let mut client = GroupServiceClient::with_interceptor(self.channel.clone(), internal);
+        let asked = GetGroupRequest {
+            group_id: group.to_string(),
+        };
+        match client.get_group(asked).await {
+            Ok(_) => Ok(true),
+            Err(status) if status.code() == Code::NotFound => Ok(false),
+            Err(status) => Err(passed_on("assignment", &status)),
+        }
+    }
+
+    async fn name(&self, account: &AccountSlug, agent: AgentId) -> Result<Option<String>, Status> {
+        let internal = self.internal.for_account(account);
+        let mut client = AssignmentServiceClient::with_interceptor(self.channel.clone(), internal);
+        let asked = GetAgentRequest {
+            agent_id: agent.to_string(),
+        };
+        match client.get_agent(asked).await {
+            Ok(answer) => Ok(answer.into_inner().agent.map(|agent| agent.name)),
+            Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(passed_on("assignment", &status)),
+        }
+    }
+}
+
+/// The gateway by gRPC.
+pub struct Gateway {
+    channel: Channel,
+    internal: Internal,
+}
+
+impl Gateway {
+    /// Makes the caller of the gateway.
+    pub const fn new(channel: Channel, internal: Internal) -> Self {
+        Self { channel, internal }
+    }
+}
+
+#[tonic::async_trait]
+impl Files for Gateway {
+    async fn hold(
+        &self,
+        account: &AccountSlug,
+        agent: Option<AgentId>,
+        files: &[Uuid],
+    ) -> Result<Vec<Uuid>, Status> {
+        // In the agent's name: the gateway knows whose files those are.
+        let internal = match agent {
+            Some(agent) => self.internal.for_agent(account, agent),
+            None => self.internal.for_account(account),
+        };
+        let mut client =
+            ChannelGatewayServiceClient::with_interceptor(self.channel.clone(), internal);
+        let asked = HoldUploadsRequest {
+            attachment_ids: files.iter().map(Uuid::to_string).collect(),
+        };
+        let answer = client.hold_uploads(asked).await;
+        let held = answer
+            .map_err(|status| passed_on("channel-gateway", &status))?
+            .into_inner()
+            .attachment_ids;
+        let held: Result<Vec<Uuid>, _> = held.iter().map(|id| id.parse()).collect();
+        held.map_err(|error| chassis::grpc::internal(DOMAIN, &error))
+    }
+}
+
+/// Refusals are the caller's to read, details and all; that the other is away or fails is told in our own words.
+fn passed_on(who: &'static str, status: &Status) -> Status {
     match status.code() {
         Code::Unavailable | Code::DeadlineExceeded | Code::Cancelled | Code::Unknown => {
-            tracing::warn!(code = ?status.code(), error = status.message(), "assignment did not answer");
-            chassis::grpc::unavailable(DOMAIN, "assignment")
+            tracing::warn!(code = ?status.code(), error = status.message(), who, "no answer");
+            chassis::grpc::unavailable(DOMAIN, who)
         }
         // Our own token was not accepted: that is no fault of the caller's.
         Code::Unauthenticated | Code::Internal => chassis::grpc::internal(DOMAIN, status),

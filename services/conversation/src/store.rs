@@ -14,6 +14,7 @@ pub mod lock;
 pub mod message;
 pub mod parked;
 pub mod post;
+pub mod quick_replies;
 pub mod start;
 
 /// The tables of this service, applied after those of the chassis.

@@ -1,4 +1,5 @@
-//! What is done now and then: what was parked too long is swept, and counts of chats are brought up to date.
+//! What is done now and then: what was parked too long is swept, counts of chats are brought up to date, and files of quick
+//! replies are kept on.
 
 use std::time::Duration;
 
@@ -6,12 +7,16 @@ use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
 use sqlx::PgPool;
 
+use crate::app::quick_replies::QuickReplies;
 use crate::app::sweep;
 use crate::config::Parked;
 use crate::store::counts;
 
 /// How often counts are brought up to date: so long do changes stand beside them, which whoever counts adds up.
 const COUNTED_EVERY: Duration = Duration::from_secs(2);
+
+/// How often is looked which files of quick replies the gateway is to be told of.
+const HOLDS_EVERY: Duration = Duration::from_hours(1);
 
 /// Runs the sweep until the service stops.
 pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, config: &Parked) {
@@ -47,6 +52,24 @@ pub fn count(lifecycle: &Lifecycle, pool: PgPool) {
         {
             if let Err(error) = counts::fold(&pool).await {
                 tracing::warn!(%error, "counts of chats could not be brought up to date");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Has files of quick replies kept on until the service stops.
+pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("quick reply files", async move {
+        while tokio::time::timeout(HOLDS_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            match replies.hold_on(chassis::clock::now()).await {
+                Ok(0) => {}
+                Ok(told) => tracing::info!(told, "files of quick replies are kept on"),
+                Err(error) => tracing::warn!(%error, "files of quick replies are not kept on yet"),
             }
         }
         Ok(())

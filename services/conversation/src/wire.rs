@@ -1,12 +1,14 @@
 //! Between our values and the contracts: what is stored as protobuf, and what goes out.
 
 mod album;
+mod quick_reply;
 
 use std::collections::BTreeMap;
 
 pub use album::{album, item, set_album};
 use chassis::grpc::{timestamp, timestamp_opt};
 use prost::Message as _;
+pub use quick_reply::{owner_kind, quick_reply};
 use serde::{Deserialize, Serialize};
 use switchboard_proto::common::v1::{self as common, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;

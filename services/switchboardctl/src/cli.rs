@@ -14,7 +14,7 @@ use crate::verbs::{
     company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
     events::EventsVerb, field::FieldVerb, group::GroupVerb, order::OrderVerb,
-    pipeline::PipelineVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
+    pipeline::PipelineVerb, reply::ReplyVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -224,6 +224,9 @@ pub(crate) enum Noun {
     /// Chats, their messages and conversations
     #[command(subcommand)]
     Chat(ChatVerb),
+    /// Quick replies: texts and files that are prepared for reuse
+    #[command(subcommand)]
+    Reply(ReplyVerb),
     /// Cards in pipelines: leads, deals, applications, requests
     #[command(subcommand, visible_aliases = ["lead", "deal"], aliases = ["application", "request"])]
     Card(CardVerb),
@@ -391,6 +394,25 @@ mod tests {
             ("--timeout 0 chat list", false),
             ("events watch --count 3 --from-start", true),
             ("", false),
+        ] {
+            assert_eq!(is_usage(line), fits, "{line}");
+        }
+    }
+
+    #[test]
+    fn usage_of_quick_replies_is_refused_before_anything_is_called() {
+        for (line, fits) in [
+            ("reply create Hello Hi --shared --folder Sales", true),
+            ("reply create Hello Hi --shared --group Kyiv", false),
+            ("reply create Hello", false),
+            ("reply create Prices --file prices.pdf", true),
+            ("reply list pri --owner group --changeable", true),
+            ("reply list --owner team", false),
+            (
+                "reply update 0197e7a4-0000-7000-8000-000000000000 --text Bye --expect 2",
+                true,
+            ),
+            ("reply render 0197e7a4-0000-7000-8000-000000000000", false),
         ] {
             assert_eq!(is_usage(line), fits, "{line}");
         }

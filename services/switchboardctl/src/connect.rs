@@ -15,6 +15,7 @@ use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::chat_service_client::ChatServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+use switchboard_proto::conversation::v1::quick_reply_service_client::QuickReplyServiceClient;
 use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
 use switchboard_proto::crm_cards::v1::company_service_client::CompanyServiceClient;
 use switchboard_proto::crm_cards::v1::contact_service_client::ContactServiceClient;
@@ -296,6 +297,16 @@ impl Session {
     /// A client of what becomes of chats in conversation.
     pub async fn chats(&self, role: &Role) -> Result<ChatServiceClient<Authorised>, CliError> {
         Ok(ChatServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
+    }
+
+    /// A client of quick replies in conversation.
+    pub async fn quick_replies(
+        &self,
+        role: &Role,
+    ) -> Result<QuickReplyServiceClient<Authorised>, CliError> {
+        Ok(QuickReplyServiceClient::new(
             self.service("conversation", role).await?,
         ))
     }

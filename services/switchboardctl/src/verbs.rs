@@ -20,6 +20,7 @@ pub(crate) mod field;
 pub(crate) mod group;
 pub(crate) mod order;
 pub(crate) mod pipeline;
+pub(crate) mod reply;
 pub(crate) mod role;
 pub(crate) mod source;
 pub(crate) mod sync;
@@ -130,6 +131,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Sync(verb) => sync::run(verb, &session, view).await,
         Noun::Calendar(verb) => calendar::run(verb, &session, view).await,
         Noun::Chat(verb) => chat::run(verb, &session, view).await,
+        Noun::Reply(verb) => reply::run(verb, &session, view).await,
         Noun::Card(verb) => card::run(verb, &session, view).await,
         Noun::Decision(verb) => decision::run(verb, &session, view).await,
         Noun::Contact(verb) => contact::run(verb, &session, view).await,

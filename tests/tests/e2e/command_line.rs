@@ -1,6 +1,7 @@
 //! What people do with channels and files from a terminal: each verb once, against the running system.
 
 mod crm;
+mod replies;
 mod transfer;
 
 use std::path::Path;

@@ -2,7 +2,7 @@
 
 use chassis::audit;
 use chassis::auth::Caller;
-use chassis::id::{AgentId, v7};
+use chassis::id::{AccountSlug, AgentId, v7};
 use chassis::outbox::{self, Outgoing};
 use sqlx::PgConnection;
 use switchboard_proto::assignment::v1::{
@@ -148,6 +148,16 @@ impl App {
     ) -> Result<Vec<Group>, Error> {
         let mut connection = self.pool.acquire().await?;
         Ok(groups::list(&mut connection, caller.account(), after, limit).await?)
+    }
+
+    /// Returns the groups that an agent is in.
+    pub async fn groups_of(
+        &self,
+        account: &AccountSlug,
+        agent: AgentId,
+    ) -> Result<Vec<GroupId>, Error> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(groups::of_agent(&mut connection, account, agent).await?)
     }
 
     /// Deletes a group that no channel distributes among.

@@ -90,6 +90,19 @@ impl GroupService for Api {
         }))
     }
 
+    async fn list_agent_groups(
+        &self,
+        request: Request<pb::ListAgentGroupsRequest>,
+    ) -> Result<Response<pb::ListAgentGroupsResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let agent = PARSE.id("agent_id", &request.get_ref().agent_id)?;
+        let account = caller.same_account(crate::NAME, "")?;
+        let groups = self.0.groups_of(account, agent).await?;
+        Ok(Response::new(pb::ListAgentGroupsResponse {
+            group_ids: groups.iter().map(ToString::to_string).collect(),
+        }))
+    }
+
     async fn delete_group(
         &self,
         request: Request<pb::DeleteGroupRequest>,

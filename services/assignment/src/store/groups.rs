@@ -187,6 +187,22 @@ pub async fn list(
     Ok(rows.into_iter().map(Group::from).collect())
 }
 
+/// Returns the groups that an agent is in.
+pub async fn of_agent(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agent: AgentId,
+) -> Result<Vec<GroupId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select group_id as "group_id: GroupId" from group_member
+           where account = $1 and agent_id = $2 order by group_id"#,
+        account.as_str(),
+        agent.uuid(),
+    )
+    .fetch_all(connection)
+    .await
+}
+
 /// Returns which of these ids are no groups of the account; those that are stay until the transaction ends.
 pub async fn unknown(
     connection: &mut PgConnection,

@@ -288,3 +288,41 @@ async fn d21_a_group_names_agents_of_its_account_each_once() {
     let gone = world.api.get_group(request(&admin, get)).await;
     assert_eq!(gone.unwrap_err().code(), Code::NotFound);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn b14_services_are_told_which_groups_an_agent_is_in() {
+    let world = World::new().await;
+    let admin = world.admin();
+    let anna = world.agent_with("Anna", 0, None).await.to_string();
+    let boris = world.agent_with("Boris", 0, None).await.to_string();
+    let mut of_anna = Vec::new();
+    for (name, agents) in [
+        ("Kyiv", vec![anna.clone(), boris]),
+        ("Lviv", vec![anna.clone()]),
+        ("Odesa", vec![]),
+    ] {
+        let create = pb::CreateGroupRequest {
+            name: name.into(),
+            agent_ids: agents.clone(),
+            ..Default::default()
+        };
+        let group = world.api.create_group(request(&admin, create)).await;
+        let group = group.unwrap().into_inner().group.unwrap();
+        if agents.contains(&anna) {
+            of_anna.push(group.group_id);
+        }
+    }
+    of_anna.sort_unstable();
+    let own = chassis::testing::account("acme");
+    let other = chassis::testing::account("globex");
+    for (account, agent, expected) in [
+        (&own, anna.clone(), of_anna),
+        (&own, Uuid::from_u128(5).to_string(), vec![]),
+        (&other, anna, vec![]),
+    ] {
+        let service = chassis::testing::service_caller(Some(account), "x", &["internal"], None);
+        let ask = pb::ListAgentGroupsRequest { agent_id: agent };
+        let told = world.api.list_agent_groups(request(&service, ask)).await;
+        assert_eq!(told.unwrap().into_inner().group_ids, expected);
+    }
+}

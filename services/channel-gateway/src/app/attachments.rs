@@ -21,7 +21,7 @@ use crate::domain::file::{clean_name, essence, is_own_key, object_key};
 use crate::domain::instagram::content::file_ids;
 use crate::error::Error;
 use crate::store::attachments::{self, AttachmentRow, Named};
-use crate::store::{unreadable, withdrawn};
+use crate::store::{unreadable, uploads, withdrawn};
 
 /// Messages of one file that an item's batch tells of at most.
 const HOLDERS_MAX: usize = 100;
@@ -225,13 +225,17 @@ pub fn as_told(row: &AttachmentRow) -> Attachment {
     }
 }
 
-/// Returns a file that the caller may see: of a channel that is granted, or an upload of the caller's own.
+/// Returns a file that the caller may see: of a channel that is granted, an upload of the caller's own, or one that is held
+/// for all.
 pub async fn get(app: &App, caller: &Caller, id: Uuid) -> Result<AttachmentRow, Error> {
     may_read_chats(caller)?;
     let mut connection = app.pool.acquire().await?;
     let row = attachments::find(&mut connection, caller.account(), id).await?;
-    row.filter(|row| may_see(caller, row))
-        .ok_or(Error::NotFound("the file"))
+    let row = row.ok_or(Error::NotFound("the file"))?;
+    if may_see(caller, &row) || !uploads::held(&mut connection, &[id]).await?.is_empty() {
+        return Ok(row);
+    }
+    Err(Error::NotFound("the file"))
 }
 
 fn may_see(caller: &Caller, row: &AttachmentRow) -> bool {

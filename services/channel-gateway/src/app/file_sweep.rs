@@ -28,6 +28,9 @@ const EXPIRED: &str = "FILE_EXPIRED";
 
 /// Makes one step; returns whether there may be more to do.
 pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
+    let mut connection = app.pool.acquire().await?;
+    let let_go = uploads::let_go(&mut connection, now, BATCH).await?;
+    drop(connection);
     let expired = expire(app, now).await?;
     let mut connection = app.pool.acquire().await?;
     let (unsent_since, announced_before) = (now - UNUSED_FOR, now - ANNOUNCED_FOR);
@@ -61,7 +64,7 @@ pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
         || unused.len() >= full
         || taken_back.len() >= full
         || raw.len() >= full
-        || links >= u64::try_from(BATCH).unwrap_or(u64::MAX))
+        || links.max(let_go) >= u64::try_from(BATCH).unwrap_or(u64::MAX))
 }
 
 /// Takes sent files away whose time is over, where there is one, and tells it; their bytes go with those of others. Returns

@@ -1,17 +1,18 @@
 //! Files that agents send: announced, put, noted as sent.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::ready;
 use std::pin::pin;
 
+use chassis::access::ChannelGrant;
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::id::{self, AgentId};
 use chassis::outbox::Outgoing;
 use futures::{StreamExt as _, stream};
 use sqlx::PgConnection;
-use time::OffsetDateTime;
+use time::{Duration, OffsetDateTime};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -29,6 +30,9 @@ use crate::store::attachments::{self, AttachmentRow};
 use crate::store::fetches::Fetched;
 use crate::store::uploads::{self, NewUpload};
 use crate::store::usage;
+
+/// How long uploads are held from when somebody said so.
+const HELD_FOR: Duration = Duration::days(30);
 
 /// How often a lease is renewed before it would end.
 const RENEWALS: u32 = 3;
@@ -228,6 +232,27 @@ pub(super) fn sniffed(told: &str, received: &Received) -> String {
     media_type(told, known.map(|known| known.mime_type()))
 }
 
+/// Holds uploads from now on; returns those that the caller may have held and that are there.
+pub async fn hold(
+    app: &App,
+    caller: &Caller,
+    ids: &[Uuid],
+    now: OffsetDateTime,
+) -> Result<Vec<Uuid>, Error> {
+    may_read_chats(caller)?;
+    let channels = caller.access().and_then(|access| match &access.channels {
+        ChannelGrant::All => None,
+        ChannelGrant::Some(channels) => Some(channels.iter().copied().collect::<Vec<Uuid>>()),
+    });
+    let mut connection = app.pool.acquire().await?;
+    let holder = uploads::Holder {
+        account: caller.account(),
+        agent: caller.agent().map(AgentId::uuid),
+        channels: channels.as_deref(),
+    };
+    Ok(uploads::hold(&mut connection, &holder, ids, now + HELD_FOR).await?)
+}
+
 /// Notes the uploads that commands send, so that they stay and belong to the channel, and tells the commands what their
 /// files are. Returns the events of files that are now part of a message.
 ///
@@ -249,6 +274,7 @@ pub async fn note_used(
     all.dedup();
     let rows = attachments::load(connection, &all).await?;
     let rows: BTreeMap<Uuid, AttachmentRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let held: BTreeSet<Uuid> = uploads::held(connection, &all).await?.into_iter().collect();
     let mut sent: BTreeMap<Uuid, (String, Uuid)> = BTreeMap::new();
     for entry in queued.iter_mut() {
         let (account, channel) = (entry.account.to_string(), entry.command.channel_id.clone());
@@ -259,7 +285,8 @@ pub async fn note_used(
                 .parse()
                 .ok()
                 .and_then(|id: Uuid| rows.get(&id));
-            match row.filter(|row| may_send(row, &account, &channel, &agent)) {
+            let shared = row.is_some_and(|row| held.contains(&row.id));
+            match row.filter(|row| may_send(row, &account, &channel, &agent, shared)) {
                 Some(row) => {
                     if let (true, Ok(channel)) = (row.source == "upload", channel.parse()) {
                         sent.entry(row.id)
@@ -286,10 +313,10 @@ pub async fn note_used(
         .collect()
 }
 
-/// Tells whether an agent may send a file: an own upload, or what stands in the channel already.
-fn may_send(row: &AttachmentRow, account: &str, channel: &str, agent: &str) -> bool {
+/// Tells whether an agent may send a file: an own upload, one that is held for all, or what stands in the channel already.
+fn may_send(row: &AttachmentRow, account: &str, channel: &str, agent: &str, held: bool) -> bool {
     let own =
         row.source == "upload" && row.agent.map(|id| id.to_string()).unwrap_or_default() == agent;
     let here = row.channel_id.is_some_and(|id| id.to_string() == channel);
-    row.account == account && (own || here)
+    row.account == account && (own || here || held)
 }

@@ -5,14 +5,17 @@ use chassis::clock;
 use chassis::grpc::{Parse, timestamp};
 use switchboard_proto::channel_gateway::v1::{
     CreateAttachmentLinkRequest, CreateAttachmentLinkResponse, CreateUploadRequest,
-    CreateUploadResponse, GetAttachmentRequest, GetAttachmentResponse, RefetchAttachmentRequest,
-    RefetchAttachmentResponse,
+    CreateUploadResponse, GetAttachmentRequest, GetAttachmentResponse, HoldUploadsRequest,
+    HoldUploadsResponse, RefetchAttachmentRequest, RefetchAttachmentResponse,
 };
 use tonic::{Request, Response, Status};
 
 use crate::app::uploads::Announced;
 use crate::app::{App, attachments, uploads};
 use crate::error::DOMAIN;
+
+/// Files that are held at once at most.
+const HELD_MAX: usize = 1_000;
 
 const PARSE: Parse = Parse::new(DOMAIN);
 
@@ -77,5 +80,18 @@ pub(super) async fn refetch_attachment(
     let row = attachments::refetch(app, &caller, id, clock::now()).await?;
     Ok(Response::new(RefetchAttachmentResponse {
         attachment: Some(attachments::as_told(&row)),
+    }))
+}
+
+pub(super) async fn hold_uploads(
+    app: &App,
+    request: Request<HoldUploadsRequest>,
+) -> Result<Response<HoldUploadsResponse>, Status> {
+    let caller = Caller::of(&request)?;
+    let ids = &request.get_ref().attachment_ids;
+    let ids = PARSE.ids("attachment_ids", ids, HELD_MAX)?;
+    let held = uploads::hold(app, &caller, &ids, clock::now()).await?;
+    Ok(Response::new(HoldUploadsResponse {
+        attachment_ids: held.iter().map(ToString::to_string).collect(),
     }))
 }

@@ -177,6 +177,73 @@ pub async fn used(
     .await
 }
 
+/// For whom uploads are held.
+#[derive(Debug, Clone, Copy)]
+pub struct Holder<'a> {
+    /// The account.
+    pub account: &'a AccountSlug,
+    /// The agent; none for the account itself.
+    pub agent: Option<Uuid>,
+    /// The channels that the agent is granted; none for all.
+    pub channels: Option<&'a [Uuid]>,
+}
+
+/// Holds stored uploads until a time, or longer where somebody said so; returns those that are held.
+pub async fn hold(
+    connection: &mut PgConnection,
+    holder: &Holder<'_>,
+    ids: &[Uuid],
+    until: OffsetDateTime,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "with kept as (
+             -- In one order, as those who send them.
+             select id from attachment
+             where id = any($1) and account = $2 and source = 'upload' and state = 'stored'
+               and ($3::uuid is null or agent = $3 or held_until is not null
+                    or (channel_id is not null and ($4::uuid[] is null or channel_id = any($4))))
+             order by id for update
+         )
+         update attachment a set held_until = greatest(a.held_until, $5) from kept where a.id = kept.id
+         returning a.id",
+        ids,
+        holder.account.as_str(),
+        holder.agent,
+        holder.channels,
+        until,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Returns those that are held.
+pub async fn held(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "select id from attachment where id = any($1) and held_until is not null",
+        ids,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Lets go of uploads that were held until now; returns how many those were.
+pub async fn let_go(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<u64, sqlx::Error> {
+    let done = sqlx::query!(
+        "update attachment set held_until = null
+         where id in (select id from attachment where held_until <= $1
+                      order by held_until limit $2 for update skip locked)",
+        now,
+        limit,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Withdraws uploads that nobody sent, and those whose address has ended before anybody put their bytes; returns them
 /// with what was withdrawn before and is not removed yet.
 pub async fn withdraw_unused(
@@ -189,7 +256,8 @@ pub async fn withdraw_unused(
     let rows = sqlx::query!(
         "update attachment set state = 'failed', reason = 'UNUSED'
          where id in (select id from attachment
-                      where source = 'upload' and used_at is null and created_at < greatest($1::timestamptz, $2::timestamptz)
+                      where source = 'upload' and used_at is null and held_until is null
+                        and created_at < greatest($1::timestamptz, $2::timestamptz)
                         and (created_at < $1 or state = 'failed'
                              or (state = 'pending' and (lease_until is null or lease_until <= $3)))
                       order by created_at limit $4 for update skip locked)

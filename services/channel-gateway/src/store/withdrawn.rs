@@ -45,7 +45,8 @@ pub async fn expire_sent(
         AttachmentRow,
         "update attachment set state = 'failed', reason = $2, withdrawn_at = $3
          where id in (select id from attachment
-                      where source = 'upload' and used_at is not null and state = 'stored' and used_at < $1
+                      where source = 'upload' and used_at is not null and state = 'stored' and held_until is null
+                        and used_at < $1
                       order by used_at limit $4 for update skip locked)
          returning id, account, channel_id, source, agent, kind, state, reason, file_name, media_type, size, width, height,
                    duration_ms, object_key, provider_keys, cause, trace",

@@ -14,6 +14,7 @@ mod echoes;
 mod fetches;
 mod graph;
 mod health;
+mod held;
 mod inbound;
 mod janitor;
 mod kept;

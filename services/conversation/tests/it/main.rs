@@ -15,6 +15,7 @@ mod life;
 mod lists;
 mod mail;
 mod own_app;
+mod quick_replies;
 mod sending;
 mod starts;
 mod watch;

@@ -7,7 +7,7 @@ mod life;
 mod list;
 mod rows;
 mod send;
-mod upload;
+pub(super) mod upload;
 
 use clap::Subcommand;
 use switchboard_proto::assignment::v1::{AssignChatRequest, ClaimChatRequest};

@@ -158,6 +158,57 @@ pub fn retry_message(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat"), "message_id": things.get("answer") })
 }
 
+pub fn create_quick_reply(_: &Things) -> Value {
+    json!({ "owner_kind": "OWNER_KIND_ACCOUNT", "title": "New", "text": { "text": "New" } })
+}
+
+pub fn create_quick_reply_of_group(things: &Things) -> Value {
+    json!({
+        "owner_kind": "OWNER_KIND_GROUP", "owner_id": things.get("group"), "title": "New", "text": { "text": "New" },
+    })
+}
+
+/// Their own, of agents; a service owns none.
+pub fn create_own_quick_reply(_: &Things) -> Value {
+    json!({ "owner_kind": "OWNER_KIND_AGENT", "title": "New", "text": { "text": "New" } })
+}
+
+pub fn quick_reply(things: &Things) -> Value {
+    json!({ "quick_reply_id": things.get("quick reply") })
+}
+
+pub fn quick_reply_of_group(things: &Things) -> Value {
+    json!({ "quick_reply_id": things.get("group's quick reply") })
+}
+
+pub fn quick_reply_of_keeper(things: &Things) -> Value {
+    json!({ "quick_reply_id": things.get("keeper's quick reply") })
+}
+
+pub fn update_quick_reply(things: &Things) -> Value {
+    json!({ "quick_reply_id": things.get("quick reply"), "folder": "Mine" })
+}
+
+pub fn update_quick_reply_of_group(things: &Things) -> Value {
+    json!({ "quick_reply_id": things.get("group's quick reply"), "folder": "Mine" })
+}
+
+pub fn update_quick_reply_of_keeper(things: &Things) -> Value {
+    json!({ "quick_reply_id": things.get("keeper's quick reply"), "folder": "Mine" })
+}
+
+pub fn changeable_quick_replies(_: &Things) -> Value {
+    json!({ "changeable": true })
+}
+
+pub fn chat_and_quick_reply(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "quick_reply_id": things.get("quick reply") })
+}
+
+pub fn hold_attachment(things: &Things) -> Value {
+    json!({ "attachment_ids": [things.get("attachment")] })
+}
+
 pub fn create_pipeline(_: &Things) -> Value {
     json!({ "name": "New" })
 }

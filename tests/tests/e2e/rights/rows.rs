@@ -78,6 +78,19 @@ const OF_ENTITY: Profile = [
 /// Decisions, which are of a chat and of a card.
 const DECISION: Profile = [Seen, Seen, Hidden, Refused, Refused, Hidden, Hidden, Hidden];
 
+/// What all agents who use chats share, and who may change settings sees.
+const SHARED: Profile = [Seen, Seen, Seen, Seen, Refused, Seen, Seen, Hidden];
+/// A list of it.
+const SHAREDS: Profile = [Seen, Seen, Seen, Seen, Refused, Seen, Seen, Without];
+/// What is of a group that none of them is in: who may change settings sees it.
+const OF_GROUP: Profile = [Seen, Hidden, Hidden, Hidden, Refused, Seen, Hidden, Hidden];
+/// The same, changed.
+const OF_GROUP_CHANGED: Profile = [May, Hidden, Hidden, Hidden, Refused, May, Hidden, Hidden];
+/// What is one agent's alone.
+const OF_ONE: Profile = [
+    Hidden, Hidden, Hidden, Hidden, Refused, Hidden, Hidden, Hidden,
+];
+
 /// Only services ask, each about its own account.
 const OUTSIDE: Profile = [
     Refused, Refused, Refused, Refused, Refused, Refused, Refused, Without,
@@ -185,6 +198,7 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("UpdateGroup", update_group, "", SETTING),
                 row("GetGroup", group, "group", STAFF),
                 row("ListGroups", nothing, "group", STAFFS),
+                row("ListAgentGroups", agent, "", NOBODY),
                 row("DeleteGroup", group, "", SETTING),
             ],
         ),
@@ -263,6 +277,65 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("RetryMessage", retry_message, "", DEED),
                 row("CloseConversation", chat, "", DEED),
                 row("ListOutboundCommands", chat, "", NOBODY),
+            ],
+        ),
+        service(
+            "conversation.v1.QuickReplyService",
+            [
+                row("CreateQuickReply", create_quick_reply, "", NEW),
+                // Another account has no such group.
+                row(
+                    "CreateQuickReply",
+                    create_quick_reply_of_group,
+                    "",
+                    [May, Refused, Refused, Refused, Refused, May, Refused, Wrong],
+                ),
+                row(
+                    "CreateQuickReply",
+                    create_own_quick_reply,
+                    "",
+                    [May, May, May, May, Refused, May, May, May],
+                ),
+                row("UpdateQuickReply", update_quick_reply, "", SETTING),
+                row(
+                    "UpdateQuickReply",
+                    update_quick_reply_of_group,
+                    "",
+                    OF_GROUP_CHANGED,
+                ),
+                row("UpdateQuickReply", update_quick_reply_of_keeper, "", OF_ONE),
+                row("GetQuickReply", quick_reply, "quick reply", SHARED),
+                row(
+                    "GetQuickReply",
+                    quick_reply_of_group,
+                    "group's quick reply",
+                    OF_GROUP,
+                ),
+                row("GetQuickReply", quick_reply_of_keeper, "", OF_ONE),
+                row("ListQuickReplies", nothing, "quick reply", SHAREDS),
+                row(
+                    "ListQuickReplies",
+                    changeable_quick_replies,
+                    "group's quick reply",
+                    [
+                        Seen, Without, Without, Without, Refused, Seen, Without, Without,
+                    ],
+                ),
+                row("ListQuickReplyFolders", nothing, "folder", SHAREDS),
+                row(
+                    "RenderQuickReply",
+                    chat_and_quick_reply,
+                    "reply words",
+                    CHAT,
+                ),
+                row("DeleteQuickReply", quick_reply_of_keeper, "", OF_ONE),
+                row(
+                    "DeleteQuickReply",
+                    quick_reply_of_group,
+                    "",
+                    OF_GROUP_CHANGED,
+                ),
+                row("DeleteQuickReply", quick_reply, "", SETTING),
             ],
         ),
         service(
@@ -458,6 +531,7 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("GetAttachment", attachment, "attachment", CHAT),
                 row("CreateAttachmentLink", attachment, "attachment", CHAT),
                 row("RefetchAttachment", attachment, "attachment", CHAT),
+                row("HoldUploads", hold_attachment, "", NOBODY),
                 row("UpdateChannel", update_channel, "", CHANNEL),
                 row("VerifyChannel", channel, "", CHANNEL),
                 row("DisableChannel", channel, "", CHANNEL),

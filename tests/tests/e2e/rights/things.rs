@@ -120,6 +120,7 @@ pub async fn build(world: &World, rpc: &Rpc, mark: &str, customer: i64) -> anyho
     things.keep("line", format!("Line {mark}"));
     elsewhere(rpc, &mut things, mark).await?;
     settings(rpc, &mut things, mark).await?;
+    quick_replies(rpc, &mut things, mark).await?;
     world
         .telegram
         .say(&bot, customer, &things.get("words"))
@@ -202,6 +203,34 @@ async fn settings(rpc: &Rpc, things: &mut Things, mark: &str) -> anyhow::Result<
             "/policy/channel_id",
         )
         .await?;
+    Ok(())
+}
+
+/// Quick replies of the account, of the group, and of the keeper.
+async fn quick_replies(rpc: &Rpc, things: &mut Things, mark: &str) -> anyhow::Result<()> {
+    const CREATE: &str = "conversation.v1.QuickReplyService/CreateQuickReply";
+    let words = format!("A quick reply of {mark}");
+    let folder = format!("Folder {mark}");
+    things.keep("reply words", words.clone());
+    things.keep("folder", folder.clone());
+    let (service, keeper) = (things.service.clone(), things.keeper.bearer.clone());
+    for (thing, kind, owner, bearer) in [
+        ("quick reply", "ACCOUNT", String::new(), &service),
+        (
+            "group's quick reply",
+            "GROUP",
+            things.get("group"),
+            &service,
+        ),
+        ("keeper's quick reply", "AGENT", String::new(), &keeper),
+    ] {
+        let new = json!({
+            "owner_kind": format!("OWNER_KIND_{kind}"), "owner_id": owner, "folder": folder,
+            "title": format!("Reply {mark}"), "text": { "text": words },
+        });
+        let made = ask_as(rpc, bearer, CREATE, new, "/quick_reply/quick_reply_id").await?;
+        things.keep(thing, made);
+    }
     Ok(())
 }
 

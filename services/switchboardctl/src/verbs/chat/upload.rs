@@ -27,7 +27,7 @@ const PIECE: usize = 64 << 10;
 
 /// A file that is to be uploaded.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Chosen {
+pub(in crate::verbs) struct Chosen {
     path: PathBuf,
     name: String,
     media_type: String,
@@ -70,7 +70,7 @@ fn media_type(path: &Path) -> String {
 }
 
 /// Uploads files one after the other; adds their ids in the same order, those before one that fails as well.
-pub(super) async fn all(
+pub(in crate::verbs) async fn all(
     session: &Session,
     role: &Role,
     chosen: &[Chosen],

@@ -1,0 +1,37 @@
+//! What is told of changes of this service's settings (B11).
+
+use chassis::audit::{Entry, Subject, snapshot};
+use chassis::auth::{Caller, Scope};
+use serde_json::Value;
+use switchboard_proto::conversation::v1 as pb;
+
+/// The scopes that change settings here.
+pub const SCOPES: &[Scope] = &[Scope::CHANNELS_ADMIN];
+
+/// What of a quick reply is no setting.
+const LEFT_OUT: &[&str] = &["quick_reply_id", "revision", "create_time", "update_time"];
+
+/// A quick reply was created, changed or deleted; none where it is not there.
+pub fn quick_reply(
+    caller: &Caller,
+    (before, after): &(Option<pb::QuickReply>, Option<pb::QuickReply>),
+) -> Result<Entry, sqlx::Error> {
+    let action = match (before, after) {
+        (None, _) => "quick-reply.create",
+        (_, None) => "quick-reply.delete",
+        _ => "quick-reply.update",
+    };
+    let named = after.as_ref().or(before.as_ref());
+    let (id, title) = named.map_or(("", ""), |one| (&one.quick_reply_id, &one.title));
+    let side = |side: &Option<pb::QuickReply>| {
+        side.as_ref()
+            .map_or(Ok(Value::Null), |message| snapshot(message, LEFT_OUT))
+    };
+    Ok(Entry::new(
+        caller.account(),
+        caller.actor(),
+        action,
+        Subject::new("quick-reply", id, title),
+        (&side(before)?, &side(after)?),
+    ))
+}
