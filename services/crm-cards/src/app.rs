@@ -19,6 +19,7 @@ pub mod fields;
 pub mod history;
 pub mod import;
 pub mod list_cards;
+pub mod locks;
 pub mod merge_contacts;
 pub mod move_card;
 pub mod move_cards;
@@ -33,6 +34,7 @@ pub mod pipelines;
 pub mod responsibles;
 pub mod save_buyer;
 pub mod sources;
+mod staff;
 pub mod sync;
 pub mod transfers;
 pub mod unmerge_contact;
@@ -40,6 +42,7 @@ pub mod update_card;
 
 mod change_card;
 
+use chassis::access::AccessCopy;
 use chassis::auth::Caller;
 use chassis::grpc;
 use chassis::id::AccountSlug;
@@ -63,6 +66,8 @@ pub struct App {
     pub pool: PgPool,
     /// Wakes the relay after a commit.
     pub waker: Waker,
+    /// Who the account's agents are.
+    pub staff: AccessCopy,
 }
 
 /// A page of a list.

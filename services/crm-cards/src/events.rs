@@ -17,11 +17,12 @@ use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::app::clicks::{self, Click};
+use crate::app::locks;
 use crate::app::openings::{self, Opening};
 use crate::app::responsibles::{self, Assigned};
 use crate::app::sync::{self, Requested};
 use crate::error::SERVICE;
-use crate::store::parked;
+use crate::store::{parked, parked_sync};
 
 /// The events that this service wants.
 pub const FILTERS: &[EventFilter] = &[
@@ -155,14 +156,19 @@ impl Handler for Events {
 
         let mut transaction = self.app.pool.begin().await?;
         parked::lock(&mut transaction, &opened, &parking).await?;
+        let mut requested = requested;
+        requested.extend(parked_sync::take(&mut transaction, &opened).await?);
+        locks::ahead(&mut transaction, &sorted.opened, &requested, &sorted.clicks).await?;
         let mut outcome = openings::handle(&mut transaction, sorted.opened, now).await?;
-        let taken = responsibles::handle(&mut transaction, sorted.assigned, now).await?;
-        outcome.events.extend(taken);
-        let synced = sync::handle(&mut transaction, requested, &opened, now).await?;
-        outcome.events.extend(synced);
-        outcome.events.extend(skipped);
         let suspected = clicks::handle(&mut transaction, sorted.clicks, now).await?;
         outcome.events.extend(suspected);
+        let (synced, of_sync) = sync::handle(&mut transaction, requested, now).await?;
+        outcome.events.extend(synced);
+        outcome.events.extend(skipped);
+        let of_rules = responsibles::takings(&mut transaction, sorted.assigned, now).await?;
+        let takings = vec![(responsibles::SYNC, of_rules), (sync::SYNC, of_sync)];
+        let taken = responsibles::apply_all(&mut transaction, takings, now).await?;
+        outcome.events.extend(taken);
         if !sorted.access.is_empty() {
             AccessCopy::apply(&mut transaction, &sorted.access).await?;
         }

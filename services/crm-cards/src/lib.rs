@@ -55,10 +55,12 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let app = App {
         pool: pool.clone(),
         waker: waker.clone(),
+        staff: access.clone(),
     };
     let hearing = App {
         pool: batches,
         waker,
+        staff: access.clone(),
     };
 
     service.consume_events(

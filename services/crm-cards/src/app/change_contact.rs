@@ -3,12 +3,13 @@
 use chassis::auth::Caller;
 use chassis::id::{AgentId, v7};
 use chassis::outbox::Outgoing;
+use chassis::stamp::Stamp;
 use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
 use super::people::{self, Details, held_company, read_fields, read_points};
-use super::{App, RequestKey, contacts::unknown, duplicates, history, sight};
+use super::{App, RequestKey, contacts::unknown, duplicates, history, sight, staff};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::{Contact, Edit};
 use crate::domain::fields::{Entity, Stored};
@@ -43,10 +44,12 @@ pub async fn create(
 ) -> Result<wire_v1::CreateContactResponse, Error> {
     access::may_create(caller.access(), Kind::Contacts).map_err(|Missing| Error::CrmAccess)?;
     let account = caller.account();
+    let named = staff::named(app, caller, wanted.responsible).await?;
     let mut transaction = app.begin().await?;
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
     }
+    named.may_get("responsible_agent_id", wanted.responsible, None)?;
     if let Some(company) = wanted.company {
         held_company(&mut transaction, caller, company, "company_id").await?;
     }
@@ -79,6 +82,9 @@ pub(super) async fn make(
     contact.phones = points.phones.unwrap_or_default();
     contact.emails = points.emails.unwrap_or_default();
     contact.give_to(wanted.responsible, now, v7(now));
+    // Nobody chose it, so that it is no act that others follow.
+    let keeper = access::keeper(caller.access(), Kind::Contacts);
+    contact.responsible = contact.responsible.or(keeper);
     contact_changes::put(connection, account, &contact, &kept).await?;
     let contact = read_again(connection, caller, contact, &kept).await?;
     let entries = history::contact(account, &caller.actor(), (None, Some(&contact)))?;
@@ -87,7 +93,7 @@ pub(super) async fn make(
         contact: Some(wire::contact(&contact)),
     };
     let mut events = vec![Outgoing::new(account, contact.id, &created).actor(caller.actor())];
-    if contact.responsible.is_some() {
+    if contact.responsible.is_some() && contact.stamp > Stamp::ZERO {
         events.extend(given_to(connection, caller, &contact, None).await?);
     }
     let who = (account, &caller.actor());
@@ -167,8 +173,11 @@ pub async fn update(
     change: Change,
     now: OffsetDateTime,
 ) -> Result<Contact, Error> {
+    let responsible = change.responsible.new_value();
+    let named = staff::named(app, caller, responsible).await?;
     let mut transaction = app.begin().await?;
     let before = lock(&mut transaction, caller, id, change.expected).await?;
+    named.may_get("responsible_agent_id", responsible, before.responsible)?;
     if let Some(company) = change.company.new_value()
         && before.company != Some(company)
     {

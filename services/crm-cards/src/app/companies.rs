@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use super::people::{
     self, Details, Wanted as Asked, held_company, read_fields, read_points, responsible_changed,
 };
-use super::{App, Page, RequestKey, history, sight};
+use super::{App, Page, RequestKey, history, sight, staff};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::company::{DEPTH_MAX, wrong_parent};
 use crate::domain::entity::{Company, Edit};
@@ -96,10 +96,12 @@ pub async fn create(
 ) -> Result<wire_v1::CreateCompanyResponse, Error> {
     access::may_create(caller.access(), Kind::Contacts).map_err(|Missing| Error::CrmAccess)?;
     let account = caller.account();
+    let named = staff::named(app, caller, wanted.responsible).await?;
     let mut transaction = app.begin().await?;
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
     }
+    named.may_get("responsible_agent_id", wanted.responsible, None)?;
     let (company, events) = make(&mut transaction, caller, wanted, now).await?;
     let answer = wire_v1::CreateCompanyResponse {
         company: Some(wire::company(&company)),
@@ -139,6 +141,9 @@ pub(super) async fn make(
         revision: 1,
     };
     company.give_to(wanted.responsible, now, v7(now));
+    // Nobody chose it, so that it is no act that others follow.
+    let keeper = access::keeper(caller.access(), Kind::Contacts);
+    company.responsible = company.responsible.or(keeper);
     store::put(connection, account, &company, &kept).await?;
     let company = read_again(connection, caller, company, &kept).await?;
     let entries = history::company(account, &caller.actor(), (None, Some(&company)))?;
@@ -147,7 +152,7 @@ pub(super) async fn make(
         company: Some(wire::company(&company)),
     };
     let mut events = vec![Outgoing::new(account, company.id, &created).actor(caller.actor())];
-    if company.responsible.is_some() {
+    if company.responsible.is_some() && company.stamp > Stamp::ZERO {
         events.extend(given_to(connection, caller, &company, None).await?);
     }
     Ok((company, events))
@@ -250,12 +255,15 @@ pub async fn update(
     now: OffsetDateTime,
 ) -> Result<Company, Error> {
     let account = caller.account();
+    let responsible = change.responsible.new_value();
+    let named = staff::named(app, caller, responsible).await?;
     let mut transaction = app.begin().await?;
     if change.parent.new_value().is_some() {
         // Before the company: two that wait for each other's companies would wait for ever.
         audit::alone(&mut transaction, account, "companies", account).await?;
     }
     let before = lock(&mut transaction, caller, id, change.expected).await?;
+    named.may_get("responsible_agent_id", responsible, before.responsible)?;
     let points = read_points(&mut transaction, account, &change.details, ".values").await?;
     let stored = store::stored_fields(&mut transaction, account, id).await?;
     let given = (&change.details.fields, false);

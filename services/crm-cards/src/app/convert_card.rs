@@ -3,6 +3,8 @@
 //! The lead stays the same card (D05): links, history, notes and whoever refers to it go on with the deal. What is missing,
 //! contact or company, is made; an act that fails at any of them leaves nothing.
 
+use std::collections::BTreeSet;
+
 use chassis::auth::Caller;
 use chassis::id::AgentId;
 use chassis::outbox::Outgoing;
@@ -15,7 +17,7 @@ use super::change_contact::{self, Change};
 use super::companies;
 use super::people::{Details, held_company};
 use super::save_buyer::make_deals;
-use super::{App, RequestKey, history, move_card, sight};
+use super::{App, RequestKey, history, move_card, sight, staff};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::{Card, CardKind, Company, Contact, Edit, NAME_MAX};
 use crate::domain::fields::{Entity, Given, Stored, changed};
@@ -100,6 +102,13 @@ pub async fn convert(
 ) -> Result<wire_v1::ConvertCardResponse, Error> {
     let leads = sight(caller, Kind::Leads)?;
     let account = caller.account();
+    let of_company = match &wanted.company {
+        Some(WantedCompany::New(_, responsible)) => responsible.new_value(),
+        _ => None,
+    };
+    let of_contact = wanted.contact.responsible.new_value();
+    let agents = of_contact.into_iter().chain(of_company);
+    let named = staff::named(app, caller, agents).await?;
     let mut transaction = app.begin().await?;
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
@@ -111,18 +120,22 @@ pub async fn convert(
     let place = place(&mut transaction, caller, &found, wanted.deal.as_ref()).await?;
     let other = other_contact(&mut transaction, caller, &found, wanted.contact.id).await?;
     // Contact, company, card: the order of all locks. What is locked here is locked once more, with the card, below.
-    let contacts: Vec<_> = found
-        .contact
-        .or(other)
-        .map(|contact| (account.clone(), contact))
+    let contacts: BTreeSet<_> = [found.contact, other]
         .into_iter()
+        .flatten()
+        .map(|contact| (account.clone(), contact))
         .collect();
+    let contacts: Vec<_> = contacts.into_iter().collect();
     contacts::lock_all(&mut transaction, &contacts).await?;
     let held = held(&mut transaction, caller, wanted.company.as_ref()).await?;
     let locked = lock(&mut transaction, caller, id, wanted.expected, other).await?;
     if locked.card.kind == CardKind::Deal {
         return Err(Error::IsDeal);
     }
+    let before = found.contact.and_then(|id| locked.contact(Some(id)));
+    let before = before.and_then(|contact| contact.responsible);
+    named.may_get("contact.responsible_agent_id", of_contact, before)?;
+    named.may_get("company.responsible_agent_id", of_company, None)?;
     let mut made = Made::default();
     let company = company(
         &mut transaction,

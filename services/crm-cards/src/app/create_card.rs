@@ -10,7 +10,7 @@ use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
-use super::{App, RequestKey, history, reached_chat, see_chats, sight};
+use super::{App, RequestKey, history, reached_chat, see_chats, sight, staff};
 use crate::domain::access::{self, Kind, Missing};
 use crate::domain::entity::{Card, CardKind, Contact};
 use crate::domain::fields::{Entity, Given, Stored, changed};
@@ -64,6 +64,7 @@ pub async fn create(
         access::may_use_chats(caller.access()).map_err(|Missing| Error::ChatAccess)?;
     }
     let account = caller.account();
+    let named = staff::named(app, caller, wanted.responsible).await?;
     let mut transaction = app.begin().await?;
     // A stored answer is not for who may not see the chat any more.
     let chat = match wanted.chat {
@@ -77,13 +78,17 @@ pub async fn create(
     if let Some(answer) = key.earlier(&mut transaction, account, now).await? {
         return Ok(answer);
     }
+    named.may_get("responsible_agent_id", wanted.responsible, None)?;
     let place = place(&mut transaction, caller, &wanted, chat.as_ref()).await?;
     let contact = contact_of(&mut transaction, caller, &wanted, chat.as_ref()).await?;
     let values = values(&mut transaction, caller, &wanted).await?;
     let messenger = chat
         .map(|chat| chat.messenger)
         .filter(|kind| !kind.is_empty());
-    let card = made(&wanted, place, contact.as_ref(), messenger, now)?;
+    let mut card = made(&wanted, place, contact.as_ref(), messenger, now)?;
+    // Nobody chose it, so that it is no act that others follow.
+    let keeper = access::keeper(caller.access(), Kind::Leads);
+    card.responsible = card.responsible.or(keeper);
     let new = NewCard {
         account: account.clone(),
         card,

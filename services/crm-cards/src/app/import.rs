@@ -19,11 +19,12 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{App, sight};
+use super::{App, sight, staff};
 use crate::app::import::references::Made;
 use crate::domain::access::{self, Kind, Missing, Sight};
 use crate::domain::columns::{Columns, RecordKind};
 use crate::domain::csv::{BadFile, Reader, Row};
+use crate::domain::external::Standing;
 use crate::domain::fields::Wrong;
 use crate::domain::ids::{PipelineId, of_key, of_line};
 use crate::domain::import::{CardRow, Common, Found, PersonRow, Problem, Rules};
@@ -152,6 +153,8 @@ struct Batch<'b> {
     rules: Rules,
     /// What the caller sees of this kind; none: nothing.
     sight: Option<Sight>,
+    /// Who answers for new records of rows that name nobody.
+    keeper: Option<AgentId>,
     seen: &'b HashMap<Uuid, u64>,
     /// Companies of batches before that were not written.
     made: &'b Made,
@@ -369,6 +372,7 @@ impl Import {
                 now,
             },
             sight: sight(&self.caller, rights_of(self.plan.kind)).ok(),
+            keeper: access::keeper(self.caller.access(), rights_of(self.plan.kind)),
             seen: &self.seen,
             made: &self.made,
             outcome: Outcome::default(),
@@ -398,21 +402,45 @@ impl Import {
                 let rows = self.keyed(batch, rows, |row, rules| {
                     PersonRow::read(&columns.of(&row.cells), rules, "company")
                 });
+                let rows = self.of_staff(batch, rows).await?;
                 contacts::write(connection, batch, &rows).await
             }
             RecordKind::Company => {
                 let rows = self.keyed(batch, rows, |row, rules| {
                     PersonRow::read(&columns.of(&row.cells), rules, "parent")
                 });
+                let rows = self.of_staff(batch, rows).await?;
                 companies::write(connection, batch, &rows).await
             }
             RecordKind::Card => {
                 let rows = self.keyed(batch, rows, |row, rules| {
                     CardRow::read(&columns.of(&row.cells), rules)
                 });
+                let rows = self.of_staff(batch, rows).await?;
                 cards::write(connection, batch, &rows).await
             }
         }
+    }
+
+    /// Refuses rows that name as responsible who is no agent of the account. One who is not active any more may be named: a file
+    /// tells of the past, too.
+    async fn of_staff<R: AsRef<Common>>(
+        &self,
+        batch: &mut Batch<'_>,
+        mut rows: Vec<Keyed<R>>,
+    ) -> Result<Vec<Keyed<R>>, Error> {
+        let agents = rows.iter().filter_map(|row| row.says.as_ref().responsible);
+        let named = staff::named(&self.app, &self.caller, agents).await?;
+        let unknown = |agent| named.standing(agent) == Standing::Unknown;
+        rows.retain(|row| {
+            let wrong = row.says.as_ref().responsible.is_some_and(unknown);
+            if wrong {
+                let reason = "no agent of the account has this id";
+                batch.outcome.refuse(row.line, "responsible", reason);
+            }
+            !wrong
+        });
+        Ok(rows)
     }
 
     /// Reads what rows say; those that say nothing that can be read are refused.

@@ -73,7 +73,7 @@ pub struct Opening {
 }
 
 impl Opening {
-    fn identity_key(&self) -> IdentityKey {
+    pub(super) fn identity_key(&self) -> IdentityKey {
         (
             self.account.clone(),
             self.identity.scope.clone(),

@@ -9,7 +9,7 @@ use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
 use super::change_card::lock;
-use super::{App, history};
+use super::{App, history, staff};
 use crate::domain::entity::{Card, PARTICIPANTS_MAX};
 use crate::domain::ids::CardId;
 use crate::error::Error;
@@ -34,11 +34,18 @@ pub async fn change(
     now: OffsetDateTime,
 ) -> Result<Card, Error> {
     let account = caller.account();
+    let named = staff::named(app, caller, agents.iter().copied()).await?;
     let mut transaction = app.begin().await?;
     let before = lock(&mut transaction, caller, id, None, None).await?.card;
     let mut participants: BTreeSet<AgentId> = before.participants.iter().copied().collect();
     match turn {
-        Turn::Come => participants.extend(agents),
+        Turn::Come => {
+            for (place, agent) in agents.iter().enumerate() {
+                let before = participants.get(agent).copied();
+                named.may_get(&format!("agent_ids[{place}]"), Some(*agent), before)?;
+            }
+            participants.extend(agents);
+        }
         Turn::Go => participants.retain(|agent| !agents.contains(agent)),
     }
     if participants.len() > PARTICIPANTS_MAX {

@@ -1,6 +1,6 @@
 //! A card that a rule made takes the responsible whom the channel's rule gave its chat (F026, §8).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use chassis::actor::Actor;
 use chassis::id::{AccountSlug, AgentId};
@@ -19,7 +19,7 @@ use crate::store::{card_changes, cards, decisions};
 use crate::wire;
 
 /// What events of this name as their actor: a synchronisation, which is never synchronised back (§8).
-pub(super) const SYNC: &str = "card-from-chat";
+pub(crate) const SYNC: &str = "card-from-chat";
 
 /// A chat's responsible, chosen by a rule for one conversation.
 #[derive(Debug, Clone)]
@@ -55,14 +55,15 @@ pub struct Taking {
     pub trace: TraceContext,
 }
 
-/// Handles responsibles that rules gave to chats: to the card of the conversation, or parked until it is decided.
+/// Returns which cards take the responsibles that rules gave to chats: those of the conversations, unless one is parked until its
+/// conversation is decided.
 ///
 /// The caller holds the parking locks of the conversations. A conversation that was decided without a card needs none.
-pub async fn handle(
+pub async fn takings(
     connection: &mut PgConnection,
     assigned: Vec<Assigned>,
     now: OffsetDateTime,
-) -> Result<Vec<Outgoing>, sqlx::Error> {
+) -> Result<Vec<Taking>, sqlx::Error> {
     let mut newest: BTreeMap<(AccountSlug, ConversationId), Assigned> = BTreeMap::new();
     for one in assigned {
         // Stamp zero is a provisional choice: nothing is above it yet, so it never applies.
@@ -105,7 +106,30 @@ pub async fn handle(
     if !early.is_empty() {
         parked::park(connection, &early, now).await?;
     }
-    apply(connection, takings, SYNC, now).await
+    Ok(takings)
+}
+
+/// Puts responsibles on cards for several reasons: all cards are locked before the first of them changes, in the order of their
+/// keys.
+pub async fn apply_all(
+    connection: &mut PgConnection,
+    reasons: Vec<(&str, Vec<Taking>)>,
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, sqlx::Error> {
+    let takings = reasons.iter().flat_map(|(_, takings)| takings);
+    let cards: BTreeSet<_> = takings
+        .map(|taking| (taking.account.clone(), taking.card))
+        .collect();
+    if cards.is_empty() {
+        return Ok(Vec::new());
+    }
+    let cards: Vec<_> = cards.into_iter().collect();
+    cards::lock(connection, &cards).await?;
+    let mut events = Vec::new();
+    for (reason, takings) in reasons {
+        events.extend(apply(connection, takings, reason, now).await?);
+    }
+    Ok(events)
 }
 
 /// Puts responsibles on cards, each only over a lower stamp; one that is in place already is no event (§8). `sync` is what

@@ -11,28 +11,27 @@ use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1::EntityResponsibleSkipped;
 use time::OffsetDateTime;
 
-use super::responsibles::{self, Taking};
-use crate::domain::ids::{CardId, ConversationId};
+use super::responsibles::Taking;
+use crate::domain::ids::CardId;
 pub use crate::store::parked_sync::Requested;
 use crate::store::{decisions, openings, parked_sync};
 use crate::wire;
 
 /// What events of this name as their actor: a synchronisation, which goes no further (X05).
-const SYNC: &str = "responsible-to-crm";
+pub(crate) const SYNC: &str = "responsible-to-crm";
 
 /// Puts responsibles of chats on what they are linked to, each only over a lower stamp, or parks them until it is decided what
 /// that is. What is linked to nothing of a kind changes nothing and makes nothing (F054).
 ///
-/// The caller holds the parking locks of the conversations and has handled the batch's openings: `opened` are theirs.
+/// The caller holds the parking locks of the conversations and has handled the batch's openings, with what was parked for them.
+/// Cards are left to the caller, who is told which take a responsible: they are locked after everything else.
 pub async fn handle(
     connection: &mut PgConnection,
-    mut requested: Vec<Requested>,
-    opened: &[(AccountSlug, ConversationId)],
+    requested: Vec<Requested>,
     now: OffsetDateTime,
-) -> Result<Vec<Outgoing>, sqlx::Error> {
-    requested.extend(parked_sync::take(connection, opened).await?);
+) -> Result<(Vec<Outgoing>, Vec<Taking>), sqlx::Error> {
     if requested.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let keys: Vec<_> = requested
         .iter()
@@ -49,7 +48,7 @@ pub async fn handle(
         .collect();
     let chats: Vec<_> = chats.into_iter().collect();
     // Contacts before companies before cards, as everywhere.
-    let mut events = people::put_on(connection, &known, &chats, now).await?;
+    let events = people::put_on(connection, &known, &chats, now).await?;
     let linked = openings::linked_cards(connection, &chats).await?;
     let mut takings: BTreeMap<(AccountSlug, CardId), Taking> = BTreeMap::new();
     for one in &known {
@@ -74,9 +73,7 @@ pub async fn handle(
             }
         }
     }
-    let takings = takings.into_values().collect();
-    events.extend(responsibles::apply(connection, takings, SYNC, now).await?);
-    Ok(events)
+    Ok((events, takings.into_values().collect()))
 }
 
 /// Parts what is asked by whether its agent can answer for anything: is known, and active. Of the others it is told that nothing

@@ -9,7 +9,7 @@ use switchboard_proto::crm_cards::v1 as wire_v1;
 use time::OffsetDateTime;
 
 use super::change_card::{Locked, lock};
-use super::{App, history, sight};
+use super::{App, history, sight, staff};
 use crate::domain::access::Kind;
 use crate::domain::entity::{Card, CardKind, Edit};
 use crate::domain::fields::{Entity, Given, changed};
@@ -48,6 +48,8 @@ pub async fn update(
     now: OffsetDateTime,
 ) -> Result<Card, Error> {
     let account = caller.account();
+    let responsible = change.responsible.new_value();
+    let named = staff::named(app, caller, responsible).await?;
     let mut transaction = app.begin().await?;
     if let Edit::Set(id) = change.contact {
         let live = contacts::live(&mut transaction, account, id).await?;
@@ -64,6 +66,7 @@ pub async fn update(
         changed(&known, &stored, &change.fields, false).map_err(Error::of_fields)?
     };
     check(&mut transaction, caller, &locked, &change).await?;
+    named.may_get("responsible_agent_id", responsible, before.responsible)?;
     let mut card = changed_card(&locked, change, now);
     if card == before && kept == stored {
         return Ok(before);

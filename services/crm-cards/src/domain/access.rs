@@ -69,6 +69,14 @@ pub fn may_create(record: Option<&AccessRecord>, kind: Kind) -> Result<(), Missi
     granted.then_some(()).ok_or(Missing)
 }
 
+/// Returns who answers for what a caller makes and gives to nobody: an agent who sees only their own would lose it at once (F135).
+pub fn keeper(record: Option<&AccessRecord>, kind: Kind) -> Option<AgentId> {
+    match sight(record, kind) {
+        Ok(Sight::Own(agent)) => Some(agent),
+        Ok(Sight::All) | Err(Missing) => None,
+    }
+}
+
 /// Tells whether settings may be changed.
 pub fn may_set(record: Option<&AccessRecord>) -> Result<(), Missing> {
     record

@@ -42,11 +42,12 @@ impl Outside {
             let record = testing::full_access(agent.into());
             staff.put(&tenant.account, AccessRecord { active, ..record });
         }
+        let access = AccessCopy::new(world.database.pool.clone(), Arc::new(staff));
         let app = App {
             pool: world.database.pool.clone(),
             waker: Waker::new(),
+            staff: access.clone(),
         };
-        let access = AccessCopy::new(world.database.pool.clone(), Arc::new(staff));
         world.pipeline(&tenant).await;
         world.set_mode(&tenant, CHANNEL, Mode::Repeat).await;
         Self {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use chassis::access::{ChannelGrant, KindAccess, View};
 use chassis::testing;
 use crm_cards::store::MIGRATOR;
+use switchboard_proto::crm_cards::v1::contact_service_server::ContactService as _;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsService as _;
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
@@ -152,8 +153,14 @@ pub async fn fill(world: &World, tenant: &Tenant, pipeline: &Pipeline) {
         .await
         .ok();
     for statement in [
-        "insert into contact (account, id, name, created_at)
-         select $1, md5('contact' || n)::uuid, 'x', now() - n * interval '1 s' from generate_series(1, 20000) n
+        "insert into contact (account, id, name, responsible, created_at)
+         select $1, md5('contact' || n)::uuid, 'x', case when n % 5 > 0 then md5('agent' || n % 50)::uuid end,
+                now() - n * interval '1 s' from generate_series(1, 20000) n
+         where $2::uuid is not null and $3::uuid is not null and $4::uuid is not null",
+        "insert into suspected_duplicate (account, first, second, phone, at)
+         select $1, least(one, other), greatest(one, other), '+380501234567', now() - n * interval '1 s'
+         from (select n, md5('contact' || n)::uuid as one, md5('contact' || n + 50)::uuid as other
+               from generate_series(1, 19950) n) pair
          where $2::uuid is not null and $3::uuid is not null and $4::uuid is not null",
         "insert into chat (account, id, channel, client, contact, created_at)
          select $1, md5('chat' || n)::uuid, md5('channel' || n % 20)::uuid, md5('c' || n)::uuid,
@@ -257,6 +264,9 @@ async fn lists_and_decisions_among_many_rows_scan_no_table() {
                 .list_decisions(tenant.ask(ListDecisionsRequest::default()))
                 .await
                 .unwrap();
+            let duplicates = ListSuspectedDuplicatesRequest::default();
+            let listed = world.api.list_suspected_duplicates(tenant.ask(duplicates));
+            listed.await.unwrap();
         }
         let in_chat = ListCardsRequest {
             chat_id: chat_id.clone(),
@@ -305,7 +315,14 @@ async fn lists_and_decisions_among_many_rows_scan_no_table() {
     }
     flush(&world).await;
     let after = scans(&world).await;
-    for table in ["card", "contact", "chat", "chat_card", "decision"] {
+    for table in [
+        "card",
+        "contact",
+        "chat",
+        "chat_card",
+        "decision",
+        "suspected_duplicate",
+    ] {
         let ((scanned_before, fetched_before), (scanned, fetched)) = (before[table], after[table]);
         assert_eq!(scanned_before, scanned, "{table}");
         // Six rounds of at most nine lists, each of at most four kinds with a page of 51.

@@ -25,6 +25,7 @@ mod races;
 mod repeats;
 mod responsibles;
 mod sources;
+mod staff;
 mod sync;
 mod transfer;
 mod world;

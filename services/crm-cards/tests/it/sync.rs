@@ -5,7 +5,9 @@ use chassis::consumer::Delivery;
 use chassis::grpc::timestamp;
 use chassis::stamp::Stamp;
 use chassis::testing;
-use switchboard_proto::assignment::v1::{AgentAccessChanged, ResponsibleSyncRequested};
+use switchboard_proto::assignment::v1::{
+    AgentAccessChanged, AssignmentRule, ResponsibleSyncRequested,
+};
 use switchboard_proto::common::v1::{EntityKind, Stamp as WireStamp};
 use switchboard_proto::crm_cards::v1::pipeline_connection::Mode;
 use switchboard_proto::crm_cards::v1::*;
@@ -293,4 +295,40 @@ async fn f057_of_two_acts_in_one_batch_each_kind_takes_the_last_that_was_meant_f
             "together: {together}"
         );
     }
+}
+
+/// Contacts before cards, on every path (§3): an agent who holds a contact finds its card free, whatever a batch waits for.
+#[tokio::test]
+async fn f026_f052_a_batch_that_waits_for_a_contact_holds_no_card() {
+    let (world, tenant, opening) = prepared().await;
+    world.handle(&[opening.delivery()]).await.unwrap();
+    let batch = [
+        opening.assigned(ANNA, AssignmentRule::Distribution, stamp(1_000)),
+        requested(&opening, BOB, &[EntityKind::Contact], stamp(2_000)),
+    ];
+    let mut agent = world.database.pool.begin().await.unwrap();
+    sqlx::query("select from contact for no key update")
+        .execute(&mut *agent)
+        .await
+        .unwrap();
+    let handled = world.handle(&batch);
+    let meanwhile = async {
+        // Until the batch waits for what the agent holds.
+        let waits = "select exists(select from pg_stat_activity
+            where datname = current_database() and wait_event_type = 'Lock')";
+        while !sqlx::query_scalar::<_, bool>(waits)
+            .fetch_one(&world.database.pool)
+            .await
+            .unwrap()
+        {
+            tokio::task::yield_now().await;
+        }
+        let card = "select from card for no key update nowait";
+        sqlx::query(card).execute(&mut *agent).await.unwrap();
+        agent.commit().await.unwrap();
+    };
+    let (handled, ()) = tokio::join!(handled, meanwhile);
+    handled.unwrap();
+    let found = responsibles(&world, &tenant).await;
+    assert_eq!(found, (ANNA.to_string(), BOB.to_string()));
 }

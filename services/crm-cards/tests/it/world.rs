@@ -59,11 +59,12 @@ pub struct World {
 
 pub async fn world() -> World {
     let database = testing::database(&MIGRATOR).await;
+    let access = AccessCopy::new(database.pool.clone(), Arc::new(Everybody));
     let app = App {
         pool: database.pool.clone(),
         waker: Waker::new(),
+        staff: access.clone(),
     };
-    let access = AccessCopy::new(database.pool.clone(), Arc::new(Everybody));
     World {
         api: Handlers::new(app.clone(), CancellationToken::new()),
         events: Events::new(app, access),

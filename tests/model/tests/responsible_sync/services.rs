@@ -155,11 +155,12 @@ impl Dialogs {
 impl Crm {
     pub async fn start() -> Self {
         let database = testing::database(&crm_cards::store::MIGRATOR).await;
+        let access = AccessCopy::new(database.pool.clone(), Arc::new(Everybody));
         let app = crm_cards::app::App {
             pool: database.pool.clone(),
             waker: Waker::new(),
+            staff: access.clone(),
         };
-        let access = AccessCopy::new(database.pool.clone(), Arc::new(Everybody));
         Self {
             api: crm_cards::grpc::Handlers::new(app.clone(), CancellationToken::new()),
             outside: ExternalCrm::new(app.clone(), access.clone()),

@@ -193,6 +193,7 @@ fn made(
         }
         error => vec![Problem::new("", error.to_string())],
     })?;
+    after.responsible = after.responsible.or(batch.keeper);
     after.id = id;
     after.created_at = says.common.created_at.unwrap_or(now);
     after.updated_at = after.created_at;

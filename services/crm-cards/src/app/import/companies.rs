@@ -189,6 +189,7 @@ fn made(
         revision: 1,
     };
     after.give_to(says.common.responsible, now, v7(now));
+    after.responsible = after.responsible.or(batch.keeper);
     Ok(Written {
         before: None,
         after,
@@ -273,7 +274,8 @@ async fn events(
             Some(_) => Outgoing::new(account, after.id, &wire_v1::CompanyUpdated { company }),
         });
         let previous = one.before.as_ref().and_then(|before| before.responsible);
-        if after.responsible != previous {
+        // One that nobody chose (stamp zero) is no act that others follow.
+        if after.responsible != previous && after.stamp > Stamp::ZERO {
             let chats = chats.get(&(account.clone(), after.id));
             let chats = chats.map_or(&[][..], Vec::as_slice);
             let entity = wire::linked_company(after);

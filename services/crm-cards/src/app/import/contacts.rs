@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 
 use chassis::id::v7;
 use chassis::outbox::Outgoing;
+use chassis::stamp::Stamp;
 use sqlx::PgConnection;
 use switchboard_proto::crm_cards::v1 as wire_v1;
 use uuid::Uuid;
@@ -161,6 +162,7 @@ fn made(
     after.emails = says.emails.clone().unwrap_or_default();
     after.fields = shown(fields, &kept);
     after.give_to(says.common.responsible, now, v7(now));
+    after.responsible = after.responsible.or(batch.keeper);
     Ok(Written {
         before: None,
         after,
@@ -275,7 +277,8 @@ async fn events(
             Some(_) => Outgoing::new(account, after.id, &wire_v1::ContactUpdated { contact }),
         });
         let previous = one.before.as_ref().and_then(|before| before.responsible);
-        if after.responsible != previous {
+        // One that nobody chose (stamp zero) is no act that others follow.
+        if after.responsible != previous && after.stamp > Stamp::ZERO {
             let chats = chats.get(&(account.clone(), after.id));
             let chats = chats.map_or(&[][..], Vec::as_slice);
             let entity = wire::linked_contact(after);
