@@ -1,6 +1,7 @@
 //! Use cases: one a file, one transaction each. Transport brings the caller, the time and the connection.
 
 pub mod access;
+pub mod activity;
 pub mod amend;
 pub mod announce;
 pub mod assignments;

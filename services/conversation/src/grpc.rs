@@ -1,5 +1,7 @@
 //! Transport of requests: parse, call, answer.
 
+mod activity;
+
 use std::sync::Arc;
 
 use chassis::auth::Caller;
@@ -18,6 +20,8 @@ use crate::domain::ChatId;
 use crate::error::{DOMAIN, Error};
 use crate::store::chat::{Narrowing, Whose};
 use crate::wire;
+
+pub use activity::Activities;
 
 const PARSE: Parse = Parse::new(DOMAIN);
 

@@ -1,5 +1,6 @@
 //! Conversation: clients, chats, conversations and messages.
 
+pub mod activity;
 pub mod app;
 pub mod config;
 pub mod domain;
@@ -20,11 +21,13 @@ use chassis::access::{AccessCopy, FromAssignment};
 use chassis::auth::Scope;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
+use switchboard_proto::conversation::v1::activity_service_server::ActivityServiceServer;
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
 
+use crate::activity::Activity;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
-use crate::grpc::Api;
+use crate::grpc::{Activities, Api};
 use crate::own_app::OwnApp;
 use crate::peers::Assignment;
 
@@ -51,8 +54,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service.consume_inbound(Arc::new(inbound))?;
     let events = Events::new(batches.clone(), waker.clone(), access.clone());
     service.consume_events(Arc::new(events), &events::FILTERS)?;
-    let own_app = OwnApp::new(batches, waker.clone());
+    let own_app = OwnApp::new(batches.clone(), waker.clone());
     service.consume_events(Arc::new(own_app), &own_app::FILTERS)?;
+    service.consume_events(Arc::new(Activity::new(batches)), &activity::filters())?;
+    sweep::spawn_activity(&service.lifecycle, pool.clone(), &config.activity);
     sweep::spawn(
         &service.lifecycle,
         pool.clone(),
@@ -62,11 +67,13 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
 
     let audit = service.audit(&pool, NO_SETTINGS);
     let admission = Arc::new(Assignment::new(assignment, internal));
+    let activity = ActivityServiceServer::new(Activities::new(pool.clone()));
     let api = ConversationServiceServer::new(Api::new(pool, waker, admission));
     service
         .grpc()
         .add(audit)
         .add(api)
+        .add(activity)
         .serve(Arc::new(access))
         .await?;
     service.finish().await

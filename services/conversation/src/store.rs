@@ -1,6 +1,7 @@
 //! SQL: functions on a connection whose transaction the caller owns. Sets in, sets out; what is locked or inserted
 //! is sorted first.
 
+pub mod activity;
 pub mod assignment;
 pub mod attachment;
 pub mod chat;

@@ -58,6 +58,7 @@ const NO_SETTING: &[&str] = &[
     "channel_gateway.v1.ChannelGatewayService/ListDeliveries",
     "channel_gateway.v1.ChannelGatewayService/RefetchAttachment",
     "channel_gateway.v1.ChannelGatewayService/VerifyChannel",
+    "conversation.v1.ActivityService/ListActivity",
     "conversation.v1.ConversationService/CloseConversation",
     "conversation.v1.ConversationService/FindChats",
     "conversation.v1.ConversationService/GetChat",
