@@ -31,7 +31,8 @@ create index activity_by_actor on activity (account, actor, time desc, event_id 
 create index activity_by_actor_kind on activity (account, actor_kind, time desc, event_id desc);
 create index activity_of_chat on activity (account, chat_id, time desc, event_id desc) where chat_id is not null;
 create index activity_of_entity on activity (account, entity_id, time desc, event_id desc) where entity_id is not null;
-create index activity_by_age on activity (time);
+-- By day, for the sweep: an index by time would be taken for lists, too, which would then look through all accounts.
+create index activity_by_age on activity (((time at time zone 'UTC')::date));
 
 -- Who answers for an entity of CRM, as its newest stamp says: whoever sees own ones alone sees what happened to these.
 create table activity_owner (

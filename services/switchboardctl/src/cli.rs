@@ -9,8 +9,8 @@ use crate::demo::DemoVerb;
 use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
-    account::AccountVerb, activity::ActivityVerb, agent::AgentVerb, assignment::AssignmentVerb, audit::AuditVerb,
-    calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
+    account::AccountVerb, activity::ActivityVerb, agent::AgentVerb, assignment::AssignmentVerb,
+    audit::AuditVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
     company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
     events::EventsVerb, field::FieldVerb, group::GroupVerb, order::OrderVerb,

@@ -97,18 +97,9 @@ async fn f194_f214_f215_what_client_and_agent_did_is_listed_and_a_key_action_onl
         }
         ask
     };
-    let clicked = told(
-        &rpc,
-        &by,
-        of_chat(json!({ "types": ["link.clicked"] })),
-        1,
-    )
-    .await?;
+    let clicked = told(&rpc, &by, of_chat(json!({ "types": ["link.clicked"] })), 1).await?;
     assert_eq!(clicked[0]["key_action"], true);
-    assert_eq!(
-        clicked[0]["parameters"]["url"],
-        "https://shop.example/oak"
-    );
+    assert_eq!(clicked[0]["parameters"]["url"], "https://shop.example/oak");
     told(&rpc, &by, of_chat(json!({ "types": ["card.created"] })), 1).await?;
     told(&rpc, &by, of_chat(json!({ "types": ["chat.assigned"] })), 1).await?;
     let types = async |ask: Value| -> anyhow::Result<Vec<String>> {
@@ -119,8 +110,14 @@ async fn f194_f214_f215_what_client_and_agent_did_is_listed_and_a_key_action_onl
     };
     let usual = types(of_chat(json!({}))).await?;
     assert!(!usual.contains(&"link.clicked".to_owned()), "{usual:?}");
-    assert!(usual.contains(&"conversation.opened".to_owned()), "{usual:?}");
-    assert!(!usual.iter().any(|name| name.starts_with("message.")), "{usual:?}");
+    assert!(
+        usual.contains(&"conversation.opened".to_owned()),
+        "{usual:?}"
+    );
+    assert!(
+        !usual.iter().any(|name| name.starts_with("message.")),
+        "{usual:?}"
+    );
     let asked = types(of_chat(json!({ "include_key_actions": true }))).await?;
     assert!(asked.contains(&"link.clicked".to_owned()), "{asked:?}");
 
@@ -130,7 +127,14 @@ async fn f194_f214_f215_what_client_and_agent_did_is_listed_and_a_key_action_onl
     assert!(answer.get("entries").is_none(), "{answer}");
 
     // The same from a terminal.
-    let list = ["activity", "list", "--type", "conversation.closed", "--actor", "agent"];
+    let list = [
+        "activity",
+        "list",
+        "--type",
+        "conversation.closed",
+        "--actor",
+        "agent",
+    ];
     let told = command::json(&world, &token, &list).await?;
     assert_eq!(told[0]["eventId"], closed["event_id"]);
     let chat = ["activity", "list", "--chat", &chat.chat_id];

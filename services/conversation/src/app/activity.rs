@@ -46,15 +46,7 @@ pub async fn list(
         reach = reach.of_chats();
     }
     let limit = i64::from(size) + 1;
-    let mut found = store::list(
-        connection,
-        caller.account(),
-        filter,
-        &reach,
-        after,
-        limit,
-    )
-    .await?;
+    let mut found = store::list(connection, caller.account(), filter, &reach, after, limit).await?;
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     let next = if found.rows.len() > size {
         found.rows.truncate(size);

@@ -146,14 +146,11 @@ pub fn newest<A: Ord + Clone>(
 impl Told {
     /// Returns who answers for entities after an event of this stamp.
     pub fn owners(&self, event: Stamp) -> impl Iterator<Item = Owner> {
-        let settled = self
-            .settled
-            .iter()
-            .map(move |(entity, responsible)| Owner {
-                entity: *entity,
-                responsible: *responsible,
-                stamp: Some(event),
-            });
+        let settled = self.settled.iter().map(move |(entity, responsible)| Owner {
+            entity: *entity,
+            responsible: *responsible,
+            stamp: Some(event),
+        });
         self.owners.iter().copied().chain(settled)
     }
 

@@ -1,7 +1,7 @@
 //! `ActivityService`: parse, call, answer.
 
-use chassis::auth::Caller;
 use chassis::actor::Actor;
+use chassis::auth::Caller;
 use chassis::grpc::page_token;
 use sqlx::PgPool;
 use switchboard_proto::conversation::v1 as pb;

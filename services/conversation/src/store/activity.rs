@@ -53,7 +53,9 @@ pub async fn keep(connection: &mut PgConnection, entries: &[NewEntry]) -> Result
     };
     let kinds = column!(|entry| {
         let subject = entry.told.subject.as_ref();
-        subject.map_or("", |subject| subject.kind.as_str()).to_owned()
+        subject
+            .map_or("", |subject| subject.kind.as_str())
+            .to_owned()
     });
     // An event of CRM names the chat alone, one of a provider the provider's key; our own rows know the rest.
     sqlx::query!(
@@ -138,7 +140,9 @@ pub async fn sweep(
     before: OffsetDateTime,
 ) -> Result<(u64, bool), sqlx::Error> {
     let swept = sqlx::query!(
-        "delete from activity where ctid = any(array(select ctid from activity where time < $1 limit $2))",
+        "delete from activity where ctid = any(array(
+             select ctid from activity
+             where (time at time zone 'UTC')::date <= ($1::timestamptz at time zone 'UTC')::date and time < $1 limit $2))",
         before,
         SWEPT_AT_ONCE,
     )

@@ -172,7 +172,11 @@ async fn f214_f215_opened_and_closed_conversations_are_listed_with_their_authors
     let closings = list(&world, &ann, of_types(&["conversation.closed"])).await;
     assert_eq!(types(&closings), ["conversation.closed"]);
     // Messages are among what is published, and not in the log.
-    assert!(batch.iter().any(|delivery| delivery.is::<pb::MessageStored>()));
+    assert!(
+        batch
+            .iter()
+            .any(|delivery| delivery.is::<pb::MessageStored>())
+    );
     let all = list(&world, &ann, asked()).await;
     let kept: BTreeSet<&str> = types(&all).into_iter().collect();
     let expected = ["chat.created", "conversation.closed", "conversation.opened"];
@@ -215,9 +219,9 @@ async fn f194_key_actions_are_listed_only_where_they_are_asked_for() {
         };
         let entries = list(&world, &ann, with).await;
         assert_eq!(entries.len(), 4, "{entries:?}");
-        assert_eq!(entries[0].r#type, "link.clicked");
-        assert!(entries[0].key_action);
-        assert_eq!(entries[0].parameters["url"], "https://shop.example/oak");
+        let action = entries.iter().find(|entry| entry.key_action).unwrap();
+        assert_eq!(action.r#type, "link.clicked");
+        assert_eq!(action.parameters["url"], "https://shop.example/oak");
     }
     let named = list(&world, &ann, of_types(&["link.clicked"])).await;
     assert_eq!(types(&named), ["link.clicked"]);
@@ -284,7 +288,10 @@ async fn things(world: &World) {
     };
     let batch = [
         world.event(1, chat, &assigned),
-        by(world.event(2, entity(1), &created), Actor::Rule("pipeline-connection".into())),
+        by(
+            world.event(2, entity(1), &created),
+            Actor::Rule("pipeline-connection".into()),
+        ),
         world.event(3, entity(2), &converted),
         by(world.event(4, entity(3), &person), Actor::Client(client)),
         world.event(5, entity(4), &company),
@@ -375,7 +382,12 @@ async fn x11_f062_f174_f175_f176_f177_an_agent_sees_what_the_record_opens() {
         (
             "another channel",
             with(&world, "ann", elsewhere),
-            vec!["card.converted", "company.created", "contact.created", "order.created"],
+            vec![
+                "card.converted",
+                "company.created",
+                "contact.created",
+                "order.created",
+            ],
         ),
         (
             "another account",
@@ -398,7 +410,12 @@ async fn x11_f062_f174_f175_f176_f177_an_agent_sees_what_the_record_opens() {
         for kind in KINDS {
             let entries = list(&world, &by, of_types(&[&kind.name()])).await;
             let seen = !entries.is_empty();
-            assert_eq!(seen, expected.contains(&&*kind.name()), "{name}: {}", kind.name());
+            assert_eq!(
+                seen,
+                expected.contains(&&*kind.name()),
+                "{name}: {}",
+                kind.name()
+            );
         }
     }
     let none = with(&world, "ann", |record| record.chats = ChatAccess::None);
@@ -421,7 +438,10 @@ async fn x11_names_of_people_and_clients_are_told_to_who_may_know_them() {
     let leads = list(&world, &leads, converted()).await;
     assert_eq!(leads[0].text, r#"Lead "Card 2" became a deal"#);
     assert!(
-        !leads[0].parameters.keys().any(|key| key.starts_with("contact_")),
+        !leads[0]
+            .parameters
+            .keys()
+            .any(|key| key.starts_with("contact_")),
         "{leads:?}"
     );
     // Which client a contact is is not told to who does not see all channels, nor can it be tried out.
@@ -440,7 +460,10 @@ async fn x11_names_of_people_and_clients_are_told_to_who_may_know_them() {
     assert_eq!(list(&world, &narrowed, created()).await[0].actor, "client");
     assert_eq!(list(&world, &narrowed, by_client()).await, []);
     let opened = list(&world, &narrowed, of_types(&["conversation.opened"])).await;
-    assert!(opened[0].actor.starts_with("client:"), "of a chat that is seen");
+    assert!(
+        opened[0].actor.starts_with("client:"),
+        "of a chat that is seen"
+    );
 }
 
 #[tokio::test]
@@ -473,9 +496,15 @@ async fn f177_who_gives_an_entity_away_sees_its_entries_no_more() {
     // The later stamp comes first.
     keep(&world, &[moved(3, "eve", 9)]).await;
     keep(&world, &[created, moved(2, "bob", 5)]).await;
-    assert_eq!((seen("ann").await, seen("bob").await, seen("eve").await), (0, 0, 3));
+    assert_eq!(
+        (seen("ann").await, seen("bob").await, seen("eve").await),
+        (0, 0, 3)
+    );
     keep(&world, &[moved(4, "ann", 10)]).await;
-    assert_eq!((seen("ann").await, seen("bob").await, seen("eve").await), (4, 0, 0));
+    assert_eq!(
+        (seen("ann").await, seen("bob").await, seen("eve").await),
+        (4, 0, 0)
+    );
 
     // A contact that was merged away is nobody's by itself.
     let person = crm::ContactCreated {
@@ -558,7 +587,10 @@ async fn an_event_that_cannot_be_read_is_told_apart_and_one_of_no_interest_is_pa
     broken.payload = b"\xff\xff".as_slice().into();
     let handler = Activity::new(world.db.pool.clone());
     let outcome = handler.handle(&[created, broken], noon()).await;
-    assert!(matches!(outcome, Err(HandlerError::Poison(_))), "{outcome:?}");
+    assert!(
+        matches!(outcome, Err(HandlerError::Poison(_))),
+        "{outcome:?}"
+    );
     let other = world.event(2, entity(1), &pb::ClientUpdated::default());
     keep(&world, &[other]).await;
     assert_eq!(world.count("select count(*) from activity").await, 0);
@@ -671,7 +703,10 @@ async fn f214_the_list_is_filtered_by_actor_chat_entity_and_time_over_pages() {
         ),
     ] {
         assert_eq!(list(&world, &service, ask).await, expected, "{name}");
-        assert!(name == "bots" || name.contains("another") || !expected.is_empty(), "{name}");
+        assert!(
+            name == "bots" || name.contains("another") || !expected.is_empty(),
+            "{name}"
+        );
     }
     for wrong in [
         of_types(&["message.stored"]),
@@ -753,17 +788,56 @@ async fn what_is_older_than_it_is_kept_is_swept_step_by_step() {
     assert_eq!(sweep(pool, day, now).await.unwrap(), 0);
 }
 
+/// How the server would execute a prepared statement.
+async fn plan(connection: &mut sqlx::PgConnection, mode: &str, execute: &str) -> String {
+    let set = sqlx::AssertSqlSafe(format!("set plan_cache_mode = {mode}"));
+    sqlx::raw_sql(set).execute(&mut *connection).await.unwrap();
+    let explain = sqlx::AssertSqlSafe(format!("explain execute {execute}"));
+    let plan = sqlx::raw_sql(explain).fetch_all(connection).await.unwrap();
+    let lines: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
+    lines.join("\n")
+}
+
+#[tokio::test]
+async fn what_is_old_is_found_by_its_day() {
+    let world = World::new().await;
+    sqlx::raw_sql(CROWD).execute(&world.db.pool).await.unwrap();
+    sqlx::raw_sql("analyze activity")
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    let mut connection = world.db.pool.acquire().await.unwrap();
+    let long_ago = noon() - Duration::days(300);
+    let swept = store::sweep(&mut connection, long_ago).await.unwrap();
+    assert_eq!(swept, (0, false));
+    let statement: String = sqlx::query_scalar(
+        "select name from pg_prepared_statements where statement like 'delete from activity%'",
+    )
+    .fetch_one(&mut *connection)
+    .await
+    .unwrap();
+    for mode in ["force_generic_plan", "force_custom_plan"] {
+        let execute = format!("{statement} ('2025-01-01Z', 5000)");
+        let plan = plan(&mut connection, mode, &execute).await;
+        assert!(plan.contains("activity_by_age"), "{plan}");
+        assert!(!plan.contains("Seq Scan"), "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn f214_each_filter_is_read_from_its_index() {
     let world = World::new().await;
     sqlx::raw_sql(CROWD).execute(&world.db.pool).await.unwrap();
-    sqlx::raw_sql("analyze activity").execute(&world.db.pool).await.unwrap();
+    sqlx::raw_sql("analyze activity")
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
     let mut connection = world.db.pool.acquire().await.unwrap();
     let id = Uuid::from_u128(1);
     let asked = Filter::default;
     let everything = Reach::of(None);
     let narrowed = Reach {
-        channels: Some(vec![id]),
+        channels: Some(vec![Uuid::from_u128(9)]),
         ..Reach::of(None)
     };
     let actor = || "agent:00000000-0000-0000-0000-000000000001".to_owned();
@@ -837,7 +911,9 @@ async fn f214_each_filter_is_read_from_its_index() {
             "by one actor" => &actor(),
             _ => "00000000-0000-0000-0000-000000000001",
         };
-        let place = format!("array['{value}'], 'acme', '9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '0001-01-01'");
+        let place = format!(
+            "array['{value}'], 'acme', '9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff', '0001-01-01'"
+        );
         for (statement, parameters) in prepared {
             let parameters = match parameters {
                 6 => format!("{place}, 5000"),
@@ -847,18 +923,21 @@ async fn f214_each_filter_is_read_from_its_index() {
                 ),
             };
             for mode in ["force_generic_plan", "force_custom_plan"] {
-                let set = sqlx::AssertSqlSafe(format!("set plan_cache_mode = {mode}"));
-                sqlx::raw_sql(set).execute(&mut *connection).await.unwrap();
-                let explain = format!("explain execute {statement} ({parameters})");
-                let plan: Vec<sqlx::postgres::PgRow> = sqlx::raw_sql(sqlx::AssertSqlSafe(explain))
-                    .fetch_all(&mut *connection)
-                    .await
-                    .unwrap();
-                let lines: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
-                let plan = lines.join("\n");
-                assert!(plan.contains(&format!("{index} on activity")), "{name}: {plan}");
+                let plan = plan(
+                    &mut connection,
+                    mode,
+                    &format!("{statement} ({parameters})"),
+                )
+                .await;
+                assert!(
+                    plan.contains(&format!("{index} on activity")),
+                    "{name}: {plan}"
+                );
                 assert!(!plan.contains("Seq Scan"), "{name}: {plan}");
-                assert!(plan.contains("ROW("), "{name}: the page is found by the index: {plan}");
+                assert!(
+                    plan.contains("ROW("),
+                    "{name}: the page is found by the index: {plan}"
+                );
                 // Groups are merged; within each nothing is sorted.
                 assert_eq!(plan.matches("Sort Key").count(), 1, "{name}: {plan}");
             }

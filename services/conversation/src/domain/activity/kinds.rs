@@ -9,7 +9,7 @@ use switchboard_proto::common::v1 as common;
 use switchboard_proto::conversation::v1 as conversation;
 use switchboard_proto::crm_cards::v1 as crm;
 
-use super::{Kind, Owner, Ownership, Subject, Told, id, stamp, word};
+use super::{Kind, Ownership, Subject, Told, id, word};
 use crate::domain::words::EntityKind;
 
 macro_rules! kinds {

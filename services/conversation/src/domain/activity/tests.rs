@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 
-use prost::Message as _;
 use switchboard_proto::assignment::v1 as assignment;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::conversation::v1 as conversation;
@@ -25,17 +24,40 @@ fn line<E: DomainEvent>(event: &E) -> (String, Option<String>) {
     let (kind, told) = told(event);
     let mut parts = vec![kind.name()];
     let mut part = |name: &str, value: Option<String>| {
-        parts.extend(value.map(|value| format!("{name} {}", value.trim_start_matches("00000000-0000-0000-0000-0000000000"))));
+        parts.extend(value.map(|value| {
+            format!(
+                "{name} {}",
+                value.trim_start_matches("00000000-0000-0000-0000-0000000000")
+            )
+        }));
     };
     part("chat", told.chat.map(|id| id.to_string()));
     part("key", Some(told.chat_key).filter(|key| !key.is_empty()));
     part("channel", told.channel.map(|id| id.to_string()));
     part("in", told.conversation.map(|id| id.to_string()));
-    part("no", Some(told.number).filter(|number| *number > 0).map(|number| number.to_string()));
+    part(
+        "no",
+        Some(told.number)
+            .filter(|number| *number > 0)
+            .map(|number| number.to_string()),
+    );
     let subject = told.subject.as_ref();
-    part("of", subject.map(|subject| subject.kind.as_str().to_owned()));
-    part("id", subject.and_then(|subject| subject.id).map(|id| id.to_string()));
-    part("owner", subject.and_then(|subject| subject.owner).map(|id| id.to_string()));
+    part(
+        "of",
+        subject.map(|subject| subject.kind.as_str().to_owned()),
+    );
+    part(
+        "id",
+        subject
+            .and_then(|subject| subject.id)
+            .map(|id| id.to_string()),
+    );
+    part(
+        "owner",
+        subject
+            .and_then(|subject| subject.owner)
+            .map(|id| id.to_string()),
+    );
     let parameters: BTreeMap<String, String> = told
         .parameters
         .iter()
@@ -276,14 +298,21 @@ fn messages_and_deliveries_are_not_consumed_and_each_type_is_once_and_known() {
     let names: BTreeSet<String> = KINDS.iter().map(Kind::name).collect();
     assert_eq!(names.len(), KINDS.len());
     for entity in ["message", "delivery", "attachment", "own-app-message"] {
-        assert!(!KINDS.iter().any(|kind| kind.filter.entity == entity), "{entity}");
+        assert!(
+            !KINDS.iter().any(|kind| kind.filter.entity == entity),
+            "{entity}"
+        );
     }
     for known in KINDS {
         let event = EVENTS.iter().find(|event| event.kind == known.event);
         let event = event.unwrap();
         assert_eq!(
             (event.service, event.entity, event.event),
-            (known.filter.service, known.filter.entity, known.filter.event)
+            (
+                known.filter.service,
+                known.filter.entity,
+                known.filter.event
+            )
         );
         assert!(std::ptr::eq(kind(&known.name()).unwrap(), known));
         assert!((known.read)(&[]).is_ok(), "an empty event is read");
@@ -373,9 +402,9 @@ fn f177_the_newest_stamp_says_who_owns_an_entity_in_any_order() {
     let second = told(&stamped(OTHER, 20)).1;
     let gone = told(&merged).1;
     let owner = |told: &[(&Told, i64)]| {
-        let owners = told.iter().flat_map(|(told, second)| {
-            told.owners((at(*second), event)).map(|owner| ("a", owner))
-        });
+        let owners = told
+            .iter()
+            .flat_map(|(told, second)| told.owners((at(*second), event)).map(|owner| ("a", owner)));
         newest(owners)[&("a", ENTITY.parse().unwrap())].responsible
     };
     let (agent, other) = (Some(AGENT.parse().unwrap()), Some(OTHER.parse().unwrap()));

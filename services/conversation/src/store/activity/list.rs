@@ -125,7 +125,9 @@ impl Filter {
         } else if let Some(kind) = &self.actor_kind {
             (By::ActorKind, vec![kind.clone()])
         } else {
-            let wanted = [false, true].into_iter().take(1 + usize::from(self.key_actions));
+            let wanted = [false, true]
+                .into_iter()
+                .take(1 + usize::from(self.key_actions));
             (By::KeyAction, wanted.map(|one| one.to_string()).collect())
         }
     }
@@ -140,7 +142,9 @@ impl Filter {
             (self.actor_kind.is_some(), By::ActorKind),
             (!self.with_key_actions(), By::KeyAction),
         ];
-        let further = further.into_iter().any(|(asked, other)| asked && other != by);
+        let further = further
+            .into_iter()
+            .any(|(asked, other)| asked && other != by);
         further || self.entity_kind.is_some()
     }
 
@@ -237,10 +241,13 @@ pub async fn list(
 ) -> Result<Found, sqlx::Error> {
     let (by, values) = filter.narrowest();
     let looks = reach.is_narrowed() || filter.looks_at_each(by);
-    let each = looks.then(|| (LOOKED / i64::try_from(values.len()).unwrap_or(1).max(1)).max(LOOKED_MIN));
+    let each =
+        looks.then(|| (LOOKED / i64::try_from(values.len()).unwrap_or(1).max(1)).max(LOOKED_MIN));
     macro_rules! by {
         ($by:literal) => {
-            found!($by, connection, account, filter, reach, values, after, limit, each)
+            found!(
+                $by, connection, account, filter, reach, values, after, limit, each
+            )
         };
     }
     // Several statements and not one with an `or`: each has its own index.
