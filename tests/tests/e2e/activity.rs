@@ -51,9 +51,9 @@ async fn f194_f214_f215_what_client_and_agent_did_is_listed_and_a_key_action_onl
     let agent = account.agent(&chat.responsible_agent_id)?.id;
     let token = tokens.agent(&account.slug, agent, "chats:* crm:*");
     let by = Bearer::new(&token)?;
-    let send = json!({ "chat_id": chat.chat_id, "text": { "text": "https://shop.example/oak" } });
-    let send_message = "conversation.v1.ConversationService/SendMessage";
-    rpc.call(send_message, &by, &send).await?;
+    let words = json!({ "chat_id": chat.chat_id, "text": { "text": "https://shop.example/oak" } });
+    let method = "conversation.v1.ConversationService/SendMessage";
+    rpc.call(method, &by, &words).await?;
     let short = eventually("the short link", async || {
         let sent = world.telegram.sent(&account.bot_token);
         let texts = sent.iter().filter_map(|sent| sent.params["text"].as_str());

@@ -202,6 +202,7 @@ impl Told {
 }
 
 /// What an event says of who answers for an entity.
+#[derive(Clone, Copy)]
 struct Ownership<'e> {
     entity: &'e str,
     agent: &'e str,
@@ -209,7 +210,7 @@ struct Ownership<'e> {
 }
 
 impl Ownership<'_> {
-    fn read(&self) -> Option<Owner> {
+    fn read(self) -> Option<Owner> {
         Some(Owner {
             entity: id(self.entity)?,
             responsible: id(self.agent),

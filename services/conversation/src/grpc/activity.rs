@@ -86,14 +86,12 @@ fn types(named: &[String]) -> Result<Vec<String>, Status> {
     let mut types = named.to_vec();
     types.sort();
     types.dedup();
-    match types.iter().find(|name| activity::kind(name).is_none()) {
-        None => Ok(types),
-        Some(_) => {
-            let kept: Vec<String> = activity::KINDS.iter().map(activity::Kind::name).collect();
-            let rule = format!("must name only what is kept: {}", kept.join(", "));
-            Err(PARSE.refuse("types", &rule))
-        }
+    if types.iter().all(|name| activity::kind(name).is_some()) {
+        return Ok(types);
     }
+    let kept: Vec<String> = activity::KINDS.iter().map(activity::Kind::name).collect();
+    let rule = format!("must name only what is kept: {}", kept.join(", "));
+    Err(PARSE.refuse("types", &rule))
 }
 
 /// Reads by whom: one actor, or a kind of them.
