@@ -5,7 +5,7 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 27] = [
+const FILES: [&str; 28] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
@@ -16,6 +16,7 @@ const FILES: [&str; 27] = [
     "switchboard/channel_gateway/v1/inbound.proto",
     "switchboard/channel_gateway/v1/channel_gateway_service.proto",
     "switchboard/channel_gateway/v1/events.proto",
+    "switchboard/conversation/v1/activity_service.proto",
     "switchboard/conversation/v1/conversation_service.proto",
     "switchboard/conversation/v1/chat_service.proto",
     "switchboard/conversation/v1/quick_reply_service.proto",

@@ -61,6 +61,7 @@ const EVENTS_DURABLES: &[&str] = &[
     "assignment-audit",
     "assignment-events",
     "channel-gateway-events",
+    "conversation-activity",
     "conversation-events",
     "conversation-own-app",
     "crm-cards-events",

@@ -157,6 +157,12 @@ pub trait Handler: Send + Sync + 'static {
     /// The durable's name, `<service>-<what>`.
     fn durable(&self) -> &'static str;
 
+    /// How far from each other its batches begin at least, where that is longer than `nats.batch_wait`: for what nobody waits
+    /// for, and costs less in few large batches.
+    fn batch_wait(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Handles a batch, all or nothing. It must be idempotent and tolerate any order.
     async fn handle(&self, batch: &[Delivery], now: OffsetDateTime) -> Result<(), HandlerError>;
 }
@@ -266,8 +272,8 @@ impl Consumers {
             stream,
             subjects,
             latch: self.ready.latch(handler.durable()),
+            batch_wait: self.batch_wait.max(handler.batch_wait()),
             handler,
-            batch_wait: self.batch_wait,
             stop: self.lifecycle.stop_token(),
         };
         self.lifecycle.spawn(name, async move {

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod act;
+pub mod activity;
 pub mod amend;
 pub mod announce;
 pub mod assignments;

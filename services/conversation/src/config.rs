@@ -32,6 +32,8 @@ pub struct Config {
     pub peers: Peers,
     /// `[parked]`
     pub parked: Parked,
+    /// `[activity]`
+    pub activity: Activity,
 }
 
 /// `[peers]`: the services that are called.
@@ -51,6 +53,18 @@ pub struct Parked {
     /// How long it waits.
     #[serde(with = "config::duration")]
     pub wait: Duration,
+    /// How often that is looked at.
+    #[serde(with = "config::duration")]
+    pub sweep: Duration,
+}
+
+/// `[activity]`: the log of what happened.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Activity {
+    /// How long an entry is kept.
+    #[serde(with = "config::duration")]
+    pub kept: Duration,
     /// How often that is looked at.
     #[serde(with = "config::duration")]
     pub sweep: Duration,
@@ -91,11 +105,14 @@ impl ServiceConfig for Config {
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        if self.parked.sweep.is_zero() {
-            return Err(ConfigError::Rule {
-                key: "parked.sweep",
-                rule: "must be longer than nothing".into(),
-            });
+        for (key, every) in [
+            ("parked.sweep", self.parked.sweep),
+            ("activity.sweep", self.activity.sweep),
+        ] {
+            if every.is_zero() {
+                let rule = "must be longer than nothing".into();
+                return Err(ConfigError::Rule { key, rule });
+            }
         }
         Ok(())
     }
@@ -111,5 +128,6 @@ mod tests {
             config::load_from(Config::EMBEDDED, None, std::collections::HashMap::new()).unwrap();
         config.validate().unwrap();
         assert_eq!(config.parked.wait, Duration::from_hours(24));
+        assert_eq!(config.activity.kept, Duration::from_hours(365 * 24));
     }
 }

@@ -1,6 +1,7 @@
 //! Pure decisions: what an inbound message does to a chat, what counts as unanswered, how delivery states merge,
 //! who may write. No I/O, no clock, no randomness.
 
+pub mod activity;
 pub mod admission;
 pub mod album;
 pub mod amendment;

@@ -1,5 +1,6 @@
 //! Transport of requests: parse, call, answer.
 
+mod activity;
 mod chats;
 pub mod quick_replies;
 
@@ -26,6 +27,8 @@ use crate::domain::{ChatId, TEXT_MAX};
 use crate::error::{DOMAIN, Error};
 use crate::store::chat::{Narrowing, Whose};
 use crate::wire;
+
+pub use activity::Activities;
 
 const PARSE: Parse = Parse::new(DOMAIN);
 

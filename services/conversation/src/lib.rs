@@ -1,5 +1,6 @@
 //! Conversation: clients, chats, conversations and messages.
 
+pub mod activity;
 pub mod app;
 pub mod audit;
 pub mod config;
@@ -20,15 +21,17 @@ use std::sync::Arc;
 use chassis::access::{AccessCopy, FromAssignment};
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
+use switchboard_proto::conversation::v1::activity_service_server::ActivityServiceServer;
 use switchboard_proto::conversation::v1::chat_service_server::ChatServiceServer;
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
 use switchboard_proto::conversation::v1::quick_reply_service_server::QuickReplyServiceServer;
 
+use crate::activity::Activity;
 use crate::app::quick_replies::QuickReplies;
 use crate::app::watch::Watch;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
-use crate::grpc::{Api, quick_replies};
+use crate::grpc::{Activities, Api, quick_replies};
 use crate::own_app::OwnApp;
 use crate::peers::{Assignment, Gateway};
 
@@ -51,8 +54,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service.consume_inbound(Arc::new(inbound))?;
     let events = Events::new(batches.clone(), waker.clone(), access.clone());
     service.consume_events(Arc::new(events), &events::FILTERS)?;
-    let own_app = OwnApp::new(batches, waker.clone());
+    let own_app = OwnApp::new(batches.clone(), waker.clone());
     service.consume_events(Arc::new(own_app), &own_app::FILTERS)?;
+    service.consume_events(Arc::new(Activity::new(batches)), &activity::filters())?;
+    sweep::spawn_activity(&service.lifecycle, pool.clone(), &config.activity);
     sweep::spawn(
         &service.lifecycle,
         pool.clone(),
@@ -71,6 +76,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     };
     sweep::spawn_holds(&service.lifecycle, replies.clone());
     let replies = QuickReplyServiceServer::new(quick_replies::Api(replies));
+    let activity = ActivityServiceServer::new(Activities::new(pool.clone()));
     let watch = Watch::new(pool.clone(), access.clone(), service.lifecycle.clone());
     let api = Api::new(pool, waker, admission, watch);
     service
@@ -79,6 +85,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(ChatServiceServer::new(api.clone()))
         .add(ConversationServiceServer::new(api))
         .add(replies)
+        .add(activity)
         .serve(Arc::new(access))
         .await?;
     service.finish().await

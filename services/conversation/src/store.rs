@@ -2,6 +2,7 @@
 //! is sorted first.
 
 pub mod account;
+pub mod activity;
 pub mod assignment;
 pub mod attachment;
 pub mod chat;

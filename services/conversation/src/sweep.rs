@@ -1,5 +1,5 @@
-//! What is done now and then: what was parked too long is swept, counts of chats are brought up to date, and files of quick
-//! replies are kept on.
+//! What is done now and then: what was parked too long and what of the activity log is kept no longer is swept, counts of chats
+//! are brought up to date, and files of quick replies are kept on.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use chassis::outbox::Waker;
 use sqlx::PgPool;
 
 use crate::app::quick_replies::QuickReplies;
-use crate::app::sweep;
-use crate::config::Parked;
+use crate::app::{activity, sweep};
+use crate::config::{Activity, Parked};
 use crate::store::counts;
 
 /// How often counts are brought up to date: so long do changes stand beside them, which whoever counts adds up.
@@ -70,6 +70,24 @@ pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
                 Ok(0) => {}
                 Ok(told) => tracing::info!(told, "files of quick replies are kept on"),
                 Err(error) => tracing::warn!(%error, "files of quick replies are not kept on yet"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Runs the sweep of the activity log until the service stops.
+pub fn spawn_activity(lifecycle: &Lifecycle, pool: PgPool, config: &Activity) {
+    let (stop, config) = (lifecycle.stop_token(), config.clone());
+    lifecycle.spawn("activity sweep", async move {
+        while tokio::time::timeout(config.sweep, stop.cancelled())
+            .await
+            .is_err()
+        {
+            match activity::sweep(&pool, config.kept, chassis::clock::now()).await {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "old activity swept"),
+                Err(error) => tracing::warn!(%error, "old activity was not swept"),
             }
         }
         Ok(())

@@ -9,8 +9,8 @@ use crate::demo::DemoVerb;
 use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
-    account::AccountVerb, agent::AgentVerb, assignment::AssignmentVerb, audit::AuditVerb,
-    calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
+    account::AccountVerb, activity::ActivityVerb, agent::AgentVerb, assignment::AssignmentVerb,
+    audit::AuditVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
     company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
     events::EventsVerb, field::FieldVerb, group::GroupVerb, order::OrderVerb,
@@ -245,6 +245,9 @@ pub(crate) enum Noun {
     /// Who answers for a chat, and why
     #[command(subcommand)]
     Assignment(AssignmentVerb),
+    /// What happened, and who did it
+    #[command(subcommand)]
+    Activity(ActivityVerb),
     /// Who changed which setting
     #[command(subcommand)]
     Audit(AuditVerb),
@@ -362,6 +365,15 @@ mod tests {
                 true,
             ),
             ("audit list --service crm", false),
+            (
+                "activity list --type conversation.opened --type conversation.closed --actor Olena --since 2h",
+                true,
+            ),
+            (
+                "activity list --entity card:0197e7a4-0000-7000-8000-000000000000 --key-actions -o json",
+                true,
+            ),
+            ("activity list --entity chat", false),
             ("audit list --since yesterday", false),
             ("chat list --all", true),
             ("chat list --all --limit 3", false),

@@ -13,6 +13,7 @@ use switchboard_proto::assignment::v1::responsible_sync_service_client::Responsi
 use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
+use switchboard_proto::conversation::v1::activity_service_client::ActivityServiceClient;
 use switchboard_proto::conversation::v1::chat_service_client::ChatServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
 use switchboard_proto::conversation::v1::quick_reply_service_client::QuickReplyServiceClient;
@@ -307,6 +308,16 @@ impl Session {
         role: &Role,
     ) -> Result<QuickReplyServiceClient<Authorised>, CliError> {
         Ok(QuickReplyServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
+    }
+
+    /// A client of conversation's log of what happened.
+    pub async fn activities(
+        &self,
+        role: &Role,
+    ) -> Result<ActivityServiceClient<Authorised>, CliError> {
+        Ok(ActivityServiceClient::new(
             self.service("conversation", role).await?,
         ))
     }

@@ -1,6 +1,7 @@
 //! The verbs: one module a noun.
 
 pub(crate) mod account;
+pub(crate) mod activity;
 pub(crate) mod agent;
 pub(crate) mod assignment;
 pub(crate) mod audit;
@@ -138,6 +139,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Company(verb) => company::run(verb, &session, view).await,
         Noun::Order(verb) => order::run(verb, &session, view).await,
         Noun::Assignment(verb) => assignment::run(verb, &session, view).await,
+        Noun::Activity(verb) => activity::run(verb, &session, view).await,
         Noun::Audit(verb) => audit::run(verb, &session, view).await,
         Noun::DeadLetter(verb) => deadletter::run(verb, &session, view).await,
         Noun::Events(verb) => events::run(verb, &session, view).await,

@@ -68,6 +68,7 @@ const NO_SETTING: &[&str] = &[
     "conversation.v1.ChatService/StartConversation",
     "conversation.v1.ChatService/UpdateChat",
     "conversation.v1.ChatService/WaiveReply",
+    "conversation.v1.ActivityService/ListActivity",
     "conversation.v1.ConversationService/CloseConversation",
     "conversation.v1.ConversationService/FindChats",
     "conversation.v1.ConversationService/GetChat",

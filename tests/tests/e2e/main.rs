@@ -1,6 +1,7 @@
 //! Stories about the whole system: four real services, real NATS, real Postgres, and customers who write through the
 //! stand-ins for their providers. What is checked is what somebody outside can see.
 
+mod activity;
 mod audit;
 mod bad_input;
 mod broker_rights;

@@ -97,6 +97,22 @@ words! {
 }
 
 words! {
+    /// A thing beside chats that something happened to.
+    EntityKind {
+        /// A lead or deal.
+        Card = "card",
+        /// A contact or buyer.
+        Contact = "contact",
+        /// A company.
+        Company = "company",
+        /// An order.
+        Order = "order",
+        /// A channel.
+        Channel = "channel",
+    }
+}
+
+words! {
     /// State of a message's delivery, or of one part of it (B03).
     DeliveryState {
         /// Waiting for its turn.

@@ -1,6 +1,7 @@
 //! The service over a real database: events handed to its handlers, requests to its methods.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod activity;
 mod albums;
 mod amendments;
 mod audit;

@@ -246,7 +246,7 @@ async fn named(session: &Session, subject: Subject) -> Result<Subject, CliError>
 }
 
 /// Who is meant: words that name no kind of actor name an agent.
-async fn actor_of(session: &Session, named: &str) -> Result<String, CliError> {
+pub(super) async fn actor_of(session: &Session, named: &str) -> Result<String, CliError> {
     if named.contains(':') {
         return Ok(named.to_owned());
     }

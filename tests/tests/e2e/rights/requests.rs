@@ -12,6 +12,14 @@ pub fn chat(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat") })
 }
 
+pub fn opened(_: &Things) -> Value {
+    json!({ "types": ["conversation.opened"] })
+}
+
+pub fn key_actions(_: &Things) -> Value {
+    json!({ "include_key_actions": true, "page_size": 200 })
+}
+
 pub fn named_chats(things: &Things) -> Value {
     json!({ "chat_ids": [things.get("chat")] })
 }

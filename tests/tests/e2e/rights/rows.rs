@@ -39,6 +39,10 @@ const NOBODY: Profile = [Refused; 8];
 const CHAT: Profile = [Seen, Seen, Seen, Seen, Refused, Hidden, Hidden, Hidden];
 /// A list of what hangs on chats.
 const CHATS: Profile = [Seen, Seen, Seen, Seen, Refused, Without, Without, Without];
+/// What happened: it grows by itself.
+const LOG: Profile = [
+    Without, Without, Without, Without, Refused, Without, Without, Without,
+];
 /// Something is done with a chat.
 const DEED: Profile = [May, May, May, May, Refused, Hidden, Hidden, Hidden];
 /// Everybody of the account reads it.
@@ -256,6 +260,13 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("WaiveReply", chat, "client", CHAT),
                 row("MarkRead", chat, "client", CHAT),
                 row("AddNote", note, "", DEED),
+            ],
+        ),
+        service(
+            "conversation.v1.ActivityService",
+            [
+                row("ListActivity", opened, "conversation", CHATS),
+                row("ListActivity", key_actions, "", LOG),
             ],
         ),
         service(

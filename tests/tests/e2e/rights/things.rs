@@ -127,6 +127,7 @@ pub async fn build(world: &World, rpc: &Rpc, mark: &str, customer: i64) -> anyho
         .await?;
     talk(rpc, &mut things, customer, mark).await?;
     crm(rpc, &mut things).await?;
+    logged(rpc, &things).await?;
     Ok(things)
 }
 
@@ -339,6 +340,22 @@ async fn crm(rpc: &Rpc, things: &mut Things) -> anyhow::Result<()> {
     let create = "crm_cards.v1.FieldService/CreateField";
     let field = things.ask(rpc, create, field, "/field/field_id").await?;
     things.keep("field", field);
+    Ok(())
+}
+
+/// Waits until the log of what happened has the last of it.
+async fn logged(rpc: &Rpc, things: &Things) -> anyhow::Result<()> {
+    let list = "conversation.v1.ActivityService/ListActivity";
+    for ask in [
+        json!({ "types": ["contact.merged"], "entity_id": things.get("merger") }),
+        json!({ "types": ["conversation.opened"], "chat_id": things.get("chat") }),
+    ] {
+        eventually("the log of what happened", async || {
+            let told = rpc.call(list, &things.service, &ask).await?;
+            Ok(told["entries"].get(0).map(|_| ()))
+        })
+        .await?;
+    }
     Ok(())
 }
 
