@@ -14,6 +14,7 @@ mod pipelines;
 mod transfer;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use chassis::auth::Caller;
 use chassis::clock;
@@ -55,6 +56,7 @@ pub struct Handlers {
     app: App,
     transfers: Transfers,
     stop: CancellationToken,
+    silence: Duration,
 }
 
 impl Handlers {
@@ -64,7 +66,15 @@ impl Handlers {
             app,
             transfers: Transfers::default(),
             stop,
+            silence: transfer::SILENCE,
         }
+    }
+
+    /// Ends files of which nothing comes, or is taken, for this long; a minute where it is not said.
+    #[must_use]
+    pub const fn with_silence(mut self, silence: Duration) -> Self {
+        self.silence = silence;
+        self
     }
 }
 

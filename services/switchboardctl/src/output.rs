@@ -125,6 +125,19 @@ impl View {
         }
     }
 
+    /// Learns one more name.
+    pub fn learn(&mut self, id: &str, name: String) {
+        self.names.insert(id.to_owned(), name);
+    }
+
+    /// The name behind an id with the id; the id alone where it has no known name.
+    pub fn named(&self, id: &str) -> String {
+        match self.names.get(id) {
+            Some(name) => format!("{name} ({id})"),
+            None => id.to_owned(),
+        }
+    }
+
     /// Prints a list. `more` is the token of the next page.
     pub fn list<T: Show>(&self, rows: &[T], next_page_token: &str) -> Result<(), CliError> {
         match self.format {

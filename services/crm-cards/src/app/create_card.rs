@@ -150,24 +150,28 @@ pub(super) async fn place(
             return Err(refuse("pipeline_id", text));
         }
         (None, Some(chat)) => {
-            let rule = connections::get(connection, account, chat.channel).await?;
-            match rule.and_then(|rule| rule.pipeline) {
-                Some(pipeline) => pipeline,
-                None => pipelines::first(connection, account)
-                    .await?
-                    .ok_or_else(|| {
-                        refuse(
-                            "pipeline_id",
-                            "the account has no pipeline: create one first",
-                        )
-                    })?,
-            }
+            let text = "the account has no pipeline: create one first";
+            let pipeline = pipeline_of_chat(connection, caller, chat).await?;
+            pipeline.ok_or_else(|| refuse("pipeline_id", text))?
         }
     };
     let status = pipelines::status_new(connection, account, pipeline)
         .await?
         .ok_or_else(|| refuse("pipeline_id", "the account has no such pipeline"))?;
     Ok((pipeline, status))
+}
+
+/// Returns the pipeline of cards from a chat: that of its channel, else the account's first; none where it has none (D28).
+pub(super) async fn pipeline_of_chat(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    chat: &Chat,
+) -> Result<Option<PipelineId>, sqlx::Error> {
+    let rule = connections::get(connection, caller.account(), chat.channel).await?;
+    match rule.and_then(|rule| rule.pipeline) {
+        Some(pipeline) => Ok(Some(pipeline)),
+        None => pipelines::first(connection, caller.account()).await,
+    }
 }
 
 /// Returns the card's contact, locked.

@@ -80,11 +80,30 @@ pub(super) async fn look_anew_at(
         .flat_map(|contact| points(account, contact))
         .collect();
     let new = suspect(connection, &points, now).await?;
+    Ok(events((account, actor), &new))
+}
+
+/// Looks anew whom a contact may be one person with, also by the visitors of its links: after a merge, and after one that was
+/// taken back.
+pub(super) async fn look_whole(
+    connection: &mut PgConnection,
+    who: (&AccountSlug, &Actor),
+    contact: &Contact,
+    now: OffsetDateTime,
+) -> Result<Vec<Outgoing>, sqlx::Error> {
+    let mut told = look_anew(connection, who, contact, now).await?;
+    let found = store::came_by_both(connection, who.0, contact.id).await?;
+    let new = store::suspect(connection, found, now).await?;
+    told.extend(events(who, &new));
+    Ok(told)
+}
+
+fn events((account, actor): (&AccountSlug, &Actor), new: &[New]) -> Vec<Outgoing> {
     let events = new.iter().filter_map(|new| {
         let event = Outgoing::new(account, new.contact, &told(new)?);
         Some(event.actor(actor.clone()))
     });
-    Ok(events.collect())
+    events.collect()
 }
 
 /// A pair of contacts, and why they are suspected.

@@ -22,10 +22,10 @@ use uuid::Uuid;
 use super::{App, sight, staff};
 use crate::app::import::references::Made;
 use crate::domain::access::{self, Kind, Missing, Sight};
-use crate::domain::columns::{Columns, RecordKind};
+use crate::domain::columns::{Columns, RecordKind, column_of};
 use crate::domain::csv::{BadFile, Reader, Row};
 use crate::domain::external::Standing;
-use crate::domain::fields::Wrong;
+use crate::domain::fields::{Definition, Stored, Wrong};
 use crate::domain::ids::{PipelineId, of_key, of_line};
 use crate::domain::import::{CardRow, Common, Found, PersonRow, Problem, Rules};
 use crate::error::Error;
@@ -124,6 +124,15 @@ struct Keyed<R> {
     made: Uuid,
     has_id: bool,
     says: R,
+    /// What of it cannot be read: it is refused, and what else is wrong with it is told as well.
+    problems: Vec<Problem>,
+}
+
+impl<R> Keyed<R> {
+    /// Tells whether all of it could be read, and nothing else is wrong with it.
+    fn is_fine(&self, problems: &[Problem]) -> bool {
+        self.problems.is_empty() && problems.is_empty()
+    }
 }
 
 /// What becomes of a batch.
@@ -166,6 +175,15 @@ impl<'b> Batch<'b> {
         self.caller.account()
     }
 
+    /// Refuses a row for what could not be read of it and for what else is wrong. What could not be read is missing for
+    /// what was looked at behind it: of such a column nothing is said twice.
+    fn refuse_row<R>(&mut self, row: &Keyed<R>, more: Vec<Problem>) {
+        let unread = |one: &Problem| row.problems.iter().any(|read| covers(read, one));
+        let more = more.into_iter().filter(|one| !unread(one));
+        let problems = row.problems.iter().cloned().chain(more);
+        self.outcome.refused.push((row.line, problems.collect()));
+    }
+
     /// Returns what is known of the record that a row names, and its id. What the caller does not see by an id of this
     /// account is not there for them: a record of their own is made, as for a key of another system.
     fn find<R>(
@@ -206,7 +224,7 @@ impl<'b> Batch<'b> {
 
     /// Counts a row whose record is there, and differs from it in some columns. That is refused where nothing is to be
     /// changed.
-    fn changes(&mut self, differs: &[&str]) -> Result<(), Vec<Problem>> {
+    fn changes(&mut self, differs: &[String]) -> Result<(), Vec<Problem>> {
         if differs.is_empty() {
             self.outcome.unchanged += 1;
         } else if self.plan.update {
@@ -222,12 +240,33 @@ impl<'b> Batch<'b> {
     }
 }
 
+/// Tells whether what could not be read explains another problem: of the same column, or of one that depends on it.
+fn covers(read: &Problem, other: &Problem) -> bool {
+    let depends = [("pipeline", "status"), ("contact", "title")];
+    read.column == other.column || depends.contains(&(&read.column, &other.column))
+}
+
+/// Names the columns in which a record is changed: those of its own, and those of its custom fields.
+fn differing(
+    own: &[(&str, bool)],
+    fields: &[Definition],
+    (before, after): (&Stored, &Stored),
+) -> Vec<String> {
+    let own = own.iter().filter(|(_, differs)| *differs);
+    let fields = fields.iter().filter(|field| {
+        let id = field.id.to_string();
+        before.get(&id) != after.get(&id)
+    });
+    let own = own.map(|(column, _)| (*column).to_owned());
+    own.chain(fields.map(|field| column_of(&field.key)))
+        .collect()
+}
+
 /// Says what is wrong with custom fields by their columns.
 fn problems_of(wrong: Vec<Wrong>) -> Vec<Problem> {
-    let told = wrong.into_iter().map(|one| {
-        let column = crate::domain::columns::column_of(&one.key);
-        Problem::new(&column, one.description)
-    });
+    let told = wrong
+        .into_iter()
+        .map(|one| Problem::new(&column_of(&one.key), one.description));
     told.collect()
 }
 
@@ -443,12 +482,12 @@ impl Import {
         Ok(rows)
     }
 
-    /// Reads what rows say; those that say nothing that can be read are refused.
+    /// Reads what rows say; those of which no cell can be read, or not whose record they are, are refused.
     fn keyed<R: AsRef<Common>>(
         &self,
         batch: &mut Batch<'_>,
         rows: &[Row],
-        read: impl Fn(&Row, &Rules) -> Result<R, Vec<Problem>>,
+        read: impl Fn(&Row, &Rules) -> (R, Vec<Problem>),
     ) -> Vec<Keyed<R>> {
         let (account, kind) = (self.caller.account(), self.plan.kind);
         let mut keyed = Vec::with_capacity(rows.len());
@@ -457,13 +496,11 @@ impl Import {
                 batch.outcome.refuse(row.line, "", bad.to_string());
                 continue;
             }
-            let says = match read(row, &batch.rules) {
-                Ok(says) => says,
-                Err(problems) => {
-                    batch.outcome.refused.push((row.line, problems));
-                    continue;
-                }
-            };
+            let (says, problems) = read(row, &batch.rules);
+            if problems.iter().any(|one| one.column == "id") {
+                batch.outcome.refused.push((row.line, problems));
+                continue;
+            }
             let id = says.as_ref().id.as_deref();
             let (given, made) = if let Some(key) = id {
                 (key.parse().ok(), made_of(account, kind, key))
@@ -477,6 +514,7 @@ impl Import {
                 made,
                 has_id: id.is_some(),
                 says,
+                problems,
             });
         }
         keyed

@@ -158,8 +158,9 @@ async fn merged(
             Err(error) => return Err(error),
         }
     }
-    let moved = merges::move_all(connection, account, source.id, target.id, now).await?;
-    suspicions::move_visits(connection, account, source.id, target.id).await?;
+    let mut moved = merges::move_all(connection, account, source.id, target.id, now).await?;
+    let visits = suspicions::move_visits(connection, account, source.id, target.id).await?;
+    (moved.visits, gained.visitors) = visits;
     suspicions::forget(connection, account, source.id).await?;
     let mut after = target.clone();
     after.company = stays.company.or(gained.company);
@@ -212,7 +213,7 @@ async fn merged(
         events.extend(given_to(connection, caller, &after, target.responsible).await?);
     }
     let who = (account, &caller.actor());
-    events.extend(duplicates::look_anew(connection, who, &after, now).await?);
+    events.extend(duplicates::look_whole(connection, who, &after, now).await?);
     Ok((after, events))
 }
 

@@ -60,7 +60,13 @@ async fn own_lead(
     if works_with(&mut transaction, caller, (agent, id, card), &contact).await? {
         return Ok(None);
     }
+    // Without a pipeline there is nowhere to put a lead: the window shows what there is.
+    let pipeline = create_card::pipeline_of_chat(&mut transaction, caller, &chat).await?;
+    let Some(pipeline) = pipeline else {
+        return Ok(None);
+    };
     let wanted = Wanted {
+        pipeline: Some(pipeline),
         chat: Some(id),
         responsible: Some(agent),
         ..Wanted::default()

@@ -31,6 +31,7 @@ pub async fn unmerge(
     let mut transaction = app.begin().await?;
     let (merge, before) = lock(&mut transaction, caller, id).await?;
     let moved = merges::move_back(&mut transaction, account, &merge, now).await?;
+    suspicions::give_back_visits(&mut transaction, account, &merge, now).await?;
     let back = back(&mut transaction, caller, id).await?;
     let after = without(&mut transaction, caller, &merge, &before, now).await?;
     let entries = history::unmerged(account, &caller.actor(), (&before, &after), id)?;
@@ -149,7 +150,7 @@ async fn tell(
     }
     for contact in [back, after] {
         let who = (account, &actor);
-        events.extend(duplicates::look_anew(connection, who, contact, now).await?);
+        events.extend(duplicates::look_whole(connection, who, contact, now).await?);
     }
     Ok(events)
 }

@@ -196,8 +196,8 @@ impl Wrong {
 }
 
 impl PersonRow {
-    /// Reads a row, with `belongs_to` under that column. Everything that is wrong is told at once.
-    pub fn read(cells: &Cells<'_>, rules: &Rules, company: &str) -> Result<Self, Vec<Problem>> {
+    /// Reads a row, with `belongs_to` under that column: what can be read of it, and everything that is wrong with it.
+    pub fn read(cells: &Cells<'_>, rules: &Rules, company: &str) -> (Self, Vec<Problem>) {
         let mut wrong = Wrong(Vec::new());
         let row = Self {
             name: wrong.text(cells, "name", NAME_MAX),
@@ -212,8 +212,8 @@ impl PersonRow {
 }
 
 impl CardRow {
-    /// Reads a row. Everything that is wrong is told at once.
-    pub fn read(cells: &Cells<'_>, rules: &Rules) -> Result<Self, Vec<Problem>> {
+    /// Reads a row: what can be read of it, and everything that is wrong with it.
+    pub fn read(cells: &Cells<'_>, rules: &Rules) -> (Self, Vec<Problem>) {
         let mut wrong = Wrong(Vec::new());
         let text = |column| cells.get(column).unwrap_or_default();
         let amount = match Money::read(text("currency"), text("amount")) {
@@ -233,16 +233,12 @@ impl CardRow {
     }
 }
 
-fn told<T>(row: T, cells: &Cells<'_>, mut wrong: Wrong) -> Result<T, Vec<Problem>> {
+fn told<T>(row: T, cells: &Cells<'_>, mut wrong: Wrong) -> (T, Vec<Problem>) {
     if cells.is_beyond() {
         let text = "has something under no column";
         wrong.0.push(Problem::new("", text));
     }
-    if wrong.0.is_empty() {
-        Ok(row)
-    } else {
-        Err(wrong.0)
-    }
+    (row, wrong.0)
 }
 
 fn flag_of(cell: &str) -> Result<bool, String> {

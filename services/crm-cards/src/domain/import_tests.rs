@@ -36,14 +36,23 @@ fn contact(pairs: &[(&str, &str)]) -> Result<PersonRow, Vec<Problem>> {
     let (head, row): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
     let (rules, row) = (rules(), texts(&row));
     let columns = Columns::read(RecordKind::Contact, &rules.fields, &texts(&head)).unwrap();
-    PersonRow::read(&columns.of(&row), &rules, "company")
+    read(PersonRow::read(&columns.of(&row), &rules, "company"))
+}
+
+/// A row, where nothing is wrong with it.
+fn read<R>((row, problems): (R, Vec<Problem>)) -> Result<R, Vec<Problem>> {
+    if problems.is_empty() {
+        Ok(row)
+    } else {
+        Err(problems)
+    }
 }
 
 fn card(pairs: &[(&str, &str)]) -> Result<CardRow, Vec<Problem>> {
     let (head, row): (Vec<&str>, Vec<&str>) = pairs.iter().copied().unzip();
     let (rules, row) = (rules(), texts(&row));
     let columns = Columns::read(RecordKind::Card, &[], &texts(&head)).unwrap();
-    CardRow::read(&columns.of(&row), &rules)
+    read(CardRow::read(&columns.of(&row), &rules))
 }
 
 #[test]

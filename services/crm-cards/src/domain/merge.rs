@@ -2,6 +2,7 @@
 
 use chassis::id::AgentId;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::entity::Contact;
 use super::fields::Stored;
@@ -23,6 +24,9 @@ pub struct Gained {
     pub responsible: Option<AgentId>,
     /// It was no buyer before.
     pub buyer: bool,
+    /// Visitors who had not come by its links. Merges of earlier versions have kept none.
+    #[serde(default)]
+    pub visitors: Vec<Uuid>,
 }
 
 /// Values of a contact that may come from the other one.
@@ -75,6 +79,8 @@ pub fn joined(goes: &Values, stays: &Values) -> (Values, Gained) {
         company: goes.company.filter(|_| stays.company.is_none()),
         responsible: goes.responsible.filter(|_| stays.responsible.is_none()),
         buyer: goes.buyer && !stays.buyer,
+        // No values: they go with what else moves.
+        visitors: Vec::new(),
     };
     let mut values = stays.clone();
     values.phones.extend(gained.phones.iter().cloned());

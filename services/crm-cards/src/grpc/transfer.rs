@@ -1,25 +1,24 @@
 //! The gRPC API of files: what comes is read as fast as it can be written, and not faster.
 
-use std::collections::VecDeque;
+mod outlet;
+
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use chassis::auth::Caller;
-use chassis::{clock, grpc};
-use futures::stream::{self, BoxStream, StreamExt as _};
+use chassis::clock;
+use futures::stream::BoxStream;
+use outlet::{Limits, Outlet};
 use prost::Message as _;
 use switchboard_proto::crm_cards::v1 as pb;
 use switchboard_proto::crm_cards::v1::transfer_service_server::TransferService;
-use time::OffsetDateTime;
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 
 use super::{Answer, Handlers, PARSE};
 use crate::app::export::{self, Export};
 use crate::app::import::{Import, Plan, Refused, Told};
 use crate::app::transfers::Transfer;
 use crate::domain::columns::RecordKind;
-use crate::error::SERVICE;
 use crate::wire;
 
 /// Bytes of a piece of a file at most.
@@ -28,8 +27,8 @@ const CHUNK_MAX: usize = 256 * 1024;
 const PART: usize = 256 * 1024;
 /// Bytes of refused rows in one answer, about.
 const TOLD: usize = 1024 * 1024;
-/// A call that says nothing for so long is over.
-const SILENCE: Duration = Duration::from_mins(1);
+/// A call of which nothing comes, or is taken, for so long is over.
+pub(super) const SILENCE: Duration = Duration::from_mins(1);
 /// A call lasts this long at most: then the rights of the caller are looked at anew, by another call.
 const LASTS: time::Duration = time::Duration::minutes(30);
 
@@ -51,15 +50,10 @@ impl TransferService for Handlers {
             transfer: self.transfers.admit(caller.account())?,
             import,
             parts,
-            piece: piece(first.chunk)?,
-            answers: VecDeque::new(),
-            until: clock::now() + LASTS,
-            stop: self.stop.clone(),
-            ended: false,
         };
-        Ok(Response::new(
-            stream::try_unfold(reading, Reading::next).boxed(),
-        ))
+        let piece = piece(first.chunk)?;
+        let answers = outlet::answers(self.limits(), |outlet| reading.run(piece, outlet));
+        Ok(Response::new(answers))
     }
 
     async fn export_records(
@@ -81,13 +75,20 @@ impl TransferService for Handlers {
         let writing = Writing {
             export: Export::begin(&self.app, &caller, wanted).await?,
             transfer: self.transfers.admit(caller.account())?,
-            parts: VecDeque::new(),
-            until: clock::now() + LASTS,
-            stop: self.stop.clone(),
         };
-        Ok(Response::new(
-            stream::try_unfold(writing, Writing::next).boxed(),
-        ))
+        let parts = outlet::answers(self.limits(), |outlet| writing.run(outlet));
+        Ok(Response::new(parts))
+    }
+}
+
+impl Handlers {
+    /// The limits of a call that begins.
+    fn limits(&self) -> Limits {
+        Limits {
+            until: clock::now() + LASTS,
+            silence: self.silence,
+            stop: self.stop.clone(),
+        }
     }
 }
 
@@ -118,82 +119,51 @@ fn piece(chunk: Bytes) -> Result<Bytes, Status> {
     Ok(chunk)
 }
 
-/// Refuses to go on where the time of a call is over, or that of this replica.
-fn goes_on(until: OffsetDateTime, stop: &CancellationToken) -> Result<(), Status> {
-    if stop.is_cancelled() {
-        return Err(grpc::unavailable(SERVICE, "this replica, which stops"));
-    }
-    if clock::now() > until {
-        return Err(over(
-            "the call has lasted for half an hour: go on with another",
-        ));
-    }
-    Ok(())
-}
-
-fn over(message: &str) -> Status {
-    grpc::refusal(
-        SERVICE,
-        Code::DeadlineExceeded,
-        "TRANSFER_OVER",
-        message,
-        &[],
-    )
-}
-
-/// A file that is being read. Nothing is done but what the answers are taken for.
+/// A file that is being read.
 struct Reading {
     import: Import,
     parts: Streaming<pb::ImportRecordsRequest>,
-    piece: Bytes,
-    answers: VecDeque<pb::ImportRecordsResponse>,
-    until: OffsetDateTime,
-    stop: CancellationToken,
-    ended: bool,
     #[expect(dead_code, reason = "held while the file is read")]
     transfer: Transfer,
 }
 
 impl Reading {
-    async fn next(mut self) -> Result<Option<(pb::ImportRecordsResponse, Self)>, Status> {
+    /// Reads the file, beginning with this piece. A batch is written whole before it is told: no transaction is open, and no
+    /// connection to the database held, while the client is waited for.
+    async fn run(
+        mut self,
+        mut piece: Bytes,
+        outlet: Outlet<pb::ImportRecordsResponse>,
+    ) -> Result<(), Status> {
         loop {
-            if let Some(answer) = self.answers.pop_front() {
-                return Ok(Some((answer, self)));
-            }
-            if self.ended {
-                return Ok(None);
-            }
-            goes_on(self.until, &self.stop)?;
-            let mut rest = self.piece.as_ref();
+            outlet.goes_on()?;
+            let mut rest = piece.as_ref();
             let told = self.import.read(&mut rest, clock::now()).await?;
-            let read = self.piece.len().saturating_sub(rest.len());
-            self.piece.advance(read);
+            let read = piece.len().saturating_sub(rest.len());
+            piece.advance(read);
             if let Some(told) = told {
-                self.answers.extend(answers(told));
+                tell(&outlet, told).await?;
                 continue;
             }
-            match self.part().await? {
+            match outlet.part(self.parts.message()).await? {
                 Some(part) if part.plan.is_some() => {
                     return Err(PARSE.refuse("plan", "stands in the first message alone"));
                 }
-                Some(part) => self.piece = piece(part.chunk)?,
+                Some(part) => piece = self::piece(part.chunk)?,
                 None => {
                     let told = self.import.end(clock::now()).await?;
-                    self.answers.extend(answers(told));
-                    self.ended = true;
+                    return tell(&outlet, told).await;
                 }
             }
         }
     }
+}
 
-    async fn part(&mut self) -> Result<Option<pb::ImportRecordsRequest>, Status> {
-        let part = tokio::time::timeout(SILENCE, self.parts.message());
-        match self.stop.run_until_cancelled(part).await {
-            None => Err(grpc::unavailable(SERVICE, "this replica, which stops")),
-            Some(Err(_)) => Err(over("nothing has come for a minute")),
-            Some(Ok(part)) => part,
-        }
+async fn tell(outlet: &Outlet<pb::ImportRecordsResponse>, told: Told) -> Result<(), Status> {
+    for answer in answers(told) {
+        outlet.put(answer).await?;
     }
+    Ok(())
 }
 
 /// Writes what is told, in as many answers as it takes.
@@ -247,38 +217,35 @@ fn refused_row(refused: Refused) -> pb::RefusedRow {
 /// A file that is being written.
 struct Writing {
     export: Export,
-    parts: VecDeque<pb::ExportRecordsResponse>,
-    until: OffsetDateTime,
-    stop: CancellationToken,
     #[expect(dead_code, reason = "held while the file is written")]
     transfer: Transfer,
 }
 
 impl Writing {
-    async fn next(mut self) -> Result<Option<(pb::ExportRecordsResponse, Self)>, Status> {
+    /// Writes the file. Each page has let go of its connection to the database before the client is waited for.
+    async fn run(mut self, outlet: Outlet<pb::ExportRecordsResponse>) -> Result<(), Status> {
         loop {
-            if let Some(part) = self.parts.pop_front() {
-                return Ok(Some((part, self)));
-            }
-            goes_on(self.until, &self.stop)?;
+            outlet.goes_on()?;
             let Some(part) = self.export.next().await? else {
-                return Ok(None);
+                return Ok(());
             };
             let rows = i64::try_from(part.rows).unwrap_or(i64::MAX);
             let mut bytes = Bytes::from(part.bytes);
             while bytes.len() > PART {
                 let chunk = bytes.split_to(PART);
-                self.parts.push_back(pb::ExportRecordsResponse {
+                let answer = pb::ExportRecordsResponse {
                     chunk,
                     rows,
                     done: false,
-                });
+                };
+                outlet.put(answer).await?;
             }
-            self.parts.push_back(pb::ExportRecordsResponse {
+            let answer = pb::ExportRecordsResponse {
                 chunk: bytes,
                 rows,
                 done: part.done,
-            });
+            };
+            outlet.put(answer).await?;
         }
     }
 }

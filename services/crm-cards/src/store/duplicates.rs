@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::merges::Merge;
 use super::{Before, account as slug};
 use crate::domain::duplicates::{Pair, Reason, SUSPECTED_MAX};
 use crate::domain::entity::Contact;
@@ -452,27 +453,99 @@ pub async fn visited(
         .collect()
 }
 
-/// Lets the visits of a contact be another one's, in both directions of a merge: those that it does not have already.
+/// Returns contacts by whose links a visitor of this one came, too: of each visitor the oldest others up to a bound.
+pub async fn came_by_both(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    contact: ContactId,
+) -> Result<Vec<New>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "select k.visitor, o.contact as other
+         from contact_visit k
+         cross join lateral (
+             select v.contact from contact_visit v
+             where v.account = k.account and v.visitor = k.visitor and v.contact <> k.contact
+             order by v.at, v.contact limit $3) o
+         where k.account = $1 and k.contact = $2",
+        account.as_str(),
+        contact.uuid(),
+        SUSPECTED_MAX,
+    )
+    .fetch_all(connection)
+    .await?;
+    let found = rows.into_iter().map(|row| New {
+        account: account.clone(),
+        contact,
+        other: row.other.into(),
+        reason: Reason::Visitor(row.visitor),
+    });
+    Ok(found.collect())
+}
+
+/// Lets the visits of a contact be another one's: those that it does not have already. Returns the visitors who had come by
+/// the links of the first, and those of them whom the other gained.
 pub async fn move_visits(
     connection: &mut PgConnection,
     account: &AccountSlug,
     source: ContactId,
     target: ContactId,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "insert into contact_visit (account, visitor, contact, at)
-         select account, visitor, $3, at from contact_visit where account = $1 and contact = $2
-         on conflict do nothing",
+) -> Result<(Vec<Uuid>, Vec<Uuid>), sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"with gone as (
+               delete from contact_visit where account = $1 and contact = $2 returning visitor, at),
+           come as (
+               insert into contact_visit (account, visitor, contact, at)
+               select $1, visitor, $3, at from gone
+               on conflict do nothing returning visitor)
+           select visitor as "visitor!", visitor in (select visitor from come) as "gained!" from gone"#,
         account.as_str(),
         source.uuid(),
         target.uuid(),
     )
+    .fetch_all(connection)
+    .await?;
+    let gained = rows.iter().filter(|row| row.gained).map(|row| row.visitor);
+    let gained = gained.collect();
+    Ok((rows.into_iter().map(|row| row.visitor).collect(), gained))
+}
+
+/// Gives the contact that a merge took away its visits back, and takes from the other one what it had gained by them, with
+/// what it was suspected for by these.
+pub async fn give_back_visits(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    merge: &Merge,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    let (source, target) = (merge.source.uuid(), merge.target.uuid());
+    sqlx::query!(
+        "with back as (
+             insert into contact_visit (account, visitor, contact, at)
+             select $1, k.visitor, $2, coalesce(v.at, $6)
+             from unnest($4::uuid[]) k(visitor)
+             left join contact_visit v on v.account = $1 and v.contact = $3 and v.visitor = k.visitor
+             on conflict do nothing)
+         delete from contact_visit where account = $1 and contact = $3 and visitor = any($5)",
+        account.as_str(),
+        source,
+        target,
+        &merge.moved.visits,
+        &merge.gained.visitors,
+        now,
+    )
     .execute(&mut *connection)
     .await?;
     sqlx::query!(
-        "delete from contact_visit where account = $1 and contact = $2",
+        "with gone as (
+             delete from suspected_duplicate
+             where account = $1 and (first = $2 or second = $2) and visitor = any($3)
+               and phone is null and email is null)
+         update suspected_duplicate set visitor = null
+         where account = $1 and (first = $2 or second = $2) and visitor = any($3)
+           and (phone is not null or email is not null)",
         account.as_str(),
-        source.uuid(),
+        target,
+        &merge.gained.visitors,
     )
     .execute(connection)
     .await

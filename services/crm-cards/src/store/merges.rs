@@ -23,6 +23,8 @@ pub struct Moved {
     pub cards: Vec<Uuid>,
     /// Orders.
     pub orders: Vec<Uuid>,
+    /// Visitors who had come by the links of the contact that went.
+    pub visits: Vec<Uuid>,
 }
 
 /// A merge as it is kept.
@@ -114,6 +116,7 @@ pub async fn move_all(
         chats,
         cards,
         orders,
+        visits: Vec::new(),
     })
 }
 
@@ -190,6 +193,7 @@ pub async fn move_back(
         chats,
         cards,
         orders,
+        visits: merge.moved.visits.clone(),
     })
 }
 
@@ -202,8 +206,8 @@ pub async fn keep(
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into contact_merge (account, source, target, at, actor, identities, chats, cards, orders, gained)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "insert into contact_merge (account, source, target, at, actor, identities, chats, cards, orders, gained, visits)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
         account.as_str(),
         merge.source.uuid(),
         merge.target.uuid(),
@@ -214,6 +218,7 @@ pub async fn keep(
         &merge.moved.cards,
         &merge.moved.orders,
         Json(&merge.gained) as _,
+        &merge.moved.visits,
     )
     .execute(&mut *connection)
     .await?;
@@ -237,7 +242,7 @@ pub async fn of_source(
     source: ContactId,
 ) -> Result<Option<Merge>, sqlx::Error> {
     let row = sqlx::query!(
-        r#"select target, identities as "identities: Json<Vec<(String, String)>>", chats, cards, orders,
+        r#"select target, identities as "identities: Json<Vec<(String, String)>>", chats, cards, orders, visits,
                   gained as "gained: Json<Gained>"
            from contact_merge where account = $1 and source = $2"#,
         account.as_str(),
@@ -253,6 +258,7 @@ pub async fn of_source(
             chats: row.chats,
             cards: row.cards,
             orders: row.orders,
+            visits: row.visits,
         },
         gained: row.gained.0,
     }))

@@ -1,6 +1,8 @@
 //! Two contacts that are one person, and one that is two after all (B08); duplicates that are suspected; buyers that chats are
 //! bound to.
 
+mod visits;
+
 use chassis::grpc::timestamp;
 use switchboard_proto::channel_gateway::v1::LinkClicked;
 use switchboard_proto::crm_cards::v1::bind_buyer_request::Bound;

@@ -107,6 +107,29 @@ async fn f178_a_manager_of_own_leads_gets_one_by_opening_the_window_once() {
     assert_eq!(open(&world, &bob, &chat).await.unwrap().created_card_id, "");
 }
 
+/// Where there is no pipeline no lead can be made: the window opens as it does for everybody else.
+#[tokio::test]
+async fn f178_d28_without_a_pipeline_the_window_opens_and_no_lead_is_made() {
+    let (world, tenant) = (world().await, tenant());
+    let chat = Chat {
+        channel: CHANNEL,
+        user: "1",
+    };
+    let opening = tenant.opening(chat, 1).created_at(chassis::clock::now());
+    world.handle(&[opening.delivery()]).await.unwrap();
+    let bob = tenant.agent(record(BOB, View::Own));
+    let opened = open(&world, &bob, &opening.chat()).await.unwrap();
+    assert_eq!(opened.created_card_id, "");
+    let shown = opened.connections.unwrap();
+    assert!(shown.cards.is_empty(), "{shown:?}");
+    // As soon as there is one, he gets his lead.
+    let pipeline = world.pipeline(&tenant).await;
+    let opened = open(&world, &bob, &opening.chat()).await.unwrap();
+    let [lead] = opened.connections.unwrap().cards.try_into().unwrap();
+    assert_eq!(lead.card_id, opened.created_card_id);
+    assert_eq!(lead.pipeline_id, pipeline.pipeline_id);
+}
+
 #[tokio::test]
 async fn f178_nobody_else_gets_a_lead_by_opening_the_window() {
     let (world, tenant, chat, _) = prepared().await;

@@ -4,6 +4,9 @@ mod contacts;
 mod files;
 mod records;
 mod rights;
+mod unread;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{Stream, stream};
@@ -13,7 +16,10 @@ use switchboard_proto::crm_cards::v1::transfer_service_server::TransferServiceSe
 use switchboard_proto::crm_cards::v1::*;
 use tonic::{Request, Status, Streaming};
 
-use crate::world::{Tenant, World};
+use crate::world::{Tenant, World, reason};
+
+/// By then what is waited for has to have come.
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// What came of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -112,6 +118,30 @@ impl World {
         let sum = told.created + told.updated + told.unchanged + told.refused;
         assert_eq!(told.rows, sum, "each row is counted once");
         Ok(outcome)
+    }
+
+    /// Waits until `count` files are admitted at once.
+    pub async fn free_again(&self, tenant: &Tenant, count: usize) {
+        let first = parts(plan(RecordKind::Company), b"").remove(0);
+        let all = async {
+            loop {
+                let (mut held, mut refused) = (Vec::new(), None);
+                while held.len() < count && refused.is_none() {
+                    let (sender, sent) = futures::channel::mpsc::unbounded();
+                    sender.unbounded_send(first.clone()).unwrap();
+                    match self.open_import(tenant, sent).await {
+                        Ok(answers) => held.push((sender, answers)),
+                        Err(error) => refused = Some(error),
+                    }
+                }
+                let Some(refused) = refused else { return };
+                assert_eq!(reason(&refused), "TOO_MANY_TRANSFERS");
+                drop(held);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let all = tokio::time::timeout(SOON, all).await;
+        all.expect("files are admitted again");
     }
 
     /// All contacts that the caller sees.

@@ -53,6 +53,7 @@ impl AccessFetch for Everybody {
 /// The service over a database of its own.
 pub struct World {
     pub database: TestDatabase,
+    pub app: App,
     pub api: Handlers,
     pub events: Events,
 }
@@ -66,6 +67,7 @@ pub async fn world() -> World {
         staff: access.clone(),
     };
     World {
+        app: app.clone(),
         api: Handlers::new(app.clone(), CancellationToken::new()),
         events: Events::new(app, access),
         database,

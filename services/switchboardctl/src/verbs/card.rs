@@ -5,6 +5,7 @@ mod change;
 mod convert;
 mod history;
 mod list;
+mod show;
 
 use clap::Subcommand;
 use switchboard_proto::crm_cards::v1::list_entity_chats_request::Entity as ChatsOf;
@@ -164,6 +165,7 @@ impl Show for Card {
     }
     fn more(&self, view: &View) -> Vec<String> {
         let mut lines = vec![format!("revision {}", self.revision)];
+        lines.extend(show::about(self, view));
         lines.extend(values::lines(&self.fields));
         let participants = self.participant_agent_ids.iter();
         lines.extend(participants.map(|id| format!("  takes part: {}", view.name(id))));
@@ -219,15 +221,7 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
             let about = Entity::CardId(card.to_string());
             told.tell(session, &view, about).await
         }
-        CardVerb::Show { card } => view.one(
-            client
-                .get_card(GetCardRequest {
-                    card_id: card.to_string(),
-                })
-                .await?
-                .into_inner()
-                .card,
-        ),
+        CardVerb::Show { card } => show::run(session, &mut view, card).await,
         CardVerb::Move {
             card,
             status,

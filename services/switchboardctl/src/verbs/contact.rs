@@ -20,7 +20,6 @@ use super::transfer;
 use super::values::{self, Told};
 use crate::connect::Session;
 use crate::error::CliError;
-use crate::output::table::harmless;
 use crate::output::{Cell, Show, View, cell, say, words};
 
 /// Verbs on contacts.
@@ -113,9 +112,21 @@ pub(crate) enum ContactVerb {
 
 impl Show for Contact {
     const NAME: &'static str = "switchboard.crm_cards.v1.Contact";
-    const OPTIONAL: &'static [&'static str] =
-        &["RESPONSIBLE", "CREATED", "IDENTITIES", "EMAILS", "COMPANY"];
-    const SPARSE: &'static [&'static str] = &["PHONES", "EMAILS", "COMPANY", "IDENTITIES"];
+    const OPTIONAL: &'static [&'static str] = &[
+        "RESPONSIBLE",
+        "CREATED",
+        "IDENTITIES",
+        "EMAILS",
+        "COMPANY",
+        "EXTERNAL LINES",
+    ];
+    const SPARSE: &'static [&'static str] = &[
+        "PHONES",
+        "EMAILS",
+        "COMPANY",
+        "IDENTITIES",
+        "EXTERNAL LINES",
+    ];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "NAME",
@@ -123,6 +134,7 @@ impl Show for Contact {
         "EMAILS",
         "COMPANY",
         "IDENTITIES",
+        "EXTERNAL LINES",
         "BUYER",
         "RESPONSIBLE",
         "CREATED",
@@ -140,6 +152,7 @@ impl Show for Contact {
             cell(self.emails.join(", ")),
             cell(&self.company_id),
             cell(identities.join(", ")),
+            cell(lines(&self.external_lines)),
             cell(words::yes(self.buyer)).by_word(),
             cell(view.name(&self.responsible_agent_id)),
             cell(words::ago(self.create_time.as_ref(), view.now)).dim(),
@@ -148,12 +161,6 @@ impl Show for Contact {
     fn more(&self, _: &View) -> Vec<String> {
         let mut more = vec![format!("revision {}", self.revision)];
         more.extend(values::lines(&self.fields));
-        if !self.external_lines.is_empty() {
-            more.push(format!(
-                "  writes by  {}",
-                harmless(&lines(&self.external_lines))
-            ));
-        }
         more
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use switchboard_proto::crm_cards::v1::field::Entity;
+use switchboard_proto::crm_cards::v1::list_history_request::Entity as About;
 use switchboard_proto::crm_cards::v1::{
     BuyerTotals, CreateOrderRequest, GetBuyerTotalsRequest, GetOrderRequest, ListOrdersRequest,
     Money, MoveOrderRequest, Order, OrderLine, OrderLines, StatusKind, UpdateOrderRequest,
@@ -9,7 +10,7 @@ use switchboard_proto::crm_cards::v1::{
 use uuid::Uuid;
 
 use super::card::money;
-use super::values::{self, pair, values};
+use super::values::{self, Told, pair, values};
 use super::{Page, RequestId};
 use crate::cli::choice;
 use crate::connect::Session;
@@ -71,6 +72,13 @@ pub(crate) enum OrderVerb {
         /// Kind of the new status
         #[arg(value_parser = choice!(StatusKind, "STATUS_KIND_", ["new", "in-progress", "successful", "rejected"]))]
         status: StatusKind,
+    },
+    /// Tell what happened to an order, newest first
+    History {
+        /// Id of the order
+        order: Uuid,
+        #[command(flatten)]
+        told: Told,
     },
     /// Tell how many orders a buyer has and what they sum up to
     Totals {
@@ -179,7 +187,15 @@ fn sums(sums: &[Money]) -> String {
 }
 
 /// Runs a verb.
-pub(crate) async fn run(verb: OrderVerb, session: &Session, view: View) -> Result<(), CliError> {
+pub(crate) async fn run(
+    verb: OrderVerb,
+    session: &Session,
+    mut view: View,
+) -> Result<(), CliError> {
+    if matches!(verb, OrderVerb::History { .. }) {
+        // Only a history names who did something.
+        view.learn_names(session).await;
+    }
     let role = session.role().await?;
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     match verb {
@@ -257,6 +273,10 @@ pub(crate) async fn run(verb: OrderVerb, session: &Session, view: View) -> Resul
             };
             let mut client = session.crm_cards(&role).await?;
             view.one(client.move_order(request).await?.into_inner().order)
+        }
+        OrderVerb::History { order, told } => {
+            let about = About::OrderId(order.to_string());
+            told.tell(session, &view, about).await
         }
         OrderVerb::Totals { contact } => {
             let request = GetBuyerTotalsRequest {

@@ -15,7 +15,7 @@ use switchboard_proto::crm_cards::v1::{
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
-use tonic::Streaming;
+use tonic::{Code, Streaming};
 
 use crate::connect::Session;
 use crate::error::{CliError, plain};
@@ -183,10 +183,26 @@ fn next(
         }
         Err(status) => {
             told.clear();
-            note!("the same command goes on where it was cut: nothing is made twice");
+            if is_cut(status.code()) {
+                note!("the same command goes on where it was cut: nothing is made twice");
+            }
             Err(status.into())
         }
     }
+}
+
+/// Tells whether a call was cut, of which the rest comes with another: not where the file or who sends it is refused, for
+/// then every call ends as this one.
+const fn is_cut(code: Code) -> bool {
+    !matches!(
+        code,
+        Code::InvalidArgument
+            | Code::OutOfRange
+            | Code::FailedPrecondition
+            | Code::NotFound
+            | Code::PermissionDenied
+            | Code::Unimplemented
+    )
 }
 
 /// Shows how far a file is, where somebody watches.
@@ -222,10 +238,21 @@ impl Progress {
     }
 }
 
+fn rows(rows: i64) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    }
+}
+
 fn sentence(progress: &ImportProgress) -> String {
     format!(
-        "{} rows: {} created, {} updated, {} unchanged, {} refused",
-        progress.rows, progress.created, progress.updated, progress.unchanged, progress.refused
+        "{}: {} created, {} updated, {} unchanged, {} refused",
+        rows(progress.rows),
+        progress.created,
+        progress.updated,
+        progress.unchanged,
+        progress.refused
     )
 }
 
@@ -306,10 +333,16 @@ impl Report<'_> {
         }
         let hint = match &typed.refusals {
             Some(path) => format!("mend {} and import it", path.display()),
+            None if refused == 1 => {
+                "mend it; --refusals FILE writes it into a file of its own".to_owned()
+            }
             None => "mend them; --refusals FILE writes them into a file of their own".to_owned(),
         };
         Err(CliError::failed(
-            format!("{refused} rows were refused"),
+            match refused {
+                1 => "1 row was refused".to_owned(),
+                refused => format!("{refused} rows were refused"),
+            },
             hint,
         ))
     }
@@ -337,8 +370,8 @@ pub(super) async fn export(
     };
     // Under its name it is there whole or not at all.
     let partly = path.with_added_extension("part");
-    let rows = match write(&mut parts, &partly).await {
-        Ok(rows) => rows,
+    let written = match write(&mut parts, &partly).await {
+        Ok(written) => written,
         Err(error) => {
             let _ = std::fs::remove_file(&partly);
             return Err(error);
@@ -346,9 +379,9 @@ pub(super) async fn export(
     };
     std::fs::rename(&partly, &path).map_err(|error| CliError::file("write", &path, &error))?;
     if view.is_table() {
-        say!("{rows} rows in {}", path.display());
+        say!("{} in {}", rows(written), path.display());
     } else if !view.is_ids() {
-        say!("{}", serde_json::json!({ "rows": rows, "file": path }));
+        say!("{}", serde_json::json!({ "rows": written, "file": path }));
     }
     Ok(())
 }
@@ -360,13 +393,13 @@ async fn write(
     let failed = |error| CliError::file("write", path, &error);
     let mut file = File::create(path).await.map_err(failed)?;
     let shown = std::io::stderr().is_terminal();
-    let (mut rows, mut bytes, mut done) = (0, 0_u64, false);
+    let (mut written, mut bytes, mut done) = (0, 0_u64, false);
     while let Some(part) = parts.message().await? {
         file.write_all(&part.chunk).await.map_err(failed)?;
-        (rows, done) = (part.rows, part.done);
+        (written, done) = (part.rows, part.done);
         bytes += part.chunk.len() as u64;
         if shown {
-            out::over(&format!("{rows} rows, {}", words::bytes(bytes)));
+            out::over(&format!("{}, {}", rows(written), words::bytes(bytes)));
         }
     }
     if shown {
@@ -374,10 +407,13 @@ async fn write(
     }
     file.sync_all().await.map_err(failed)?;
     if !done {
-        let text = format!("the service ended before the file did: {rows} rows were written");
+        let text = format!(
+            "the service ended before the file did, behind {}",
+            rows(written)
+        );
         return Err(CliError::failed(text, "again"));
     }
-    Ok(rows)
+    Ok(written)
 }
 
 /// What the system says of a file of refusals.
@@ -457,7 +493,7 @@ mod tests {
         let error = report.judge(&typed).unwrap_err();
         assert_eq!(error.exit_code(), 1);
         assert!(
-            error.render().contains("1 rows were refused"),
+            error.render().contains("1 row was refused"),
             "{}",
             error.render()
         );
@@ -465,5 +501,24 @@ mod tests {
             sentence(&report.progress),
             "3 rows: 2 created, 0 updated, 0 unchanged, 1 refused"
         );
+        report.progress.refused = 2;
+        let error = report.judge(&typed).unwrap_err().render();
+        assert!(error.contains("2 rows were refused"), "{error}");
+    }
+
+    #[test]
+    fn i28_only_a_call_that_was_cut_goes_on() {
+        for (code, cut) in [
+            // A replica stops, a connection breaks, a minute or half an hour is over, a token has run out.
+            (Code::Unavailable, true),
+            (Code::Unknown, true),
+            (Code::DeadlineExceeded, true),
+            (Code::Unauthenticated, true),
+            // The file cannot be read, or is not for who sends it.
+            (Code::InvalidArgument, false),
+            (Code::PermissionDenied, false),
+        ] {
+            assert_eq!(is_cut(code), cut, "{code:?}");
+        }
     }
 }

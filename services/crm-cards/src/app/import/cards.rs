@@ -13,7 +13,7 @@ use switchboard_proto::crm_cards::v1 as wire_v1;
 use uuid::Uuid;
 
 use super::references::Contacts;
-use super::{Batch, Keyed, asked, problems_of};
+use super::{Batch, Keyed, asked, differing, problems_of};
 use crate::app::{create_card, history, move_card};
 use crate::domain::entity::{Card, CardKind};
 use crate::domain::fields::{Stored, changed, shown};
@@ -80,7 +80,7 @@ pub(super) async fn write(
     for row in rows {
         match decided(batch, &facts, row) {
             Ok(one) => written.extend(one),
-            Err(problems) => batch.outcome.refused.push((row.line, problems)),
+            Err(problems) => batch.refuse_row(row, problems),
         }
     }
     save(connection, batch, &written).await
@@ -98,6 +98,7 @@ fn decided(
     let id = id.into();
     let before = match step(found, row.has_id) {
         Step::Refuse(reason) => return Err(vec![Problem::new("id", reason)]),
+        Step::Keep if !row.problems.is_empty() => return Err(Vec::new()),
         Step::Keep => {
             batch.outcome.unchanged += 1;
             return Ok(None);
@@ -113,14 +114,15 @@ fn decided(
     let nothing = Stored::new();
     let stored = facts.stored.get(&id).unwrap_or(&nothing);
     let one = compared(batch, facts, row, (before, stored))?;
-    let differs = differing(before, &one.after, one.kept.fields != *stored);
+    let own = own(before, &one.after);
+    let differs = differing(&own, &batch.rules.fields, (stored, &one.kept.fields));
     batch.changes(&differs)?;
     Ok(Some(one).filter(|_| !differs.is_empty()))
 }
 
-/// Names the columns in which a card is changed.
-fn differing(before: &Card, after: &Card, fields: bool) -> Vec<&'static str> {
-    let columns = [
+/// Says in which of its own columns a card is changed.
+fn own(before: &Card, after: &Card) -> [(&'static str, bool); 7] {
+    [
         ("title", before.title != after.title),
         ("pipeline", before.pipeline != after.pipeline),
         ("status", before.status.id != after.status.id),
@@ -128,10 +130,7 @@ fn differing(before: &Card, after: &Card, fields: bool) -> Vec<&'static str> {
         ("contact", before.contact != after.contact),
         ("amount", before.amount != after.amount),
         ("responsible", before.responsible != after.responsible),
-        ("field", fields),
-    ];
-    let differing = columns.into_iter().filter(|(_, differs)| *differs);
-    differing.map(|(column, _)| column).collect()
+    ]
 }
 
 /// Keeps what was found, or what is wrong with it.
@@ -174,6 +173,10 @@ fn made(
     let stored = stored.map_err(|wrong| problems.extend(problems_of(wrong)));
     let contact = contact(facts, row, None, &mut problems);
     let contact = contact.and_then(|id| facts.contacts.get(id));
+    if says.title.is_none() && says.contact.is_none() {
+        let text = "must not be empty without a contact";
+        problems.push(Problem::new("title", text));
+    }
     let source = facts.places.source(says, &mut problems);
     let place = facts.places.new_card(says, &mut problems);
     let wanted = create_card::Wanted {
@@ -183,7 +186,7 @@ fn made(
         amount: says.amount,
         ..create_card::Wanted::default()
     };
-    let (Ok(stored), Some(place), true) = (stored, place, problems.is_empty()) else {
+    let (Ok(stored), Some(place), true) = (stored, place, row.is_fine(&problems)) else {
         return Err(problems);
     };
     let made = create_card::made(&wanted, place, contact, None, now);
@@ -232,7 +235,8 @@ fn compared(
         _ => facts.places.source(says, &mut problems).or(before.source),
     };
     let place = facts.places.moved(says, before, &mut problems);
-    let (Ok(stored), Some((pipeline, status)), true) = (stored, place, problems.is_empty()) else {
+    let (Ok(stored), Some((pipeline, status)), true) = (stored, place, row.is_fine(&problems))
+    else {
         return Err(problems);
     };
     let person = contact.and_then(|id| facts.contacts.get(id));

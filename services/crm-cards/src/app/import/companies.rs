@@ -12,7 +12,7 @@ use switchboard_proto::crm_cards::v1 as wire_v1;
 use uuid::Uuid;
 
 use super::references::Companies;
-use super::{Batch, Keyed, asked, problems_of};
+use super::{Batch, Keyed, asked, differing, problems_of};
 use crate::app::{history, people};
 use crate::domain::company::Tree;
 use crate::domain::entity::Company;
@@ -73,7 +73,7 @@ pub(super) async fn write(
     for row in rows {
         match decided(batch, &mut facts, row) {
             Ok(one) => written.extend(one),
-            Err(problems) => batch.outcome.refused.push((row.line, problems)),
+            Err(problems) => batch.refuse_row(row, problems),
         }
     }
     if batch.plan.dry_run {
@@ -96,6 +96,7 @@ fn decided(
     let id = id.into();
     let before = match step(found, row.has_id) {
         Step::Refuse(reason) => return Err(vec![Problem::new("id", reason)]),
+        Step::Keep if !row.problems.is_empty() => return Err(Vec::new()),
         Step::Keep => {
             batch.outcome.unchanged += 1;
             return Ok(None);
@@ -112,7 +113,8 @@ fn decided(
         Some(before) => {
             let stored = facts.stored.get(&id).cloned().unwrap_or_default();
             let one = compared(batch, facts, row, (&before, &stored))?;
-            let differs = differing(&before, &one.after, one.kept != stored);
+            let own = own(&before, &one.after);
+            let differs = differing(&own, &batch.rules.fields, (&stored, &one.kept));
             batch.changes(&differs)?;
             if differs.is_empty() {
                 return Ok(None);
@@ -125,18 +127,15 @@ fn decided(
     Ok(Some(one))
 }
 
-/// Names the columns in which a company is changed.
-fn differing(before: &Company, after: &Company, fields: bool) -> Vec<&'static str> {
-    let columns = [
+/// Says in which of its own columns a company is changed.
+fn own(before: &Company, after: &Company) -> [(&'static str, bool); 5] {
+    [
         ("name", before.name != after.name),
         ("phones", before.phones != after.phones),
         ("emails", before.emails != after.emails),
         ("parent", before.parent != after.parent),
         ("responsible", before.responsible != after.responsible),
-        ("field", fields),
-    ];
-    let differing = columns.into_iter().filter(|(_, differs)| *differs);
-    differing.map(|(column, _)| column).collect()
+    ]
 }
 
 /// Returns the company that a row's own is to belong to.
@@ -173,7 +172,7 @@ fn made(
         problems.push(Problem::new("name", "must not be empty"));
     }
     let parent = parent(facts, row, (id, None), &mut problems);
-    let (Ok(kept), Some(name), true) = (kept, says.name.clone(), problems.is_empty()) else {
+    let (Ok(kept), Some(name), true) = (kept, says.name.clone(), row.is_fine(&problems)) else {
         return Err(problems);
     };
     let mut after = Company {
@@ -213,7 +212,7 @@ fn compared(
         problems.push(Problem::new("created_at", "cannot be changed"));
     }
     let parent = parent(facts, row, (before.id, before.parent), &mut problems);
-    let (Ok(kept), true) = (kept, problems.is_empty()) else {
+    let (Ok(kept), true) = (kept, row.is_fine(&problems)) else {
         return Err(problems);
     };
     let mut after = before.clone();

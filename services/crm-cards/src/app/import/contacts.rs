@@ -10,7 +10,7 @@ use switchboard_proto::crm_cards::v1 as wire_v1;
 use uuid::Uuid;
 
 use super::references::Companies;
-use super::{Batch, Keyed, asked, problems_of};
+use super::{Batch, Keyed, asked, differing, problems_of};
 use crate::app::save_buyer::make_deals;
 use crate::app::{duplicates, history, people};
 use crate::domain::entity::Contact;
@@ -71,7 +71,7 @@ pub(super) async fn write(
     for row in rows {
         match decided(batch, &facts, row) {
             Ok(one) => written.extend(one),
-            Err(problems) => batch.outcome.refused.push((row.line, problems)),
+            Err(problems) => batch.refuse_row(row, problems),
         }
     }
     save(connection, batch, &written).await
@@ -89,6 +89,7 @@ fn decided(
     let id = id.into();
     let before = match step(found, row.has_id) {
         Step::Refuse(reason) => return Err(vec![Problem::new("id", reason)]),
+        Step::Keep if !row.problems.is_empty() => return Err(Vec::new()),
         Step::Keep => {
             batch.outcome.unchanged += 1;
             return Ok(None);
@@ -104,24 +105,22 @@ fn decided(
     let nothing = Stored::new();
     let stored = facts.stored.get(&id).unwrap_or(&nothing);
     let one = compared(batch, facts, row, (before, stored))?;
-    let differs = differing(before, &one.after, one.kept != *stored);
+    let own = own(before, &one.after);
+    let differs = differing(&own, &batch.rules.fields, (stored, &one.kept));
     batch.changes(&differs)?;
     Ok(Some(one).filter(|_| !differs.is_empty()))
 }
 
-/// Names the columns in which a contact is changed.
-fn differing(before: &Contact, after: &Contact, fields: bool) -> Vec<&'static str> {
-    let columns = [
+/// Says in which of its own columns a contact is changed.
+fn own(before: &Contact, after: &Contact) -> [(&'static str, bool); 6] {
+    [
         ("name", before.name != after.name),
         ("phones", before.phones != after.phones),
         ("emails", before.emails != after.emails),
         ("company", before.company != after.company),
         ("buyer", before.buyer != after.buyer),
         ("responsible", before.responsible != after.responsible),
-        ("field", fields),
-    ];
-    let differing = columns.into_iter().filter(|(_, differs)| *differs);
-    differing.map(|(column, _)| column).collect()
+    ]
 }
 
 /// Returns the company that a row names.
@@ -151,7 +150,7 @@ fn made(
         problems.push(Problem::new("name", "must not be empty"));
     }
     let company = company(facts, row, &mut problems);
-    let (Ok(kept), Some(name), true) = (kept, says.name.clone(), problems.is_empty()) else {
+    let (Ok(kept), Some(name), true) = (kept, says.name.clone(), row.is_fine(&problems)) else {
         return Err(problems);
     };
     let created_at = says.common.created_at.unwrap_or(now);
@@ -189,7 +188,7 @@ fn compared(
         problems.push(Problem::new("created_at", "cannot be changed"));
     }
     let company = company(facts, row, &mut problems);
-    let (Ok(kept), true) = (kept, problems.is_empty()) else {
+    let (Ok(kept), true) = (kept, row.is_fine(&problems)) else {
         return Err(problems);
     };
     let mut after = before.clone();

@@ -356,3 +356,77 @@ async fn i28_required_fields_are_asked_of_rows_as_of_forms() {
     assert_eq!(outcome.refused[0], "3 field.size: is required");
     assert!(outcome.refused[1].starts_with("4 field.size: must be"));
 }
+
+/// A row tells in one round all that is wrong with it: what cannot be read, what its fields must hold, what it refers to.
+#[tokio::test]
+async fn i28_everything_that_is_wrong_with_a_row_is_told_at_once() {
+    let (world, tenant) = (world().await, tenant());
+    world.pipeline(&tenant).await;
+    for entity in [field::Entity::Contact, field::Entity::Card] {
+        let request = CreateFieldRequest {
+            entity: entity.into(),
+            key: "size".into(),
+            name: "Size".into(),
+            r#type: field::Type::Select.into(),
+            options: vec!["S".into(), "M".into()],
+            ..CreateFieldRequest::default()
+        };
+        world.api.create_field(tenant.ask(request)).await.unwrap();
+    }
+    let file = "name,phones,emails,buyer,company,field.size\n\
+        Anna,12,anna,perhaps,Nobody & Co,XL\n\
+        ,+380441234567,,,,XL\n";
+    let outcome = world
+        .import(&tenant, plan(RecordKind::Contact), file)
+        .await
+        .unwrap();
+    assert_eq!(outcome.counts(), [0, 0, 0, 2]);
+    let columns = |line: i64| -> Vec<String> {
+        let row = outcome.rows.iter().find(|row| row.line == line).unwrap();
+        row.problems.iter().map(|one| one.column.clone()).collect()
+    };
+    let all = ["phones[0]", "emails[0]", "buyer", "field.size", "company"];
+    assert_eq!(columns(2), all, "{:?}", outcome.refused);
+    assert_eq!(columns(3), ["field.size", "name"]);
+    let file = "title,amount,currency,responsible,contact,status,field.size\n\
+        ,1,XXXX,somebody,nobody@example.com,Nowhere,XL\n\
+        ,,,somebody,,,\n";
+    let outcome = world
+        .import(&tenant, plan(RecordKind::Card), file)
+        .await
+        .unwrap();
+    let told: Vec<_> = outcome
+        .rows
+        .iter()
+        .map(|row| {
+            let columns = row.problems.iter().map(|one| one.column.as_str());
+            columns.collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    let all = [
+        "currency responsible field.size contact status",
+        "responsible title",
+    ];
+    assert_eq!(told, all, "{:?}", outcome.refused);
+    assert!(world.contacts(&tenant).await.is_empty() && world.cards(&tenant).await.is_empty());
+}
+
+/// What differs of a known record is named, also where it is a custom field.
+#[tokio::test]
+async fn i28_a_known_row_that_says_something_else_names_the_fields_in_which_it_does() {
+    let (world, tenant) = (world().await, tenant());
+    for key in ["size", "colour"] {
+        world
+            .field_of(&tenant, field::Entity::Contact, key, field::Type::Text)
+            .await;
+    }
+    let asked = || plan(RecordKind::Contact);
+    let file = "id,name,field.size,field.colour\na,Anna,S,red\n";
+    let made = world.import(&tenant, asked(), file).await.unwrap();
+    assert_eq!(made.counts(), [1, 0, 0, 0]);
+    let file = "id,name,field.size,field.colour\na,Anne,S,blue\n";
+    let outcome = world.import(&tenant, asked(), file).await.unwrap();
+    let expected =
+        "2 id: is known already, with another name, field.colour: import with update to change it";
+    assert_eq!(outcome.refused, [expected]);
+}
