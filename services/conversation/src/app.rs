@@ -13,6 +13,7 @@ pub mod deliveries;
 pub mod described;
 pub mod events;
 pub mod history;
+pub mod images;
 pub mod inbound;
 pub mod ingest;
 pub mod note;

@@ -20,6 +20,7 @@ use switchboard_proto::conversation::v1::conversation_service_server::Conversati
 use tonic::{Request, Response, Status};
 
 use crate::app::history::{Place, Wanted};
+use crate::app::quick_replies::Files;
 use crate::app::send::Admission;
 use crate::app::watch::{List, Watch};
 use crate::app::{self, read};
@@ -54,16 +55,24 @@ pub struct Api {
     waker: Waker,
     admission: Arc<dyn Admission>,
     watch: Watch,
+    files: Arc<dyn Files>,
 }
 
 impl Api {
-    /// Makes the methods over a database; `admission` is assignment.
-    pub fn new(pool: PgPool, waker: Waker, admission: Arc<dyn Admission>, watch: Watch) -> Self {
+    /// Makes the methods over a database; `admission` is assignment, `files` the gateway.
+    pub fn new(
+        pool: PgPool,
+        waker: Waker,
+        admission: Arc<dyn Admission>,
+        watch: Watch,
+        files: Arc<dyn Files>,
+    ) -> Self {
         Self {
             pool,
             waker,
             admission,
             watch,
+            files,
         }
     }
 

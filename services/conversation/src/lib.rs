@@ -69,16 +69,17 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let audit = service.audit(&pool, audit::SCOPES);
     let admission = Arc::new(Assignment::new(assignment, internal.clone()));
     let gateway = chassis::client::channel(&config.peers.channel_gateway)?;
+    let files = Arc::new(Gateway::new(gateway, internal));
     let replies = QuickReplies {
         pool: pool.clone(),
         staff: admission.clone(),
-        files: Arc::new(Gateway::new(gateway, internal)),
+        files: files.clone(),
     };
     sweep::spawn_holds(&service.lifecycle, replies.clone());
     let replies = QuickReplyServiceServer::new(quick_replies::Api(replies));
     let activity = ActivityServiceServer::new(Activities::new(pool.clone()));
     let watch = Watch::new(pool.clone(), access.clone(), service.lifecycle.clone());
-    let api = Api::new(pool, waker, admission, watch);
+    let api = Api::new(pool, waker, admission, watch, files);
     service
         .grpc()
         .add(audit)

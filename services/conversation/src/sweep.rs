@@ -8,7 +8,7 @@ use chassis::outbox::Waker;
 use sqlx::PgPool;
 
 use crate::app::quick_replies::QuickReplies;
-use crate::app::{activity, sweep};
+use crate::app::{activity, images, sweep};
 use crate::config::{Activity, Parked};
 use crate::store::counts;
 
@@ -58,7 +58,7 @@ pub fn count(lifecycle: &Lifecycle, pool: PgPool) {
     });
 }
 
-/// Has files of quick replies kept on until the service stops.
+/// Has files of quick replies and images of chats kept on until the service stops.
 pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
     let stop = lifecycle.stop_token();
     lifecycle.spawn("quick reply files", async move {
@@ -70,6 +70,11 @@ pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
                 Ok(0) => {}
                 Ok(told) => tracing::info!(told, "files of quick replies are kept on"),
                 Err(error) => tracing::warn!(%error, "files of quick replies are not kept on yet"),
+            }
+            match images::hold_on(&replies.pool, &*replies.files, chassis::clock::now()).await {
+                Ok(0) => {}
+                Ok(told) => tracing::info!(told, "images of chats are kept on"),
+                Err(error) => tracing::warn!(%error, "images of chats are not kept on yet"),
             }
         }
         Ok(())

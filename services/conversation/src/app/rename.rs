@@ -9,8 +9,11 @@ use uuid::Uuid;
 
 use super::act::Act;
 use super::announce;
+use super::quick_replies::Files;
+use super::{access, images};
 use crate::domain::ChatId;
 use crate::error::Error;
+use crate::store;
 
 /// What a chat shall be called and look like; none where it stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,11 +28,16 @@ pub struct Look {
 pub async fn rename(
     pool: &PgPool,
     waker: &Waker,
+    files: &dyn Files,
     caller: &Caller,
-    chat: ChatId,
-    look: Look,
+    (chat, look): (ChatId, Look),
     now: OffsetDateTime,
 ) -> Result<pb::UpdateChatResponse, Error> {
+    access::may_use_chats(caller)?;
+    if let Some(Some(image)) = look.image {
+        // Before the transaction: the gateway is asked.
+        images::hold(files, caller, image).await?;
+    }
     let mut act = Act::begin(pool, caller, chat, now).await?;
     let before = (act.chat.name.clone(), act.chat.image);
     if let Some(name) = look.name {
@@ -37,6 +45,9 @@ pub async fn rename(
     }
     if let Some(image) = look.image {
         act.chat.image = image;
+        if image.is_some() {
+            store::chat::images::held(&mut act.tx, &[act.chat.id], now).await?;
+        }
     }
     if before != (act.chat.name.clone(), act.chat.image) {
         let event = pb::ChatRenamed {

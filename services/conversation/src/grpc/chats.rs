@@ -78,8 +78,9 @@ impl ChatService for Api {
             return Err(PARSE.refuse("name", rule));
         }
         let now = chassis::clock::now();
-        let (pool, waker) = (&self.pool, &self.waker);
-        let answer = app::rename::rename(pool, waker, &caller, chat, look, now).await?;
+        let (pool, waker, files) = (&self.pool, &self.waker, &*self.files);
+        let wanted = (chat, look);
+        let answer = app::rename::rename(pool, waker, files, &caller, wanted, now).await?;
         Ok(Response::new(answer))
     }
 

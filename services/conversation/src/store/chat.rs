@@ -184,6 +184,7 @@ macro_rules! select_chats {
 
 // After the macro, which they use.
 pub mod changes;
+pub mod images;
 mod list;
 pub use changes::{Changes, Cursor};
 pub use list::{Narrowing, Position, Whose, list};

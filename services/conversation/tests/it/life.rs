@@ -1,6 +1,7 @@
 //! The life of a chat: started, closed, spam, restored, named, read, noted.
 
 use chassis::testing::request;
+use conversation::app::images;
 use switchboard_proto::common::v1::OpenReason;
 use switchboard_proto::conversation::v1::{
     self as pb, chat_service_server::ChatService as _,
@@ -288,7 +289,10 @@ async fn f163_f165_f166_a_chat_has_a_name_and_an_image_of_its_own() {
         kinds[1..],
         ["chat.renamed", "chat.image-changed", "chat.renamed"]
     );
+    let gone = uuid::Uuid::from_u128(9);
+    world.files.gone.lock().unwrap().push(gone);
     for (wrong, field) in [
+        (look(None, Some(&gone.to_string())), "image_attachment_id"),
         (look(None, None), "name"),
         (look(Some(&"x".repeat(201)), None), "name"),
         (look(Some("two\nlines"), None), "name"),
@@ -472,4 +476,31 @@ async fn d33_agents_read_system_messages_in_their_accounts_language() {
         .hear(&[world.event(1, uuid::Uuid::nil(), &created)])
         .await;
     assert_eq!(words().await, "Розмову 1 відкрито");
+}
+
+#[tokio::test]
+async fn f165_an_image_is_kept_for_as_long_as_a_chat_shows_it() {
+    let world = World::new().await;
+    world
+        .receive(&[world.message("7", "1", noon(), "hello")])
+        .await;
+    let image = uuid::Uuid::from_u128(77);
+    let look = |image: &str| pb::UpdateChatRequest {
+        chat_id: world.chat("7").to_string(),
+        image_attachment_id: Some(image.into()),
+        ..Default::default()
+    };
+    world.update("ann", look(&image.to_string())).await.unwrap();
+    let held = || std::mem::take(&mut *world.files.held.lock().unwrap());
+    assert_eq!(held(), [image]);
+    let hold_on = async |days: i64| {
+        let later = chassis::clock::now() + time::Duration::days(days);
+        images::hold_on(&world.db.pool, &*world.files, later).await
+    };
+    assert_eq!(hold_on(0).await.unwrap(), 0, "it was told today");
+    assert_eq!(hold_on(2).await.unwrap(), 1);
+    assert_eq!(held(), [image]);
+    assert_eq!(hold_on(2).await.unwrap(), 0, "once a day");
+    world.update("ann", look("")).await.unwrap();
+    assert_eq!(hold_on(4).await.unwrap(), 0, "nobody shows it any more");
 }

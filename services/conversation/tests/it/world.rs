@@ -12,6 +12,7 @@ use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
 use chassis::testing::{Records, TestDatabase, database, full_access, request, service_caller};
 use chassis::trace::TraceContext;
+use conversation::app::quick_replies::Files;
 use conversation::app::send::Admission;
 use conversation::app::watch::Watch;
 use conversation::events::{Events, Inbound};
@@ -93,6 +94,28 @@ impl Admission for Assignment {
     }
 }
 
+/// A stand-in for the gateway: keeps every file but these, and remembers what it was told to keep.
+#[derive(Default)]
+pub struct Gateway {
+    pub gone: Mutex<Vec<Uuid>>,
+    pub held: Mutex<Vec<Uuid>>,
+}
+
+#[tonic::async_trait]
+impl Files for Gateway {
+    async fn hold(
+        &self,
+        _account: &AccountSlug,
+        _agent: Option<AgentId>,
+        files: &[Uuid],
+    ) -> Result<Vec<Uuid>, Status> {
+        self.held.lock().unwrap().extend(files);
+        let gone = self.gone.lock().unwrap();
+        let kept = files.iter().filter(|file| !gone.contains(file));
+        Ok(kept.copied().collect())
+    }
+}
+
 /// Id of an agent.
 pub fn agent(name: &str) -> AgentId {
     v5("agent", &[name]).into()
@@ -104,6 +127,7 @@ pub struct World {
     pub events: Arc<Events>,
     pub api: Arc<Api>,
     pub assignment: Assignment,
+    pub files: Arc<Gateway>,
     pub account: AccountSlug,
     pub channel: Uuid,
 }
@@ -115,12 +139,20 @@ impl World {
         let access = AccessCopy::new(pool.clone(), Arc::new(Records::default()));
         let assignment = Assignment::default();
         let lifecycle = Lifecycle::new();
+        let files = Arc::new(Gateway::default());
         let watch = Watch::new(pool.clone(), access.clone(), lifecycle.clone());
         Self {
             inbound: Arc::new(Inbound::new(pool.clone(), waker.clone())),
             events: Arc::new(Events::new(pool.clone(), waker.clone(), access.clone())),
-            api: Arc::new(Api::new(pool, waker, Arc::new(assignment.clone()), watch)),
+            api: Arc::new(Api::new(
+                pool,
+                waker,
+                Arc::new(assignment.clone()),
+                watch,
+                files.clone(),
+            )),
             assignment,
+            files,
             account: chassis::testing::account("acme"),
             channel: Uuid::from_u128(0xc4a1),
             db,
