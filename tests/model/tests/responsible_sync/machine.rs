@@ -22,6 +22,7 @@ use switchboard_proto::crm_cards::v1::responsible_outcome::Outcome;
 use switchboard_proto::crm_cards::v1::{self as crm};
 use time::Duration;
 use tokio::sync::OnceCell;
+use tonic::Code;
 use uuid::Uuid;
 
 use super::oracle::{CHANNELS, CHATS, COMPANY, Chat, ENTITIES, FURTHER, Flags, Oracle, PERSONS};
@@ -458,8 +459,15 @@ impl Stage {
         }
         let linked = &self.entities[entity];
         let before = crm.held(&self.account, linked).await;
-        crm.give(&self.account, linked, to.id()).await;
+        let given = crm.give(&self.account, linked, to.id()).await;
         let act = crm.held(&self.account, linked).await;
+        if to == Who::Stranger {
+            // Who is no agent of the account is given nothing (X06).
+            assert_eq!(given.unwrap_err().code(), Code::InvalidArgument);
+            assert_eq!(act, before);
+            return;
+        }
+        given.unwrap();
         if before.agent != to.id() {
             assert!(act.stamp > before.stamp);
             self.oracle.entity_given(entity, act);

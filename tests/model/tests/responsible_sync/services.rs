@@ -24,6 +24,7 @@ use switchboard_proto::crm_cards::v1::{self as crm, ResponsibleOutcome};
 use time::OffsetDateTime;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use uuid::Uuid;
 
 /// An agent of whom no account has heard.
@@ -170,7 +171,12 @@ impl Crm {
     }
 
     /// Somebody says who answers for an entity.
-    pub async fn give(&self, account: &AccountSlug, entity: &LinkedEntity, agent: Option<Uuid>) {
+    pub async fn give(
+        &self,
+        account: &AccountSlug,
+        entity: &LinkedEntity,
+        agent: Option<Uuid>,
+    ) -> Result<(), Status> {
         let admin = admin(account);
         let id = entity.entity_id.clone();
         let agent = Some(agent.map(|agent| agent.to_string()).unwrap_or_default());
@@ -209,7 +215,6 @@ impl Crm {
                     .map(drop)
             }
         }
-        .unwrap();
     }
 
     pub async fn held(&self, account: &AccountSlug, entity: &LinkedEntity) -> Held {
