@@ -156,7 +156,11 @@ impl Reader<'_> {
         let half = (size - 1) / 2;
         let above = i64::from(half) + 1;
         let newer = store::message::newer(connection, chat, place, above).await?;
+        let any_newer = !newer.is_empty();
         let (mut found, newer) = cut(newer, half, |message| Place::After(position(message)));
+        // A page without room for newer ones still leads to them, from the message itself on.
+        let alone = Some(Place::After(place)).filter(|_| any_newer && found.is_empty());
+        let newer = newer.or(alone);
         found.reverse();
         let before = found.len();
         let rest = size - u32::try_from(before).unwrap_or(size);
