@@ -5,6 +5,7 @@ pub mod access;
 pub mod actor;
 pub mod audit;
 pub mod auth;
+pub mod calendar;
 pub mod client;
 pub mod clock;
 pub mod config;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use chassis::calendar::Calendar;
 use chassis::id::{AccountSlug, AgentId};
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -11,7 +12,7 @@ use uuid::Uuid;
 use super::policies::ChannelKey;
 use super::unreadable;
 use crate::domain::ChannelId;
-use crate::domain::calendar::{Calendar, Owner};
+use crate::domain::calendar::Owner;
 use crate::domain::words::UnknownWord;
 
 /// A calendar as stored.
