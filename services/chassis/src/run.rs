@@ -3,6 +3,7 @@
 mod broker;
 mod command;
 mod service;
+mod statistics;
 
 use serde::de::DeserializeOwned;
 

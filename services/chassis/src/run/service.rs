@@ -14,7 +14,7 @@ use sqlx::migrate::Migrator;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Connection as _, PgConnection, PgPool};
 
-use super::ServiceConfig;
+use super::{ServiceConfig, statistics};
 use crate::auth::Scope;
 use crate::consumer::HandlerRegistry;
 use crate::grpc::GrpcServer;
@@ -154,6 +154,20 @@ impl Service {
                 match probe(&watched).await {
                     Ok(()) => latch.release(),
                     Err(error) => latch.hold(&error.to_string()),
+                }
+            }
+            Ok(())
+        });
+        let (grown, stop) = (pool.clone(), self.lifecycle.stop_token());
+        self.lifecycle.spawn("first statistics", async move {
+            while tokio::time::timeout(statistics::LOOK, stop.cancelled())
+                .await
+                .is_err()
+            {
+                match statistics::refresh(&grown).await {
+                    Ok(0) => {}
+                    Ok(tables) => tracing::info!(tables, "tables that have grown were analysed"),
+                    Err(error) => tracing::warn!(%error, "tables could not be analysed"),
                 }
             }
             Ok(())
