@@ -75,6 +75,9 @@ pub struct Options {
     /// Openings that wait to be decided, with --crm.
     #[arg(long, default_value_t = 20_000)]
     pub openings: u32,
+    /// With `--crm`: replicas of crm-cards that decide.
+    #[arg(long, default_value_t = 1)]
+    pub replicas: usize,
     /// Measure the import of contacts from a file instead.
     #[arg(long)]
     pub import: bool,

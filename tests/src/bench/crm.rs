@@ -32,12 +32,17 @@ use uuid::Uuid;
 use super::floor::{self, Floor};
 use super::load::histogram;
 use super::statements::{self, Statement};
+use crate::replicas::Replica;
 use crate::servers::{NatsServer, PostgresServer};
 use crate::services::{Kind, Surroundings, System};
 use crate::telling::Teller;
 use crate::world::{Authorised, Bearer};
 
 const ACCOUNT: &str = "bench";
+
+/// What the database may hold in memory of its own: a quarter of a small server's, as its makers advise, and less than what
+/// the filled tables take.
+const MEMORY: &str = "1GB";
 
 /// Agents who answer for the entities.
 const AGENTS: u32 = 200;
@@ -53,6 +58,8 @@ pub struct Size {
     pub seconds: u64,
     /// Openings to be decided.
     pub openings: u32,
+    /// Replicas that decide them.
+    pub replicas: usize,
 }
 
 /// What is asked, in turns.
@@ -108,15 +115,23 @@ pub struct Measured {
     filled: Duration,
     answered: Vec<(&'static str, Histogram<u64>)>,
     all: Histogram<u64>,
-    decided: Duration,
-    statements: Vec<Statement>,
+    decided: Decided,
+    /// While questions were asked, and while openings were decided.
+    statements: [Vec<Statement>; 2],
     floor: Floor,
+}
+
+/// How the openings that had waited were decided.
+struct Decided {
+    took: Duration,
+    /// What the database wrote to its log of changes meanwhile.
+    wal_bytes: i64,
 }
 
 /// Starts crm-cards with its servers, fills its tables, and measures.
 pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Measured> {
     let nats = NatsServer::start()?;
-    let postgres = PostgresServer::start()?;
+    let postgres = PostgresServer::start_with_memory(MEMORY)?;
     let environment = ["REQUESTS_PER_SECOND_PER_ACCOUNT", "BURST"].map(|key| {
         let key = format!("SWITCHBOARD_LIMITS__{key}");
         (None, key, "1000000".to_owned())
@@ -146,7 +161,8 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Measur
     for (_, times) in &answered {
         all.add(times)?;
     }
-    let decided = decide(&mut system, &nats.url(), &url, size.openings).await?;
+    let decided = decide(&mut system, &nats.url(), &url, size).await?;
+    let taken_deciding = statements::taken(&databases).await?;
     let floor = floor::measure(&nats.url(), &postgres.url(), 10_000).await?;
     Ok(Measured {
         size,
@@ -154,7 +170,11 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Measur
         answered,
         all,
         decided,
-        statements: if with_statements { taken } else { Vec::new() },
+        statements: if with_statements {
+            [taken, taken_deciding]
+        } else {
+            [Vec::new(), Vec::new()]
+        },
         floor,
     })
 }
@@ -211,6 +231,7 @@ async fn fill(url: &str, field: &Field) -> anyhow::Result<()> {
         ("chats", CHATS),
         ("cards", CARDS),
         ("links", LINKS),
+        ("decisions", DECISIONS),
     ];
     sqlx::query("set session_replication_role = replica")
         .execute(&mut database)
@@ -292,6 +313,14 @@ const CARDS: &str = step!(
 
 const LINKS: &str = step!(
     "insert into chat_card (account, chat, card, linked_at) select $1, chat, card, at from n"
+);
+
+// Each card by a conversation of its own.
+const DECISIONS: &str = step!(
+    "insert into decision (account, conversation, number, chat, channel, contact, card, rule, connection, facts, decided_at)
+     select $1, md5('conversation' || i)::uuid, i, chat, ('00000005-0000-0000-0000-00000000000' || i % 10)::uuid, contact,
+            card, 'NOTHING_IN_WORK', '{}', '{}', at
+     from n"
 );
 
 const COUNTS: &str =
@@ -446,14 +475,16 @@ fn id(kind: u128, row: u32) -> String {
     Uuid::from_u128((kind << 96) | u128::from(row)).to_string()
 }
 
-/// Has openings of new clients wait while the service is away, and measures how fast it decides them when it is back: from its
-/// start to the last decision.
+/// Has openings of new clients wait while the service is away, and measures how fast it decides them when it is back: from the
+/// beginning of its first batch to the last decision.
 async fn decide(
     system: &mut System,
     nats_url: &str,
     database_url: &str,
-    openings: u32,
-) -> anyhow::Result<Duration> {
+    Size {
+        openings, replicas, ..
+    }: Size,
+) -> anyhow::Result<Decided> {
     let channel = Uuid::new_v4();
     prepare_rule(system, channel).await?;
     system.terminate(Kind::CrmCards)?;
@@ -467,11 +498,19 @@ async fn decide(
         }
     }
     teller.settle().await?;
+    statements::begin(&[database_url.to_owned()]).await?;
     let mut database = PgConnection::connect(database_url).await?;
+    let from: String = sqlx::query_scalar("select pg_current_wal_insert_lsn()::text")
+        .fetch_one(&mut database)
+        .await?;
     system.launch(Kind::CrmCards)?;
-    system.wait_ready(Kind::CrmCards).await?;
-    let begun = Instant::now();
-    let deadline = begun + Duration::from_mins(5);
+    let mut others = Vec::new();
+    for number in 2..=replicas {
+        let mut other = Replica::new(Kind::CrmCards, number)?;
+        other.launch(system)?;
+        others.push(other);
+    }
+    let deadline = Instant::now() + Duration::from_mins(5);
     loop {
         let decided: i64 =
             sqlx::query_scalar("select /* bench */ count(*) from decision where channel = $1")
@@ -479,13 +518,25 @@ async fn decide(
                 .fetch_one(&mut database)
                 .await?;
         if decided == i64::from(openings) {
-            return Ok(begun.elapsed());
+            let ended = OffsetDateTime::now_utc();
+            let begun: OffsetDateTime =
+                sqlx::query_scalar("select min(decided_at) from decision where channel = $1")
+                    .bind(channel)
+                    .fetch_one(&mut database)
+                    .await?;
+            let took = (ended - begun).unsigned_abs();
+            let wal_bytes =
+                sqlx::query_scalar("select (pg_current_wal_insert_lsn() - $1::pg_lsn)::bigint")
+                    .bind(from)
+                    .fetch_one(&mut database)
+                    .await?;
+            return Ok(Decided { took, wal_bytes });
         }
         ensure!(
             Instant::now() < deadline,
             "{decided} of {openings} are decided"
         );
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
@@ -549,7 +600,7 @@ fn millis(times: &Histogram<u64>, quantile: f64) -> f64 {
 
 impl Measured {
     fn rate(&self) -> f64 {
-        f64::from(self.size.openings) / self.decided.as_secs_f64()
+        f64::from(self.size.openings) / self.decided.took.as_secs_f64()
     }
 
     /// The same as one JSON object.
@@ -562,8 +613,8 @@ impl Measured {
         json!({
             "rows": self.size.rows, "requests_per_second": self.size.rate, "filled_seconds": self.filled.as_secs_f64(),
             "all": figures(&self.all), "answered": answered,
-            "openings": self.size.openings, "decided_seconds": self.decided.as_secs_f64(),
-            "decisions_per_second": self.rate(), "floor_messages_per_second": self.floor.rate(),
+            "openings": self.size.openings, "replicas": self.size.replicas, "decided_seconds": self.decided.took.as_secs_f64(),
+            "decisions_per_second": self.rate(), "deciding_wal_bytes": self.decided.wal_bytes, "floor_messages_per_second": self.floor.rate(),
         })
     }
 }
@@ -574,11 +625,12 @@ impl fmt::Display for Measured {
             rows,
             rate,
             openings,
+            replicas,
             ..
         } = self.size;
         writeln!(
             out,
-            "{rows} cards and {rows} contacts, {rate} requests/s in turns"
+            "{rows} cards and {rows} contacts, PostgreSQL with shared_buffers = {MEMORY}, {rate} requests/s in turns"
         )?;
         let all = std::iter::once(("all", &self.all));
         let each = self.answered.iter().map(|(name, times)| (*name, times));
@@ -593,12 +645,20 @@ impl fmt::Display for Measured {
         }
         writeln!(
             out,
-            "  {openings} openings of new clients that waited: decided in {:.2} s, {:.0} decisions/s, each with a card",
-            self.decided.as_secs_f64(),
+            "  {openings} openings of new clients that waited: decided by {replicas} replicas in {:.2} s, {:.0} decisions/s, each with a card",
+            self.decided.took.as_secs_f64(),
             self.rate()
         )?;
-        for statement in &self.statements {
-            writeln!(out, "  {statement}")?;
+        for (what, statements) in ["while asked", "while deciding"]
+            .iter()
+            .zip(&self.statements)
+        {
+            if !statements.is_empty() {
+                writeln!(out, "  {what}:")?;
+            }
+            for statement in statements {
+                writeln!(out, "  {statement}")?;
+            }
         }
         write!(
             out,

@@ -12,6 +12,8 @@ use super::process::{Process, ports};
 
 /// Names the folder with `initdb` and `postgres` if it is neither on `PATH` nor Debian's.
 const PROGRAMS: &str = "SWITCHBOARD_PG_BIN";
+/// What a server may hold in memory of its own, unless told otherwise.
+const MEMORY: &str = "128MB";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A private `PostgreSQL` server, user `postgres`, trusting loopback; it ends, and its data goes, when dropped.
@@ -20,21 +22,27 @@ pub struct PostgresServer {
     folder: TempDir,
     port: u16,
     synced: bool,
+    memory: &'static str,
     process: Option<Process>,
 }
 
 impl PostgresServer {
     /// Makes a cluster and starts it on a free port. Blocks until it answers.
     pub fn start() -> anyhow::Result<Self> {
-        Self::create(true)
+        Self::create(true, MEMORY)
+    }
+
+    /// The same with so much memory of its own (`shared_buffers`), for large tables.
+    pub fn start_with_memory(memory: &'static str) -> anyhow::Result<Self> {
+        Self::create(true, memory)
     }
 
     /// The same with `fsync` off, for tests that kill no server.
     pub fn start_unsynced() -> anyhow::Result<Self> {
-        Self::create(false)
+        Self::create(false, MEMORY)
     }
 
-    fn create(synced: bool) -> anyhow::Result<Self> {
+    fn create(synced: bool, memory: &'static str) -> anyhow::Result<Self> {
         // The folder must be reachable by user postgres when we are root: the temporary folder is, a clone may not be.
         let folder = tempfile::Builder::new()
             .prefix("switchboard-postgres-")
@@ -72,6 +80,7 @@ impl PostgresServer {
             folder,
             port,
             synced,
+            memory,
             process: None,
         };
         server.run()?;
@@ -90,7 +99,7 @@ impl PostgresServer {
         for setting in [
             "listen_addresses=127.0.0.1",
             "max_connections=200",
-            "shared_buffers=128MB",
+            &format!("shared_buffers={}", self.memory),
             // Loaded, it costs nothing until a database makes the extension, as `scripts/bench --statements` does.
             "shared_preload_libraries=pg_stat_statements",
         ] {
