@@ -12,7 +12,7 @@ use switchboard_proto::assignment::v1::{
     AgentAccessChanged, ChatAssigned, ResponsibleSyncRequested,
 };
 use switchboard_proto::channel_gateway::v1::LinkClicked;
-use switchboard_proto::conversation::v1::ConversationOpened;
+use switchboard_proto::conversation::v1::{ConversationOpened, ConversationRead};
 use time::OffsetDateTime;
 
 use crate::app::App;
@@ -22,6 +22,7 @@ use crate::app::openings::{self, Opening};
 use crate::app::responsibles::{self, Assigned};
 use crate::app::sync::{self, Requested};
 use crate::error::SERVICE;
+use crate::store::talks::{self, Talk};
 use crate::store::{parked, parked_sync};
 
 /// The events that this service wants.
@@ -30,6 +31,11 @@ pub const FILTERS: &[EventFilter] = &[
         service: "conversation",
         entity: "conversation",
         event: "opened",
+    },
+    EventFilter {
+        service: "conversation",
+        entity: "conversation",
+        event: "read",
     },
     EventFilter {
         service: "assignment",
@@ -96,6 +102,7 @@ impl Events {
 #[derive(Default)]
 struct Sorted {
     opened: Vec<Opening>,
+    talks: Vec<Talk>,
     assigned: Vec<Assigned>,
     access: Vec<(AccountSlug, AccessRecord)>,
     requested: Vec<Requested>,
@@ -107,7 +114,11 @@ impl Sorted {
         let mut sorted = Self::default();
         for delivery in batch {
             if delivery.is::<ConversationOpened>() {
-                sorted.opened.push(parse::opening(delivery)?);
+                let opening = parse::opening(delivery)?;
+                sorted.talks.push(parse::talk_of(&opening));
+                sorted.opened.push(opening);
+            } else if delivery.is::<ConversationRead>() {
+                sorted.talks.push(parse::talk(delivery)?);
             } else if delivery.is::<ChatAssigned>() {
                 sorted.assigned.extend(parse::assigned(delivery)?);
             } else if delivery.is::<AgentAccessChanged>() {
@@ -169,6 +180,7 @@ impl Handler for Events {
         let takings = vec![(responsibles::SYNC, of_rules), (sync::SYNC, of_sync)];
         let taken = responsibles::apply_all(&mut transaction, takings, now).await?;
         outcome.events.extend(taken);
+        talks::keep(&mut transaction, &sorted.talks).await?;
         if !sorted.access.is_empty() {
             AccessCopy::apply(&mut transaction, &sorted.access).await?;
         }

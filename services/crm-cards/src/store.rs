@@ -29,6 +29,7 @@ pub mod parked_sync;
 pub mod person_lists;
 pub mod pipelines;
 pub mod sources;
+pub mod talks;
 mod words;
 
 use chassis::id::AccountSlug;

@@ -9,12 +9,13 @@ use uuid::Uuid;
 
 use super::change_card::unknown;
 use super::{App, Page, reached_chat, see_chats, sight};
-use crate::domain::access::{Kind, Sight};
+use crate::domain::access::{self, Kind, Sight};
 use crate::domain::entity::Card;
 use crate::domain::ids::CardId;
 use crate::domain::search;
 use crate::error::Error;
 use crate::store::card_lists::{self, Filter, Responsible};
+use crate::store::talks::{self, Talks};
 use crate::store::{Before, cards, contacts};
 
 /// Returns a card that the caller may see.
@@ -47,6 +48,8 @@ pub struct Wanted {
     pub owner: Owner,
     /// Text that is looked for.
     pub text: Option<String>,
+    /// Whether something in their chats is unread (F208).
+    pub unread: Option<bool>,
     /// All else.
     pub filter: Filter,
 }
@@ -80,6 +83,14 @@ pub async fn list(
     match narrowed(wanted.owner, sight.narrowed_to(), caller) {
         Some(responsible) => filter.responsible = responsible,
         None => return Ok(nothing()),
+    }
+    if let Some(unread) = wanted.unread {
+        see_chats(caller)?;
+        filter.talks = Some(Talks {
+            unread,
+            few: unread && talks::few_unread(&mut connection, account).await?,
+            channels: access::channels(caller.access()),
+        });
     }
     if let Some(text) = &wanted.text {
         // Of contacts' names only who may see all contacts is told anything, even that there is one (X11).

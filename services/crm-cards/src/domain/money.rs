@@ -9,25 +9,12 @@ use super::decimal;
 /// Digits before the point at most.
 const WHOLE_DIGITS: i128 = 1_000_000_000_000_000;
 
-/// Currencies that have other than two decimals (ISO 4217).
-const DECIMALS: &[(u32, &[&str])] = &[
-    (
-        0,
-        &[
-            "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI",
-            "VND", "VUV", "XAF", "XOF", "XPF",
-        ],
-    ),
-    (3, &["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"]),
-    (4, &["CLF", "UYW"]),
-];
-
 /// A currency by its code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Currency([u8; 3]);
 
 impl Currency {
-    /// Reads a code: three capital letters.
+    /// Reads a code that stands somewhere already: three capital letters.
     pub fn read(code: &str) -> Option<Self> {
         let code: [u8; 3] = code.as_bytes().try_into().ok()?;
         code.iter()
@@ -41,12 +28,16 @@ impl Currency {
         str::from_utf8(&self.0).unwrap_or_default()
     }
 
-    /// Returns how many decimals it has.
+    /// Reads the code of a currency that there is (ISO 4217).
+    pub fn known(code: &str) -> Option<Self> {
+        iso_currency::Currency::from_code(code).and_then(|_| Self::read(code))
+    }
+
+    /// Returns how many decimals it has; two where that is not settled.
     pub fn decimals(&self) -> u32 {
-        let other = DECIMALS
-            .iter()
-            .find(|(_, codes)| codes.contains(&self.as_str()));
-        other.map_or(2, |(decimals, _)| *decimals)
+        let currency = iso_currency::Currency::from_code(self.as_str());
+        let decimals = currency.and_then(iso_currency::Currency::exponent);
+        decimals.map_or(2, u32::from)
     }
 }
 
@@ -84,7 +75,7 @@ impl Money {
             field,
             description: description.to_owned(),
         };
-        let currency = Currency::read(currency)
+        let currency = Currency::known(currency)
             .ok_or_else(|| wrong("currency", "must be a code of ISO 4217, as UAH"))?;
         let amount = decimal::read(amount)
             .ok_or_else(|| wrong("amount", "must be digits with a point, as 1200.50"))?;
@@ -146,6 +137,7 @@ mod tests {
             ("uah", "1", Err("currency")),
             ("", "1", Err("currency")),
             ("UAHA", "1", Err("currency")),
+            ("ZZZ", "1", Err("currency")),
             ("", "", Ok(None)),
         ] {
             let read = Money::read(currency, amount);

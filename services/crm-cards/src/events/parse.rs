@@ -14,7 +14,7 @@ use switchboard_proto::assignment::v1::{
 };
 use switchboard_proto::channel_gateway::v1::LinkClicked;
 use switchboard_proto::common::v1::{ClientIdentity, OpenReason};
-use switchboard_proto::conversation::v1::ConversationOpened;
+use switchboard_proto::conversation::v1::{ConversationOpened, ConversationRead};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
@@ -24,6 +24,7 @@ use crate::app::responsibles::Assigned;
 use crate::app::sync::Requested;
 use crate::domain::entity::{EntityKind, Identity};
 use crate::error::SERVICE;
+use crate::store::talks::Talk;
 use crate::wire;
 
 const PARSE: Parse = Parse::new(SERVICE);
@@ -47,6 +48,29 @@ pub(super) fn opening(delivery: &Delivery) -> Result<Opening, HandlerError> {
         start_payload: storable(event.start_payload),
         cause: delivery.envelope.id,
         trace: continued(delivery, "decide card"),
+    })
+}
+
+/// What an opened conversation says of its chat: what the client began with is unread (F208).
+pub(super) fn talk_of(opening: &Opening) -> Talk {
+    Talk {
+        account: opening.account.clone(),
+        chat: opening.chat,
+        channel: opening.channel,
+        order: (opening.number, -1),
+        unread: opening.reason == OpenReason::ClientMessage,
+    }
+}
+
+/// Reads that something was read, or is unread again (F208).
+pub(super) fn talk(delivery: &Delivery) -> Result<Talk, HandlerError> {
+    let event: ConversationRead = delivery.decode()?;
+    Ok(Talk {
+        account: delivery.envelope.account.clone(),
+        chat: id("chat_id", &event.chat_id)?.into(),
+        channel: id("channel_id", &event.channel_id)?.into(),
+        order: (event.number, event.version),
+        unread: event.unread,
     })
 }
 

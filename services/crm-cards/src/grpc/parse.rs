@@ -152,7 +152,7 @@ pub(super) fn fields(
 
 /// Reads which cards are asked for.
 pub(super) fn cards(request: &wire_v1::ListCardsRequest) -> Result<WantedCards, Status> {
-    use wire_v1::list_cards_request::{Order as WireOrder, Owner as WireOwner};
+    use wire_v1::list_cards_request::{Order as WireOrder, Owner as WireOwner, TalkState};
     let agent = PARSE.id_opt("responsible_agent_id", &request.responsible_agent_id)?;
     let owner = match (WireOwner::try_from(request.owner), agent) {
         (Ok(WireOwner::Unspecified), None) => Owner::Any,
@@ -168,6 +168,11 @@ pub(super) fn cards(request: &wire_v1::ListCardsRequest) -> Result<WantedCards, 
         Ok(WireOrder::Unspecified | WireOrder::CreateTime) => Order::Created,
         Ok(WireOrder::UpdateTime) => Order::Updated,
         Err(_) => return Err(PARSE.refuse("order", "must be by creation or by update")),
+    };
+    let unread = match TalkState::try_from(request.talks) {
+        Ok(TalkState::Unspecified) => None,
+        Ok(state) => Some(state == TalkState::Unread),
+        Err(_) => return Err(PARSE.refuse("talks", "must be read or unread")),
     };
     let time = |field, time: &Option<prost_types::Timestamp>| PARSE.time_opt(field, time.as_ref());
     let statuses: Vec<StatusId> = PARSE.ids("status_ids", &request.status_ids, STATUSES_MAX)?;
@@ -196,6 +201,7 @@ pub(super) fn cards(request: &wire_v1::ListCardsRequest) -> Result<WantedCards, 
     Ok(WantedCards {
         owner,
         text: text.map(str::to_owned),
+        unread,
         filter,
     })
 }

@@ -9,6 +9,7 @@ use sqlx::{PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::talks::Talks;
 use super::{Before, words};
 use crate::domain::ids::{CardId, ChatId, ContactId, PipelineId, SourceId, StatusId};
 use crate::domain::status::{Status, StatusKind};
@@ -73,6 +74,8 @@ pub struct Filter {
     pub contact: Option<ContactId>,
     /// Only linked to this chat (F030).
     pub chat: Option<ChatId>,
+    /// Only those whose talks were read, or were not (F208).
+    pub talks: Option<Talks>,
     /// Only with these words, as `domain::search` writes them.
     pub words: Option<String>,
     /// When they were created.
@@ -362,6 +365,9 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, account: &AccountSlug, fi
         query.push_bind(chat.uuid());
         query.push("))");
     }
+    if let Some(talks) = &filter.talks {
+        push_talks(query, account, talks);
+    }
     for (condition, time) in [
         (" and created_at >= ", filter.created.from),
         (" and created_at < ", filter.created.to),
@@ -372,6 +378,39 @@ fn push_conditions(query: &mut QueryBuilder<Postgres>, account: &AccountSlug, fi
             query.push(condition);
             query.push_bind(time);
         }
+    }
+}
+
+/// Cards by whether something in their chats is unread: by the unread ones where they are few, else card by card.
+fn push_talks(query: &mut QueryBuilder<Postgres>, account: &AccountSlug, talks: &Talks) {
+    let channels = |query: &mut QueryBuilder<Postgres>| {
+        if let Some(channels) = &talks.channels {
+            query.push(" and t.channel = any(");
+            query.push_bind(channels.clone());
+            query.push(")");
+        }
+    };
+    let of_card = |query: &mut QueryBuilder<Postgres>| {
+        query.push("exists(select from chat_card l join talk t on t.account = l.account and t.chat = l.chat where l.account = ");
+        query.push_bind(account.to_string());
+        query.push(" and l.card = card.id");
+        channels(query);
+    };
+    if talks.unread && talks.few {
+        query.push(" and id = any(array(select l.card from talk t join chat_card l on l.account = t.account and l.chat = t.chat where t.account = ");
+        query.push_bind(account.to_string());
+        query.push(" and t.unread");
+        channels(query);
+        query.push("))");
+        return;
+    }
+    query.push(" and ");
+    of_card(query);
+    query.push(if talks.unread { " and t.unread)" } else { ")" });
+    if !talks.unread {
+        query.push(" and not ");
+        of_card(query);
+        query.push(" and t.unread)");
     }
 }
 

@@ -402,6 +402,7 @@ fn combinations(ids: [Uuid; 6]) -> Vec<Filter> {
             Responsible::Agent(agent),
         ] {
             all.push(Filter {
+                talks: None,
                 kinds: if on(0) {
                     vec![crm_cards::domain::status::StatusKind::Rejected]
                 } else {

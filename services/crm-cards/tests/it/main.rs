@@ -27,5 +27,6 @@ mod responsibles;
 mod sources;
 mod staff;
 mod sync;
+mod talks;
 mod transfer;
 mod world;

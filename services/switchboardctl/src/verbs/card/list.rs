@@ -1,7 +1,7 @@
 //! Which cards are listed.
 
 use clap::Args;
-use switchboard_proto::crm_cards::v1::list_cards_request::{Order, Owner};
+use switchboard_proto::crm_cards::v1::list_cards_request::{Order, Owner, TalkState};
 use switchboard_proto::crm_cards::v1::{Card, ListCardsRequest, StatusKind};
 use uuid::Uuid;
 
@@ -46,6 +46,9 @@ pub(crate) struct List {
         hide_default_value = true
     )]
     messenger: String,
+    /// Only cards in whose chats something is unread, or with chats in which nothing is
+    #[arg(long, value_name = "STATE", value_parser = choice!(TalkState, "TALK_STATE_", ["read", "unread"]))]
+    talks: Option<TalkState>,
     /// Only cards of this contact
     #[arg(long, value_name = "UUID")]
     contact: Option<Uuid>,
@@ -102,6 +105,7 @@ pub(super) async fn run(typed: List, session: &Session, view: &View) -> Result<(
         owner: owner.into(),
         source_id: text(typed.source),
         messenger: typed.messenger,
+        talks: typed.talks.unwrap_or_default().into(),
         contact_id: text(typed.contact),
         text: typed.text,
         create_time_from: moment(typed.since),
