@@ -1,7 +1,7 @@
 //! What a channel can (D15, channels.md §6), so that clients of the API hide what would fail.
 //!
-//! It is what can be done through Switchboard now, not what the provider could do: no call edits, deletes, reacts or
-//! writes first, so that no channel says it can, whatever commands are understood here already.
+//! It is what can be done through Switchboard now, not what the provider could do: no call writes first, so that no channel
+//! says it can. What conversation offers for each kind of channel (`domain/own_amendment.rs` there) and this say the same.
 
 use switchboard_proto::channel_gateway::v1::capabilities::TextUnit;
 use switchboard_proto::channel_gateway::v1::{Capabilities, FileLimit};
@@ -37,6 +37,9 @@ fn of_kind(kind: ChannelKind) -> Capabilities {
             file_limit: telegram::media::FILE_MAX,
             file_limits: vec![or_document(Kind::Photo, telegram::media::PHOTO_MAX)],
             reply: true,
+            edit: true,
+            delete: true,
+            react: true,
             ..Capabilities::default()
         },
         ChannelKind::ViberBot => Capabilities {
@@ -73,6 +76,7 @@ fn of_kind(kind: ChannelKind) -> Capabilities {
             own_app_messages: true,
             window_hours: 24,
             comments: true,
+            react: true,
             ..Capabilities::default()
         },
         ChannelKind::Email => Capabilities {
@@ -140,10 +144,15 @@ mod tests {
 
     #[test]
     fn d15_no_channel_says_it_can_what_no_call_offers() {
-        for kind in KINDS {
+        for (kind, expected) in [
+            (ChannelKind::TelegramBot, [true, true, true, false]),
+            (ChannelKind::ViberBot, [false; 4]),
+            (ChannelKind::Instagram, [false, false, true, false]),
+            (ChannelKind::Email, [false; 4]),
+        ] {
             let can = capabilities(kind, u64::MAX);
             let said = [can.edit, can.delete, can.react, can.writes_first];
-            assert_eq!(said, [false; 4], "{kind:?}");
+            assert_eq!(said, expected, "{kind:?}");
         }
     }
 

@@ -168,8 +168,8 @@ async fn s3_keeps_no_parts_of_what_did_not_come_whole() {
         })
         .await;
     }
+    // The store was told of it; a part that was on its way meanwhile may still be listed for a moment, as S3 says of itself.
     store.settled().await;
-    assert_eq!(bucket.uploads().await, Vec::<String>::new());
     bucket.until_nothing_is_left().await;
 }
 

@@ -67,6 +67,7 @@ pub(super) async fn send(
         // The same for every try: they are one mail.
         date: Some(work.part.queued_at),
         gateway_id: &mail::gateway_id(known.id),
+        automatic: draft.automatic,
         ..Outgoing::default()
     });
     let raw = match composed {

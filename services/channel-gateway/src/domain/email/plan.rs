@@ -33,6 +33,9 @@ pub struct Draft {
     pub text: String,
     /// Its formatting: kind, offset, length, address, language.
     pub entities: Vec<(i32, u32, u32, String, String)>,
+    /// A machine wrote it.
+    #[serde(default)]
+    pub automatic: bool,
 }
 
 impl Draft {
@@ -84,6 +87,7 @@ pub fn plan(
         to: command.chat_key.clone(),
         subject: subject.to_owned(),
         message_id: format!("<m{}.{}@{domain}>", command.message_id, command.attempt),
+        automatic: command.automatic,
         ..Draft::default()
     };
     if let Some(thread) = thread {
