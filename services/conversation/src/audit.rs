@@ -5,11 +5,34 @@ use chassis::auth::{Caller, Scope};
 use serde_json::Value;
 use switchboard_proto::conversation::v1 as pb;
 
+use crate::domain::channel_rule::ChannelRule;
+use crate::wire;
+
 /// The scopes that change settings here.
 pub const SCOPES: &[Scope] = &[Scope::CHANNELS_ADMIN];
 
 /// What of a quick reply is no setting.
 const LEFT_OUT: &[&str] = &["quick_reply_id", "revision", "create_time", "update_time"];
+
+/// What of a channel's rule is no setting.
+const OF_RULE: &[&str] = &["channel_id", "revision", "update_time"];
+
+/// A channel's rule was set; none where there was none before.
+pub fn channel_rule(
+    caller: &Caller,
+    (before, after): &(Option<ChannelRule>, ChannelRule),
+) -> Result<Entry, sqlx::Error> {
+    let side = |rule: &ChannelRule| snapshot(&wire::channel_rule(rule), OF_RULE);
+    let before = before.as_ref().map_or(Ok(Value::Null), side)?;
+    let id = after.channel.to_string();
+    Ok(Entry::new(
+        caller.account(),
+        caller.actor(),
+        "channel-rule.set",
+        Subject::new("channel", &id, ""),
+        (&before, &side(after)?),
+    ))
+}
 
 /// A quick reply was created, changed or deleted; none where it is not there.
 pub fn quick_reply(

@@ -7,6 +7,8 @@ use tonic::{Code, Status};
 
 pub use quick_replies::QuickReplyError;
 
+use crate::domain::own_amendment;
+
 /// The domain of our `ErrorInfo`s.
 pub const DOMAIN: &str = "conversation";
 
@@ -34,6 +36,18 @@ pub enum Error {
     /// No such conversation in the chat.
     #[error("there is no such conversation in this chat")]
     ConversationNotFound,
+    /// No such channel for the caller.
+    #[error("there is no such channel")]
+    ChannelNotFound,
+    /// A channel's rule is not what the caller saw.
+    #[error("the rule has changed meanwhile: it is at revision {revision}")]
+    RuleChanged {
+        /// Its revision now.
+        revision: i64,
+    },
+    /// The agent may not change settings.
+    #[error("the agent may not change settings")]
+    SettingsAccessMissing,
     /// The agent has no access to chats (F175).
     #[error("the agent has no access to chats")]
     ChatAccessMissing,
@@ -73,6 +87,18 @@ pub enum Error {
     /// The place from which a list shall be watched is not one of this database.
     #[error("this place is not known any more: list again, and watch without a token")]
     PlaceUnknown,
+    /// A message is not to be changed so.
+    #[error(transparent)]
+    NotAmended(own_amendment::Refusal),
+    /// Another change of the message has not come to its end.
+    #[error("another change of this message is under way: wait for its outcome")]
+    AmendmentUnderWay,
+    /// The agent does not take part in the chat.
+    #[error("only who may write into the chat as it stands: claim or join it first")]
+    NotInChat,
+    /// The broker does not take what is said.
+    #[error("the broker is away: {0}")]
+    BrokerAway(String),
     /// A field is wrong.
     #[error("{field}: {rule}")]
     Invalid {
@@ -103,6 +129,15 @@ impl From<Error> for Status {
             Error::ChatNotFound => refuse(Code::NotFound, "CHAT_NOT_FOUND", &[]),
             Error::MessageNotFound => refuse(Code::NotFound, "MESSAGE_NOT_FOUND", &[]),
             Error::ConversationNotFound => refuse(Code::NotFound, "CONVERSATION_NOT_FOUND", &[]),
+            Error::ChannelNotFound => refuse(Code::NotFound, "CHANNEL_NOT_FOUND", &[]),
+            Error::RuleChanged { revision } => refuse(
+                Code::Aborted,
+                "CHANGED_MEANWHILE",
+                &[("revision", &revision.to_string())],
+            ),
+            Error::SettingsAccessMissing => {
+                refuse(Code::PermissionDenied, "SETTINGS_ACCESS_MISSING", &[])
+            }
             Error::ChatAccessMissing => refuse(Code::PermissionDenied, "CHAT_ACCESS_MISSING", &[]),
             Error::AgentRequired => refuse(Code::PermissionDenied, "AGENT_REQUIRED", &[]),
             Error::ConversationClosed { number } => refuse(
@@ -123,6 +158,12 @@ impl From<Error> for Status {
             ),
             Error::ChatStateChanged => refuse(Code::Aborted, "CHAT_STATE_CHANGED", &[]),
             Error::AccessChanged => refuse(Code::Aborted, "ACCESS_CHANGED", &[]),
+            Error::NotAmended(why) => refuse(Code::FailedPrecondition, why.reason(), &[]),
+            Error::AmendmentUnderWay => {
+                refuse(Code::FailedPrecondition, "AMENDMENT_UNDER_WAY", &[])
+            }
+            Error::NotInChat => refuse(Code::FailedPrecondition, "NOT_IN_CHAT", &[]),
+            Error::BrokerAway(_) => grpc::unavailable(DOMAIN, "nats"),
             Error::PlaceUnknown => refuse(Code::OutOfRange, "PLACE_UNKNOWN", &[]),
             Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
             Error::Invalid { field, rule } => {

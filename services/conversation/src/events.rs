@@ -21,8 +21,9 @@ use crate::app::inbound::Batch;
 use crate::error::{DOMAIN, Error};
 
 /// The events of other services that this one wants.
-pub static FILTERS: [EventFilter; 20] = [
+pub static FILTERS: [EventFilter; 21] = [
     EventFilter::of::<assignment::AccountCreated>(),
+    EventFilter::of::<assignment::CalendarUpdated>(),
     EventFilter::of::<assignment::ChatAssigned>(),
     EventFilter::of::<assignment::ChatUnassigned>(),
     EventFilter::of::<assignment::ChatJoined>(),

@@ -1,7 +1,10 @@
 //! Transport of requests: parse, call, answer.
 
 mod activity;
+pub mod channel_rules;
+pub mod chat_presence;
 mod chats;
+pub mod notifications;
 pub mod quick_replies;
 
 use std::sync::Arc;

@@ -22,23 +22,27 @@ use chassis::access::{AccessCopy, FromAssignment};
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::conversation::v1::activity_service_server::ActivityServiceServer;
+use switchboard_proto::conversation::v1::channel_rule_service_server::ChannelRuleServiceServer;
+use switchboard_proto::conversation::v1::chat_presence_service_server::ChatPresenceServiceServer;
 use switchboard_proto::conversation::v1::chat_service_server::ChatServiceServer;
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
+use switchboard_proto::conversation::v1::notification_service_server::NotificationServiceServer;
 use switchboard_proto::conversation::v1::quick_reply_service_server::QuickReplyServiceServer;
 
 use crate::activity::Activity;
+use crate::app::chat_presence::ChatPresence;
 use crate::app::quick_replies::QuickReplies;
 use crate::app::watch::Watch;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
-use crate::grpc::{Activities, Api, quick_replies};
+use crate::grpc::{Activities, Api, channel_rules, chat_presence, notifications, quick_replies};
 use crate::own_app::OwnApp;
 use crate::peers::{Assignment, Gateway};
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let pool = service.database(&store::MIGRATOR).await?;
-    service.nats().await?;
+    let nats = service.nats().await?;
     service
         .declare(&[Declared::Events, Declared::DeadLetters])
         .await?;
@@ -76,9 +80,23 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         files: files.clone(),
     };
     sweep::spawn_holds(&service.lifecycle, replies.clone());
+    sweep::spawn_rules(
+        &service.lifecycle,
+        pool.clone(),
+        waker.clone(),
+        admission.clone(),
+    );
+    let rules = ChannelRuleServiceServer::new(channel_rules::Api(pool.clone()));
     let replies = QuickReplyServiceServer::new(quick_replies::Api(replies));
     let activity = ActivityServiceServer::new(Activities::new(pool.clone()));
+    let presence = ChatPresence::new(pool.clone(), access.clone(), nats.client.clone());
+    presence.listen(&service.lifecycle);
+    let presence = chat_presence::Api(presence, service.lifecycle.clone());
     let watch = Watch::new(pool.clone(), access.clone(), service.lifecycle.clone());
+    let notifications = notifications::Api {
+        pool: pool.clone(),
+        watch: watch.clone(),
+    };
     let api = Api::new(pool, waker, admission, watch, files);
     service
         .grpc()
@@ -86,6 +104,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(ChatServiceServer::new(api.clone()))
         .add(ConversationServiceServer::new(api))
         .add(replies)
+        .add(rules)
+        .add(ChatPresenceServiceServer::new(presence))
+        .add(NotificationServiceServer::new(notifications))
         .add(activity)
         .serve(Arc::new(access))
         .await?;

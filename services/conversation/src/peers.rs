@@ -7,9 +7,11 @@ use chassis::client::Internal;
 use chassis::id::{AccountSlug, AgentId};
 use moka::future::Cache;
 use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServiceClient;
+use switchboard_proto::assignment::v1::calendar_service_client::CalendarServiceClient;
 use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
 use switchboard_proto::assignment::v1::{
-    AdmitReplyRequest, AdmitReplyResponse, GetAgentRequest, GetGroupRequest, ListAgentGroupsRequest,
+    AdmitReplyRequest, AdmitReplyResponse, CalendarOwner, GetAgentRequest, GetCalendarRequest,
+    GetGroupRequest, ListAgentGroupsRequest, calendar_owner,
 };
 use switchboard_proto::channel_gateway::v1::HoldUploadsRequest;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
@@ -19,7 +21,10 @@ use uuid::Uuid;
 
 use crate::app::quick_replies::{Files, Staff};
 use crate::app::send::Admission;
+use crate::app::working_hours::Hours;
 use crate::error::DOMAIN;
+use crate::store::working_hours::{Owner, Word};
+use crate::wire;
 
 /// How long a replica remembers which groups an agent is in: whoever types a search asks often.
 const REMEMBERED: Duration = Duration::from_secs(5);
@@ -113,6 +118,29 @@ impl Staff for Assignment {
         match client.get_agent(asked).await {
             Ok(answer) => Ok(answer.into_inner().agent.map(|agent| agent.name)),
             Err(status) if status.code() == Code::NotFound => Ok(None),
+            Err(status) => Err(passed_on("assignment", &status)),
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl Hours for Assignment {
+    async fn calendar(&self, owner: &Owner) -> Result<Word, Status> {
+        let internal = self.internal.for_account(&owner.account);
+        let mut client = CalendarServiceClient::with_interceptor(self.channel.clone(), internal);
+        let named = match owner.channel {
+            Some(channel) => calendar_owner::Owner::ChannelId(channel.to_string()),
+            None => calendar_owner::Owner::Account(true),
+        };
+        let asked = GetCalendarRequest {
+            owner: Some(CalendarOwner { owner: Some(named) }),
+        };
+        match client.get_calendar(asked).await {
+            Ok(answer) => Ok(wire::hours(
+                &answer.into_inner().calendar.unwrap_or_default(),
+                false,
+            )),
+            Err(status) if status.code() == Code::NotFound => Ok(Word::NONE),
             Err(status) => Err(passed_on("assignment", &status)),
         }
     }

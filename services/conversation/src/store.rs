@@ -5,6 +5,8 @@ pub mod account;
 pub mod activity;
 pub mod assignment;
 pub mod attachment;
+pub mod auto_reply;
+pub mod channel_rule;
 pub mod chat;
 pub mod client;
 pub mod conversation;
@@ -13,10 +15,14 @@ pub mod delivery;
 pub mod key;
 pub mod lock;
 pub mod message;
+pub mod notifications;
+pub mod own_amendment;
 pub mod parked;
 pub mod post;
 pub mod quick_replies;
+pub mod response_wait;
 pub mod start;
+pub mod working_hours;
 
 /// The tables of this service, applied after those of the chassis.
 pub static MIGRATOR: sqlx::migrate::Migrator = sqlx::migrate!();

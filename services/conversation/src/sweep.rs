@@ -1,6 +1,7 @@
 //! What is done now and then: what was parked too long and what of the activity log is kept no longer is swept, counts of chats
 //! are brought up to date, and files of quick replies are kept on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use chassis::lifecycle::Lifecycle;
@@ -8,7 +9,8 @@ use chassis::outbox::Waker;
 use sqlx::PgPool;
 
 use crate::app::quick_replies::QuickReplies;
-use crate::app::{activity, images, sweep};
+use crate::app::working_hours::Hours;
+use crate::app::{activity, auto_reply, images, response_time, sweep};
 use crate::config::{Activity, Parked};
 use crate::store::counts;
 
@@ -17,6 +19,12 @@ const COUNTED_EVERY: Duration = Duration::from_secs(2);
 
 /// How often is looked which files of quick replies the gateway is to be told of.
 const HOLDS_EVERY: Duration = Duration::from_hours(1);
+
+/// How often is looked whether a wait exceeds its limit, or a conversation is to be answered: it is told of within a second.
+const LOOKED_EVERY: Duration = Duration::from_millis(250);
+
+/// How long is waited after that has failed.
+const AFTER_FAILURE: Duration = Duration::from_secs(2);
 
 /// Runs the sweep until the service stops.
 pub fn spawn(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, config: &Parked) {
@@ -75,6 +83,31 @@ pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
                 Ok(0) => {}
                 Ok(told) => tracing::info!(told, "images of chats are kept on"),
                 Err(error) => tracing::warn!(%error, "images of chats are not kept on yet"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Has waits told of that exceed their channels' limits, and conversations answered by itself, until the service stops.
+pub fn spawn_rules(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, hours: Arc<dyn Hours>) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("rules of channels", async move {
+        let mut pause = LOOKED_EVERY;
+        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
+            let now = chassis::clock::now();
+            let timed = response_time::round(&pool, &waker, &*hours, now).await;
+            let answered = auto_reply::round(&pool, &waker, &*hours, now).await;
+            pause = match (&timed, &answered) {
+                (Ok(false), Ok(false)) => LOOKED_EVERY,
+                (Ok(_), Ok(_)) => Duration::ZERO,
+                _ => AFTER_FAILURE,
+            };
+            if let Err(error) = timed {
+                tracing::warn!(%error, "waits of clients are not timed yet");
+            }
+            if let Err(error) = answered {
+                tracing::warn!(%error, "clients are not answered by itself yet");
             }
         }
         Ok(())

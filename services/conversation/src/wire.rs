@@ -1,11 +1,13 @@
 //! Between our values and the contracts: what is stored as protobuf, and what goes out.
 
 mod album;
+mod channel_rule;
 mod quick_reply;
 
 use std::collections::BTreeMap;
 
 pub use album::{album, item, set_album};
+pub use channel_rule::{channel_rule, hours};
 use chassis::grpc::{timestamp, timestamp_opt};
 use prost::Message as _;
 pub use quick_reply::{owner_kind, quick_reply};
@@ -16,13 +18,15 @@ use time::OffsetDateTime;
 
 use crate::domain::amendment::Moment;
 use crate::domain::chat::Episode;
+use crate::domain::chat_presence::Activity;
 use crate::domain::preview::{self, Piece, Preview};
 use crate::domain::words::{
-    ChannelKind, ChatState, DeliveryState, Language, MessageKind, OpenReason,
+    AmendmentKind, ChannelKind, ChatState, DeliveryState, Language, MessageKind, OpenReason,
 };
 use crate::domain::{ChatId, MessageId};
 use crate::store::client::Profile;
 use crate::store::message::Stored;
+use crate::store::own_amendment::OwnAmendment;
 
 /// Reads a time of the wire, in microseconds; none where it is absent or no time.
 pub fn time(time: Option<&prost_types::Timestamp>) -> Option<OffsetDateTime> {
@@ -337,6 +341,33 @@ fn from_micros(micros: i64) -> OffsetDateTime {
 /// Id of a system message: made of what it reports, so that a repeat stores none twice.
 pub fn system_id(cause: &str, kind: &str) -> MessageId {
     chassis::id::v5("system", &[cause, kind]).into()
+}
+
+/// Writes what an agent asked to be changed of a message.
+pub fn amendment(amendment: &OwnAmendment) -> pb::MessageAmendment {
+    use pb::message_amendment::Kind;
+    let kind = match amendment.kind {
+        AmendmentKind::Edit => Kind::Edit,
+        AmendmentKind::Deletion => Kind::Deletion,
+        AmendmentKind::Reaction => Kind::Reaction,
+    };
+    pb::MessageAmendment {
+        kind: kind.into(),
+        agent_id: amendment.agent.to_string(),
+        state: delivery_state_out(amendment.state),
+        reason: amendment.reason.clone(),
+        detail: amendment.detail.clone(),
+        create_time: Some(timestamp(amendment.created_at)),
+    }
+}
+
+/// Writes what an agent does in a chat; left where they do nothing there (B19).
+pub const fn activity_out(activity: Option<Activity>) -> pb::chat_presence::Activity {
+    match activity {
+        Some(Activity::Viewing) => pb::chat_presence::Activity::Viewing,
+        Some(Activity::Typing) => pb::chat_presence::Activity::Typing,
+        None => pb::chat_presence::Activity::Left,
+    }
 }
 
 #[cfg(test)]

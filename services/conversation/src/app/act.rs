@@ -99,6 +99,11 @@ impl Act {
         self.events.push(event);
     }
 
+    /// Adds an event where there is one.
+    pub fn events_extend(&mut self, event: Option<Outgoing>) {
+        self.events.extend(event);
+    }
+
     /// Adds a message that was stored, and its event.
     pub fn keep(&mut self, row: Stored, event: Outgoing) {
         self.rows.push(row);

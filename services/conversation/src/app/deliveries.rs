@@ -7,9 +7,9 @@ use chassis::id::AccountSlug;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::domain::chat::Chat;
+use crate::domain::chat::{Answer, Chat};
 use crate::domain::delivery::{self, Part};
-use crate::domain::words::DeliveryState;
+use crate::domain::words::{DeliveryState, MessageKind};
 use crate::domain::{ChannelId, ChatId, MessageId};
 use crate::error::Error;
 use crate::store;
@@ -69,12 +69,17 @@ pub fn part(
     }
 }
 
-/// Applies reports about messages of locked chats. Returns where messages with these provider keys are found now.
+/// Applies reports about messages of locked chats, but for those about `amendments` of messages. Returns where messages with these provider keys are found now.
 pub async fn apply(
     connection: &mut PgConnection,
     chats: &mut BTreeMap<ChatId, Chat>,
     reports: &[Report],
+    amendments: &BTreeSet<MessageId>,
 ) -> Result<BTreeMap<Key, Known>, Error> {
+    let reports = reports.iter();
+    let reports: Vec<_> = reports
+        .filter(|report| !amendments.contains(&report.key.message))
+        .collect();
     if reports.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -113,22 +118,29 @@ pub async fn apply(
     store::delivery::save_parts(connection, &rows).await?;
 
     let touched: BTreeSet<MessageId> = changed.iter().map(|key| key.message).collect();
-    let mut positions = BTreeMap::<ChatId, i64>::new();
+    let mut answers = BTreeMap::<ChatId, Answer>::new();
     let mut summed = Vec::new();
     for message in messages.values_mut().filter(|m| touched.contains(&m.id)) {
-        if settle(message, &parts) {
-            let position = positions.entry(message.chat).or_default();
-            *position = (*position).max(message.sequence);
+        // What a bot says answers nobody (D08).
+        if settle(message, &parts) && message.kind == MessageKind::Agent {
+            let answer = Answer {
+                position: message.sequence,
+                conversation: message.conversation,
+            };
+            let newest = answers.entry(message.chat).or_insert(answer);
+            if newest.position < answer.position {
+                *newest = answer;
+            }
         }
         summed.push(&*message);
     }
     store::message::deliver(connection, &summed).await?;
-    answered(connection, chats, positions).await?;
+    answered(connection, chats, answers).await?;
     Ok(sent)
 }
 
 /// Moves a part forward; tells whether that changed anything.
-fn merge(parts: &mut BTreeMap<PartKey, StoredPart>, report: &Report) -> bool {
+pub(super) fn merge(parts: &mut BTreeMap<PartKey, StoredPart>, report: &Report) -> bool {
     let Some(known) = parts.get_mut(&report.key) else {
         parts.insert(report.key, report.part.clone());
         return true;
@@ -183,20 +195,21 @@ fn settle(message: &mut Stored, parts: &BTreeMap<PartKey, StoredPart>) -> bool {
 async fn answered(
     connection: &mut PgConnection,
     chats: &mut BTreeMap<ChatId, Chat>,
-    mut positions: BTreeMap<ChatId, i64>,
+    mut answers: BTreeMap<ChatId, Answer>,
 ) -> Result<(), Error> {
-    positions.retain(|id, position| {
+    answers.retain(|id, answer| {
         chats
             .get(id)
-            .is_some_and(|chat| chat.answered_sequence < *position)
+            .is_some_and(|chat| chat.answered_sequence < answer.position)
     });
-    if positions.is_empty() {
+    if answers.is_empty() {
         return Ok(());
     }
-    let later = store::delivery::client_messages_after(connection, &positions).await?;
-    for (id, position) in positions {
+    let positions = answers.iter().map(|(id, answer)| (*id, answer.position));
+    let later = store::delivery::client_messages_after(connection, &positions.collect()).await?;
+    for (id, answer) in answers {
         if let Some(chat) = chats.get_mut(&id) {
-            chat.answered(position, later.get(&id).copied().unwrap_or_default());
+            chat.answered(answer, later.get(&id).copied().unwrap_or_default());
         }
     }
     Ok(())

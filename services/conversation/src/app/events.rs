@@ -14,6 +14,7 @@ use super::cards::Told;
 use super::deliveries::{self, Report};
 use super::described::{self, Described};
 use super::inbound::Batch;
+use super::own_amend;
 use crate::domain::ChatId;
 use crate::domain::words::Language;
 use crate::error::Error;
@@ -22,6 +23,7 @@ use crate::store::attachment::Word;
 use crate::store::lock::{self, Mode};
 use crate::store::message::Key;
 use crate::store::post::Post;
+use crate::store::working_hours::{Owner, Word as Hours};
 
 /// What a batch of events says, by kind.
 #[derive(Debug, Clone, Default)]
@@ -40,6 +42,8 @@ pub struct Events {
     pub posts: Vec<Post>,
     /// Languages of accounts.
     pub languages: Vec<(AccountSlug, Language)>,
+    /// Working hours of accounts and channels.
+    pub hours: Vec<(Owner, Hours)>,
     /// Rights of agents.
     pub access: Vec<(AccountSlug, AccessRecord)>,
 }
@@ -78,7 +82,9 @@ pub async fn apply(
         assignments::note(connection, &mut chats, &notes, &mut rows, &mut events).await?;
     }
     store::message::insert(connection, &rows, now).await?;
-    let sent = deliveries::apply(connection, &mut chats, &batch.deliveries).await?;
+    let reports = &batch.deliveries;
+    let amendments = own_amend::reported(connection, &mut chats, reports, &mut events).await?;
+    let sent = deliveries::apply(connection, &mut chats, reports, &amendments).await?;
     // A client may react to our message before we hear that it was sent.
     let mut unparked = Batch::default();
     let sent_keys: BTreeSet<Key> = sent.keys().cloned().collect();
@@ -100,6 +106,10 @@ pub async fn apply(
     store::attachment::keep(connection, &batch.files).await?;
     store::post::keep(connection, &batch.posts).await?;
     store::account::keep(connection, &batch.languages).await?;
+    if !batch.hours.is_empty() {
+        let changed = store::working_hours::keep(connection, &batch.hours).await?;
+        store::response_wait::replan_accounts(connection, &changed).await?;
+    }
     if !batch.access.is_empty() {
         AccessCopy::apply(connection, &batch.access).await?;
     }

@@ -5,7 +5,7 @@ use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 
 use super::read::{cut, fit};
-use super::{access, announce, attachments, posts};
+use super::{access, announce, attachments, own_amend, posts};
 use crate::domain::words::Language;
 use crate::domain::{ChatId, MessageId};
 use crate::error::Error;
@@ -197,6 +197,7 @@ impl Reader<'_> {
             found.iter().map(wire::message).collect::<Result<_, _>>()?;
         attachments::describe(connection, caller.account(), &mut messages).await?;
         posts::describe(connection, caller.account(), &mut messages).await?;
+        own_amend::describe(connection, found, &mut messages).await?;
         if !self.wanted.full_text {
             messages = messages.into_iter().map(announce::carried).collect();
         }

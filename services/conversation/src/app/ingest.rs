@@ -183,13 +183,13 @@ async fn plan(
         .iter()
         .filter_map(|(id, _)| work.chats.get(id))
         .filter(|chat| chat.open_episode().is_none() && chat.episode.is_some())
-        .map(|chat| chat.channel)
+        .map(|chat| (chat.account.clone(), chat.channel))
         .collect();
     let rules = if closed.is_empty() {
         BTreeMap::new()
     } else {
         let closed: Vec<_> = closed.into_iter().collect();
-        store::chat::continue_within(connection, &closed).await?
+        store::channel_rule::continue_within(connection, &closed).await?
     };
     let mut plans = BTreeMap::new();
     let mut opening: Vec<(ChatId, AccountSlug)> = Vec::new();
@@ -198,7 +198,8 @@ async fn plan(
         let Some(chat) = work.chats.get(&id) else {
             continue;
         };
-        let rule = rules.get(&chat.channel).copied().unwrap_or(Duration::ZERO);
+        let rule = rules.get(&(chat.account.clone(), chat.channel));
+        let rule = rule.copied().unwrap_or(Duration::ZERO);
         let begins = match chat.opening(work.now, rule) {
             Opening::Opens => {
                 opening.push((id, chat.account.clone()));
@@ -268,8 +269,13 @@ async fn save(
             .filter(|(_, why)| **why == reason)
             .map(|(id, _)| *id)
             .collect();
-        if !ids.is_empty() {
-            store::conversation::insert(connection, &of(&ids), reason).await?;
+        if ids.is_empty() {
+            continue;
+        }
+        let begun = of(&ids);
+        store::conversation::insert(connection, &begun, reason).await?;
+        if reason == OpenReason::ClientMessage {
+            store::auto_reply::consider(connection, &begun).await?;
         }
     }
     if !continued.is_empty() {

@@ -23,6 +23,11 @@ pub async fn mark_read(
     let mut act = Act::begin(pool, caller, chat, now).await?;
     if seen_all(&mut act, seen).await? {
         act.chat.read();
+        if let Some(agent) = caller.agent() {
+            // Who has read it has read its notification.
+            let account = &act.chat.account;
+            store::notifications::mark(&mut act.tx, account, agent, &[act.chat.id]).await?;
+        }
     }
     let chat = Some(act.shown().await?);
     act.finish(waker).await?;
@@ -59,5 +64,7 @@ async fn seen_all(act: &mut Act, seen: Option<MessageId>) -> Result<bool, Error>
     let position = message.ok_or(Error::MessageNotFound)?.sequence;
     let positions = std::iter::once((act.chat.id, position)).collect();
     let later = store::delivery::client_messages_after(&mut act.tx, &positions).await?;
-    Ok(later.get(&act.chat.id).copied().unwrap_or_default() == 0)
+    Ok(later
+        .get(&act.chat.id)
+        .is_none_or(|later| later.messages == 0))
 }

@@ -339,6 +339,7 @@ pub(super) async fn queue(
             .unwrap_or_default(),
         target_keys: Vec::new(),
         emojis: Vec::new(),
+        automatic: row.kind == MessageKind::Bot,
     };
     let encoded = command.encode_to_vec();
     store::delivery::keep_command(tx, &chat.account, chat.id, row.out_seq, &encoded, now).await?;

@@ -69,6 +69,8 @@ pub struct Chat {
     pub episode: Option<Episode>,
     /// Number of the last stored message.
     pub sequence: i64,
+    /// Number of the client's last message that is to be answered.
+    pub last_client_sequence: i64,
     /// Number of the last command to the provider.
     pub out_seq: i64,
     /// Client messages after the last answer that was sent (F071).
@@ -77,6 +79,10 @@ pub struct Chat {
     pub answered_sequence: i64,
     /// The client waits for an answer (F076): some are unanswered, and nobody said that they need none (F206).
     pub waiting: bool,
+    /// Since when, within the open conversation: what the client wrote before it was opened is not timed (D32).
+    pub waiting_since: Option<OffsetDateTime>,
+    /// Number of the conversation in which an agent's answer was sent last; 0 before the first.
+    pub answered_number: i64,
     /// The client has written since somebody read the newest conversation (F209).
     pub unread: bool,
     /// Counts the changes of `unread` within conversations.
@@ -91,6 +97,24 @@ pub struct Chat {
     pub preview: Option<Preview>,
     /// When the chat was created.
     pub created_at: OffsetDateTime,
+}
+
+/// An agent's message that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// Its place in the chat.
+    pub position: i64,
+    /// Its conversation.
+    pub conversation: Option<ConversationId>,
+}
+
+/// What the client wrote after a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Later {
+    /// How many messages.
+    pub messages: i32,
+    /// When the first of them was written.
+    pub first: Option<OffsetDateTime>,
 }
 
 /// What a client's message means for the conversations of its chat.
@@ -165,6 +189,7 @@ impl Chat {
     pub fn open(&mut self, episode: Episode, reason: OpenReason) {
         self.episode = Some(episode);
         self.unread = reason == OpenReason::ClientMessage;
+        self.waiting_since = None;
         self.settle();
     }
 
@@ -185,6 +210,7 @@ impl Chat {
             && episode.closed_at.take().is_some()
         {
             episode.revision += 1;
+            self.waiting_since = None;
         }
         self.settle();
     }
@@ -228,6 +254,8 @@ impl Chat {
     pub fn received(&mut self, preview: Preview) {
         self.unanswered = self.unanswered.saturating_add(1);
         self.waiting = true;
+        self.waiting_since.get_or_insert(preview.time);
+        self.last_client_sequence = self.sequence;
         self.mark(true);
         self.heard(preview.time);
         self.show(preview);
@@ -249,16 +277,24 @@ impl Chat {
         }
     }
 
-    /// Notes that an agent's message was sent. `later` client messages stand after it (F071, X09).
+    /// Notes that an agent's message was sent in a conversation (F071, X09).
     ///
     /// Returns false where a later answer was sent before: nothing changes.
-    pub fn answered(&mut self, position: i64, later: i32) -> bool {
-        if position <= self.answered_sequence {
+    pub fn answered(&mut self, answer: Answer, later: Later) -> bool {
+        if answer.position <= self.answered_sequence {
             return false;
         }
-        self.answered_sequence = position;
-        self.unanswered = later;
-        self.waiting &= later > 0;
+        self.answered_sequence = answer.position;
+        self.unanswered = later.messages;
+        let newest = self.episode.as_ref();
+        if let Some(newest) = newest.filter(|newest| Some(newest.id) == answer.conversation) {
+            self.answered_number = newest.number;
+        }
+        self.waiting &= later.messages > 0;
+        // Who was not timed, is not timed by an answer to what they wrote before.
+        if self.waiting_since.is_some() {
+            self.waiting_since = later.first.filter(|_| self.waiting);
+        }
         true
     }
 
@@ -270,6 +306,7 @@ impl Chat {
     /// Notes that the client's last words need no reply (F206).
     pub fn waive(&mut self) {
         self.waiting = false;
+        self.waiting_since = None;
         self.mark(false);
     }
 

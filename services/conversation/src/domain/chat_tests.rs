@@ -23,6 +23,9 @@ fn chat() -> Chat {
         unanswered: 0,
         answered_sequence: 0,
         waiting: false,
+        waiting_since: None,
+        answered_number: 0,
+        last_client_sequence: 0,
         unread: false,
         read_version: 0,
         name: String::new(),
@@ -52,6 +55,20 @@ fn preview(time: OffsetDateTime, text: &str) -> Preview {
         text: text.into(),
         time,
     }
+}
+
+/// Notes an answer of the newest conversation, with so many messages of the client after it.
+fn answered(chat: &mut Chat, position: i64, messages: i32) -> bool {
+    let conversation = chat.episode.as_ref().map(|episode| episode.id);
+    let answer = Answer {
+        position,
+        conversation,
+    };
+    let later = Later {
+        messages,
+        first: None,
+    };
+    chat.answered(answer, later)
 }
 
 #[test]
@@ -170,12 +187,15 @@ fn f071_unanswered_counts_client_messages_after_the_last_answer_that_was_sent() 
     chat.received(preview(NOON, "b"));
     assert_eq!(chat.unanswered, 2);
     assert!(
-        chat.answered(4, 1),
+        answered(&mut chat, 4, 1),
         "one came while the answer was on its way"
     );
     assert_eq!(chat.unanswered, 1);
-    assert!(!chat.answered(3, 2), "an earlier answer was sent later");
-    assert!(!chat.answered(4, 0), "said twice");
+    assert!(
+        !answered(&mut chat, 3, 2),
+        "an earlier answer was sent later"
+    );
+    assert!(!answered(&mut chat, 4, 0), "said twice");
     assert_eq!(chat.unanswered, 1);
     chat.received(preview(NOON, "c"));
     assert_eq!(chat.unanswered, 2);

@@ -113,6 +113,18 @@ words! {
 }
 
 words! {
+    /// What agents change of a message at the provider.
+    AmendmentKind {
+        /// Its text.
+        Edit = "edit",
+        /// It is taken back.
+        Deletion = "deletion",
+        /// The channel's reaction on it.
+        Reaction = "reaction",
+    }
+}
+
+words! {
     /// State of a message's delivery, or of one part of it (B03).
     DeliveryState {
         /// Waiting for its turn.

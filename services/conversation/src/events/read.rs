@@ -22,6 +22,7 @@ use crate::domain::words::{DeliveryState, Language};
 use crate::store::attachment::Word;
 use crate::store::delivery::{PartKey, StoredPart};
 use crate::store::post::Post;
+use crate::store::working_hours::{Owner, Word as Hours};
 use crate::wire;
 
 /// Sorts one event to its kind. What is none of ours is ignored.
@@ -52,6 +53,10 @@ pub(super) fn read(
             // One from the future is read as the one of who says nothing.
             let language = Language::try_from(language.as_str()).unwrap_or(Language::English);
             said.languages.push((account, language));
+        }
+        assignment::CalendarUpdated::TYPE => {
+            let event: assignment::CalendarUpdated = delivery.decode()?;
+            said.hours.extend(hours(account, &event));
         }
         cards::CardCreated::TYPE | cards::CardConverted::TYPE | cards::OrderCreated::TYPE => {
             said.cards.extend(of_crm(delivery, account, cause)?);
@@ -91,6 +96,19 @@ pub(super) fn read(
         _ => said.deliveries.extend(report(delivery, account)?),
     }
     Ok(())
+}
+
+/// Reads whose working hours have changed; none where they are an agent's.
+fn hours(account: AccountSlug, event: &assignment::CalendarUpdated) -> Option<(Owner, Hours)> {
+    use assignment::calendar_owner::Owner as Named;
+    let calendar = event.calendar.as_ref()?;
+    let channel = match calendar.owner.as_ref()?.owner.as_ref()? {
+        Named::Account(_) => None,
+        Named::ChannelId(id) => Some(id.parse().ok()?),
+        Named::AgentId(_) => return None,
+    };
+    let word = wire::hours(calendar, event.deleted);
+    Some((Owner { account, channel }, word))
 }
 
 /// Reads what is said of a card or an order; none where it was made without a chat.

@@ -8,10 +8,14 @@ use tonic::{Request, Response, Status};
 use super::{Api, PARSE, hash, text};
 use crate::app;
 use crate::app::act::Repeat;
+use crate::app::own_amend::Wanted;
 use crate::app::rename::Look;
 
 /// Characters of a chat's name at most.
 const NAME_MAX: usize = 200;
+
+/// Characters of a reaction at most.
+const EMOJI_MAX: usize = 64;
 
 /// Reads what makes a call idempotent.
 fn repeat(caller: &Caller, id: &str, request: &impl prost::Message) -> Result<Repeat, Status> {
@@ -127,6 +131,70 @@ impl ChatService for Api {
         };
         let answer = app::note::add(&self.pool, &self.waker, &caller, command, now).await?;
         Ok(Response::new(answer))
+    }
+
+    async fn edit_message(
+        &self,
+        request: Request<pb::EditMessageRequest>,
+    ) -> Result<Response<pb::EditMessageResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let repeat = repeat(&caller, &request.request_id, &request)?;
+        let target = (&*request.chat_id, &*request.message_id);
+        let wanted = Wanted::Edit(text(request.text)?);
+        let message = self.amend(&caller, repeat, target, wanted).await?;
+        Ok(Response::new(pb::EditMessageResponse { message }))
+    }
+
+    async fn delete_message(
+        &self,
+        request: Request<pb::DeleteMessageRequest>,
+    ) -> Result<Response<pb::DeleteMessageResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let repeat = repeat(&caller, &request.request_id, &request)?;
+        let target = (&*request.chat_id, &*request.message_id);
+        let message = self
+            .amend(&caller, repeat, target, Wanted::Deletion)
+            .await?;
+        Ok(Response::new(pb::DeleteMessageResponse { message }))
+    }
+
+    async fn react_to_message(
+        &self,
+        request: Request<pb::ReactToMessageRequest>,
+    ) -> Result<Response<pb::ReactToMessageResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let repeat = repeat(&caller, &request.request_id, &request)?;
+        let target = (&*request.chat_id, &*request.message_id);
+        let emoji = PARSE.text_opt("emoji", &request.emoji, EMOJI_MAX)?;
+        let wanted = Wanted::Reaction(emoji.unwrap_or_default().to_owned());
+        let message = self.amend(&caller, repeat, target, wanted).await?;
+        Ok(Response::new(pb::ReactToMessageResponse { message }))
+    }
+}
+
+impl Api {
+    /// Has a message changed, named by chat and id.
+    async fn amend(
+        &self,
+        caller: &Caller,
+        repeat: Repeat,
+        (chat, message): (&str, &str),
+        wanted: Wanted,
+    ) -> Result<Option<pb::Message>, Status> {
+        let now = chassis::clock::now();
+        let command = app::own_amend::Command {
+            repeat,
+            chat: PARSE.id("chat_id", chat)?,
+            message: PARSE.id("message_id", message)?,
+            wanted,
+            id: chassis::id::v7(now).into(),
+        };
+        let (pool, waker) = (&self.pool, &self.waker);
+        let message = app::own_amend::amend(pool, waker, caller, command, now).await?;
+        Ok(Some(message))
     }
 }
 

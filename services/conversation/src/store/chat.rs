@@ -1,7 +1,6 @@
 //! Chats: inserted when a client first writes, locked, changed in memory, saved whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
@@ -94,6 +93,9 @@ struct Row {
     unanswered: i32,
     answered_sequence: i64,
     waiting: bool,
+    waiting_since: Option<OffsetDateTime>,
+    answered_number: i64,
+    last_client_sequence: i64,
     unread: bool,
     read_version: i64,
     name: String,
@@ -152,6 +154,10 @@ impl TryFrom<Row> for Chat {
             unanswered: row.unanswered,
             answered_sequence: row.answered_sequence,
             waiting: row.waiting,
+            // What an earlier version, which does not know it, left of an earlier wait.
+            waiting_since: row.waiting_since.filter(|_| row.waiting),
+            answered_number: row.answered_number,
+            last_client_sequence: row.last_client_sequence,
             unread: row.unread,
             read_version: row.read_version,
             name: row.name,
@@ -173,7 +179,8 @@ macro_rules! select_chats {
                    responsible as "responsible: AgentId", assignment_number,
                    conversation_id as "conversation: ConversationId", number, revision, opened_at, closed_at,
                    opener_agent as "opener: AgentId", start_payload, sequence, out_seq, unanswered,
-                   answered_sequence, waiting, unread, read_version, name, image, last_client_message_at,
+                   answered_sequence, waiting, waiting_since, answered_number, last_client_sequence, unread, read_version,
+                   name, image, last_client_message_at,
                    preview_message_id as "preview_message: MessageId",
                    preview_kind, preview_text, preview_time, created_at, changed::text::bigint as "changed!"
                from chat "# $(+ $tail)+,
@@ -281,16 +288,18 @@ pub async fn save<'c>(
              last_client_message_at = new.last_client_message_at, preview_message_id = new.preview_message_id,
              preview_kind = new.preview_kind, preview_text = new.preview_text, preview_time = new.preview_time,
              waiting = new.waiting, unread = new.unread, read_version = new.read_version, spam = new.spam,
-             name = new.name, image = new.image, changed = pg_current_xact_id()
+             name = new.name, image = new.image, waiting_since = new.waiting_since,
+             answered_number = new.answered_number, last_client_sequence = new.last_client_sequence,
+             changed = pg_current_xact_id()
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bigint[],
                  $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::text[], $12::bigint[], $13::bigint[],
                  $14::int[], $15::bigint[], $16::timestamptz[], $17::uuid[], $18::text[], $19::text[],
                  $20::timestamptz[], $21::boolean[], $22::boolean[], $23::bigint[], $24::boolean[], $25::text[],
-                 $26::uuid[])
+                 $26::uuid[], $27::timestamptz[], $28::bigint[], $29::bigint[])
              as new (chat_id, state, responsible, assignment_number, conversation_id, number, revision, opened_at,
                  closed_at, opener_agent, start_payload, sequence, out_seq, unanswered, answered_sequence,
                  last_client_message_at, preview_message_id, preview_kind, preview_text, preview_time, waiting, unread,
-                 read_version, spam, name, image)
+                 read_version, spam, name, image, waiting_since, answered_number, last_client_sequence)
          where chat.chat_id = new.chat_id",
         &ids as &[ChatId],
         &column!(|chat| chat.state.as_str().to_owned()),
@@ -318,29 +327,11 @@ pub async fn save<'c>(
         &column!(|chat| chat.spam),
         &column!(|chat| chat.name.clone()),
         &column!(|chat| chat.image) as &[Option<Uuid>],
+        &column!(|chat| chat.waiting_since) as &[Option<OffsetDateTime>],
+        &column!(|chat| chat.answered_number),
+        &column!(|chat| chat.last_client_sequence),
     )
     .execute(connection)
     .await
     .map(drop)
-}
-
-/// Returns the rules of channels that have one: within which time of its end a conversation is continued.
-pub async fn continue_within(
-    connection: &mut PgConnection,
-    channels: &[ChannelId],
-) -> Result<BTreeMap<ChannelId, Duration>, sqlx::Error> {
-    let rows = sqlx::query!(
-        r#"select channel_id as "channel: ChannelId", continue_minutes from channel_rule
-           where channel_id = any($1) and continue_minutes > 0"#,
-        channels as &[ChannelId],
-    )
-    .fetch_all(connection)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let minutes = u64::from(row.continue_minutes.unsigned_abs());
-            (row.channel, Duration::from_secs(minutes * 60))
-        })
-        .collect())
 }

@@ -7,6 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::unreadable;
+use crate::domain::chat::Later;
 use crate::domain::delivery::Part;
 use crate::domain::words::DeliveryState;
 use crate::domain::{ChannelId, ChatId, MessageId};
@@ -165,11 +166,11 @@ pub async fn commands(
 pub async fn client_messages_after(
     connection: &mut PgConnection,
     positions: &BTreeMap<ChatId, i64>,
-) -> Result<BTreeMap<ChatId, i32>, sqlx::Error> {
+) -> Result<BTreeMap<ChatId, Later>, sqlx::Error> {
     let chats: Vec<ChatId> = positions.keys().copied().collect();
     let sequences: Vec<i64> = positions.values().copied().collect();
     let rows = sqlx::query!(
-        r#"select after.chat_id as "chat!: ChatId", count(message.message_id)::int as "count!"
+        r#"select after.chat_id as "chat!: ChatId", count(message.message_id)::int as "count!", min(message.time) as first
            from unnest($1::uuid[], $2::bigint[]) as after (chat_id, sequence)
            left join message on message.chat_id = after.chat_id and message.sequence > after.sequence
                and message.kind = 'client' and not message.automatic
@@ -179,5 +180,9 @@ pub async fn client_messages_after(
     )
     .fetch_all(connection)
     .await?;
-    Ok(rows.into_iter().map(|row| (row.chat, row.count)).collect())
+    let later = |messages, first| Later { messages, first };
+    let rows = rows.into_iter();
+    Ok(rows
+        .map(|row| (row.chat, later(row.count, row.first)))
+        .collect())
 }

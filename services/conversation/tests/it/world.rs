@@ -128,6 +128,8 @@ pub struct World {
     pub api: Arc<Api>,
     pub assignment: Assignment,
     pub files: Arc<Gateway>,
+    pub watch: Watch,
+    pub records: Records,
     pub account: AccountSlug,
     pub channel: Uuid,
 }
@@ -136,7 +138,8 @@ impl World {
     pub async fn new() -> Self {
         let db = database(&conversation::store::MIGRATOR).await;
         let (pool, waker) = (db.pool.clone(), Waker::new());
-        let access = AccessCopy::new(pool.clone(), Arc::new(Records::default()));
+        let records = Records::default();
+        let access = AccessCopy::new(pool.clone(), Arc::new(records.clone()));
         let assignment = Assignment::default();
         let lifecycle = Lifecycle::new();
         let files = Arc::new(Gateway::default());
@@ -148,11 +151,13 @@ impl World {
                 pool,
                 waker,
                 Arc::new(assignment.clone()),
-                watch,
+                watch.clone(),
                 files.clone(),
             )),
             assignment,
             files,
+            watch,
+            records,
             account: chassis::testing::account("acme"),
             channel: Uuid::from_u128(0xc4a1),
             db,

@@ -13,7 +13,7 @@ use crate::app::amend;
 use crate::app::announce::{self, Notice};
 use crate::app::inbound::{Arrival, Start};
 use crate::domain::album::Album;
-use crate::domain::chat::{Chat, Episode};
+use crate::domain::chat::{Answer, Chat, Episode, Later};
 use crate::domain::preview::Preview;
 use crate::domain::words::{MessageKind, OpenReason};
 use crate::domain::{ChatId, ClientId, ConversationId, MessageId};
@@ -226,7 +226,11 @@ impl Work {
             (true, automatic) => {
                 // It left already: whoever wrote it has answered (D08), unless nobody did.
                 if !automatic {
-                    chat.answered(row.sequence, 0);
+                    let answer = Answer {
+                        position: row.sequence,
+                        conversation: row.conversation,
+                    };
+                    chat.answered(answer, Later::default());
                     chat.read();
                 }
                 chat.show(preview);

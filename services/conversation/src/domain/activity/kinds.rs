@@ -47,6 +47,10 @@ kinds! {
     conversation::ConversationClosed, STATE, "" => |e| episode(&e.chat_id, &e.channel_id, &e.conversation_id, e.number);
     conversation::ChatRenamed, STATE, "" => |e| Told::of_chat(&e.chat_id, &e.channel_id).with([("name", e.name)]);
     conversation::ChatSpam, STATE, "" => |e| Told::of_chat(&e.chat_id, &e.channel_id);
+    conversation::ResponseTimeExceeded, STATE, "The client waits for an answer longer than {limit_seconds} s" => |e| {
+        episode(&e.chat_id, &e.channel_id, &e.conversation_id, e.number)
+            .with([("limit_seconds", e.limit_seconds.to_string()), ("agent_id", e.responsible_agent_id)])
+    };
     conversation::ChatRestored, STATE, "" => |e| Told::of_chat(&e.chat_id, &e.channel_id);
 
     assignment::ChatAssigned, STATE, "" => |e| {

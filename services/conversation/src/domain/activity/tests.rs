@@ -331,6 +331,7 @@ fn each_event_of_the_contracts_is_kept_or_left_out() {
         "message.edited",
         "message.deleted",
         "message.reacted",
+        "message.amendment-failed",
         "own-app-message.received",
         "delivery.sent",
         "delivery.delivered",
