@@ -13,8 +13,9 @@ use crate::verbs::{
     audit::AuditVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
     company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
-    events::EventsVerb, field::FieldVerb, group::GroupVerb, order::OrderVerb,
-    pipeline::PipelineVerb, reply::ReplyVerb, role::RoleVerb, source::SourceVerb, sync::SyncVerb,
+    events::EventsVerb, field::FieldVerb, group::GroupVerb, notification::NotificationVerb,
+    order::OrderVerb, pipeline::PipelineVerb, reply::ReplyVerb, role::RoleVerb, rule::RuleVerb,
+    source::SourceVerb, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -218,12 +219,18 @@ pub(crate) enum Noun {
     /// Responsibles kept in step between chats and CRM, by channel
     #[command(subcommand)]
     Sync(SyncVerb),
+    /// Rules of channels: continuing, waiting, and what is answered by itself
+    #[command(subcommand)]
+    Rule(RuleVerb),
     /// Calendars: working hours of the account, its channels and its agents
     #[command(subcommand)]
     Calendar(CalendarVerb),
     /// Chats, their messages and conversations
     #[command(subcommand)]
     Chat(ChatVerb),
+    /// Notifications of an agent: whose clients wait
+    #[command(subcommand)]
+    Notification(NotificationVerb),
     /// Quick replies: texts and files that are prepared for reuse
     #[command(subcommand)]
     Reply(ReplyVerb),

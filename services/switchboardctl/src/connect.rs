@@ -14,8 +14,10 @@ use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::activity_service_client::ActivityServiceClient;
+use switchboard_proto::conversation::v1::channel_rule_service_client::ChannelRuleServiceClient;
 use switchboard_proto::conversation::v1::chat_service_client::ChatServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+use switchboard_proto::conversation::v1::notification_service_client::NotificationServiceClient;
 use switchboard_proto::conversation::v1::quick_reply_service_client::QuickReplyServiceClient;
 use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
 use switchboard_proto::crm_cards::v1::company_service_client::CompanyServiceClient;
@@ -255,6 +257,26 @@ impl Session {
     ) -> Result<CalendarServiceClient<Authorised>, CliError> {
         Ok(CalendarServiceClient::new(
             self.service("assignment", role).await?,
+        ))
+    }
+
+    /// A client of notifications in conversation.
+    pub async fn notifications(
+        &self,
+        role: &Role,
+    ) -> Result<NotificationServiceClient<Authorised>, CliError> {
+        Ok(NotificationServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
+    }
+
+    /// A client of channels' rules in conversation.
+    pub async fn channel_rules(
+        &self,
+        role: &Role,
+    ) -> Result<ChannelRuleServiceClient<Authorised>, CliError> {
+        Ok(ChannelRuleServiceClient::new(
+            self.service("conversation", role).await?,
         ))
     }
 

@@ -19,10 +19,12 @@ mod entity_chats;
 pub(crate) mod events;
 pub(crate) mod field;
 pub(crate) mod group;
+pub(crate) mod notification;
 pub(crate) mod order;
 pub(crate) mod pipeline;
 pub(crate) mod reply;
 pub(crate) mod role;
+pub(crate) mod rule;
 pub(crate) mod source;
 pub(crate) mod sync;
 
@@ -130,8 +132,10 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Connection(verb) => connection::run(verb, &session, view).await,
         Noun::Distribution(verb) => distribution::run(verb, &session, view).await,
         Noun::Sync(verb) => sync::run(verb, &session, view).await,
+        Noun::Rule(verb) => rule::run(verb, &session, view).await,
         Noun::Calendar(verb) => calendar::run(verb, &session, view).await,
         Noun::Chat(verb) => chat::run(verb, &session, view).await,
+        Noun::Notification(verb) => notification::run(verb, &session, view).await,
         Noun::Reply(verb) => reply::run(verb, &session, view).await,
         Noun::Card(verb) => card::run(verb, &session, view).await,
         Noun::Decision(verb) => decision::run(verb, &session, view).await,

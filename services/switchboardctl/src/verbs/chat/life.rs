@@ -3,7 +3,8 @@
 use clap::Subcommand;
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{
-    AddNoteRequest, MarkReadRequest, MarkSpamRequest, RestoreChatRequest, StartConversationRequest,
+    AddNoteRequest, DeleteMessageRequest, EditMessageRequest, MarkReadRequest, MarkSpamRequest,
+    Message, ReactToMessageRequest, RestoreChatRequest, StartConversationRequest,
     UpdateChatRequest, WaiveReplyRequest,
 };
 use uuid::Uuid;
@@ -60,6 +61,37 @@ pub(crate) enum LifeVerb {
         /// The newest message that was seen; all of them unless given
         #[arg(long, value_name = "UUID")]
         until: Option<Uuid>,
+    },
+    /// Give a message of your own another text; a message to the client once its provider has taken that
+    Edit {
+        /// Id of the chat
+        chat: Uuid,
+        /// Id of the message
+        message: Uuid,
+        /// The text; files stay
+        text: String,
+        #[command(flatten)]
+        request_id: RequestId,
+    },
+    /// Take a message of your own back, from the client too
+    TakeBack {
+        /// Id of the chat
+        chat: Uuid,
+        /// Id of the message
+        message: Uuid,
+        #[command(flatten)]
+        request_id: RequestId,
+    },
+    /// Set the channel's reaction on a message of the client
+    React {
+        /// Id of the chat
+        chat: Uuid,
+        /// Id of the message
+        message: Uuid,
+        /// The reaction; an empty one takes it back
+        emoji: String,
+        #[command(flatten)]
+        request_id: RequestId,
     },
     /// Leave a note that the client never sees
     Note {
@@ -125,6 +157,9 @@ pub(crate) async fn run(verb: LifeVerb, session: &Session, view: &View) -> Resul
             };
             client.waive_reply(request).await?.into_inner().chat
         }
+        verb @ (LifeVerb::Edit { .. } | LifeVerb::TakeBack { .. } | LifeVerb::React { .. }) => {
+            return view.one(amended(verb, session).await?);
+        }
         LifeVerb::Note {
             chat,
             text,
@@ -142,4 +177,56 @@ pub(crate) async fn run(verb: LifeVerb, session: &Session, view: &View) -> Resul
         }
     };
     view.one(chat)
+}
+
+/// Changes a message that is out; the other verbs change none.
+async fn amended(verb: LifeVerb, session: &Session) -> Result<Option<Message>, CliError> {
+    let role = session.agent_role().await?;
+    let mut client = session.chats(&role).await?;
+    Ok(match verb {
+        LifeVerb::Edit {
+            chat,
+            message,
+            text,
+            request_id,
+        } => {
+            let request = EditMessageRequest {
+                request_id: request_id.get(),
+                chat_id: chat.to_string(),
+                message_id: message.to_string(),
+                text: Some(Text {
+                    text,
+                    ..Text::default()
+                }),
+            };
+            client.edit_message(request).await?.into_inner().message
+        }
+        LifeVerb::TakeBack {
+            chat,
+            message,
+            request_id,
+        } => {
+            let request = DeleteMessageRequest {
+                request_id: request_id.get(),
+                chat_id: chat.to_string(),
+                message_id: message.to_string(),
+            };
+            client.delete_message(request).await?.into_inner().message
+        }
+        LifeVerb::React {
+            chat,
+            message,
+            emoji,
+            request_id,
+        } => {
+            let request = ReactToMessageRequest {
+                request_id: request_id.get(),
+                chat_id: chat.to_string(),
+                message_id: message.to_string(),
+                emoji,
+            };
+            client.react_to_message(request).await?.into_inner().message
+        }
+        _ => None,
+    })
 }
