@@ -62,13 +62,20 @@ const NO_SETTING: &[&str] = &[
     "channel_gateway.v1.ChannelGatewayService/RefetchAttachment",
     "channel_gateway.v1.ChannelGatewayService/VerifyChannel",
     "conversation.v1.ChatService/AddNote",
+    "conversation.v1.ChatPresenceService/ReportChatPresence",
+    "conversation.v1.ChatPresenceService/WatchChatPresence",
+    "conversation.v1.ChatService/DeleteMessage",
+    "conversation.v1.ChatService/EditMessage",
     "conversation.v1.ChatService/MarkRead",
+    "conversation.v1.ChatService/ReactToMessage",
     "conversation.v1.ChatService/MarkSpam",
     "conversation.v1.ChatService/RestoreChat",
     "conversation.v1.ChatService/StartConversation",
     "conversation.v1.ChatService/UpdateChat",
     "conversation.v1.ChatService/WaiveReply",
     "conversation.v1.ActivityService/ListActivity",
+    "conversation.v1.ChannelRuleService/GetChannelRule",
+    "conversation.v1.ChannelRuleService/ListChannelRules",
     "conversation.v1.ConversationService/CloseConversation",
     "conversation.v1.ConversationService/FindChats",
     "conversation.v1.ConversationService/GetChat",
@@ -79,6 +86,9 @@ const NO_SETTING: &[&str] = &[
     "conversation.v1.ConversationService/RetryMessage",
     "conversation.v1.ConversationService/SendMessage",
     "conversation.v1.ConversationService/WatchChats",
+    "conversation.v1.NotificationService/ListNotifications",
+    "conversation.v1.NotificationService/MarkNotifications",
+    "conversation.v1.NotificationService/WatchNotifications",
     "conversation.v1.QuickReplyService/GetQuickReply",
     "conversation.v1.QuickReplyService/ListQuickReplies",
     "conversation.v1.QuickReplyService/ListQuickReplyFolders",
@@ -157,12 +167,12 @@ struct Change {
 fn changes(channel: &str, pipeline: &str) -> Vec<Change> {
     let mut all = of_assignment(channel);
     all.extend(of_crm_cards(channel, pipeline));
-    all.extend(of_conversation());
+    all.extend(of_conversation(channel));
     all.extend(of_channel_gateway());
     all
 }
 
-fn of_conversation() -> Vec<Change> {
+fn of_conversation(channel: &str) -> Vec<Change> {
     let reply = json!({ "quickReplyId": "$quick-reply" });
     let renamed = json!({ "quickReplyId": "$quick-reply", "title": "Evening hours" });
     let hours = json!({
@@ -173,7 +183,11 @@ fn of_conversation() -> Vec<Change> {
         ("UpdateQuickReply", "quick-reply.update", renamed),
         ("DeleteQuickReply", "quick-reply.delete", reply),
     ];
-    listed("conversation.v1.QuickReplyService/", changes)
+    let mut all = listed("conversation.v1.QuickReplyService/", changes);
+    let rule = json!({ "rule": { "channelId": channel, "continueMinutes": 60 } });
+    let changes = [("SetChannelRule", "channel-rule.set", rule)];
+    all.extend(listed("conversation.v1.ChannelRuleService/", changes));
+    all
 }
 
 fn listed<const N: usize>(package: &str, changes: [(&str, &'static str, Value); N]) -> Vec<Change> {
@@ -581,6 +595,7 @@ async fn by_command(
         .filter_map(|entry| entry["action"].as_str())
         .collect();
     let everywhere = [
+        "channel-rule.set",
         "channel.create",
         "channel.enable",
         "distribution-policy.set",

@@ -18,3 +18,4 @@ mod once;
 mod responsible;
 mod rights;
 mod sync;
+mod waiting;

@@ -135,7 +135,7 @@ fn wrong(
         Told::Seen => {
             code == Code::Ok && (row.shows.is_empty() || text.contains(&shop.get(row.shows)))
         }
-        Told::Without => by_agent || code == Code::Ok,
+        Told::Without => by_agent || by_service || code == Code::Ok,
         // Of two who may delete it the second finds it gone.
         Told::May if row.method.contains("/Delete") && code == Code::NotFound => asker.column > 0,
         Told::May => {

@@ -98,6 +98,10 @@ pub fn policy(things: &Things) -> Value {
     } })
 }
 
+pub fn rule(things: &Things) -> Value {
+    json!({ "rule": { "channel_id": things.get("channel"), "continue_minutes": 5, "off_hours_reply": things.get("rule words") } })
+}
+
 pub fn connection(things: &Things) -> Value {
     json!({ "connection": { "channel_id": things.get("channel"), "mode": "MODE_NONE" } })
 }
@@ -295,6 +299,26 @@ pub fn named_chat(things: &Things) -> Value {
 
 pub fn note(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat"), "text": { "text": "for us alone" } })
+}
+
+pub fn message_of_chat(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "message_id": things.get("message") })
+}
+
+pub fn edit_message(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "message_id": things.get("message"), "text": { "text": "other words" } })
+}
+
+pub fn react_to_message(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "message_id": things.get("message"), "emoji": "👍" })
+}
+
+pub fn all(_: &Things) -> Value {
+    json!({ "all": true })
+}
+
+pub fn viewing(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "activity": "ACTIVITY_VIEWING" })
 }
 
 pub fn conversation(things: &Things) -> Value {

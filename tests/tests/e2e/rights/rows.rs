@@ -43,6 +43,8 @@ const CHATS: Profile = [Seen, Seen, Seen, Seen, Refused, Without, Without, Witho
 const LOG: Profile = [
     Without, Without, Without, Without, Refused, Without, Without, Without,
 ];
+/// Something that is the asker's own alone.
+const TO_ONESELF: Profile = [May, May, May, May, Refused, May, May, May];
 /// Something is done with a chat.
 const DEED: Profile = [May, May, May, May, Refused, Hidden, Hidden, Hidden];
 /// Everybody of the account reads it.
@@ -260,6 +262,25 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("WaiveReply", chat, "client", CHAT),
                 row("MarkRead", chat, "client", CHAT),
                 row("AddNote", note, "", DEED),
+                row("EditMessage", edit_message, "", DEED),
+                row("DeleteMessage", message_of_chat, "", DEED),
+                row("ReactToMessage", react_to_message, "", DEED),
+            ],
+        ),
+        service(
+            "conversation.v1.NotificationService",
+            [
+                // What the chat's own agent is notified of is nobody else's.
+                row("ListNotifications", nothing, "", LOG),
+                row("MarkNotifications", all, "", TO_ONESELF),
+                row("WatchNotifications", nothing, "", TO_ONESELF),
+            ],
+        ),
+        service(
+            "conversation.v1.ChatPresenceService",
+            [
+                row("ReportChatPresence", viewing, "", DEED),
+                row("WatchChatPresence", chat, "", DEED),
             ],
         ),
         service(
@@ -288,6 +309,27 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("RetryMessage", retry_message, "", DEED),
                 row("CloseConversation", chat, "", DEED),
                 row("ListOutboundCommands", chat, "", NOBODY),
+            ],
+        ),
+        service(
+            "conversation.v1.ChannelRuleService",
+            [
+                row(
+                    "GetChannelRule",
+                    channel,
+                    "rule words",
+                    [Seen, Seen, Seen, Seen, Seen, Hidden, Hidden, Without],
+                ),
+                row("ListChannelRules", nothing, "rule words", LINES),
+                // Another account sets one for the same channel, in its own name.
+                row(
+                    "SetChannelRule",
+                    rule,
+                    "",
+                    [
+                        May, Refused, Refused, Refused, Refused, Hidden, Refused, May,
+                    ],
+                ),
             ],
         ),
         service(

@@ -204,6 +204,12 @@ async fn settings(rpc: &Rpc, things: &mut Things, mark: &str) -> anyhow::Result<
             "/policy/channel_id",
         )
         .await?;
+    // Never sent: there are hours on all days.
+    let words = format!("Closed, says {mark}");
+    let closed = json!({ "rule": { "channel_id": channel, "off_hours_reply": words } });
+    let set = "conversation.v1.ChannelRuleService/SetChannelRule";
+    things.ask(rpc, set, closed, "/rule/channel_id").await?;
+    things.keep("rule words", words);
     Ok(())
 }
 
