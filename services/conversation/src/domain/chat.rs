@@ -291,9 +291,11 @@ impl Chat {
             self.answered_number = newest.number;
         }
         self.waiting &= later.messages > 0;
-        // Who was not timed, is not timed by an answer to what they wrote before.
-        if self.waiting_since.is_some() {
-            self.waiting_since = later.first.filter(|_| self.waiting);
+        // Who was not timed is not timed by an answer to what they wrote before; and what they wrote in an earlier conversation,
+        // which the answer may belong to, makes no wait of this one longer.
+        if let Some(since) = self.waiting_since {
+            let first = later.first.filter(|_| self.waiting);
+            self.waiting_since = first.map(|first| first.max(since));
         }
         true
     }

@@ -202,6 +202,46 @@ fn f071_unanswered_counts_client_messages_after_the_last_answer_that_was_sent() 
 }
 
 #[test]
+fn d32_a_wait_begins_with_the_first_message_after_the_answer_within_the_conversation() {
+    let at = |minutes| NOON + Duration::from_mins(minutes);
+    let later = |messages, minutes| Later {
+        messages,
+        first: Some(at(minutes)),
+    };
+    let answer = |chat: &Chat| Answer {
+        position: 1,
+        conversation: chat.episode.as_ref().map(|episode| episode.id),
+    };
+    let mut one = chat();
+    one.open(episode(1), OpenReason::ClientMessage);
+    one.received(preview(at(0), "a"));
+    one.received(preview(at(5), "b"));
+    assert_eq!(one.waiting_since, Some(at(0)));
+    let sent = answer(&one);
+    assert!(one.answered(sent, later(1, 5)));
+    assert_eq!(one.waiting_since, Some(at(5)), "b came after the answer");
+    assert_eq!(one.answered_number, 1);
+
+    // An answer of the conversation before is heard of late: b belongs to that one.
+    let mut other = chat();
+    other.open(episode(1), OpenReason::ClientMessage);
+    other.received(preview(at(0), "a"));
+    other.received(preview(at(5), "b"));
+    let sent = answer(&other);
+    other.close(at(6));
+    let next = Episode {
+        id: Uuid::from_u128(101).into(),
+        ..episode(2)
+    };
+    other.open(next, OpenReason::ClientMessage);
+    assert_eq!(other.waiting_since, None);
+    other.received(preview(at(9), "c"));
+    assert!(other.answered(sent, later(2, 5)));
+    assert_eq!(other.waiting_since, Some(at(9)));
+    assert_eq!(other.answered_number, 0, "nobody has answered in this one");
+}
+
+#[test]
 fn the_newest_message_by_time_is_shown_and_moves_the_chat_up() {
     let mut chat = chat();
     let later = NOON + Duration::from_mins(1);
