@@ -5,7 +5,7 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 31] = [
+const FILES: [&str; 32] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
@@ -22,6 +22,7 @@ const FILES: [&str; 31] = [
     "switchboard/conversation/v1/quick_reply_service.proto",
     "switchboard/conversation/v1/channel_rule_service.proto",
     "switchboard/conversation/v1/notification_service.proto",
+    "switchboard/conversation/v1/bot_service.proto",
     "switchboard/conversation/v1/chat_presence_service.proto",
     "switchboard/conversation/v1/events.proto",
     "switchboard/crm_cards/v1/pipeline_service.proto",

@@ -34,6 +34,55 @@ pub fn channel_rule(
     ))
 }
 
+/// A filter that all share was saved or deleted; none where it is not there.
+pub fn chat_filter(
+    caller: &Caller,
+    (before, after): (Option<&pb::ChatFilter>, Option<&pb::ChatFilter>),
+) -> Result<Entry, sqlx::Error> {
+    let action = match (before, after) {
+        (None, _) => "chat-filter.create",
+        (_, None) => "chat-filter.delete",
+        _ => "chat-filter.update",
+    };
+    let (id, name) = after
+        .or(before)
+        .map_or(("", ""), |filter| (&filter.filter_id, &filter.name));
+    let side = |side: Option<&pb::ChatFilter>| {
+        side.map_or(Ok(Value::Null), |filter| snapshot(filter, &["filter_id"]))
+    };
+    Ok(Entry::new(
+        caller.account(),
+        caller.actor(),
+        action,
+        Subject::new("chat-filter", id, name),
+        (&side(before)?, &side(after)?),
+    ))
+}
+
+/// A bot was created, changed or deleted; none where it is not there.
+pub fn bot(
+    caller: &Caller,
+    (before, after): (Option<&pb::Bot>, Option<&pb::Bot>),
+) -> Result<Entry, sqlx::Error> {
+    const LEFT_OUT: &[&str] = &["bot_id", "revision", "create_time", "update_time"];
+    let action = match (before, after) {
+        (None, _) => "bot.create",
+        (_, None) => "bot.delete",
+        _ => "bot.update",
+    };
+    let (id, name) = after
+        .or(before)
+        .map_or(("", ""), |bot| (&bot.bot_id, &bot.name));
+    let side = |side: Option<&pb::Bot>| side.map_or(Ok(Value::Null), |bot| snapshot(bot, LEFT_OUT));
+    Ok(Entry::new(
+        caller.account(),
+        caller.actor(),
+        action,
+        Subject::new("bot", id, name),
+        (&side(before)?, &side(after)?),
+    ))
+}
+
 /// A quick reply was created, changed or deleted; none where it is not there.
 pub fn quick_reply(
     caller: &Caller,

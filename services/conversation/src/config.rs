@@ -44,6 +44,8 @@ pub struct Peers {
     pub assignment: String,
     /// The gateway's gRPC.
     pub channel_gateway: String,
+    /// The CRM's gRPC.
+    pub crm_cards: String,
 }
 
 /// `[parked]`: what overtook its message.

@@ -6,10 +6,13 @@ pub mod admission;
 pub mod album;
 pub mod amendment;
 pub mod assignment;
+pub mod bot;
 pub mod channel_rule;
 pub mod chat;
 pub mod chat_presence;
 pub mod delivery;
+pub mod first_message;
+pub mod label;
 pub mod own_amendment;
 pub mod preview;
 pub mod quick_reply;
@@ -18,6 +21,10 @@ pub mod words;
 /// Characters of a message's text at most.
 pub const TEXT_MAX: usize = 20_000;
 
+chassis::uuid_id!(
+    /// A bot: a scenario that talks to clients by itself.
+    pub struct BotId
+);
 chassis::uuid_id!(
     /// A channel: one connected line.
     pub struct ChannelId

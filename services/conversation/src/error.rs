@@ -1,5 +1,6 @@
 //! What can go wrong, and how it is told to callers.
 
+mod bots;
 mod quick_replies;
 
 use chassis::grpc;
@@ -7,7 +8,8 @@ use tonic::{Code, Status};
 
 pub use quick_replies::QuickReplyError;
 
-use crate::domain::own_amendment;
+use crate::app::bots::BotError;
+use crate::domain::{first_message, label, own_amendment};
 
 /// The domain of our `ErrorInfo`s.
 pub const DOMAIN: &str = "conversation";
@@ -66,6 +68,9 @@ pub enum Error {
         /// Its number.
         number: i64,
     },
+    /// Nobody can be written to first.
+    #[error(transparent)]
+    NotFirst(first_message::Refusal),
     /// The chat is marked as spam.
     #[error("the chat is marked as spam: restore it first")]
     ChatIsSpam,
@@ -93,6 +98,15 @@ pub enum Error {
     /// Another change of the message has not come to its end.
     #[error("another change of this message is under way: wait for its outcome")]
     AmendmentUnderWay,
+    /// No such filter of the caller's.
+    #[error("there is no such filter")]
+    FilterNotFound,
+    /// There are too many filters.
+    #[error("there are 100 filters already: delete one first")]
+    TooManyFilters,
+    /// Labels are not to be set so.
+    #[error(transparent)]
+    NotLabelled(label::Refusal),
     /// The agent does not take part in the chat.
     #[error("only who may write into the chat as it stands: claim or join it first")]
     NotInChat,
@@ -107,11 +121,14 @@ pub enum Error {
         /// What must hold.
         rule: &'static str,
     },
+    /// Of bots.
+    #[error(transparent)]
+    Bot(#[from] BotError),
     /// Of quick replies.
     #[error(transparent)]
     QuickReply(#[from] QuickReplyError),
-    /// Assignment refused: its status is passed on as it is.
-    #[error("assignment refused: {}", .0.message())]
+    /// Another service refused: its status is passed on as it is.
+    #[error("refused: {}", .0.message())]
     Refused(Status),
 }
 
@@ -150,6 +167,7 @@ impl From<Error> for Status {
                 "CONVERSATION_OPEN",
                 &[("number", &number.to_string())],
             ),
+            Error::NotFirst(why) => refuse(Code::FailedPrecondition, why.reason(), &[]),
             Error::ChatIsSpam => refuse(Code::FailedPrecondition, "CHAT_IS_SPAM", &[]),
             Error::NotRetryable { state } => refuse(
                 Code::FailedPrecondition,
@@ -162,6 +180,9 @@ impl From<Error> for Status {
             Error::AmendmentUnderWay => {
                 refuse(Code::FailedPrecondition, "AMENDMENT_UNDER_WAY", &[])
             }
+            Error::FilterNotFound => refuse(Code::NotFound, "FILTER_NOT_FOUND", &[]),
+            Error::TooManyFilters => refuse(Code::FailedPrecondition, "TOO_MANY_FILTERS", &[]),
+            Error::NotLabelled(why) => refuse(Code::FailedPrecondition, why.reason(), &[]),
             Error::NotInChat => refuse(Code::FailedPrecondition, "NOT_IN_CHAT", &[]),
             Error::BrokerAway(_) => grpc::unavailable(DOMAIN, "nats"),
             Error::PlaceUnknown => refuse(Code::OutOfRange, "PLACE_UNKNOWN", &[]),
@@ -169,6 +190,7 @@ impl From<Error> for Status {
             Error::Invalid { field, rule } => {
                 grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
             }
+            Error::Bot(error) => bots::status(error),
             Error::QuickReply(error) => error.status(),
             Error::Refused(status) => status.clone(),
         }

@@ -1,6 +1,7 @@
 //! Transport of requests: parse, call, answer.
 
 mod activity;
+pub mod bots;
 pub mod channel_rules;
 pub mod chat_presence;
 mod chats;
@@ -25,9 +26,10 @@ use tonic::{Request, Response, Status};
 use crate::app::history::{Place, Wanted};
 use crate::app::quick_replies::Files;
 use crate::app::send::Admission;
+use crate::app::start_chat::{Contacts, Lines};
 use crate::app::watch::{List, Watch};
 use crate::app::{self, read};
-use crate::domain::{ChatId, TEXT_MAX};
+use crate::domain::{ChatId, TEXT_MAX, label};
 use crate::error::{DOMAIN, Error};
 use crate::store::chat::{Narrowing, Whose};
 use crate::wire;
@@ -59,23 +61,33 @@ pub struct Api {
     admission: Arc<dyn Admission>,
     watch: Watch,
     files: Arc<dyn Files>,
+    lines: Arc<dyn Lines>,
+    contacts: Arc<dyn Contacts>,
+}
+
+/// The other services, as the methods ask them.
+pub struct Others {
+    /// Assignment: who may write.
+    pub admission: Arc<dyn Admission>,
+    /// The gateway: files.
+    pub files: Arc<dyn Files>,
+    /// The gateway: channels.
+    pub lines: Arc<dyn Lines>,
+    /// The CRM: contacts.
+    pub contacts: Arc<dyn Contacts>,
 }
 
 impl Api {
-    /// Makes the methods over a database; `admission` is assignment, `files` the gateway.
-    pub fn new(
-        pool: PgPool,
-        waker: Waker,
-        admission: Arc<dyn Admission>,
-        watch: Watch,
-        files: Arc<dyn Files>,
-    ) -> Self {
+    /// Makes the methods over a database.
+    pub fn new(pool: PgPool, waker: Waker, watch: Watch, others: Others) -> Self {
         Self {
             pool,
             waker,
-            admission,
+            admission: others.admission,
             watch,
-            files,
+            files: others.files,
+            lines: others.lines,
+            contacts: others.contacts,
         }
     }
 
@@ -228,6 +240,8 @@ impl ConversationService for Api {
             },
             reply_to: PARSE.id_opt("reply_to_message_id", &request.reply_to_message_id)?,
             message: chassis::id::v7(now).into(),
+            method: "SendMessage",
+            subject: String::new(),
         };
         let admission = &*self.admission;
         let response =
@@ -402,6 +416,15 @@ fn narrowing(request: &pb::ListChatsRequest) -> Result<Narrowing, Status> {
         states: Some(states).filter(|states| !states.is_empty()),
         waiting_only: request.unanswered_only,
         unread: read_state(request.read_state)?,
+        snoozed: request.snoozed,
+        label: match &*request.label {
+            "" => None,
+            name => Some(
+                label::read(name)
+                    .map_err(|rule| PARSE.refuse("label", rule))?
+                    .key,
+            ),
+        },
     })
 }
 

@@ -22,6 +22,7 @@ use chassis::access::{AccessCopy, FromAssignment};
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::conversation::v1::activity_service_server::ActivityServiceServer;
+use switchboard_proto::conversation::v1::bot_service_server::BotServiceServer;
 use switchboard_proto::conversation::v1::channel_rule_service_server::ChannelRuleServiceServer;
 use switchboard_proto::conversation::v1::chat_presence_service_server::ChatPresenceServiceServer;
 use switchboard_proto::conversation::v1::chat_service_server::ChatServiceServer;
@@ -35,9 +36,11 @@ use crate::app::quick_replies::QuickReplies;
 use crate::app::watch::Watch;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
-use crate::grpc::{Activities, Api, channel_rules, chat_presence, notifications, quick_replies};
+use crate::grpc::{
+    Activities, Api, Others, channel_rules, chat_presence, notifications, quick_replies,
+};
 use crate::own_app::OwnApp;
-use crate::peers::{Assignment, Gateway};
+use crate::peers::{Assignment, BotCalls, CrmCards, Gateway};
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
@@ -73,7 +76,14 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let audit = service.audit(&pool, audit::SCOPES);
     let admission = Arc::new(Assignment::new(assignment, internal.clone()));
     let gateway = chassis::client::channel(&config.peers.channel_gateway)?;
-    let files = Arc::new(Gateway::new(gateway, internal));
+    let files = Arc::new(Gateway::new(gateway, internal.clone()));
+    let crm = chassis::client::channel(&config.peers.crm_cards)?;
+    let contacts = Arc::new(CrmCards::new(crm, internal));
+    let calls = Arc::new(BotCalls {
+        assignment: admission.clone(),
+        crm: contacts.clone(),
+    });
+    sweep::spawn_bots(&service.lifecycle, pool.clone(), waker.clone(), calls);
     let replies = QuickReplies {
         pool: pool.clone(),
         staff: admission.clone(),
@@ -97,7 +107,17 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         pool: pool.clone(),
         watch: watch.clone(),
     };
-    let api = Api::new(pool, waker, admission, watch, files);
+    let others = Others {
+        admission,
+        lines: files.clone(),
+        files,
+        contacts,
+    };
+    let bots = grpc::bots::Api {
+        pool: pool.clone(),
+        waker: waker.clone(),
+    };
+    let api = Api::new(pool, waker, watch, others);
     service
         .grpc()
         .add(audit)
@@ -105,6 +125,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(ConversationServiceServer::new(api))
         .add(replies)
         .add(rules)
+        .add(BotServiceServer::new(bots))
         .add(ChatPresenceServiceServer::new(presence))
         .add(NotificationServiceServer::new(notifications))
         .add(activity)

@@ -76,7 +76,7 @@ mod tests {
     }
 
     /// Every kind that a chat's history may hold, with parameters that its sentences tell apart.
-    const KINDS: [(&str, &[(&str, &str)]); 24] = [
+    const KINDS: [(&str, &[(&str, &str)]); 33] = [
         ("conversation.opened", &[("number", "7")]),
         ("conversation.continued", &[("number", "7")]),
         ("conversation.closed", &[("number", "7")]),
@@ -86,6 +86,15 @@ mod tests {
         ("chat.renamed", &[("name", "Kava")]),
         ("chat.image-changed", &[]),
         ("chat.reply-waived", &[]),
+        ("chat.labelled", &[("added", "VIP")]),
+        ("chat.labelled", &[("removed", "VIP")]),
+        ("chat.snoozed", &[]),
+        ("chat.snoozed", &[("until", "2026-03-02T18:00:00Z")]),
+        ("chat.woken", &[]),
+        ("bot.started", &[("name", "Asker")]),
+        ("bot.stopped", &[("name", "Asker"), ("reason", "answered")]),
+        ("nps.answered", &[("score", "9")]),
+        ("nps.skipped", &[("reason", "window-closed")]),
         ("client.came", &[]),
         ("client.came", &[("payload", "ad")]),
         ("chat.assigned", &[]),

@@ -8,9 +8,10 @@ use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
 use sqlx::PgPool;
 
+use crate::app::bots::round::{self, Calls};
 use crate::app::quick_replies::QuickReplies;
 use crate::app::working_hours::Hours;
-use crate::app::{activity, auto_reply, images, response_time, sweep};
+use crate::app::{activity, auto_reply, images, response_time, snooze, sweep};
 use crate::config::{Activity, Parked};
 use crate::store::counts;
 
@@ -98,16 +99,42 @@ pub fn spawn_rules(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, hours: Arc
             let now = chassis::clock::now();
             let timed = response_time::round(&pool, &waker, &*hours, now).await;
             let answered = auto_reply::round(&pool, &waker, &*hours, now).await;
-            pause = match (&timed, &answered) {
-                (Ok(false), Ok(false)) => LOOKED_EVERY,
-                (Ok(_), Ok(_)) => Duration::ZERO,
+            let woken = snooze::round(&pool, &waker, now).await;
+            pause = match (&timed, &answered, &woken) {
+                (Ok(false), Ok(false), Ok(false)) => LOOKED_EVERY,
+                (Ok(_), Ok(_), Ok(_)) => Duration::ZERO,
                 _ => AFTER_FAILURE,
             };
+            if let Err(error) = woken {
+                tracing::warn!(%error, "snoozed chats are not woken yet");
+            }
             if let Err(error) = timed {
                 tracing::warn!(%error, "waits of clients are not timed yet");
             }
             if let Err(error) = answered {
                 tracing::warn!(%error, "clients are not answered by itself yet");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Moves runs of bots on until the service stops.
+pub fn spawn_bots(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, calls: Arc<dyn Calls>) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("bots", async move {
+        let mut pause = LOOKED_EVERY;
+        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
+            let now = chassis::clock::now();
+            let moved = round::round(&pool, &waker, &*calls, now).await;
+            let begun = round::start(&pool, &waker, now).await;
+            pause = match (&moved, &begun) {
+                (Ok(false), Ok(false)) => LOOKED_EVERY,
+                (Ok(_), Ok(_)) => Duration::ZERO,
+                _ => AFTER_FAILURE,
+            };
+            for failed in [moved.err(), begun.err()].into_iter().flatten() {
+                tracing::warn!(error = %failed, "bots do not go on yet");
             }
         }
         Ok(())

@@ -1,12 +1,14 @@
 //! Between our values and the contracts: what is stored as protobuf, and what goes out.
 
 mod album;
+mod bot;
 mod channel_rule;
 mod quick_reply;
 
 use std::collections::BTreeMap;
 
 pub use album::{album, item, set_album};
+pub use bot::{bot, bot_run, nps_total};
 pub use channel_rule::{channel_rule, hours};
 use chassis::grpc::{timestamp, timestamp_opt};
 use prost::Message as _;
@@ -186,6 +188,16 @@ pub fn preview_text(parts: &[common::ContentPart]) -> String {
         })
         .collect();
     preview::line(&pieces)
+}
+
+/// What a client said in words: texts, and titles of buttons that were pressed.
+pub fn words(parts: &[common::ContentPart]) -> String {
+    let words = parts.iter().filter_map(|part| match &part.content {
+        Some(Content::Text(text)) => Some(&*text.text),
+        Some(Content::Button(press)) => Some(&*press.title),
+        _ => None,
+    });
+    words.collect::<Vec<_>>().join("\n")
 }
 
 fn file_word(kind: i32) -> &'static str {

@@ -10,8 +10,8 @@ use crate::keys::KeysVerb;
 use crate::token::TokenArgs;
 use crate::verbs::{
     account::AccountVerb, activity::ActivityVerb, agent::AgentVerb, assignment::AssignmentVerb,
-    audit::AuditVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb, chat::ChatVerb,
-    company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
+    audit::AuditVerb, bot::BotVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb,
+    chat::ChatVerb, company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
     events::EventsVerb, field::FieldVerb, group::GroupVerb, notification::NotificationVerb,
     order::OrderVerb, pipeline::PipelineVerb, reply::ReplyVerb, role::RoleVerb, rule::RuleVerb,
@@ -222,6 +222,9 @@ pub(crate) enum Noun {
     /// Rules of channels: continuing, waiting, and what is answered by itself
     #[command(subcommand)]
     Rule(RuleVerb),
+    /// Bots: scenarios that talk to clients by themselves, and NPS
+    #[command(subcommand)]
+    Bot(BotVerb),
     /// Calendars: working hours of the account, its channels and its agents
     #[command(subcommand)]
     Calendar(CalendarVerb),
@@ -504,6 +507,15 @@ mod tests {
     fn usage_of_files_deliveries_and_settings_is_refused_before_anything_is_called() {
         for (line, fits) in [
             ("chat send 0197e7a4-0000-7000-8000-000000000000", false),
+            ("chat write 0197e7a4-0000-7000-8000-000000000000", false),
+            (
+                "chat write 0197e7a4-0000-7000-8000-000000000000 mailbox",
+                true,
+            ),
+            (
+                "chat write 0197e7a4-0000-7000-8000-000000000000 mailbox Hello --subject Order --file a.png",
+                true,
+            ),
             ("chat send 0197e7a4-0000-7000-8000-000000000000 Hello", true),
             (
                 "chat send 0197e7a4-0000-7000-8000-000000000000 --file a.png --file b.png",

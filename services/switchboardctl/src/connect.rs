@@ -14,6 +14,7 @@ use switchboard_proto::assignment::v1::role_service_client::RoleServiceClient;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::conversation::v1::activity_service_client::ActivityServiceClient;
+use switchboard_proto::conversation::v1::bot_service_client::BotServiceClient;
 use switchboard_proto::conversation::v1::channel_rule_service_client::ChannelRuleServiceClient;
 use switchboard_proto::conversation::v1::chat_service_client::ChatServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
@@ -266,6 +267,13 @@ impl Session {
         role: &Role,
     ) -> Result<NotificationServiceClient<Authorised>, CliError> {
         Ok(NotificationServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
+    }
+
+    /// A client of bots in conversation.
+    pub async fn bots(&self, role: &Role) -> Result<BotServiceClient<Authorised>, CliError> {
+        Ok(BotServiceClient::new(
             self.service("conversation", role).await?,
         ))
     }

@@ -5,6 +5,7 @@ pub(crate) mod activity;
 pub(crate) mod agent;
 pub(crate) mod assignment;
 pub(crate) mod audit;
+pub(crate) mod bot;
 pub(crate) mod calendar;
 pub(crate) mod card;
 pub(crate) mod channel;
@@ -132,6 +133,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Connection(verb) => connection::run(verb, &session, view).await,
         Noun::Distribution(verb) => distribution::run(verb, &session, view).await,
         Noun::Sync(verb) => sync::run(verb, &session, view).await,
+        Noun::Bot(verb) => bot::run(verb, &session, view).await,
         Noun::Rule(verb) => rule::run(verb, &session, view).await,
         Noun::Calendar(verb) => calendar::run(verb, &session, view).await,
         Noun::Chat(verb) => chat::run(verb, &session, view).await,

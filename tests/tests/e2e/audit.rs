@@ -70,6 +70,19 @@ const NO_SETTING: &[&str] = &[
     "conversation.v1.ChatService/ReactToMessage",
     "conversation.v1.ChatService/MarkSpam",
     "conversation.v1.ChatService/RestoreChat",
+    "conversation.v1.BotService/GetBot",
+    "conversation.v1.BotService/GetNpsTotals",
+    "conversation.v1.BotService/ListBotRuns",
+    "conversation.v1.BotService/ListBots",
+    "conversation.v1.BotService/SendNps",
+    "conversation.v1.BotService/StartBot",
+    "conversation.v1.BotService/StopBot",
+    "conversation.v1.ChatService/LabelChat",
+    "conversation.v1.ChatService/ListChatFilters",
+    "conversation.v1.ChatService/ListLabels",
+    "conversation.v1.ChatService/SnoozeChat",
+    "conversation.v1.ChatService/StartChat",
+    "conversation.v1.ChatService/WakeChat",
     "conversation.v1.ChatService/StartConversation",
     "conversation.v1.ChatService/UpdateChat",
     "conversation.v1.ChatService/WaiveReply",
@@ -184,6 +197,25 @@ fn of_conversation(channel: &str) -> Vec<Change> {
         ("DeleteQuickReply", "quick-reply.delete", reply),
     ];
     let mut all = listed("conversation.v1.QuickReplyService/", changes);
+    let filter = json!({ "filter": { "name": "Open", "shared": true } });
+    let changes = [
+        ("SaveChatFilter", "chat-filter.create", filter),
+        (
+            "DeleteChatFilter",
+            "chat-filter.delete",
+            json!({ "filterId": "$chat-filter" }),
+        ),
+    ];
+    all.extend(listed("conversation.v1.ChatService/", changes));
+    let steps = json!([{ "key": "hello", "send": { "text": { "text": "Hello" } } }]);
+    let bot = json!({ "bot": { "name": "Greeter", "steps": steps } });
+    let renamed = json!({ "bot": { "botId": "$bot", "name": "Doorman", "steps": steps } });
+    let changes = [
+        ("CreateBot", "bot.create", bot),
+        ("UpdateBot", "bot.update", renamed),
+        ("DeleteBot", "bot.delete", json!({ "botId": "$bot" })),
+    ];
+    all.extend(listed("conversation.v1.BotService/", changes));
     let rule = json!({ "rule": { "channelId": channel, "continueMinutes": 60 } });
     let changes = [("SetChannelRule", "channel-rule.set", rule)];
     all.extend(listed("conversation.v1.ChannelRuleService/", changes));

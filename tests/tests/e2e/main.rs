@@ -4,6 +4,7 @@
 mod activity;
 mod audit;
 mod bad_input;
+mod bots;
 mod broker_rights;
 mod channels;
 mod closed;

@@ -127,7 +127,12 @@ impl Around {
             last_client_at: self.last_client_at.get(&chat).copied(),
             comment: answered.and_then(|note| Comment::of(note)),
             thread: answered
-                .or_else(|| self.newest.get(&chat))
+                // A subject of its own begins a thread.
+                .or_else(|| {
+                    self.newest
+                        .get(&chat)
+                        .filter(|_| command.subject.is_empty())
+                })
                 .map(|note| Thread::read(note))
                 .filter(|thread| !thread.message_id.is_empty()),
             private_reply: self

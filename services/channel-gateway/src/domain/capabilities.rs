@@ -1,7 +1,6 @@
 //! What a channel can (D15, channels.md §6), so that clients of the API hide what would fail.
 //!
-//! It is what can be done through Switchboard now, not what the provider could do: no call writes first, so that no channel
-//! says it can. What conversation offers for each kind of channel (`domain/own_amendment.rs` there) and this say the same.
+//! It is what can be done through Switchboard now, not what the provider could do. What conversation offers for each kind of channel (`domain/own_amendment.rs` there) and this say the same.
 
 use switchboard_proto::channel_gateway::v1::capabilities::TextUnit;
 use switchboard_proto::channel_gateway::v1::{Capabilities, FileLimit};
@@ -87,6 +86,7 @@ fn of_kind(kind: ChannelKind) -> Capabilities {
             file_limit: MAIL_FILES,
             reply: true,
             own_app_messages: true,
+            writes_first: true,
             ..Capabilities::default()
         },
     }
@@ -148,7 +148,7 @@ mod tests {
             (ChannelKind::TelegramBot, [true, true, true, false]),
             (ChannelKind::ViberBot, [false; 4]),
             (ChannelKind::Instagram, [false, false, true, false]),
-            (ChannelKind::Email, [false; 4]),
+            (ChannelKind::Email, [false, false, false, true]),
         ] {
             let can = capabilities(kind, u64::MAX);
             let said = [can.edit, can.delete, can.react, can.writes_first];

@@ -48,6 +48,14 @@ pub fn granted(caller: &Caller) -> Option<Vec<Uuid>> {
     }
 }
 
+/// Agents change settings where their role has them; services where their token has the scope, which was looked at.
+pub fn may_change_settings(caller: &Caller) -> Result<(), Error> {
+    match caller.access() {
+        Some(access) if !access.settings => Err(Error::SettingsAccessMissing),
+        _ => Ok(()),
+    }
+}
+
 /// Returns the agent who acts; only agents write to clients.
 pub fn agent(caller: &Caller) -> Result<AgentId, Error> {
     caller.agent().ok_or(Error::AgentRequired)

@@ -9,6 +9,7 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use super::announce::{self, Cause, Notice};
+use super::bots::{self, runs::Outcome};
 use super::open::{self, Opener};
 use super::{access, read};
 use crate::domain::ChatId;
@@ -110,6 +111,14 @@ impl Act {
         self.events.push(event);
     }
 
+    /// Takes what changes of runs of bots lead to.
+    pub async fn take(&mut self, outcome: Outcome) -> Result<(), Error> {
+        store::bots::runs::save(&mut self.tx, &outcome.runs).await?;
+        self.rows.extend(outcome.rows);
+        self.events.extend(outcome.events);
+        Ok(())
+    }
+
     /// Leaves a system message, whose id is made of what it reports (X10).
     pub fn note(
         &mut self,
@@ -147,6 +156,7 @@ impl Act {
         let of = announce::of_revision(closed.id, closed.revision);
         let number = [("number", closed.number.to_string())];
         self.note(of, "conversation.closed", &number)?;
+        bots::stop_closed(self).await?;
         Ok(Some(closed))
     }
 
@@ -160,6 +170,8 @@ impl Act {
     pub async fn finish(mut self, waker: &Waker) -> Result<(), Error> {
         let marked = announce::read_mark(&self.before, &self.chat, &self.cause);
         self.events.extend(marked);
+        let snoozed = announce::snoozed(&self.before, &self.chat, &self.cause);
+        self.events.extend(snoozed);
         store::message::insert(&mut self.tx, &self.rows, self.now).await?;
         if self.chat != self.before {
             store::chat::save(&mut self.tx, std::iter::once(&self.chat)).await?;

@@ -82,13 +82,21 @@ pub fn chat_created(chat: &Chat, client: &Profile, cause: &Cause) -> Outgoing {
     about_chat(chat, &event, cause)
 }
 
+/// What is new when a conversation is opened.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct First {
+    /// The chat was created by the same act.
+    pub of_chat: bool,
+    /// The contact whom an agent writes to first (F084).
+    pub to: Option<Uuid>,
+}
+
 /// `conversation.opened`
 pub fn opened(
     chat: &Chat,
     episode: &Episode,
     client: &Profile,
-    reason: OpenReason,
-    chat_is_new: bool,
+    (reason, first): (OpenReason, First),
     cause: &Cause,
 ) -> Outgoing {
     let event = pb::ConversationOpened {
@@ -105,10 +113,14 @@ pub fn opened(
             .opener
             .map(|agent| agent.to_string())
             .unwrap_or_default(),
-        chat_is_new,
+        chat_is_new: first.of_chat,
         chat_create_time: Some(timestamp(chat.created_at)),
         open_time: Some(timestamp(episode.opened_at)),
         start_payload: episode.start_payload.clone(),
+        contact_id: first
+            .to
+            .map(|contact| contact.to_string())
+            .unwrap_or_default(),
     };
     about_chat(chat, &event, cause)
 }
@@ -151,6 +163,19 @@ pub fn read_mark(before: &Chat, chat: &Chat, cause: &Cause) -> Option<Outgoing> 
             number: episode.number,
             unread: chat.unread,
             version: chat.read_version,
+        };
+        about_chat(chat, &event, cause)
+    })
+}
+
+/// `chat.snoozed`, where a chat was put out of sight, taken up again, or has another time, between two moments of it.
+pub fn snoozed(before: &Chat, chat: &Chat, cause: &Cause) -> Option<Outgoing> {
+    (before.snooze != chat.snooze).then(|| {
+        let event = pb::ChatSnoozed {
+            chat_id: chat.id.to_string(),
+            channel_id: chat.channel.to_string(),
+            snoozed: chat.snooze.is_some(),
+            wake_time: timestamp_opt(chat.snooze.and_then(|snooze| snooze.until)),
         };
         about_chat(chat, &event, cause)
     })

@@ -11,6 +11,7 @@ use crate::audit as told;
 use crate::domain::ChannelId;
 use crate::domain::channel_rule::ChannelRule;
 use crate::error::{DOMAIN, Error};
+use crate::store::bots;
 use crate::store::channel_rule as store;
 use crate::store::response_wait;
 
@@ -22,7 +23,7 @@ pub async fn set(
     expected: Option<i64>,
     now: OffsetDateTime,
 ) -> Result<ChannelRule, Error> {
-    may_set(caller)?;
+    access::may_change_settings(caller)?;
     may_see(caller, rule.channel)?;
     let account = caller.account();
     let mut tx = pool.begin().await?;
@@ -35,6 +36,16 @@ pub async fn set(
         return Err(Error::RuleChanged {
             revision: before.revision,
         });
+    }
+    if let Some(bot) = rule.nps_bot {
+        let bot = bots::get(&mut tx, account, bot).await?;
+        if !bot.is_some_and(|bot| bot.nps) {
+            let rule = "must be a bot of NPS of the account";
+            return Err(Error::Invalid {
+                field: "rule.nps_bot_id",
+                rule,
+            });
+        }
     }
     rule.revision = before.revision + 1;
     rule.updated_at = Some(now);
@@ -67,14 +78,6 @@ pub async fn list(
     let mut connection = pool.acquire().await?;
     let granted = access::granted(caller);
     Ok(store::list(&mut connection, caller.account(), granted, after, limit).await?)
-}
-
-/// Agents change settings where their role has them; services where their token has the scope, which was looked at.
-fn may_set(caller: &Caller) -> Result<(), Error> {
-    match caller.access() {
-        Some(access) if !access.settings => Err(Error::SettingsAccessMissing),
-        _ => Ok(()),
-    }
 }
 
 /// A channel beyond the caller's is as one that does not exist (§9).

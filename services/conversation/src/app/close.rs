@@ -7,6 +7,7 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use super::act::Act;
+use super::bots;
 use crate::domain::{ChatId, ConversationId};
 use crate::error::Error;
 use crate::store;
@@ -35,6 +36,7 @@ pub async fn close(
         return Err(Error::ConversationClosed { number });
     }
     let number = newest.map_or(0, |newest| newest.number);
+    bots::nps::before_close(&mut act).await?;
     let Some(closed) = act.close().await? else {
         return Err(Error::ConversationClosed { number });
     };

@@ -83,11 +83,13 @@ pub async fn ingest(
         links: BTreeMap::new(),
         sourced: BTreeMap::new(),
         automatic: Vec::new(),
+        heard: Vec::new(),
     };
     let mut touched: BTreeSet<ChatId> = new.iter().map(Arrival::chat).collect();
     touched.extend(start::come(connection, &mut work, starts).await?);
     let planned = plan(connection, &mut work, &new).await?;
     let (opened, continued) = store_all(&mut work, &new, &planned, &known)?;
+    work.bots(connection, &opened).await?;
     save(connection, &work, &opened, &continued).await?;
     store::start::source(connection, &work.sourced).await?;
     store::key::mark_automatic(connection, &work.automatic).await?;
@@ -137,7 +139,7 @@ fn store_all(
         let chat = arrival.chat();
         let time = work.time_of(arrival);
         work.begin(arrival);
-        match planned.get(&chat).filter(|_| arrival.opens()) {
+        match planned.get(&chat).filter(|_| work.opens(arrival)) {
             Some(Plan::Open(number)) if !opened.contains_key(&chat) => {
                 opened.insert(chat, work::reason(arrival));
                 work.open(arrival, time, *number)?;
@@ -175,7 +177,7 @@ async fn plan(
     let mut ids = BTreeSet::new();
     let first: Vec<(ChatId, &Arrival)> = new
         .iter()
-        .filter(|arrival| arrival.opens())
+        .filter(|arrival| work.opens(arrival))
         .map(|arrival| (arrival.chat(), arrival))
         .filter(|(chat, _)| ids.insert(*chat))
         .collect();

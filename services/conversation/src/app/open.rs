@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::access;
 use super::act::{Act, Repeat};
-use super::announce::{self, Cause, Notice};
+use super::announce::{self, Cause, First, Notice};
 use crate::domain::chat::{Chat, Episode};
 use crate::domain::words::OpenReason;
 use crate::domain::{AgentId, ChatId};
@@ -24,6 +24,8 @@ pub struct Opener {
     pub reason: OpenReason,
     /// The request id, or what stands for it.
     pub key: String,
+    /// What is new about it.
+    pub first: First,
 }
 
 /// Opens a conversation in a locked chat that has none open; returns its system message.
@@ -41,7 +43,12 @@ pub async fn open(
         .unwrap_or_default();
     let wanted = std::iter::once((chat.account.clone(), 1)).collect();
     let numbers = store::conversation::take_numbers(tx, &wanted).await?;
-    let Opener { agent, reason, key } = opener;
+    let Opener {
+        agent,
+        reason,
+        key,
+        first,
+    } = opener;
     // Three parts, where a client's message makes an id of two: no request id can be a message's key.
     let parts = [&*chat.id.to_string(), "request", &*key];
     let episode = Episode {
@@ -62,9 +69,8 @@ pub async fn open(
         }
         error => error.into(),
     })?;
-    events.push(announce::opened(
-        chat, &episode, &client, reason, false, cause,
-    ));
+    let why = (reason, first);
+    events.push(announce::opened(chat, &episode, &client, why, cause));
     let notice = Notice {
         of: announce::of_revision(episode.id, episode.revision),
         kind: "conversation.opened",
@@ -104,6 +110,7 @@ pub async fn start(
         agent,
         reason: OpenReason::AgentStart,
         key: repeat.request_id.clone().unwrap_or_else(own),
+        first: First::default(),
     };
     act.open(opener).await?;
     let answer = pb::StartConversationResponse {

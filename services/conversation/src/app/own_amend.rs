@@ -209,6 +209,7 @@ async fn ask(
         target_keys,
         emojis: emojis.into_iter().collect(),
         automatic: false,
+        subject: String::new(),
     };
     let (account, chat, out_seq) = (&act.chat.account, act.chat.id, queued.out_seq);
     let encoded = queued.encode_to_vec();

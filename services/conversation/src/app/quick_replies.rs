@@ -3,7 +3,7 @@
 mod change;
 mod hold;
 mod read;
-mod render;
+pub(super) mod render;
 
 use std::sync::Arc;
 

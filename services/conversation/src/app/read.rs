@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use chassis::auth::Caller;
-use chassis::grpc::{fitting_page, timestamp};
+use chassis::grpc::{fitting_page, timestamp, timestamp_opt};
 use prost::Message;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
+use uuid::Uuid;
 
 use super::access;
 use crate::domain::chat::Chat;
@@ -181,7 +182,10 @@ pub(super) async fn shown(
     let profiles = store::client::profiles(connection, &clients).await?;
     let ids: Vec<ChatId> = chats.iter().map(|chat| chat.id).collect();
     let copies = store::assignment::get(connection, &ids).await?;
+    let runs: Vec<Uuid> = chats.iter().filter_map(|chat| Some(chat.bot?.0)).collect();
+    let bots = store::bots::runs::names(connection, &runs).await?;
     let shown = chats.iter().map(|chat| {
+        let bot = chat.bot.and_then(|(run, _)| bots.get(&run));
         // Participants belong to the conversation that they joined.
         let participants = copies.get(&chat.id).filter(|copy| {
             chat.open_episode()
@@ -213,6 +217,12 @@ pub(super) async fn shown(
             spam: chat.spam,
             waiting: chat.waiting,
             unread: chat.unread,
+            bot_run_id: chat.bot.map(|(run, _)| run.to_string()).unwrap_or_default(),
+            bot_name: bot.map(|(_, name)| name.clone()).unwrap_or_default(),
+            bot_id: bot.map(|(id, _)| id.to_string()).unwrap_or_default(),
+            labels: chat.labels.clone(),
+            snoozed: chat.snooze.is_some(),
+            wake_time: timestamp_opt(chat.snooze.and_then(|snooze| snooze.until)),
         }
     });
     Ok(shown.collect())

@@ -11,8 +11,10 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use super::working_hours::{self, Hours};
+use crate::domain::bot::Trigger;
 use crate::domain::channel_rule::due;
 use crate::error::{DOMAIN, Error};
+use crate::store::bots::runs as bots;
 use crate::store::channel_rule::Key;
 use crate::store::response_wait::{self as store, Exceeded, Unplanned};
 
@@ -81,6 +83,12 @@ async fn tell(pool: &PgPool, waker: &Waker, now: OffsetDateTime) -> Result<bool,
     if exceeded.is_empty() {
         return Ok(false);
     }
+    let chats: Vec<_> = exceeded
+        .iter()
+        .map(|wait| (wait.chat, &wait.account))
+        .collect();
+    let trigger = Trigger::ResponseTimeExceeded;
+    bots::want(&mut tx, &chats, trigger, now).await?;
     let events = exceeded.iter().map(event).collect();
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;

@@ -1,5 +1,7 @@
 //! `SendMessage`: admitted, stored as queued, announced (§5, F101, B02).
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use chassis::auth::Caller;
 use chassis::outbox::{self, Outgoing, Waker};
@@ -14,8 +16,9 @@ use tonic::Status;
 use uuid::Uuid;
 
 use super::access;
-use super::announce::{self, Cause};
+use super::announce::{self, Cause, First};
 use super::assignments;
+use super::bots::runs::{self, Heard, Outcome};
 use super::open::{self, Opener};
 use crate::domain::admission::{self, Standing};
 use crate::domain::chat::Chat;
@@ -50,6 +53,10 @@ pub struct Command {
     pub hash: [u8; 32],
     /// The chat.
     pub chat: ChatId,
+    /// The call that it came by: what its request id is known under.
+    pub method: &'static str,
+    /// Subject of the mail that it is to be; empty elsewhere.
+    pub subject: String,
     /// The text; empty where only files are sent.
     pub text: common::Text,
     /// The files, after the text.
@@ -136,12 +143,11 @@ async fn attempt(
     admitted: Option<&Admitted>,
     now: OffsetDateTime,
 ) -> Result<Attempt, Error> {
-    const METHOD: &str = "SendMessage";
-    let account = caller.account();
+    let (account, method) = (caller.account(), command.method);
     // A stored answer is not for who may not see the chat any more.
     let mut chat = access::lock_chat(tx, caller, command.chat).await?;
     if let Some(request_id) = &command.request_id {
-        match request::claim(tx, account, METHOD, request_id, &command.hash, now).await? {
+        match request::claim(tx, account, method, request_id, &command.hash, now).await? {
             Claim::New => {}
             Claim::Done(answer) => return Ok(Attempt::Repeated(answer)),
             Claim::Conflict => return Err(Error::RequestIdReused(request_id.clone())),
@@ -156,7 +162,7 @@ async fn attempt(
     }
     let response = store_message(tx, caller, agent, command, &mut chat, now).await?;
     if let Some(request_id) = &command.request_id {
-        request::store(tx, account, METHOD, request_id, &response.0.encode_to_vec()).await?;
+        request::store(tx, account, method, request_id, &response.0.encode_to_vec()).await?;
     }
     outbox::write(tx, DOMAIN, response.1, now).await?;
     Ok(Attempt::Stored(Box::new(response.0)))
@@ -208,12 +214,12 @@ pub(super) fn question(
 }
 
 /// The request id, or what stands for it where the caller gave none.
-fn request_key(command: &Command) -> String {
+pub(super) fn request_key(command: &Command) -> String {
     let own = || command.message.to_string();
     command.request_id.clone().unwrap_or_else(own)
 }
 
-async fn store_message(
+pub(super) async fn store_message(
     tx: &mut PgConnection,
     caller: &Caller,
     agent: AgentId,
@@ -233,10 +239,24 @@ async fn store_message(
             agent,
             reason: OpenReason::AgentMessage,
             key: request_key(command),
+            first: First::default(),
         };
         let row = open::open(tx, chat, opener, &cause, &mut events, now).await?;
         rows.push(row);
     }
+    let mut outcome = Outcome::default();
+    if chat.bot.is_some() {
+        // An agent takes over from a bot.
+        let mut chats = BTreeMap::from([(chat.id, chat.clone())]);
+        let heard = vec![(chat.id, Heard::Agent, cause.clone())];
+        outcome = runs::hear(tx, &mut chats, heard, now).await?;
+        store::bots::runs::save(tx, &outcome.runs).await?;
+        if let Some(after) = chats.remove(&chat.id) {
+            *chat = after;
+        }
+    }
+    events.append(&mut outcome.events);
+    rows.append(&mut outcome.rows);
     // Who answers has read what is answered.
     let before = chat.clone();
     chat.read();
@@ -261,6 +281,7 @@ async fn store_message(
         parts,
         reply,
         origin,
+        subject: command.subject.clone(),
         ..pb::Message::default()
     };
     let (id, kind) = (command.message, MessageKind::Agent);
@@ -340,6 +361,7 @@ pub(super) async fn queue(
         target_keys: Vec::new(),
         emojis: Vec::new(),
         automatic: row.kind == MessageKind::Bot,
+        subject: content.subject,
     };
     let encoded = command.encode_to_vec();
     store::delivery::keep_command(tx, &chat.account, chat.id, row.out_seq, &encoded, now).await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chassis::calendar::Calendar;
 use time::OffsetDateTime;
 
-use super::ChannelId;
+use super::{BotId, ChannelId};
 
 /// Minutes within which a return may continue a conversation, at most.
 pub const CONTINUE_MAX: i32 = 100_000;
@@ -32,6 +32,8 @@ pub struct ChannelRule {
     pub greeting: String,
     /// The same outside working hours.
     pub off_hours_reply: String,
+    /// The bot of NPS that has to be sent before a conversation is closed (F202).
+    pub nps_bot: Option<BotId>,
     /// Raised with every change; 0 where none was set.
     pub revision: i64,
     /// When it was changed last.
@@ -47,6 +49,7 @@ impl ChannelRule {
             limits: Limits::default(),
             greeting: String::new(),
             off_hours_reply: String::new(),
+            nps_bot: None,
             revision: 0,
             updated_at: None,
         }

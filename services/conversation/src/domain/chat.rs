@@ -6,8 +6,9 @@ use chassis::id::AccountSlug;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::bot::nps;
 use super::preview::Preview;
-use super::words::{ChannelKind, ChatState, OpenReason};
+use super::words::{BotWaits, ChannelKind, ChatState, OpenReason};
 use super::{AgentId, ChannelId, ChatId, ClientId, ConversationId};
 
 const SECOND: time::Duration = time::Duration::SECOND;
@@ -91,12 +92,25 @@ pub struct Chat {
     pub name: String,
     /// Its own image (F165).
     pub image: Option<Uuid>,
+    /// The run of a bot in it (F197), and what it waits for.
+    pub bot: Option<(Uuid, BotWaits)>,
+    /// Its labels (B13), as they are shown.
+    pub labels: Vec<String>,
+    /// It is out of sight for a while (B13).
+    pub snooze: Option<Snooze>,
     /// Time of the newest client message.
     pub last_client_message_at: OffsetDateTime,
     /// The newest message that is no system message.
     pub preview: Option<Preview>,
     /// When the chat was created.
     pub created_at: OffsetDateTime,
+}
+
+/// Until when a chat is out of sight: the client's next message ends it in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Snooze {
+    /// A time; none where only the client ends it.
+    pub until: Option<OffsetDateTime>,
 }
 
 /// An agent's message that was sent.
@@ -225,6 +239,8 @@ impl Chat {
         episode.closed_at = Some(now);
         episode.revision += 1;
         let closed = episode.clone();
+        // What is ended is put off no more.
+        self.snooze = None;
         self.settle();
         Some(closed)
     }
@@ -256,9 +272,16 @@ impl Chat {
         self.waiting = true;
         self.waiting_since.get_or_insert(preview.time);
         self.last_client_sequence = self.sequence;
+        self.snooze = None;
         self.mark(true);
         self.heard(preview.time);
         self.show(preview);
+    }
+
+    /// Tells whether a client's text is the score that a bot of NPS waits for (F203). It is an answer to that bot and to nobody
+    /// else: it opens no conversation, and no agent has to answer it. Words instead of a number are a message like any other.
+    pub fn takes_score(&self, text: &str) -> bool {
+        matches!(self.bot, Some((_, BotWaits::Score))) && nps::score(text).is_some()
     }
 
     /// Notes that the client was heard.
@@ -312,6 +335,12 @@ impl Chat {
         self.mark(false);
     }
 
+    /// Takes a snoozed chat up again whose time has come: it is unread, so that it is seen.
+    pub fn remind(&mut self) {
+        self.snooze = None;
+        self.mark(true);
+    }
+
     fn mark(&mut self, unread: bool) {
         if self.unread != unread {
             self.unread = unread;
@@ -321,6 +350,7 @@ impl Chat {
 
     /// Marks as spam (F171); tells whether it was none before. The caller closes what is open.
     pub fn condemn(&mut self) -> bool {
+        self.snooze = None;
         !std::mem::replace(&mut self.spam, true)
     }
 

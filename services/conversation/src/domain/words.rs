@@ -47,6 +47,40 @@ words! {
 }
 
 words! {
+    /// How a run of a bot stands (F197).
+    BotRunState {
+        /// It goes on at once.
+        Ready = "ready",
+        /// It waits for the client's answer.
+        Waiting = "waiting",
+        /// Another service is asked.
+        Calling = "calling",
+        /// It came to its end.
+        Finished = "finished",
+        /// Somebody stopped it (F198).
+        Stopped = "stopped",
+        /// An agent answered the client.
+        Answered = "answered",
+        /// The conversation was ended.
+        Closed = "closed",
+        /// It could not go on.
+        Failed = "failed",
+    }
+}
+
+words! {
+    /// What the bot of a chat waits for.
+    BotWaits {
+        /// Nothing.
+        Nothing = "",
+        /// An answer.
+        Answer = "answer",
+        /// A score from 0 to 10 (F203).
+        Score = "score",
+    }
+}
+
+words! {
     /// State of a chat.
     ChatState {
         /// Open, without a responsible.

@@ -52,6 +52,7 @@ fn rule(given: Option<pb::ChannelRule>) -> Result<ChannelRule, Status> {
         },
         greeting: said("rule.greeting", &given.greeting)?,
         off_hours_reply: said("rule.off_hours_reply", &given.off_hours_reply)?,
+        nps_bot: PARSE.id_opt("rule.nps_bot_id", &given.nps_bot_id)?,
         ..ChannelRule::empty(PARSE.id("rule.channel_id", &given.channel_id)?)
     })
 }

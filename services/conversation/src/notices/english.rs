@@ -17,6 +17,26 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             |name| format!("The chat is called \"{name}\" now"),
         ),
         "chat.image-changed" => "The chat has another image".to_owned(),
+        "chat.labelled" => labelled(value("added"), value("removed")),
+        "chat.snoozed" if value("woken").is_none() => value("until").map_or_else(
+            || "The chat is put off until the client writes".to_owned(),
+            |until| format!("The chat is put off until {until}"),
+        ),
+        "chat.snoozed" | "chat.woken" => "The chat is taken up again".to_owned(),
+        "bot.started" => format!(
+            "Bot \"{name}\" was started",
+            name = value("name").unwrap_or_default()
+        ),
+        "bot.stopped" => format!(
+            "Bot \"{name}\" has ended: {}",
+            ended(value("reason").unwrap_or_default()),
+            name = value("name").unwrap_or_default()
+        ),
+        "nps.answered" => format!(
+            "The client answered NPS: {score}",
+            score = value("score").unwrap_or("?")
+        ),
+        "nps.skipped" => "NPS was not sent: the channel could not take it".to_owned(),
         "chat.reply-waived" => "No reply is needed".to_owned(),
         "client.came" => value("payload").map_or_else(
             || "The client came by a link".to_owned(),
@@ -54,6 +74,25 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             |number| format!("Order {number} was created"),
         ),
         kind => kind.to_owned(),
+    }
+}
+
+/// Words which labels came and went.
+fn labelled(added: Option<&str>, removed: Option<&str>) -> String {
+    let added = added.map(|names| format!("labelled {names}"));
+    let removed = removed.map(|names| format!("no longer labelled {names}"));
+    let changes: Vec<String> = [added, removed].into_iter().flatten().collect();
+    format!("The chat is {}", changes.join(" and "))
+}
+
+/// Words why a bot's run ended.
+fn ended(reason: &str) -> &'static str {
+    match reason {
+        "stopped" => "it was stopped",
+        "answered" => "an agent answered",
+        "closed" => "the conversation was closed",
+        "failed" => "it could not go on",
+        _ => "it is done",
     }
 }
 

@@ -17,6 +17,26 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             |name| format!("Чат тепер називається «{name}»"),
         ),
         "chat.image-changed" => "Чат має інше зображення".to_owned(),
+        "chat.labelled" => labelled(value("added"), value("removed")),
+        "chat.snoozed" if value("woken").is_none() => value("until").map_or_else(
+            || "Чат відкладено, доки клієнт не напише".to_owned(),
+            |until| format!("Чат відкладено до {until}"),
+        ),
+        "chat.snoozed" | "chat.woken" => "До чату повернулися".to_owned(),
+        "bot.started" => format!(
+            "Бот «{name}» запущено",
+            name = value("name").unwrap_or_default()
+        ),
+        "bot.stopped" => format!(
+            "Бот «{name}» завершив роботу: {}",
+            ended(value("reason").unwrap_or_default()),
+            name = value("name").unwrap_or_default()
+        ),
+        "nps.answered" => format!(
+            "Клієнт відповів на NPS: {score}",
+            score = value("score").unwrap_or("?")
+        ),
+        "nps.skipped" => "NPS не надіслано: канал не зміг його прийняти".to_owned(),
         "chat.reply-waived" => "Відповідь не потрібна".to_owned(),
         "client.came" => value("payload").map_or_else(
             || "Клієнт прийшов за посиланням".to_owned(),
@@ -52,6 +72,25 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             |number| format!("Створено замовлення {number}"),
         ),
         kind => kind.to_owned(),
+    }
+}
+
+/// Words which labels came and went.
+fn labelled(added: Option<&str>, removed: Option<&str>) -> String {
+    let added = added.map(|names| format!("додано мітки: {names}"));
+    let removed = removed.map(|names| format!("знято мітки: {names}"));
+    let changes: Vec<String> = [added, removed].into_iter().flatten().collect();
+    format!("Чат: {}", changes.join("; "))
+}
+
+/// Words why a bot's run ended.
+fn ended(reason: &str) -> &'static str {
+    match reason {
+        "stopped" => "його зупинено",
+        "answered" => "відповів агент",
+        "closed" => "розмову закрито",
+        "failed" => "він не зміг продовжити",
+        _ => "усе виконано",
     }
 }
 

@@ -8,8 +8,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::domain::ChannelId;
 use crate::domain::channel_rule::{ChannelRule, Limits};
+use crate::domain::{BotId, ChannelId};
 
 /// A channel as an account knows it.
 pub type Key = (AccountSlug, ChannelId);
@@ -22,6 +22,7 @@ struct Row {
     next_seconds: i32,
     greeting: String,
     off_hours_reply: String,
+    nps_bot: Option<BotId>,
     revision: i64,
     updated_at: OffsetDateTime,
 }
@@ -37,6 +38,7 @@ impl From<Row> for (AccountSlug, ChannelRule) {
             },
             greeting: row.greeting,
             off_hours_reply: row.off_hours_reply,
+            nps_bot: row.nps_bot,
             revision: row.revision,
             updated_at: Some(row.updated_at),
         };
@@ -50,7 +52,7 @@ macro_rules! select_rules {
         sqlx::query_as!(
             Row,
             r#"select r.account as "account: AccountSlug", r.channel_id as "channel: ChannelId", continue_minutes,
-                   first_seconds, next_seconds, greeting, off_hours_reply, revision, updated_at
+                   first_seconds, next_seconds, greeting, off_hours_reply, nps_bot as "nps_bot: BotId", revision, updated_at
                from channel_rule r "# + $tail,
             $($argument),*
         )
@@ -128,13 +130,13 @@ pub async fn set(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "insert into channel_rule as kept (account, channel_id, continue_minutes, first_seconds, next_seconds,
-             greeting, off_hours_reply, revision, updated_at, timed_since)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9)
+             greeting, off_hours_reply, revision, updated_at, timed_since, nps_bot)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $11)
          on conflict (account, channel_id) do update
          set continue_minutes = excluded.continue_minutes, first_seconds = excluded.first_seconds,
              next_seconds = excluded.next_seconds, greeting = excluded.greeting,
              off_hours_reply = excluded.off_hours_reply, revision = excluded.revision,
-             updated_at = excluded.updated_at,
+             updated_at = excluded.updated_at, nps_bot = excluded.nps_bot,
              timed_since = case when $10 then excluded.timed_since else kept.timed_since end",
         account.as_str(),
         rule.channel as ChannelId,
@@ -146,6 +148,7 @@ pub async fn set(
         rule.revision,
         now,
         timed,
+        rule.nps_bot as Option<BotId>,
     )
     .execute(connection)
     .await

@@ -7,10 +7,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::unreadable;
-use crate::domain::chat::{Chat, Episode};
+use super::{labels, unreadable};
+use crate::domain::chat::{Chat, Episode, Snooze};
 use crate::domain::preview::Preview;
-use crate::domain::words::{ChannelKind, ChatState, MessageKind};
+use crate::domain::words::{BotWaits, ChannelKind, ChatState, MessageKind};
 use crate::domain::{AgentId, ChannelId, ChatId, ClientId, ConversationId, MessageId};
 
 /// A chat to be made, where it does not exist.
@@ -100,6 +100,11 @@ struct Row {
     read_version: i64,
     name: String,
     image: Option<Uuid>,
+    labels: Vec<String>,
+    bot_run: Option<Uuid>,
+    bot_waits: String,
+    snoozed: bool,
+    wake_at: Option<OffsetDateTime>,
     last_client_message_at: OffsetDateTime,
     preview_message: Option<MessageId>,
     preview_kind: String,
@@ -162,6 +167,16 @@ impl TryFrom<Row> for Chat {
             read_version: row.read_version,
             name: row.name,
             image: row.image,
+            labels: row.labels,
+            bot: match row.bot_run {
+                Some(run) => Some((
+                    run,
+                    BotWaits::try_from(row.bot_waits.as_str())
+                        .map_err(|error| unreadable("chat.bot_waits", error))?,
+                )),
+                None => None,
+            },
+            snooze: row.snoozed.then_some(Snooze { until: row.wake_at }),
             last_client_message_at: row.last_client_message_at,
             preview,
             created_at: row.created_at,
@@ -180,7 +195,7 @@ macro_rules! select_chats {
                    conversation_id as "conversation: ConversationId", number, revision, opened_at, closed_at,
                    opener_agent as "opener: AgentId", start_payload, sequence, out_seq, unanswered,
                    answered_sequence, waiting, waiting_since, answered_number, last_client_sequence, unread, read_version,
-                   name, image, last_client_message_at,
+                   name, image, labels, bot_run, bot_waits, snoozed, wake_at, last_client_message_at,
                    preview_message_id as "preview_message: MessageId",
                    preview_kind, preview_text, preview_time, created_at, changed::text::bigint as "changed!"
                from chat "# $(+ $tail)+,
@@ -218,6 +233,23 @@ pub async fn lock(
         .into_iter()
         .map(|chat| (chat.id, chat))
         .collect())
+}
+
+/// Locks snoozed chats whose time has come, the one that waits longest first; those in other hands are left to them.
+pub async fn asleep(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    limit: i64,
+) -> Result<Vec<Chat>, sqlx::Error> {
+    let rows = select_chats!(
+        "where snoozed and wake_at is not null and wake_at <= $1 order by wake_at limit $2
+         for no key update skip locked",
+        now,
+        limit,
+    )
+    .fetch_all(connection)
+    .await?;
+    chats(rows)
 }
 
 /// Returns one chat of an account.
@@ -290,16 +322,19 @@ pub async fn save<'c>(
              waiting = new.waiting, unread = new.unread, read_version = new.read_version, spam = new.spam,
              name = new.name, image = new.image, waiting_since = new.waiting_since,
              answered_number = new.answered_number, last_client_sequence = new.last_client_sequence,
+             snoozed = new.snoozed, wake_at = new.wake_at, bot_run = new.bot_run, bot_waits = new.bot_waits,
              changed = pg_current_xact_id()
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bigint[],
                  $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::text[], $12::bigint[], $13::bigint[],
                  $14::int[], $15::bigint[], $16::timestamptz[], $17::uuid[], $18::text[], $19::text[],
                  $20::timestamptz[], $21::boolean[], $22::boolean[], $23::bigint[], $24::boolean[], $25::text[],
-                 $26::uuid[], $27::timestamptz[], $28::bigint[], $29::bigint[])
+                 $26::uuid[], $27::timestamptz[], $28::bigint[], $29::bigint[], $30::boolean[], $31::timestamptz[],
+                 $32::uuid[], $33::text[])
              as new (chat_id, state, responsible, assignment_number, conversation_id, number, revision, opened_at,
                  closed_at, opener_agent, start_payload, sequence, out_seq, unanswered, answered_sequence,
                  last_client_message_at, preview_message_id, preview_kind, preview_text, preview_time, waiting, unread,
-                 read_version, spam, name, image, waiting_since, answered_number, last_client_sequence)
+                 read_version, spam, name, image, waiting_since, answered_number, last_client_sequence, snoozed, wake_at,
+                 bot_run, bot_waits)
          where chat.chat_id = new.chat_id",
         &ids as &[ChatId],
         &column!(|chat| chat.state.as_str().to_owned()),
@@ -330,8 +365,12 @@ pub async fn save<'c>(
         &column!(|chat| chat.waiting_since) as &[Option<OffsetDateTime>],
         &column!(|chat| chat.answered_number),
         &column!(|chat| chat.last_client_sequence),
+        &column!(|chat| chat.snooze.is_some()),
+        &column!(|chat| chat.snooze.and_then(|snooze| snooze.until)) as &[Option<OffsetDateTime>],
+        &column!(|chat| chat.bot.map(|(run, _)| run)) as &[Option<Uuid>],
+        &column!(|chat| chat.bot.map_or(BotWaits::Nothing, |bot| bot.1).as_str().to_owned()),
     )
-    .execute(connection)
-    .await
-    .map(drop)
+    .execute(&mut *connection)
+    .await?;
+    labels::keep_times(connection, changed).await
 }

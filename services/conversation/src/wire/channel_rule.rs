@@ -18,6 +18,7 @@ pub fn channel_rule(rule: &ChannelRule) -> pb::ChannelRule {
         next_response_seconds: rule.limits.next,
         greeting: rule.greeting.clone(),
         off_hours_reply: rule.off_hours_reply.clone(),
+        nps_bot_id: rule.nps_bot.map(|bot| bot.to_string()).unwrap_or_default(),
         revision: rule.revision,
         update_time: timestamp_opt(rule.updated_at),
     }

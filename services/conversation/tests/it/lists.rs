@@ -300,11 +300,14 @@ const FILL: &str = "
                 '00000000-0000-0000-0000-000000000001', 'inactive', now() - n * interval '1 second', now(),
                 case when n % 10 = 0 then '00000000-0000-0000-0000-000000000002'::uuid end
             from generate_series(1, 5000) n;
+        insert into chat_label (account, key, chat_id, listed_at)
+            select account, case when n % 100 = 0 then 'vip' else 'other' end, chat_id, last_client_message_at
+            from (select *, row_number() over () as n from chat) c;
         insert into message (message_id, account, chat_id, channel_id, kind, body, provider_key, provider_number, time, sequence, created_at)
             select gen_random_uuid(), 'acme', '00000000-0000-0000-0000-000000000003', '00000000-0000-0000-0000-00000000c4a1',
                 'client', '', n::text, n, now() - n * interval '1 second', n, now()
             from generate_series(1, 5000) n;
-        analyze chat, message";
+        analyze chat, message, chat_label";
 
 async fn fill(world: &World) {
     sqlx::raw_sql(FILL).execute(&world.db.pool).await.unwrap();
@@ -312,7 +315,7 @@ async fn fill(world: &World) {
 
 #[tokio::test]
 async fn lists_are_read_from_their_indexes() {
-    const ALL: &str = r"from chat.*unread = \$9\)\s+order by";
+    const ALL: &str = r"from chat\s+where.*snoozed = \$10\)\s+order by";
     let world = World::new().await;
     fill(&world).await;
     // The statements are those that the store itself prepared on this connection; they are planned as the server
@@ -340,21 +343,23 @@ async fn lists_are_read_from_their_indexes() {
         .await
         .unwrap();
     let position = "'9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff'";
-    let listed = format!("'acme', {position}, null, null, null, false, 51, null");
+    let listed = format!("'acme', {position}, null, null, null, false, 51, null, null");
     let mine = format!("{listed}, '00000000-0000-0000-0000-000000000002'");
     let history = "'00000000-0000-0000-0000-000000000003', '9999-01-01', 1, 1, 51".to_owned();
     // What a list is narrowed to decides on the index, so the server must look at it.
     let (generic, custom) = ("force_generic_plan", "force_custom_plan");
     let channel = format!(
-        "'acme', {position}, null, '00000000-0000-0000-0000-00000000c4a2', null, false, 51, null"
+        "'acme', {position}, null, '00000000-0000-0000-0000-00000000c4a2', null, false, 51, null, null"
     );
-    let unanswered = format!("'acme', {position}, null, null, null, true, 51, null");
-    let unread = format!("'acme', {position}, null, null, null, false, 51, true");
+    let unanswered = format!("'acme', {position}, null, null, null, true, 51, null, null");
+    let unread = format!("'acme', {position}, null, null, null, false, 51, true, null");
+    let snoozed = format!("'acme', {position}, null, null, null, false, 51, null, true");
     for (statement, mode, parameters, index) in [
         (ALL, generic, &listed, "chat_by_last_client_message"),
         (ALL, custom, &channel, "chat_by_channel"),
         (ALL, custom, &unanswered, "chat_waiting"),
         (ALL, custom, &unread, "chat_unread"),
+        (ALL, custom, &snoozed, "chat_snoozed"),
         (
             r"from chat.*and responsible is null",
             generic,
@@ -362,7 +367,7 @@ async fn lists_are_read_from_their_indexes() {
             "chat_of_nobody",
         ),
         (
-            r"from chat.*and responsible = \$10",
+            r"from chat.*and responsible = \$11",
             generic,
             &mine,
             "chat_by_responsible",
@@ -429,6 +434,27 @@ async fn explained(
     let plan = sqlx::raw_sql(explain).fetch_all(connection).await.unwrap();
     let lines: Vec<String> = plan.iter().map(|row| row.get(0)).collect();
     lines.join("\n")
+}
+
+#[tokio::test]
+async fn b13_a_labels_list_is_read_from_its_index() {
+    let world = World::new().await;
+    fill(&world).await;
+    let mut connection = world.db.pool.acquire().await.unwrap();
+    let vip = Narrowing {
+        label: Some("vip".into()),
+        ..Narrowing::default()
+    };
+    chat::list(&mut connection, &world.account, &vip, Whose::All, None, 51)
+        .await
+        .unwrap();
+    let parameters = "'acme', '9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, false, 51, null, null, 'vip',
+         false, null, null, '{}'";
+    let plan = explained(&mut connection, "chat_label", parameters).await;
+    assert!(
+        plan.contains("chat_label_listed") && !plan.contains("Seq Scan"),
+        "{plan}"
+    );
 }
 
 #[tokio::test]

@@ -14,9 +14,12 @@ use chassis::testing::{Records, TestDatabase, database, full_access, request, se
 use chassis::trace::TraceContext;
 use conversation::app::quick_replies::Files;
 use conversation::app::send::Admission;
+use conversation::app::start_chat::{Contacts, Line, Lines};
 use conversation::app::watch::Watch;
+use conversation::domain::ChannelId;
+use conversation::domain::first_message::Contact;
 use conversation::events::{Events, Inbound};
-use conversation::grpc::Api;
+use conversation::grpc::{Api, Others};
 use prost::Message as _;
 use switchboard_proto::DomainEvent;
 use switchboard_proto::assignment::v1 as assignment;
@@ -99,6 +102,7 @@ impl Admission for Assignment {
 pub struct Gateway {
     pub gone: Mutex<Vec<Uuid>>,
     pub held: Mutex<Vec<Uuid>>,
+    pub lines: Mutex<BTreeMap<Uuid, Line>>,
 }
 
 #[tonic::async_trait]
@@ -116,6 +120,38 @@ impl Files for Gateway {
     }
 }
 
+#[tonic::async_trait]
+impl Lines for Gateway {
+    async fn line(
+        &self,
+        _account: &AccountSlug,
+        _agent: AgentId,
+        channel: ChannelId,
+    ) -> Result<Line, Status> {
+        let lines = self.lines.lock().unwrap();
+        let line = lines.get(&channel.uuid()).copied();
+        line.ok_or_else(|| Status::not_found("there is no such channel"))
+    }
+}
+
+/// A stand-in for the CRM: knows these contacts.
+#[derive(Clone, Default)]
+pub struct Crm(pub Arc<Mutex<BTreeMap<Uuid, Contact>>>);
+
+#[tonic::async_trait]
+impl Contacts for Crm {
+    async fn contact(
+        &self,
+        _account: &AccountSlug,
+        _agent: AgentId,
+        contact: Uuid,
+    ) -> Result<Contact, Status> {
+        let contacts = self.0.lock().unwrap();
+        let contact = contacts.get(&contact).cloned();
+        contact.ok_or_else(|| Status::not_found("there is no such contact"))
+    }
+}
+
 /// Id of an agent.
 pub fn agent(name: &str) -> AgentId {
     v5("agent", &[name]).into()
@@ -128,6 +164,7 @@ pub struct World {
     pub api: Arc<Api>,
     pub assignment: Assignment,
     pub files: Arc<Gateway>,
+    pub contacts: Crm,
     pub watch: Watch,
     pub records: Records,
     pub account: AccountSlug,
@@ -143,6 +180,7 @@ impl World {
         let assignment = Assignment::default();
         let lifecycle = Lifecycle::new();
         let files = Arc::new(Gateway::default());
+        let contacts = Crm::default();
         let watch = Watch::new(pool.clone(), access.clone(), lifecycle.clone());
         Self {
             inbound: Arc::new(Inbound::new(pool.clone(), waker.clone())),
@@ -150,10 +188,15 @@ impl World {
             api: Arc::new(Api::new(
                 pool,
                 waker,
-                Arc::new(assignment.clone()),
                 watch.clone(),
-                files.clone(),
+                Others {
+                    admission: Arc::new(assignment.clone()),
+                    files: files.clone(),
+                    lines: files.clone(),
+                    contacts: Arc::new(contacts.clone()),
+                },
             )),
+            contacts,
             assignment,
             files,
             watch,

@@ -24,7 +24,7 @@ use crate::domain::batch::{Ledger, Question};
 use crate::domain::connection::Rule;
 use crate::domain::entity::{self, Card, CardKind, Contact, Identity};
 use crate::domain::fields::Stored;
-use crate::domain::ids::{self, CardId, ChannelId, ChatId, ClientId, ConversationId};
+use crate::domain::ids::{self, CardId, ChannelId, ChatId, ClientId, ContactId, ConversationId};
 use crate::store::cards::{self, NewCard};
 use crate::store::connections::{self, Ruled};
 use crate::store::decisions::{self, Decided};
@@ -66,6 +66,8 @@ pub struct Opening {
     pub opened_at: OffsetDateTime,
     /// Payload of the deep link with which the client came (D30).
     pub start_payload: String,
+    /// The contact whom an agent wrote to first (F084).
+    pub contact: Option<ContactId>,
     /// The event that told of it.
     pub cause: Uuid,
     /// The trace that what follows belongs to.
@@ -130,6 +132,9 @@ pub async fn handle(
     let openings = undecided(connection, openings).await?;
     let mut outcome = Outcome::default();
     let mut entries = people.created(&openings, &mut outcome.events)?;
+    people
+        .identified(connection, &openings, &mut outcome.events)
+        .await?;
     entries.extend(link_chats(connection, &openings, &people, &mut outcome.events).await?);
     history::write(connection, entries, now).await?;
     let suspected = suspect(connection, &openings, &people, now).await?;

@@ -46,6 +46,7 @@ pub(super) fn opening(delivery: &Delivery) -> Result<Opening, HandlerError> {
         chat_created_at: time("chat_create_time", event.chat_create_time.as_ref())?,
         opened_at: time("open_time", event.open_time.as_ref())?,
         start_payload: storable(event.start_payload),
+        contact: id_opt("contact_id", &event.contact_id)?.map(Into::into),
         cause: delivery.envelope.id,
         trace: continued(delivery, "decide card"),
     })

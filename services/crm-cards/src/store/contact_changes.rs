@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::account as slug;
+use super::{account as slug, columns};
 use crate::domain::entity::Contact;
 use crate::domain::fields::Stored;
 use crate::domain::ids::ContactId;
@@ -154,6 +154,27 @@ pub async fn set_buyer(
         "update contact set buyer = true, revision = revision + 1 where account = $1 and id = $2",
         account.as_str(),
         contact.uuid(),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Raises the revisions of locked contacts.
+pub async fn raise(
+    connection: &mut PgConnection,
+    contacts: &HashSet<(AccountSlug, ContactId)>,
+) -> Result<(), sqlx::Error> {
+    if contacts.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<_> = contacts.iter().cloned().collect();
+    let (accounts, ids) = columns(&keys);
+    sqlx::query!(
+        "update contact c set revision = revision + 1 from unnest($1::text[], $2::uuid[]) k(account, id)
+         where c.account = k.account and c.id = k.id",
+        &accounts,
+        &ids,
     )
     .execute(connection)
     .await

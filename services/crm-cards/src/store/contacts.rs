@@ -132,6 +132,31 @@ pub async fn live(
     Ok(id.map(Into::into))
 }
 
+/// Returns the contacts that ids lead to, as [`live`] does.
+pub async fn live_all(
+    connection: &mut PgConnection,
+    keys: &[(AccountSlug, ContactId)],
+) -> Result<HashMap<(AccountSlug, ContactId), ContactId>, sqlx::Error> {
+    let (accounts, ids) = columns(keys);
+    let rows = sqlx::query!(
+        r#"with recursive way as (
+               select k.account, k.id as asked, c.id, c.merged_into, c.deleted_at
+               from unnest($1::text[], $2::uuid[]) k(account, id)
+               join contact c on c.account = k.account and c.id = k.id
+               union all
+               select w.account, w.asked, c.id, c.merged_into, c.deleted_at from way w
+               join contact c on c.account = w.account and c.id = w.merged_into)
+           select account as "account!", asked as "asked!", id as "id!" from way where deleted_at is null"#,
+        &accounts,
+        &ids,
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| Ok(((slug(row.account)?, row.asked.into()), row.id.into())))
+        .collect()
+}
+
 /// Returns a contact with its identities; by an id that was merged into another one, that one.
 pub async fn get(
     connection: &mut PgConnection,

@@ -139,6 +139,55 @@ async fn f023_f028_f029_f030_f031_a_client_who_writes_first_gets_a_new_lead_that
 }
 
 #[tokio::test]
+async fn f084_whom_an_agent_wrote_to_first_gets_the_identity_and_no_second_contact() {
+    let (world, tenant) = (world().await, tenant());
+    world.pipeline(&tenant).await;
+    let contact = async |name: &str| {
+        let create = CreateContactRequest {
+            name: name.into(),
+            ..CreateContactRequest::default()
+        };
+        let made = world.api.create_contact(tenant.ask(create)).await.unwrap();
+        made.into_inner().contact.unwrap()
+    };
+    let (known, gone) = (contact("Olena").await, contact("Petro").await);
+    let written = |user: &str, number: i64, contact_id: &str| {
+        let chat = Chat { channel: A, user };
+        let mut opening = tenant.opening(chat, number).by_agent();
+        opening.event.contact_id = contact_id.into();
+        opening
+    };
+    let first = written("77", 1, &known.contact_id);
+    world.handle(&[first.delivery()]).await.unwrap();
+    let seen = world.connections(&tenant, &first.chat()).await;
+    let now = seen.contact.unwrap();
+    assert_eq!((&now.contact_id, &*now.name), (&known.contact_id, "Olena"));
+    assert_eq!(now.identities[0].user_id, "77");
+    assert_eq!(now.revision, known.revision + 1);
+    // Somebody who is known stays who they are; a contact that is no more is made anew.
+    let second = written("77", 2, &gone.contact_id);
+    let delete = DeleteContactRequest {
+        contact_id: gone.contact_id.clone(),
+        ..DeleteContactRequest::default()
+    };
+    world.api.delete_contact(tenant.ask(delete)).await.unwrap();
+    let third = written("78", 3, &gone.contact_id);
+    world
+        .handle(&[second.delivery(), third.delivery()])
+        .await
+        .unwrap();
+    let of_second = world.connections(&tenant, &second.chat()).await.contact;
+    assert_eq!(of_second.unwrap().contact_id, known.contact_id);
+    let of_third = world
+        .connections(&tenant, &third.chat())
+        .await
+        .contact
+        .unwrap();
+    assert_eq!(of_third.name, "Client 78");
+    assert_ne!(of_third.contact_id, gone.contact_id);
+}
+
+#[tokio::test]
 async fn d16_of_a_contact_without_any_card_one_opening_makes_one() {
     let (world, tenant) = (world().await, tenant());
     world.pipeline(&tenant).await;

@@ -133,6 +133,7 @@ impl Tenant {
                 chat_create_time: Some(timestamp(clock::now())),
                 open_time: Some(timestamp(clock::now())),
                 start_payload: "spring-sale".into(),
+                contact_id: String::new(),
             },
         }
     }

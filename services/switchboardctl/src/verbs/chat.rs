@@ -1,6 +1,7 @@
 //! Chats, their messages and conversations.
 
 mod actions;
+mod aside;
 mod connections;
 mod deliveries;
 mod life;
@@ -89,12 +90,16 @@ pub(crate) enum ChatVerb {
     Action(actions::ActionVerb),
     #[command(flatten)]
     Life(life::LifeVerb),
+    #[command(flatten)]
+    Aside(aside::AsideVerb),
     /// Show what the chat is linked to: its contact, cards and orders
     Connections(connections::ConnectionsArgs),
     /// List what became of sent messages at the provider, part by part, newest first
     Deliveries(deliveries::DeliveriesArgs),
     /// Answer the client: with a text, with files, or with both in one message
     Send(send::SendArgs),
+    /// Write to a contact first, on a channel that can; without a text the chat is only made ready
+    Write(send::WriteArgs),
     /// Close the open conversation
     Close {
         /// Id of the chat
@@ -111,11 +116,13 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
     match verb {
         ChatVerb::Action(verb) => actions::run(verb, session, &view).await,
         ChatVerb::Life(verb) => life::run(verb, session, &view).await,
+        ChatVerb::Aside(verb) => aside::run(verb, session, &view).await,
         ChatVerb::Connections(args) => connections::run(args, session, &view).await,
         ChatVerb::Deliveries(args) => deliveries::run(args, session, &view).await,
         ChatVerb::Claim { .. }
         | ChatVerb::Assign { .. }
         | ChatVerb::Send(_)
+        | ChatVerb::Write(_)
         | ChatVerb::Close { .. } => change(verb, session, &view).await,
         verb => read(verb, session, &view).await,
     }
@@ -228,6 +235,7 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
             view.one(client.assign_chat(request).await?.into_inner().assignment)
         }
         ChatVerb::Send(args) => send::run(args, session, view).await,
+        ChatVerb::Write(args) => send::first(args, session, view).await,
         ChatVerb::Close { chat, conversation } => {
             let mut client = session.conversation(&session.agent_role().await?).await?;
             let request = CloseConversationRequest {

@@ -46,11 +46,14 @@ pub(crate) struct SetArgs {
     /// The same outside working hours
     #[arg(long, value_name = "TEXT")]
     off_hours_reply: Option<String>,
+    /// Id of the bot of NPS that has to be sent before a conversation is closed; '' for none
+    #[arg(long, value_name = "UUID")]
+    nps_bot: Option<String>,
 }
 
 impl Show for ChannelRule {
     const NAME: &'static str = "switchboard.conversation.v1.ChannelRule";
-    const OPTIONAL: &'static [&'static str] = &["CHANGED", "REVISION"];
+    const OPTIONAL: &'static [&'static str] = &["CHANGED", "REVISION", "NPS BOT"];
     const HEADERS: &'static [&'static str] = &[
         "CHANNEL",
         "CONTINUES WITHIN",
@@ -58,6 +61,7 @@ impl Show for ChannelRule {
         "NEXT ANSWER",
         "GREETING",
         "OFF HOURS",
+        "NPS BOT",
         "REVISION",
         "CHANGED",
     ];
@@ -70,6 +74,7 @@ impl Show for ChannelRule {
             cell(time(self.next_response_seconds, "no limit")),
             cell(&self.greeting),
             cell(&self.off_hours_reply),
+            cell(&self.nps_bot_id),
             cell(self.revision.to_string()),
             cell(words::ago(self.update_time.as_ref(), view.now)).dim(),
         ]
@@ -110,6 +115,7 @@ impl SetArgs {
         let texts = [
             (self.greeting, &mut rule.greeting),
             (self.off_hours_reply, &mut rule.off_hours_reply),
+            (self.nps_bot, &mut rule.nps_bot_id),
         ];
         for (given, kept) in texts {
             if let Some(given) = given {

@@ -3,12 +3,24 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use serde_json::json;
 use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::conversation::v1::{self as conversation, message::Kind, message_delivery};
+use switchboard_tests::rpc::Rpc;
 use switchboard_tests::servers::{Dovecot, SmtpServer, SmtpTls};
-use switchboard_tests::world::{Account, Plan, World, text_of, within};
+use switchboard_tests::world::{Account, Bearer, Plan, World, eventually, text_of, within};
 
 use super::{answer, connect, delivered, environment, settled};
+
+const START_CHAT: &str = "conversation.v1.ChatService/StartChat";
+
+/// Servers of a test speak in the clear, and a mailbox is followed soon.
+const MAIL: [(&str, &str); 4] = [
+    ("MAIL__ALLOW_PLAIN", "true"),
+    ("MAIL__ALLOW_PRIVATE", "true"),
+    ("MAIL__RENEW", "500ms"),
+    ("MAIL__LEASE", "3s"),
+];
 
 #[expect(
     clippy::too_many_lines,
@@ -19,32 +31,9 @@ async fn f185_a_mail_is_a_chat_and_the_answer_stays_in_its_thread() -> anyhow::R
     let dovecot = Dovecot::start(None)?;
     let smtp = SmtpServer::start(SmtpTls::None)?;
     smtp.behave(&serde_json::json!({ "users": { "shop": "secret" } }))?;
-    let world = World::start_with(environment(&[
-        ("MAIL__ALLOW_PLAIN", "true"),
-        ("MAIL__ALLOW_PRIVATE", "true"),
-        ("MAIL__RENEW", "500ms"),
-        ("MAIL__LEASE", "3s"),
-    ]))
-    .await?;
+    let world = World::start_with(environment(&MAIL)).await?;
     let account = world.account(Plan::default()).await?;
-    let server = |port: u16| {
-        Some(gateway::email_credentials::Server {
-            host: "127.0.0.1".into(),
-            port: port.into(),
-            security: gateway::email_credentials::Security::None.into(),
-        })
-    };
-    let mailbox = gateway::EmailCredentials {
-        address: "sales@shop.example".into(),
-        display_name: "Shop".into(),
-        imap: server(dovecot.imap()),
-        smtp: server(smtp.port()),
-        username: "shop".into(),
-        secret: Some(gateway::email_credentials::Secret::Password(
-            "secret".into(),
-        )),
-    };
-    let credentials = gateway::create_channel_request::Credentials::Email(mailbox);
+    let credentials = mailbox(&dovecot, &smtp);
     let channel = connect(&account, credentials).await?;
     assert_eq!(channel.provider_name, "sales@shop.example");
 
@@ -132,6 +121,27 @@ async fn f185_a_mail_is_a_chat_and_the_answer_stays_in_its_thread() -> anyhow::R
     Ok(())
 }
 
+/// Credentials of the shop's mailbox.
+fn mailbox(dovecot: &Dovecot, smtp: &SmtpServer) -> gateway::create_channel_request::Credentials {
+    let server = |port: u16| {
+        Some(gateway::email_credentials::Server {
+            host: "127.0.0.1".into(),
+            port: port.into(),
+            security: gateway::email_credentials::Security::None.into(),
+        })
+    };
+    gateway::create_channel_request::Credentials::Email(gateway::EmailCredentials {
+        address: "sales@shop.example".into(),
+        display_name: "Shop".into(),
+        imap: server(dovecot.imap()),
+        smtp: server(smtp.port()),
+        username: "shop".into(),
+        secret: Some(gateway::email_credentials::Secret::Password(
+            "secret".into(),
+        )),
+    })
+}
+
 /// A mail is more than what is shown of it: its subject, the whole text, and the file it came as.
 async fn details(account: &Account, written: &conversation::Message) -> anyhow::Result<()> {
     assert_eq!(written.subject, "Order 551");
@@ -160,5 +170,94 @@ async fn details(account: &Account, written: &conversation::Message) -> anyhow::
     let original = whole.original.context("the mail as it came")?;
     assert!(!original.attachment_id.is_empty());
     assert!(whole.html.is_none(), "it had none");
+    Ok(())
+}
+
+/// A contact's first mail comes from us: the chat, its agent and its contact are there before the client says a word, and what
+/// they answer joins them.
+#[tokio::test(flavor = "multi_thread")]
+async fn f084_f087_an_agent_writes_to_a_contact_first_and_the_answer_comes_into_the_chat()
+-> anyhow::Result<()> {
+    let dovecot = Dovecot::start(None)?;
+    let smtp = SmtpServer::start(SmtpTls::None)?;
+    smtp.behave(&serde_json::json!({ "users": { "shop": "secret" } }))?;
+    let world = World::start_with(environment(&MAIL)).await?;
+    let account = world.account(Plan::default()).await?;
+    let channel = connect(&account, mailbox(&dovecot, &smtp)).await?;
+    assert!(channel.capabilities.is_some_and(|can| can.writes_first));
+    let rpc = Rpc::of(&world)?;
+    let tokens = world.system.tokens();
+    let shop = Bearer::new(&tokens.service(&account.slug, "shop", "chats:* crm:*"))?;
+    let make = json!({ "name": "Olena", "emails": ["Olena@Client.example"] });
+    let made = rpc.call("crm_cards.v1.ContactService/CreateContact", &shop, &make);
+    let contact = made.await?["contact"]["contactId"]
+        .as_str()
+        .context("a contact")?
+        .to_owned();
+
+    let agent = account.agents.first().context("an agent")?;
+    let write = json!({
+        "request_id": "first", "contact_id": contact, "channel_id": channel.channel_id,
+        "subject": "Order 551", "text": { "text": "It is ready." },
+    });
+    let who = Bearer::new(&tokens.agent(&account.slug, agent.id, "chats:*"))?;
+    let begun = rpc.call(START_CHAT, &who, &write).await?;
+    let again = rpc.call(START_CHAT, &who, &write).await?;
+    assert_eq!(begun["message"]["messageId"], again["message"]["messageId"]);
+    let message = begun["message"]["messageId"]
+        .as_str()
+        .context("a message")?;
+    let chat = begun["chat"]["chatId"].as_str().context("a chat")?;
+    delivered(&account, chat, message, message_delivery::State::Sent).await?;
+    let sent = smtp.received()?;
+    assert_eq!(sent.len(), 1);
+    let raw = String::from_utf8_lossy(&sent[0].raw).into_owned();
+    assert!(
+        raw.contains("Subject: Order 551") && !raw.contains("In-Reply-To"),
+        "{raw}"
+    );
+    assert_eq!(sent[0].to, ["olena@client.example"]);
+
+    // It is the agent's who wrote (§7), of the contact who was meant, and makes no card (F213).
+    let theirs = eventually("the agent's chat", async || {
+        let chats = account.chats().await?;
+        Ok(chats
+            .into_iter()
+            .find(|it| it.responsible_agent_id == agent.id.to_string()))
+    });
+    assert_eq!(theirs.await?.chat_id, chat);
+    let linked = json!({ "chat_id": chat });
+    let connections = "crm_cards.v1.CrmCardsService/GetChatConnections";
+    let linked = rpc.call(connections, &shop, &linked).await?;
+    assert_eq!(linked["contact"]["contactId"], json!(contact));
+    assert!(account.cards(chat).await?.is_empty());
+
+    // What the client answers comes into this chat, to its agent.
+    let own = raw
+        .lines()
+        .find_map(|line| line.strip_prefix("Message-ID: "));
+    let own = own.context("our Message-ID")?;
+    let mut number = 0;
+    let mut last = None::<Instant>;
+    within(Duration::from_secs(40), "the answer", async || {
+        if last.is_none_or(|last| last.elapsed() > Duration::from_secs(1)) {
+            number += 1;
+            last = Some(Instant::now());
+            let mail = format!(
+                "From: Olena <olena@client.example>\r\nTo: sales@shop.example\r\nSubject: Re: Order 551\r\n\
+                 Message-ID: <a{number}@client.example>\r\nIn-Reply-To: {own}\r\n\
+                 Date: Tue, 24 Nov 2026 10:00:00 +0000\r\n\r\nThank you!\r\n"
+            );
+            dovecot.deliver("shop", &mail)?;
+        }
+        let messages = account.messages(chat).await?;
+        Ok(messages.into_iter().find(|it| it.kind() == Kind::Client))
+    })
+    .await?;
+    assert_eq!(account.chats().await?.len(), 1);
+    assert!(
+        account.cards(chat).await?.is_empty(),
+        "the conversation was open"
+    );
     Ok(())
 }

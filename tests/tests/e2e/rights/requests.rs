@@ -166,6 +166,47 @@ pub fn send_message(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat"), "text": { "text": "Mine" } })
 }
 
+pub fn labelled_chat(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "add_labels": ["VIP"] })
+}
+
+pub fn create_bot(_: &Things) -> Value {
+    json!({ "bot": { "name": "Another", "nps": true } })
+}
+
+pub fn update_bot(things: &Things) -> Value {
+    let step = json!({ "key": "hello", "send": { "text": { "text": "Hello" } } });
+    json!({ "bot": { "bot_id": things.get("scenario"), "name": "Changed", "steps": [step] } })
+}
+
+pub fn scenario(things: &Things) -> Value {
+    json!({ "bot_id": things.get("scenario") })
+}
+
+pub fn chat_and_scenario(things: &Things) -> Value {
+    json!({ "chat_id": things.get("chat"), "bot_id": things.get("scenario") })
+}
+
+pub fn nps_totals(_: &Things) -> Value {
+    json!({ "from_time": "2026-01-01T00:00:00Z", "to_time": "2027-01-01T00:00:00Z" })
+}
+
+pub fn own_filter(_: &Things) -> Value {
+    json!({ "filter": { "name": "Mine", "list": { "mine": true } } })
+}
+
+pub fn shared_filter(_: &Things) -> Value {
+    json!({ "filter": { "name": "All", "shared": true } })
+}
+
+pub fn no_filter(things: &Things) -> Value {
+    json!({ "filter_id": things.get("chat") })
+}
+
+pub fn write_first(things: &Things) -> Value {
+    json!({ "contact_id": things.get("contact"), "channel_id": things.get("channel") })
+}
+
 pub fn retry_message(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat"), "message_id": things.get("answer") })
 }

@@ -84,6 +84,12 @@ const OF_ENTITY: Profile = [
 /// Decisions, which are of a chat and of a card.
 const DECISION: Profile = [Seen, Seen, Hidden, Refused, Refused, Hidden, Hidden, Hidden];
 
+/// What all agents who use chats share is changed with settings, by others in their own account.
+const SHARED_FILTER: Profile = [May, Refused, Refused, Refused, Refused, May, Refused, May];
+/// Nobody's: there is none.
+const FOREIGN: Profile = [
+    Hidden, Hidden, Hidden, Hidden, Refused, Hidden, Hidden, Hidden,
+];
 /// What all agents who use chats share, and who may change settings sees.
 const SHARED: Profile = [Seen, Seen, Seen, Seen, Refused, Seen, Seen, Hidden];
 /// A list of it.
@@ -256,11 +262,20 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             "conversation.v1.ChatService",
             [
                 row("StartConversation", chat, "", DEED),
+                row("StartChat", write_first, "", DEED),
                 row("MarkSpam", chat, "", DEED),
                 row("RestoreChat", chat, "client", CHAT),
                 row("UpdateChat", named_chat, "client", CHAT),
                 row("WaiveReply", chat, "client", CHAT),
                 row("MarkRead", chat, "client", CHAT),
+                row("LabelChat", labelled_chat, "client", CHAT),
+                row("ListLabels", nothing, "", LOG),
+                row("SaveChatFilter", own_filter, "", TO_ONESELF),
+                row("SaveChatFilter", shared_filter, "", SHARED_FILTER),
+                row("ListChatFilters", nothing, "", LOG),
+                row("DeleteChatFilter", no_filter, "", FOREIGN),
+                row("SnoozeChat", chat, "client", CHAT),
+                row("WakeChat", chat, "client", CHAT),
                 row("AddNote", note, "", DEED),
                 row("EditMessage", edit_message, "", DEED),
                 row("DeleteMessage", message_of_chat, "", DEED),
@@ -274,6 +289,21 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("ListNotifications", nothing, "", LOG),
                 row("MarkNotifications", all, "", TO_ONESELF),
                 row("WatchNotifications", nothing, "", TO_ONESELF),
+            ],
+        ),
+        service(
+            "conversation.v1.BotService",
+            [
+                row("CreateBot", create_bot, "", NEW),
+                row("UpdateBot", update_bot, "", SETTING),
+                row("GetBot", scenario, "scenario", STAFF),
+                row("ListBots", nothing, "scenario", STAFFS),
+                row("StartBot", chat_and_scenario, "", DEED),
+                row("StopBot", chat, "", DEED),
+                row("SendNps", chat, "", DEED),
+                row("ListBotRuns", chat, "", DEED),
+                row("GetNpsTotals", nps_totals, "", LOG),
+                row("DeleteBot", scenario, "", SETTING),
             ],
         ),
         service(

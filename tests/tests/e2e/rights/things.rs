@@ -210,6 +210,13 @@ async fn settings(rpc: &Rpc, things: &mut Things, mark: &str) -> anyhow::Result<
     let set = "conversation.v1.ChannelRuleService/SetChannelRule";
     things.ask(rpc, set, closed, "/rule/channel_id").await?;
     things.keep("rule words", words);
+    let scenario = json!({ "bot": {
+        "name": format!("Bot {mark}"), "enabled": true,
+        "steps": [{ "key": "hello", "send": { "text": { "text": "Hello" } } }],
+    } });
+    let create = "conversation.v1.BotService/CreateBot";
+    let bot = things.ask(rpc, create, scenario, "/bot/bot_id").await?;
+    things.keep("scenario", bot);
     Ok(())
 }
 

@@ -73,7 +73,7 @@ pub fn has_our_form(message_id: &str, domain: &str) -> bool {
 }
 
 /// Turns a command into one call. `thread` is that of the mail that is answered, or the newest of the chat; without one
-/// it is a new mail under `subject`. A retry that an agent asks for is another mail, with an id of its own.
+/// it is a new mail under the command's subject, or else under `subject`. A retry that an agent asks for is another mail, with an id of its own.
 pub fn plan(
     command: &OutboundCommand,
     domain: &str,
@@ -97,6 +97,8 @@ pub fn plan(
         draft.subject.clone_from(&thread.subject);
         draft.in_reply_to.clone_from(&thread.message_id);
         draft.references.clone_from(&thread.references);
+    } else if !command.subject.is_empty() {
+        draft.subject.clone_from(&command.subject);
     }
     let mut files = Vec::new();
     for part in &command.parts {

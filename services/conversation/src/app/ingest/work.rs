@@ -4,20 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id;
 use chassis::outbox::Outgoing;
+use sqlx::PgConnection;
 use switchboard_proto::common::v1::{ContentPart, ReplyReference, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use super::find;
 use crate::app::amend;
-use crate::app::announce::{self, Notice};
+use crate::app::announce::{self, Cause, First, Notice};
+use crate::app::bots::runs::{self, Heard, Outcome};
 use crate::app::inbound::{Arrival, Start};
 use crate::domain::album::Album;
+use crate::domain::bot::Trigger;
 use crate::domain::chat::{Answer, Chat, Episode, Later};
 use crate::domain::preview::Preview;
 use crate::domain::words::{MessageKind, OpenReason};
 use crate::domain::{ChatId, ClientId, ConversationId, MessageId};
 use crate::error::Error;
+use crate::store;
 use crate::store::client::Profile;
 use crate::store::message::{Key, Known, Stored};
 use crate::wire;
@@ -46,6 +50,8 @@ pub(super) struct Work {
     pub sourced: BTreeMap<ConversationId, String>,
     /// Messages that a machine wrote.
     pub automatic: Vec<MessageId>,
+    /// What was said in chats where bots run, and what led to it.
+    pub heard: Vec<(ChatId, Heard, Cause)>,
 }
 
 impl Work {
@@ -53,6 +59,50 @@ impl Work {
     pub fn time_of(&self, arrival: &Arrival) -> OffsetDateTime {
         let chat = self.chats.get(&arrival.chat());
         chat.map_or(arrival.time, |chat| chat.history_time(arrival.time))
+    }
+
+    /// Tells whether a message begins an episode where none is open. The score that a bot of NPS waits for does not.
+    pub fn opens(&self, arrival: &Arrival) -> bool {
+        let chat = self.chats.get(&arrival.chat());
+        let words = || wire::words(&arrival.message.parts);
+        arrival.opens() && (arrival.own_app || !chat.is_some_and(|chat| chat.takes_score(&words())))
+    }
+
+    /// Lets bots hear what was said, and starts those that start by themselves when a client opens a conversation.
+    pub async fn bots(
+        &mut self,
+        connection: &mut PgConnection,
+        opened: &BTreeMap<ChatId, OpenReason>,
+    ) -> Result<(), Error> {
+        let heard = std::mem::take(&mut self.heard);
+        if !heard.is_empty() {
+            let outcome = runs::hear(connection, &mut self.chats, heard, self.now).await?;
+            self.take(connection, outcome).await?;
+        }
+        let by_client = opened
+            .iter()
+            .filter(|(_, why)| **why == OpenReason::ClientMessage)
+            .filter_map(|(id, _)| self.chats.get(id));
+        let free: Vec<&Chat> = by_client.filter(|chat| chat.bot.is_none()).collect();
+        if free.is_empty() {
+            return Ok(());
+        }
+        let trigger = Trigger::ConversationOpened;
+        let bots = store::bots::runs::triggered(connection, &free, trigger).await?;
+        let mut outcome = Outcome::default();
+        for (id, bot) in bots {
+            if let Some(chat) = self.chats.get_mut(&id) {
+                runs::begin_by_itself(chat, &bot, self.now, &mut outcome)?;
+            }
+        }
+        self.take(connection, outcome).await
+    }
+
+    async fn take(&mut self, connection: &mut PgConnection, outcome: Outcome) -> Result<(), Error> {
+        store::bots::runs::save(connection, &outcome.runs).await?;
+        self.rows.extend(outcome.rows);
+        self.events.extend(outcome.events);
+        Ok(())
     }
 
     /// Announces a chat with the first that is stored in it, whatever it is.
@@ -126,7 +176,11 @@ impl Work {
         };
         let reason = reason(arrival);
         chat.open(episode.clone(), reason);
-        let event = announce::opened(chat, &episode, client, reason, is_new, &arrival.cause);
+        let first = First {
+            of_chat: is_new,
+            to: None,
+        };
+        let event = announce::opened(chat, &episode, client, (reason, first), &arrival.cause);
         self.events.push(event);
         self.note("conversation.opened", arrival, time)
     }
@@ -220,10 +274,20 @@ impl Work {
             text: wire::preview_text(&content.parts),
             time,
         };
+        let text = wire::words(&content.parts);
+        let scored = !arrival.own_app && chat.takes_score(&text);
         let automatic = arrival.message.automatic;
+        if chat.bot.is_some() && !automatic && deleted_at.is_none() {
+            let heard = if arrival.own_app {
+                Heard::Agent
+            } else {
+                Heard::Client(text)
+            };
+            self.heard.push((chat.id, heard, arrival.cause.clone()));
+        }
         let before = chat.clone();
-        match (arrival.own_app, automatic) {
-            (true, automatic) => {
+        match (arrival.own_app, automatic || scored) {
+            (true, _) => {
                 // It left already: whoever wrote it has answered (D08), unless nobody did.
                 if !automatic {
                     let answer = Answer {
@@ -254,6 +318,8 @@ impl Work {
         self.events.push(event);
         self.events
             .extend(announce::read_mark(&before, chat, &arrival.cause));
+        self.events
+            .extend(announce::snoozed(&before, chat, &arrival.cause));
         self.rows.push(row);
         Ok(())
     }

@@ -7,10 +7,12 @@ use uuid::Uuid;
 
 use super::QuickReplies;
 use crate::app::access;
+use crate::domain::chat::Chat;
 use crate::domain::quick_reply::{self, QuickReplyId, Range, Rendered, Values, Variable};
 use crate::domain::{ChatId, TEXT_MAX};
 use crate::error::{Error, QuickReplyError};
 use crate::store;
+use crate::store::client::Profile;
 
 /// Scope of clients of mailboxes, whose user id is their address.
 const MAIL: &str = "email";
@@ -45,16 +47,11 @@ impl QuickReplies {
         let number = chat
             .open_episode()
             .map(|episode| episode.number.to_string());
-        let email = if client.email.is_empty() && client.scope == MAIL {
-            &client.user_id
-        } else {
-            &client.email
-        };
         let values = Values {
             client_name: &client.name,
             client_username: &client.username,
             client_phone: &client.phone,
-            client_email: email,
+            client_email: address(&client),
             agent_name: &name,
             conversation_number: number.as_deref().unwrap_or_default(),
         };
@@ -71,6 +68,39 @@ impl QuickReplies {
             text: Some(formatted(rendered, reply.text.entities)),
             attachment_ids: reply.files.iter().map(Uuid::to_string).collect(),
         })
+    }
+}
+
+/// Puts what is known of a chat and its client into a text that nobody in particular says. One that cannot be read stays as it is.
+pub(in crate::app) fn put_in(text: Option<&Text>, chat: &Chat, client: &Profile) -> Text {
+    let Some(text) = text else {
+        return Text::default();
+    };
+    let number = chat
+        .episode
+        .as_ref()
+        .map(|episode| episode.number.to_string());
+    let values = Values {
+        client_name: &client.name,
+        client_username: &client.username,
+        client_phone: &client.phone,
+        client_email: address(client),
+        agent_name: "",
+        conversation_number: number.as_deref().unwrap_or_default(),
+    };
+    let ranges: Vec<Range> = text.entities.iter().map(range).collect();
+    match quick_reply::render(&text.text, &ranges, &values) {
+        Ok(rendered) => formatted(rendered, text.entities.clone()),
+        Err(_) => text.clone(),
+    }
+}
+
+/// The address by which mails reach a client.
+fn address(client: &Profile) -> &str {
+    if client.email.is_empty() && client.scope == MAIL {
+        &client.user_id
+    } else {
+        &client.email
     }
 }
 

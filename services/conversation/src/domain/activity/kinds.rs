@@ -47,6 +47,26 @@ kinds! {
     conversation::ConversationClosed, STATE, "" => |e| episode(&e.chat_id, &e.channel_id, &e.conversation_id, e.number);
     conversation::ChatRenamed, STATE, "" => |e| Told::of_chat(&e.chat_id, &e.channel_id).with([("name", e.name)]);
     conversation::ChatSpam, STATE, "" => |e| Told::of_chat(&e.chat_id, &e.channel_id);
+    conversation::ChatLabelled, STATE, "" => |e| {
+        Told::of_chat(&e.chat_id, &e.channel_id)
+            .with([("added", e.added_labels.join(", ")), ("removed", e.removed_labels.join(", "))])
+    };
+    conversation::BotStarted, STATE, "" => |e| {
+        Told::of_chat(&e.chat_id, &e.channel_id).with([("name", e.bot_name), ("bot_id", e.bot_id)])
+    };
+    conversation::BotStopped, STATE, "" => |e| {
+        Told::of_chat(&e.chat_id, &e.channel_id)
+            .with([("name", e.bot_name), ("bot_id", e.bot_id), ("reason", e.reason)])
+    };
+    conversation::NpsAnswered, STATE, "" => |e| {
+        Told::of_chat(&e.chat_id, &e.channel_id).with([("score", e.score.to_string()), ("comment", e.comment)])
+    };
+    conversation::NpsSkipped, STATE, "" => |e| Told::of_chat(&e.chat_id, &e.channel_id).with([("reason", e.reason)]);
+    conversation::ChatSnoozed, STATE, "" => |e| {
+        let until = e.wake_time.map(|time| time.to_string()).unwrap_or_default();
+        let woken = if e.snoozed { "" } else { "yes" };
+        Told::of_chat(&e.chat_id, &e.channel_id).with([("until", until), ("woken", woken.to_owned())])
+    };
     conversation::ResponseTimeExceeded, STATE, "The client waits for an answer longer than {limit_seconds} s" => |e| {
         episode(&e.chat_id, &e.channel_id, &e.conversation_id, e.number)
             .with([("limit_seconds", e.limit_seconds.to_string()), ("agent_id", e.responsible_agent_id)])

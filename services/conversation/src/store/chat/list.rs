@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Row, chats};
 use crate::domain::chat::Chat;
+use crate::domain::label;
 use crate::domain::words::ChatState;
 use crate::domain::{AgentId, ChannelId, ChatId, ClientId, ConversationId, MessageId};
 use crate::store::assignment;
@@ -24,6 +25,10 @@ pub struct Narrowing {
     pub waiting_only: bool,
     /// Only chats that are unread, or are not (F209).
     pub unread: Option<bool>,
+    /// Only chats that are snoozed, or are not (B13).
+    pub snoozed: Option<bool>,
+    /// Only chats with a label, by its key (B13).
+    pub label: Option<String>,
 }
 
 impl Narrowing {
@@ -39,6 +44,13 @@ impl Narrowing {
             && states.is_none_or(|states| states.iter().any(|state| state == chat.state.as_str()))
             && (!self.waiting_only || chat.waiting && !chat.spam)
             && self.unread.is_none_or(|unread| unread == chat.unread)
+            && self
+                .snoozed
+                .is_none_or(|snoozed| snoozed == chat.snooze.is_some())
+            && self
+                .label
+                .as_ref()
+                .is_none_or(|wanted| chat.labels.iter().any(|label| label::key(label) == *wanted))
     }
 }
 
@@ -78,18 +90,20 @@ pub type Position = (OffsetDateTime, ChatId);
 /// whether or not the server plans it anew.
 const END: OffsetDateTime = time::macros::datetime!(9999-12-31 23:59:59.999999 UTC);
 
-macro_rules! list_chats {
-    ($whose:literal, $account:expr, $narrowing:expr, $after:expr, $limit:expr $(, $argument:expr)*) => {{
+macro_rules! list_chats_of {
+    ($open:literal, $time:literal, $id:literal, $close:literal, $whose:literal, $account:expr, $narrowing:expr, $after:expr, $limit:expr
+     $(, $argument:expr)*) => {{
         let (time, id) = $after.unwrap_or((END, ChatId::from(Uuid::max())));
         select_chats!(
-            "where account = $1
-               and (last_client_message_at, chat_id) < ($2, $3)
+            $open " where account = $1
+               and (" $time ", " $id ") < ($2, $3)
                and ($4::uuid[] is null or channel_id = any($4))
                and ($5::uuid is null or channel_id = $5)
                and ($6::text[] is null or state = any($6))
                and (not $7::bool or waiting and not spam)
-               and ($9::bool is null or unread = $9) " $whose "
-             order by last_client_message_at desc, chat_id desc limit $8",
+               and ($9::bool is null or unread = $9)
+               and ($10::bool is null or snoozed = $10) " $whose "
+             order by " $time " desc, " $id " desc limit $8" $close,
             $account.as_str(),
             time,
             id as ChatId,
@@ -98,10 +112,17 @@ macro_rules! list_chats {
             $narrowing.states.as_deref(),
             $narrowing.waiting_only,
             $limit,
-            $narrowing.unread
+            $narrowing.unread,
+            $narrowing.snoozed
             $(, $argument)*
         )
     }};
+}
+
+macro_rules! list_chats {
+    ($($rest:tt)+) => {
+        list_chats_of!("", "last_client_message_at", "chat_id", "", $($rest)+)
+    };
 }
 
 /// Lists chats by last client message, newest first (D07).
@@ -113,6 +134,9 @@ pub async fn list(
     after: Option<Position>,
     limit: i64,
 ) -> Result<Vec<Chat>, sqlx::Error> {
+    if let Some(label) = &narrowing.label {
+        return labelled(connection, account, (narrowing, label), whose, after, limit).await;
+    }
     // Several statements and not one with an `or`: each has its own index.
     let rows = match whose {
         Whose::All => {
@@ -127,7 +151,7 @@ pub async fn list(
         }
         Whose::WorkedBy(agent) => {
             let mut rows = list_chats!(
-                "and responsible = $10 and state = 'active'",
+                "and responsible = $11 and state = 'active'",
                 account,
                 narrowing,
                 after,
@@ -139,7 +163,7 @@ pub async fn list(
             let joined = assignment::joined(connection, account, agent).await?;
             if !joined.is_empty() {
                 let joined = list_chats!(
-                    "and chat_id = any($10) and responsible <> $11",
+                    "and chat_id = any($11) and responsible <> $12",
                     account,
                     narrowing,
                     after,
@@ -155,7 +179,7 @@ pub async fn list(
         }
         Whose::Of(agent) => {
             list_chats!(
-                "and responsible = $10",
+                "and responsible = $11",
                 account,
                 narrowing,
                 after,
@@ -167,4 +191,47 @@ pub async fn list(
         }
     };
     chats(rows)
+}
+
+/// Lists chats with a label (B13). A label's chats come in their order from its own index, and each is looked at: the server is not
+/// left the choice to begin with the chats (`offset 0`), of which it knows too little.
+async fn labelled(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    (narrowing, label): (&Narrowing, &str),
+    whose: Whose,
+    after: Option<Position>,
+    limit: i64,
+) -> Result<Vec<Chat>, sqlx::Error> {
+    let (mut of, mut by, mut joined) = (None, None, Vec::new());
+    match whose {
+        Whose::All | Whose::Nobodys => {}
+        Whose::Of(agent) => of = Some(agent),
+        Whose::WorkedBy(agent) => {
+            by = Some(agent);
+            joined = assignment::joined(connection, account, agent).await?;
+        }
+    }
+    let rows = list_chats_of!(
+        "where chat_id = any(array(
+             select chat_id
+             from (select listed_at, chat_id as labelled from chat_label where account = $1 and key = $11) l
+             cross join lateral (select * from chat where chat_id = labelled offset 0) c",
+        "listed_at",
+        "labelled",
+        ")) order by last_client_message_at desc, chat_id desc",
+        "and (not $12::bool or responsible is null) and ($13::uuid is null or responsible = $13)
+         and ($14::uuid is null or responsible = $14 and state = 'active'
+              or chat_id = any($15) and responsible <> $14)",
+        account,
+        narrowing,
+        after,
+        limit,
+        label,
+        whose == Whose::Nobodys,
+        of as Option<AgentId>,
+        by as Option<AgentId>,
+        &joined as &[ChatId]
+    );
+    chats(rows.fetch_all(connection).await?)
 }

@@ -25,6 +25,8 @@ pub(super) struct People {
     pub contacts: HashMap<(AccountSlug, ContactId), Contact>,
     companies: HashMap<(AccountSlug, CompanyId), Company>,
     created: HashSet<(AccountSlug, ContactId)>,
+    /// Contacts that were there and got an identity: an agent wrote to them first (F084).
+    identified: HashSet<(AccountSlug, ContactId)>,
 }
 
 impl People {
@@ -68,11 +70,47 @@ impl People {
         }
         Ok(entries)
     }
+
+    /// Tells of contacts that got an identity. That their chats are linked is in their histories.
+    pub async fn identified(
+        &self,
+        connection: &mut PgConnection,
+        openings: &[Opening],
+        events: &mut Vec<Outgoing>,
+    ) -> Result<(), sqlx::Error> {
+        let mut origins: BTreeMap<(AccountSlug, ContactId), &Opening> = BTreeMap::new();
+        for opening in openings {
+            let key = (opening.account.clone(), self.of(opening)?.id);
+            if self.identified.contains(&key) {
+                origins.entry(key).or_insert(opening);
+            }
+        }
+        if origins.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = origins.keys().cloned().collect();
+        let mut identities = contacts::identities_of(connection, &keys).await?;
+        for (key, opening) in &origins {
+            let mut contact = self
+                .contacts
+                .get(key)
+                .cloned()
+                .ok_or(sqlx::Error::RowNotFound)?;
+            contact.identities = identities.remove(key).unwrap_or_default();
+            let updated = wire_v1::ContactUpdated {
+                contact: Some(wire::contact(&contact)),
+            };
+            let event = opening.event(contact.id, &updated);
+            events.push(event.actor(opening.actor()));
+        }
+        Ok(())
+    }
 }
 
 /// Finds the contacts of all identities, makes those that are new, and locks them all, sorted.
 ///
-/// The same person on another channel of the messenger has the same identity: no new contact (F154).
+/// The same person on another channel of the messenger has the same identity: no new contact (F154). Whom an agent wrote to
+/// first gets the identity, where it is nobody's yet (F084).
 pub(super) async fn recognise(
     connection: &mut PgConnection,
     openings: &[Opening],
@@ -83,18 +121,19 @@ pub(super) async fn recognise(
         identities.entry(opening.identity_key()).or_insert(opening);
     }
     let made = |key: &IdentityKey| ids::contact_of(&key.0, &key.1, &key.2);
+    let written_to = written_to(connection, &identities).await?;
     let rows: Vec<NewIdentity> = identities
         .iter()
         .map(|(key, opening)| NewIdentity {
             account: key.0.clone(),
             identity: opening.identity.clone(),
-            contact: made(key),
+            contact: written_to.get(key).copied().unwrap_or_else(|| made(key)),
         })
         .collect();
     let new = store::insert_identities(connection, &rows).await?;
     let mut contacts: Vec<(AccountSlug, Contact)> = identities
         .iter()
-        .filter(|(key, _)| new.contains(*key))
+        .filter(|(key, _)| new.contains(*key) && !written_to.contains_key(*key))
         .map(|(key, opening)| {
             let contact = Contact::of(made(key), &opening.identity, now);
             (key.0.clone(), contact)
@@ -106,6 +145,11 @@ pub(super) async fn recognise(
     } else {
         contact_changes::insert_all(connection, &contacts).await?
     };
+    let identified: HashSet<(AccountSlug, ContactId)> = written_to
+        .into_iter()
+        .filter(|(key, _)| new.contains(key))
+        .map(|(key, contact)| (key.0, contact))
+        .collect();
     let keys: Vec<IdentityKey> = identities.into_keys().collect();
     for _ in 0..ROUNDS {
         let of_identity = store::contacts_of(connection, &keys).await?;
@@ -115,19 +159,47 @@ pub(super) async fn recognise(
             .collect();
         to_lock.sort();
         to_lock.dedup();
-        let contacts = contacts::lock_all(connection, &to_lock).await?;
+        let mut contacts = contacts::lock_all(connection, &to_lock).await?;
         // Where a merge took one away meanwhile, its identities lead elsewhere by now.
         if contacts.len() == to_lock.len() {
             let companies = companies_of(connection, &contacts).await?;
+            contact_changes::raise(connection, &identified).await?;
+            for key in &identified {
+                if let Some(contact) = contacts.get_mut(key) {
+                    contact.revision += 1;
+                }
+            }
             return Ok(People {
                 of_identity,
                 contacts,
                 companies,
                 created,
+                identified,
             });
         }
     }
     Err(contacts::merged_meanwhile())
+}
+
+/// Returns the contacts whom agents wrote to first, as they are there now, by the identities that they are to get. One that is
+/// deleted by now is made anew by its identity, as for anybody.
+async fn written_to(
+    connection: &mut PgConnection,
+    identities: &BTreeMap<IdentityKey, &Opening>,
+) -> Result<HashMap<IdentityKey, ContactId>, sqlx::Error> {
+    let told: Vec<(&IdentityKey, (AccountSlug, ContactId))> = identities
+        .iter()
+        .filter_map(|(key, opening)| Some((key, (key.0.clone(), opening.contact?))))
+        .collect();
+    if told.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let keys: Vec<_> = told.iter().map(|(_, contact)| contact.clone()).collect();
+    let live = contacts::live_all(connection, &keys).await?;
+    let there = told
+        .into_iter()
+        .filter_map(|(key, contact)| Some((key.clone(), *live.get(&contact)?)));
+    Ok(there.collect())
 }
 
 /// Returns the companies of contacts, held: who gives one another responsible waits, and then finds the chats that are new.

@@ -32,6 +32,12 @@ pub(crate) struct Wanted {
     /// Only open chats that the acting agent answers for or has joined
     #[arg(long, conflicts_with = "responsible")]
     mine: bool,
+    /// Only chats with this label
+    #[arg(long)]
+    label: Option<String>,
+    /// Only chats that are put off (`yes`), or that are not (`no`)
+    #[arg(long, value_name = "YES|NO", value_parser = clap::builder::BoolishValueParser::new())]
+    snoozed: Option<bool>,
 }
 
 impl Wanted {
@@ -58,6 +64,8 @@ impl Wanted {
             unanswered_only: self.unanswered,
             read_state: self.read_state.unwrap_or_default().into(),
             mine: self.mine,
+            label: self.label.unwrap_or_default(),
+            snoozed: self.snoozed,
             ..ListChatsRequest::default()
         })
     }

@@ -20,9 +20,10 @@ impl Show for Chat {
         "NO",
         "UNANSWERED",
         "WHEN",
+        "LABELS",
         "RESPONSIBLE",
     ];
-    const SPARSE: &'static [&'static str] = &["CAME BY"];
+    const SPARSE: &'static [&'static str] = &["CAME BY", "LABELS"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "CLIENT",
@@ -30,6 +31,7 @@ impl Show for Chat {
         "STATE",
         "NO",
         "CAME BY",
+        "LABELS",
         "RESPONSIBLE",
         "UNANSWERED",
         "LAST MESSAGE",
@@ -55,6 +57,11 @@ impl Show for Chat {
             cell(view.name(&self.channel_id)),
             cell(if self.spam {
                 "spam".to_owned()
+            } else if self.snoozed {
+                format!(
+                    "{}, snoozed",
+                    words::word(self.state().as_str_name(), "STATE_")
+                )
             } else {
                 words::word(self.state().as_str_name(), "STATE_")
             })
@@ -67,6 +74,7 @@ impl Show for Chat {
                     .unwrap_or_default(),
                 PAYLOAD,
             )),
+            cell(words::short(&self.labels.join(", "), PAYLOAD)),
             cell(view.name(&self.responsible_agent_id)),
             cell(match (self.unanswered, self.waiting) {
                 (0, _) => "0".to_owned(),

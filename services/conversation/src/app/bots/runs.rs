@@ -1,0 +1,435 @@
+//! Runs of bots in chats: begun, moved on and ended, each change under the chat's lock, with its events and system messages.
+
+use std::collections::BTreeMap;
+
+use chassis::id;
+use chassis::outbox::Outgoing;
+use sqlx::PgConnection;
+use switchboard_proto::common::v1::{ContentPart, Text, content_part::Content};
+use switchboard_proto::conversation::v1 as pb;
+use time::OffsetDateTime;
+
+use crate::app::announce::{self, Cause, Notice};
+use crate::app::quick_replies::render::put_in;
+use crate::app::send::queue;
+use crate::domain::bot::{self, Effect, Input, RunState, Then, Waits};
+use crate::domain::chat::Chat;
+use crate::domain::preview::Preview;
+use crate::domain::words::{DeliveryState, MessageKind};
+use crate::domain::{ChatId, ConversationId, MessageId};
+use crate::error::Error;
+use crate::store;
+use crate::store::bots::Bot;
+use crate::store::bots::runs::{self, Nps, Run};
+use crate::store::client::Profile;
+use crate::store::message::Stored;
+use crate::wire;
+
+/// What changes of runs lead to, to be written with the chats.
+#[derive(Default)]
+pub struct Outcome {
+    /// Runs that are new or changed.
+    pub runs: Vec<Run>,
+    /// Messages.
+    pub rows: Vec<Stored>,
+    /// Events.
+    pub events: Vec<Outgoing>,
+}
+
+/// Begins a run in a locked chat where none is under way; it goes on by itself, at once.
+pub fn begin(
+    chat: &mut Chat,
+    bot: &Bot,
+    conversation: ConversationId,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<Run, Error> {
+    let run = Run {
+        id: id::v7(now),
+        account: chat.account.clone(),
+        bot: bot.id,
+        bot_name: bot.name.clone(),
+        nps: bot.nps,
+        chat: chat.id,
+        channel: chat.channel,
+        conversation,
+        steps: bot.steps.clone(),
+        state: RunState::Ready,
+        at: bot::State::default(),
+        input: None,
+        due_at: Some(now),
+        tries: 0,
+        started_by: cause.actor_text(),
+        started_at: now,
+        ended_at: None,
+    };
+    chat.bot = Some((run.id, Waits::Nothing));
+    let event = pb::BotStarted {
+        run_id: run.id.to_string(),
+        bot_id: run.bot.to_string(),
+        bot_name: run.bot_name.clone(),
+        chat_id: run.chat.to_string(),
+        channel_id: run.channel.to_string(),
+        conversation_id: run.conversation.to_string(),
+    };
+    outcome
+        .events
+        .push(announce::about_chat(chat, &event, cause));
+    let notice = Notice {
+        of: format!("{}/begun", run.id),
+        kind: "bot.started",
+        parameters: &[("name", run.bot_name.clone())],
+        time: now,
+    };
+    let (row, event) = announce::system(chat, &notice, cause)?;
+    outcome.rows.push(row);
+    outcome.events.push(event);
+    outcome.runs.push(run.clone());
+    Ok(run)
+}
+
+/// Begins a run that nobody starts, in a locked chat with an open conversation, where none is under way.
+pub fn begin_by_itself(
+    chat: &mut Chat,
+    bot: &Bot,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let Some(open) = chat.open_episode().map(|open| open.id) else {
+        return Ok(());
+    };
+    begin(chat, bot, open, &super::round::cause(bot.id), now, outcome).map(drop)
+}
+
+/// Ends a run of a locked chat.
+pub fn end(
+    chat: &mut Chat,
+    run: &mut Run,
+    state: RunState,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    run.state = state;
+    (run.due_at, run.input, run.ended_at) = (None, None, Some(now));
+    if chat.bot.is_some_and(|(id, _)| id == run.id) {
+        chat.bot = None;
+    }
+    let event = pb::BotStopped {
+        run_id: run.id.to_string(),
+        bot_id: run.bot.to_string(),
+        bot_name: run.bot_name.clone(),
+        chat_id: run.chat.to_string(),
+        channel_id: run.channel.to_string(),
+        conversation_id: run.conversation.to_string(),
+        reason: state.as_str().to_owned(),
+    };
+    outcome
+        .events
+        .push(announce::about_chat(chat, &event, cause));
+    let notice = Notice {
+        of: format!("{}/ended", run.id),
+        kind: "bot.stopped",
+        parameters: &[
+            ("name", run.bot_name.clone()),
+            ("reason", state.as_str().to_owned()),
+        ],
+        time: now,
+    };
+    let (row, event) = announce::system(chat, &notice, cause)?;
+    outcome.rows.push(row);
+    outcome.events.push(event);
+    Ok(())
+}
+
+/// Somebody was heard in a chat where a bot runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Heard {
+    /// The client wrote this.
+    Client(String),
+    /// An agent answered.
+    Agent,
+}
+
+/// Lets the runs of locked chats hear what was said there, in its order: an answer of the client moves a run on that waits, one of
+/// an agent ends it.
+pub async fn hear(
+    connection: &mut PgConnection,
+    chats: &mut BTreeMap<ChatId, Chat>,
+    heard: Vec<(ChatId, Heard, Cause)>,
+    now: OffsetDateTime,
+) -> Result<Outcome, Error> {
+    let mut outcome = Outcome::default();
+    let of = |chat: &ChatId| chats.get(chat).and_then(|chat| chat.bot);
+    let ids: Vec<_> = heard
+        .iter()
+        .filter_map(|(chat, ..)| of(chat))
+        .map(|bot| bot.0)
+        .collect();
+    let mut known = runs::several(connection, &ids).await?;
+    for (id, heard, cause) in heard {
+        let Some(chat) = chats.get_mut(&id) else {
+            continue;
+        };
+        let Some(run) = chat.bot.and_then(|(run, _)| known.get_mut(&run)) else {
+            continue;
+        };
+        match heard {
+            Heard::Agent => end(chat, run, RunState::Answered, &cause, now, &mut outcome)?,
+            Heard::Client(text) => answered(run, text, now),
+        }
+    }
+    outcome.runs.extend(known.into_values());
+    Ok(outcome)
+}
+
+/// Notes what the client answered. What comes before the run went on with the first words belongs to the same answer.
+fn answered(run: &mut Run, text: String, now: OffsetDateTime) {
+    match (run.state, &mut run.input) {
+        (RunState::Waiting, _) => {
+            run.state = RunState::Ready;
+            run.input = Some(text);
+            run.due_at = Some(now);
+        }
+        (RunState::Ready, Some(input)) => {
+            input.push('\n');
+            input.push_str(&text);
+        }
+        _ => {}
+    }
+}
+
+/// Moves a run of a locked chat on.
+pub async fn go_on(
+    connection: &mut PgConnection,
+    (chat, run, client): (&mut Chat, &mut Run, &Profile),
+    input: Input<'_>,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let steps = std::mem::take(&mut run.steps);
+    let (effects, then) = bot::advance(&steps, &mut run.at, input, now);
+    (run.input, run.tries) = (None, 0);
+    let mut closed = false;
+    for effect in effects {
+        match effect {
+            Effect::Say(text) => {
+                say(connection, (chat, run, client), text, cause, now, outcome).await?
+            }
+            Effect::Note(text) => note(chat, client, text, cause, now, outcome)?,
+            Effect::Score(score) => {
+                let nps = Nps {
+                    score: Some(score),
+                    ..Nps::default()
+                };
+                nps_kept(connection, chat, run, nps, now).await?;
+                tell_nps(chat, run, (score, String::new()), cause, now, outcome)?;
+            }
+            Effect::Comment(comment) => {
+                let nps = Nps {
+                    comment: &comment,
+                    ..Nps::default()
+                };
+                nps_kept(connection, chat, run, nps, now).await?;
+                let score = run
+                    .at
+                    .answers
+                    .values()
+                    .find_map(|answer| bot::nps::score(answer));
+                tell_nps(
+                    chat,
+                    run,
+                    (score.unwrap_or_default(), comment),
+                    cause,
+                    now,
+                    outcome,
+                )?;
+            }
+            Effect::Close => closed = true,
+        }
+    }
+    let waits = bot::expected(&steps, &run.at.step);
+    run.steps = steps;
+    match then {
+        Then::Waits(until) => {
+            (run.state, run.due_at) = (RunState::Waiting, Some(until));
+            let score = waits == Some(pb::bot_step::ask::Expects::Score);
+            chat.bot = Some((run.id, if score { Waits::Score } else { Waits::Answer }));
+        }
+        Then::Calls => {
+            (run.state, run.due_at) = (RunState::Calling, Some(now));
+            chat.bot = Some((run.id, Waits::Nothing));
+        }
+        Then::Ends => end(chat, run, RunState::Finished, cause, now, outcome)?,
+        Then::Fails(why) => fail(chat, run, why, cause, now, outcome)?,
+    }
+    if closed {
+        close(connection, chat, cause, now, outcome).await?;
+    }
+    Ok(())
+}
+
+/// Ends a run that cannot go on, and says why.
+pub fn fail(
+    chat: &mut Chat,
+    run: &mut Run,
+    why: &str,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    tracing::info!(run = %run.id, why, "a bot could not go on");
+    let words = Text {
+        text: format!("{}: {why}", run.bot_name),
+        ..Text::default()
+    };
+    let row = message(chat, MessageKind::Note, words, now);
+    outcome
+        .events
+        .push(announce::stored(chat, wire::message(&row)?, cause));
+    outcome.rows.push(row);
+    end(chat, run, RunState::Failed, cause, now, outcome)
+}
+
+/// Ends the open conversation as the bot has it.
+async fn close(
+    connection: &mut PgConnection,
+    chat: &mut Chat,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let Some(closed) = chat.close(now) else {
+        return Ok(());
+    };
+    let actor = cause.actor_text();
+    store::conversation::update(connection, &[&closed], Some(&actor)).await?;
+    outcome.events.push(announce::closed(chat, &closed, cause));
+    let notice = Notice {
+        of: announce::of_revision(closed.id, closed.revision),
+        kind: "conversation.closed",
+        parameters: &[("number", closed.number.to_string())],
+        time: now,
+    };
+    let (row, event) = announce::system(chat, &notice, cause)?;
+    outcome.rows.push(row);
+    outcome.events.push(event);
+    Ok(())
+}
+
+/// Says something to the client.
+async fn say(
+    connection: &mut PgConnection,
+    (chat, run, client): (&mut Chat, &Run, &Profile),
+    text: Option<&Text>,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let mut row = message(chat, MessageKind::Bot, put_in(text, chat, client), now);
+    row.conversation = Some(run.conversation);
+    row.delivery = Some(DeliveryState::Queued);
+    row.out_seq = chat.next_command();
+    row.attempt = 1;
+    row.delivery_at = Some(now);
+    outcome
+        .events
+        .push(announce::stored(chat, wire::message(&row)?, cause));
+    outcome
+        .events
+        .push(queue(connection, chat, &row, cause, now).await?);
+    outcome.rows.push(row);
+    Ok(())
+}
+
+fn note(
+    chat: &mut Chat,
+    client: &Profile,
+    text: Option<&Text>,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let row = message(chat, MessageKind::Note, put_in(text, chat, client), now);
+    outcome
+        .events
+        .push(announce::stored(chat, wire::message(&row)?, cause));
+    outcome.rows.push(row);
+    Ok(())
+}
+
+/// Makes a message of the bot in its chat.
+fn message(chat: &mut Chat, kind: MessageKind, words: Text, now: OffsetDateTime) -> Stored {
+    let content = pb::Message {
+        parts: vec![ContentPart {
+            content: Some(Content::Text(words)),
+        }],
+        ..pb::Message::default()
+    };
+    let id = MessageId::from(id::v7(now));
+    if kind == MessageKind::Bot {
+        chat.show(Preview {
+            message: id,
+            kind,
+            text: wire::preview_text(&content.parts),
+            time: now,
+        });
+    }
+    announce::new_message(chat, id, kind, None, now, &content)
+}
+
+/// Keeps what became of the question of NPS.
+pub async fn nps_kept(
+    connection: &mut PgConnection,
+    chat: &Chat,
+    run: &Run,
+    nps: Nps<'_>,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let whose = (&chat.account, chat.id, chat.channel);
+    let nps = Nps {
+        run: Some(run.id),
+        ..nps
+    };
+    Ok(runs::keep_nps(connection, whose, run.conversation, &nps, now).await?)
+}
+
+/// `nps.answered`
+fn tell_nps(
+    chat: &mut Chat,
+    run: &Run,
+    (score, comment): (i32, String),
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    if comment.is_empty() {
+        let notice = Notice {
+            of: format!("{}/score", run.id),
+            kind: "nps.answered",
+            parameters: &[("score", score.to_string())],
+            time: now,
+        };
+        let (row, event) = announce::system(chat, &notice, cause)?;
+        outcome.rows.push(row);
+        outcome.events.push(event);
+    }
+    let event = pb::NpsAnswered {
+        run_id: run.id.to_string(),
+        chat_id: chat.id.to_string(),
+        channel_id: chat.channel.to_string(),
+        conversation_id: run.conversation.to_string(),
+        responsible_agent_id: chat
+            .responsible
+            .map(|agent| agent.to_string())
+            .unwrap_or_default(),
+        score,
+        comment,
+    };
+    outcome
+        .events
+        .push(announce::about_chat(chat, &event, cause));
+    Ok(())
+}

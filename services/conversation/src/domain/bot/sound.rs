@@ -1,0 +1,219 @@
+//! Which scenarios are sound: everything that is wrong is told at once, by its place.
+
+use std::collections::BTreeSet;
+
+use switchboard_proto::common::v1::Text;
+use switchboard_proto::conversation::v1 as pb;
+use switchboard_proto::conversation::v1::bot_step::{Act, Ask, ask::Expects, branch::Fits};
+
+use super::{after, named};
+use crate::domain::quick_reply;
+
+/// Steps of a scenario at most.
+const STEPS_MAX: usize = 100;
+
+/// Characters of what a bot says at most: what every messenger takes in one message.
+const SAID_MAX: usize = 4_000;
+
+/// Characters of a step's key at most.
+const KEY_MAX: usize = 50;
+
+/// Branches of a question at most.
+const BRANCHES_MAX: usize = 50;
+
+/// Seconds for which an answer is waited for, at most: 30 days.
+const TIMEOUT_MAX: i32 = 30 * 24 * 60 * 60;
+
+/// What is wrong in a scenario.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Flaw {
+    /// Where, as `steps[2].ask.branches[0].next`.
+    pub field: String,
+    /// What must hold.
+    pub rule: String,
+}
+
+struct Flaws(Vec<Flaw>);
+
+impl Flaws {
+    fn add(&mut self, field: impl Into<String>, rule: impl Into<String>) {
+        self.0.push(Flaw {
+            field: field.into(),
+            rule: rule.into(),
+        });
+    }
+
+    fn unless(&mut self, holds: bool, field: impl Into<String>, rule: &str) {
+        if !holds {
+            self.add(field, rule);
+        }
+    }
+}
+
+/// Checks a scenario; `nps` tells that it is to ask for a score.
+///
+/// # Errors
+/// Everything that is wrong.
+pub fn check(steps: &[pb::BotStep], nps: bool) -> Result<(), Vec<Flaw>> {
+    let mut flaws = Flaws(Vec::new());
+    if steps.is_empty() || steps.len() > STEPS_MAX {
+        flaws.add("steps", "must have 1 to 100 entries");
+        return Err(flaws.0);
+    }
+    let mut keys = BTreeSet::new();
+    for (place, step) in steps.iter().enumerate() {
+        let at = format!("steps[{place}]");
+        let length = step.key.chars().count();
+        let fits = (1..=KEY_MAX).contains(&length) && !step.key.chars().any(char::is_control);
+        flaws.unless(fits, format!("{at}.key"), "must have 1 to 50 characters");
+        flaws.unless(
+            keys.insert(&*step.key),
+            format!("{at}.key"),
+            "must be another for each step",
+        );
+        let known = step.next.is_empty() || named(steps, &step.next).is_some();
+        flaws.unless(known, format!("{at}.next"), "must be the key of a step");
+        act(&mut flaws, &at, steps, step.act.as_ref());
+    }
+    let scores = steps
+        .iter()
+        .filter(|step| expects(step) == Some(Expects::Score))
+        .count();
+    if nps {
+        flaws.unless(
+            scores == 1,
+            "steps",
+            "must ask for a score in one step, as the bot is of NPS",
+        );
+    } else {
+        flaws.unless(
+            scores == 0,
+            "nps",
+            "must be set where a step asks for a score",
+        );
+    }
+    if flaws.0.is_empty() {
+        circles(&mut flaws, steps);
+    }
+    if flaws.0.is_empty() {
+        Ok(())
+    } else {
+        Err(flaws.0)
+    }
+}
+
+fn expects(step: &pb::BotStep) -> Option<Expects> {
+    match &step.act {
+        Some(Act::Ask(ask)) => Some(ask.expects()),
+        _ => None,
+    }
+}
+
+fn act(flaws: &mut Flaws, at: &str, steps: &[pb::BotStep], act: Option<&Act>) {
+    match act {
+        None => flaws.add(at, "must say what is done"),
+        Some(Act::Send(send)) => said(flaws, &format!("{at}.send.text"), send.text.as_ref()),
+        Some(Act::Note(note)) => said(flaws, &format!("{at}.note.text"), note.text.as_ref()),
+        Some(Act::Ask(ask)) => question(flaws, &format!("{at}.ask"), steps, ask),
+        Some(Act::Assign(assign)) => {
+            let known = uuid::Uuid::parse_str(&assign.agent_id).is_ok();
+            flaws.unless(
+                known,
+                format!("{at}.assign.agent_id"),
+                "must be the id of an agent",
+            );
+        }
+        Some(Act::SetField(set)) => {
+            let at = format!("{at}.set_field");
+            flaws.unless(!set.field.is_empty(), format!("{at}.field"), "is required");
+            match (&*set.answer_of, &*set.text) {
+                ("", "") => flaws.add(format!("{at}.text"), "or `answer_of` must be given"),
+                ("", text) => {
+                    let fits = text.chars().count() <= 2_000;
+                    flaws.unless(
+                        fits,
+                        format!("{at}.text"),
+                        "must have at most 2000 characters",
+                    );
+                }
+                (of, "") => {
+                    let asks = named(steps, of).is_some_and(|step| expects(step).is_some());
+                    flaws.unless(
+                        asks,
+                        format!("{at}.answer_of"),
+                        "must be the key of a step that asks",
+                    );
+                }
+                _ => flaws.add(format!("{at}.text"), "must be empty beside `answer_of`"),
+            }
+        }
+        Some(Act::Close(_)) => {}
+    }
+}
+
+fn question(flaws: &mut Flaws, at: &str, steps: &[pb::BotStep], ask: &Ask) {
+    said(flaws, &format!("{at}.text"), ask.text.as_ref());
+    let fits = (0..=TIMEOUT_MAX).contains(&ask.timeout_seconds);
+    flaws.unless(
+        fits,
+        format!("{at}.timeout_seconds"),
+        "must lie between 0 and 2592000",
+    );
+    let known = ask.on_timeout.is_empty() || named(steps, &ask.on_timeout).is_some();
+    flaws.unless(
+        known,
+        format!("{at}.on_timeout"),
+        "must be the key of a step",
+    );
+    let known = Expects::try_from(ask.expects).is_ok();
+    flaws.unless(known, format!("{at}.expects"), "names what there is not");
+    let fits = ask.branches.len() <= BRANCHES_MAX;
+    flaws.unless(
+        fits,
+        format!("{at}.branches"),
+        "must have at most 50 entries",
+    );
+    for (place, branch) in ask.branches.iter().enumerate() {
+        let at = format!("{at}.branches[{place}]");
+        let known = named(steps, &branch.next).is_some();
+        flaws.unless(known, format!("{at}.next"), "must be the key of a step");
+        match &branch.fits {
+            None => flaws.add(at, "must say which answers it is for"),
+            Some(Fits::Equals(text) | Fits::Contains(text)) => {
+                let fits = (1..=200).contains(&text.trim().chars().count());
+                flaws.unless(fits, at, "must hold 1 to 200 characters");
+            }
+            Some(Fits::Number(range)) => {
+                flaws.unless(range.from <= range.to, at, "must not end before it begins");
+            }
+        }
+    }
+}
+
+fn said(flaws: &mut Flaws, at: &str, text: Option<&Text>) {
+    let text = text.map_or("", |text| &text.text);
+    let fits = !text.trim().is_empty() && text.chars().count() <= SAID_MAX && !text.contains('\0');
+    flaws.unless(fits, at, "must have 1 to 4000 characters");
+    if let Err(flaw) = quick_reply::variables(text) {
+        flaws.add(at, flaw.to_string());
+    }
+}
+
+/// Refuses steps from which a run would come back without having asked anything.
+fn circles(flaws: &mut Flaws, steps: &[pb::BotStep]) {
+    for (place, step) in steps.iter().enumerate() {
+        let mut at = Some(step);
+        for _ in 0..steps.len() {
+            at = match at {
+                Some(step) if matches!(step.act, Some(Act::Ask(_) | Act::Close(_))) => None,
+                Some(step) => after(steps, step),
+                None => break,
+            };
+        }
+        if at.is_some() {
+            let rule = "must not lead back here without a question between";
+            flaws.add(format!("steps[{place}].next"), rule);
+            return;
+        }
+    }
+}

@@ -1,0 +1,317 @@
+use super::*;
+use crate::domain::words::Language;
+use pb::bot_step::{self, Assign, Close, Note, Range, Send, SetField};
+
+const NOON: OffsetDateTime = time::macros::datetime!(2026-03-02 12:00:00 UTC);
+
+fn text(text: &str) -> Option<Text> {
+    Some(Text {
+        text: text.into(),
+        ..Text::default()
+    })
+}
+
+fn step(key: &str, act: Act) -> pb::BotStep {
+    pb::BotStep {
+        key: key.into(),
+        act: Some(act),
+        ..pb::BotStep::default()
+    }
+}
+
+fn say(key: &str) -> pb::BotStep {
+    step(key, Act::Send(Send { text: text(key) }))
+}
+
+fn ask(key: &str, branches: &[(Fits, &str)], on_timeout: &str) -> pb::BotStep {
+    let branches = branches.iter().map(|(fits, next)| Branch {
+        fits: Some(fits.clone()),
+        next: (*next).into(),
+    });
+    let ask = Ask {
+        text: text(key),
+        timeout_seconds: 60,
+        on_timeout: on_timeout.into(),
+        branches: branches.collect(),
+        ..Ask::default()
+    };
+    step(key, Act::Ask(ask))
+}
+
+fn then(mut step: pb::BotStep, next: &str) -> pb::BotStep {
+    if next.is_empty() {
+        step.last = true;
+    } else {
+        step.next = next.into();
+    }
+    step
+}
+
+/// What a run says, in order, and where it stands then.
+fn moved(scenario: &[pb::BotStep], state: &mut State, input: Input<'_>) -> (Vec<String>, Then) {
+    let (effects, then) = advance(scenario, state, input, NOON);
+    let words = effects.iter().map(|effect| match effect {
+        Effect::Say(text) => text.map_or("", |text| &text.text).to_owned(),
+        Effect::Note(text) => format!("note {}", text.map_or("", |text| &text.text)),
+        Effect::Score(score) => format!("score {score}"),
+        Effect::Comment(comment) => format!("comment {comment}"),
+        Effect::Close => "close".into(),
+    });
+    (words.collect(), then)
+}
+
+/// Asks for a kind of question, answers it for two, and gives everything else to an agent.
+fn menu() -> Vec<pb::BotStep> {
+    let range = Fits::Number(Range { from: 10, to: 20 });
+    vec![
+        say("hello"),
+        ask(
+            "which",
+            &[
+                (Fits::Equals(" Delivery ".into()), "delivery"),
+                (Fits::Contains("ЦІН".into()), "price"),
+                (range, "price"),
+            ],
+            "late",
+        ),
+        step(
+            "agent",
+            Act::Assign(Assign {
+                agent_id: uuid::Uuid::nil().to_string(),
+            }),
+        ),
+        then(
+            step(
+                "told",
+                Act::Note(Note {
+                    text: text("given away"),
+                }),
+            ),
+            "",
+        ),
+        then(say("delivery"), "done"),
+        say("price"),
+        step("done", Act::Close(Close {})),
+        then(say("late"), ""),
+    ]
+}
+
+#[test]
+fn f187_a_run_says_asks_and_branches_on_the_answer() {
+    let menu = menu();
+    assert_eq!(check(&menu, false), Ok(()));
+    let waits = Then::Waits(NOON + Duration::MINUTE);
+    for (answer, words, end) in [
+        ("delivery", &["delivery", "close"][..], Then::Ends),
+        ("  DELIVERY\n", &["delivery", "close"], Then::Ends),
+        ("які ціни?", &["price", "close"], Then::Ends),
+        ("15", &["price", "close"], Then::Ends),
+        ("21", &[], Then::Calls),
+        ("something else", &[], Then::Calls),
+    ] {
+        let mut state = State::default();
+        let begun = moved(&menu, &mut state, Input::Begin);
+        assert_eq!(begun, (vec!["hello".into(), "which".into()], waits.clone()));
+        let went = moved(&menu, &mut state, Input::Answer(answer));
+        assert_eq!(
+            (went.0, went.1.clone()),
+            (words.iter().map(ToString::to_string).collect(), end),
+            "{answer}"
+        );
+        assert_eq!(state.answers["which"], answer.trim());
+        if went.1 == Then::Calls {
+            assert_eq!(
+                call(&menu, &state),
+                Some(Call::Assign(uuid::Uuid::nil().to_string()))
+            );
+            let done = moved(&menu, &mut state, Input::Done);
+            assert_eq!(done, (vec!["note given away".into()], Then::Ends));
+        }
+    }
+    let mut state = State::default();
+    moved(&menu, &mut state, Input::Begin);
+    let late = moved(&menu, &mut state, Input::TimedOut);
+    assert_eq!(late, (vec!["late".into()], Then::Ends));
+}
+
+#[test]
+fn f187_an_answer_is_written_into_a_field_and_nothing_where_there_is_none() {
+    let set = |of: &str, words: &str| {
+        step(
+            "set",
+            Act::SetField(SetField {
+                field: "city".into(),
+                answer_of: of.into(),
+                text: words.into(),
+            }),
+        )
+    };
+    let scenario = vec![ask("city", &[], "set"), set("city", ""), say("thanks")];
+    assert_eq!(check(&scenario, false), Ok(()));
+    let mut state = State::default();
+    moved(&scenario, &mut state, Input::Begin);
+    assert_eq!(
+        moved(&scenario, &mut state, Input::Answer(" Kyiv ")).1,
+        Then::Calls
+    );
+    let expected = Call::SetField {
+        field: "city".into(),
+        text: "Kyiv".into(),
+    };
+    assert_eq!(call(&scenario, &state), Some(expected));
+    assert_eq!(
+        moved(&scenario, &mut state, Input::Done),
+        (vec!["thanks".into()], Then::Ends)
+    );
+    // Nobody answered: it is left out.
+    let mut state = State::default();
+    moved(&scenario, &mut state, Input::Begin);
+    assert_eq!(
+        moved(&scenario, &mut state, Input::TimedOut),
+        (vec!["thanks".into()], Then::Ends)
+    );
+}
+
+#[test]
+fn f187_a_run_that_asks_for_ever_comes_to_an_end() {
+    let scenario = vec![ask("again", &[], "again")];
+    assert_eq!(check(&scenario, false), Ok(()));
+    let mut state = State::default();
+    let mut input = Input::Begin;
+    for _ in 0..QUESTIONS_MAX {
+        assert!(matches!(
+            moved(&scenario, &mut state, input).1,
+            Then::Waits(_)
+        ));
+        input = Input::TimedOut;
+    }
+    assert!(matches!(
+        moved(&scenario, &mut state, input).1,
+        Then::Fails(_)
+    ));
+    // A scenario that lost the step at which a run is ends it, too.
+    let mut lost = State {
+        step: "gone".into(),
+        ..State::default()
+    };
+    assert!(matches!(
+        moved(&scenario, &mut lost, Input::TimedOut).1,
+        Then::Fails(_)
+    ));
+}
+
+#[test]
+fn f203_scores_are_numbers_from_0_to_10_and_nothing_else() {
+    for (words, score) in [
+        ("10", Some(10)),
+        ("0", Some(0)),
+        (" 7 ", Some(7)),
+        ("7.", Some(7)),
+        ("9/10", Some(9)),
+        ("10!", Some(10)),
+        ("8\u{fe0f}\u{20e3}", Some(8)),
+        ("🔟", Some(10)),
+        ("07", Some(7)),
+        ("11", None),
+        ("-1", None),
+        ("+5", None),
+        ("7 days", None),
+        ("", None),
+        ("ten", None),
+        ("100", None),
+        ("1 0", None),
+    ] {
+        assert_eq!(nps::score(words), score, "{words:?}");
+    }
+}
+
+#[test]
+fn f203_the_usual_questions_take_a_score_and_a_comment() {
+    for language in [Language::English, Language::Ukrainian] {
+        let scenario = nps::scenario(language);
+        assert_eq!(check(&scenario, true), Ok(()));
+        let mut state = State::default();
+        moved(&scenario, &mut state, Input::Begin);
+        assert_eq!(expected(&scenario, &state.step), Some(Expects::Score));
+        let (words, then) = moved(&scenario, &mut state, Input::Answer("9"));
+        assert_eq!(
+            (&*words[0], matches!(then, Then::Waits(_))),
+            ("score 9", true)
+        );
+        let (words, then) = moved(&scenario, &mut state, Input::Answer("fast"));
+        assert_eq!((&*words[0], then), ("comment fast", Then::Ends));
+        // Words instead of a number: an agent reads them, and the bot is silent.
+        let mut state = State::default();
+        moved(&scenario, &mut state, Input::Begin);
+        assert_eq!(
+            moved(&scenario, &mut state, Input::Answer("why?")),
+            (vec![], Then::Ends)
+        );
+    }
+}
+
+#[test]
+fn f199_all_that_is_wrong_with_a_scenario_is_told_by_its_place() {
+    let flaws = |steps: &[pb::BotStep], nps| -> Vec<String> {
+        let flaws = check(steps, nps).err().unwrap_or_default();
+        flaws.into_iter().map(|flaw| flaw.field).collect()
+    };
+    assert_eq!(flaws(&[], false), ["steps"]);
+    assert_eq!(flaws(&[say("a")], true), ["steps"]);
+    assert_eq!(flaws(&nps::scenario(Language::English), false), ["nps"]);
+    let wrong = [
+        then(say("a"), "nowhere"),
+        step("a", Act::Send(Send { text: text(" ") })),
+        step(
+            "b",
+            Act::Assign(Assign {
+                agent_id: "Olena".into(),
+            }),
+        ),
+        step("c", Act::SetField(SetField::default())),
+        pb::BotStep {
+            key: "d".into(),
+            ..pb::BotStep::default()
+        },
+        ask(
+            "e",
+            &[
+                (Fits::Equals(" ".into()), "zz"),
+                (Fits::Number(Range { from: 2, to: 1 }), "a"),
+            ],
+            "gone",
+        ),
+        step(
+            "f",
+            Act::Send(Send {
+                text: text("{{client.shoes}}"),
+            }),
+        ),
+    ];
+    assert_eq!(
+        flaws(&wrong, false),
+        [
+            "steps[0].next",
+            "steps[1].key",
+            "steps[1].send.text",
+            "steps[2].assign.agent_id",
+            "steps[3].set_field.field",
+            "steps[3].set_field.text",
+            "steps[4]",
+            "steps[5].ask.on_timeout",
+            "steps[5].ask.branches[0].next",
+            "steps[5].ask.branches[0]",
+            "steps[5].ask.branches[1]",
+            "steps[6].send.text",
+        ]
+    );
+    // A circle without a question, and one with it.
+    assert_eq!(
+        flaws(&[say("a"), then(say("b"), "a")], false),
+        ["steps[0].next"]
+    );
+    assert!(flaws(&[ask("a", &[], ""), then(say("b"), "a")], false).is_empty());
+    let many: Vec<pb::BotStep> = (0..101).map(|number| say(&number.to_string())).collect();
+    assert_eq!(flaws(&many, false), ["steps"]);
+    let _ = bot_step::Act::Close(Close {});
+}

@@ -1,0 +1,541 @@
+//! Bots in chats (F187, F197-F199) and NPS (F202, F203, D15).
+
+use std::sync::Mutex;
+
+use chassis::id::AccountSlug;
+use chassis::outbox::Waker;
+use chassis::testing::request;
+use conversation::app::bots::round::{self, Calls};
+use conversation::domain::ChatId;
+use conversation::grpc::bots::Api;
+use serde_json::json;
+use switchboard_proto::conversation::v1::{
+    self as pb, bot_run::State, bot_service_server::BotService as _, message::Kind,
+};
+use time::{Duration, OffsetDateTime};
+use tonic::{Code, Status};
+use uuid::Uuid;
+
+use crate::world::{World, at, plain, reason, text_of};
+
+/// Other services, as bots ask them: says what is said here, and remembers what was asked.
+#[derive(Default)]
+struct Others {
+    asked: Mutex<Vec<String>>,
+    refusals: Mutex<Vec<Status>>,
+}
+
+#[tonic::async_trait]
+impl Calls for Others {
+    async fn assign(
+        &self,
+        _account: &AccountSlug,
+        _chat: ChatId,
+        agent: &str,
+        request: &str,
+    ) -> Result<(), Status> {
+        self.asked
+            .lock()
+            .unwrap()
+            .push(format!("assign {agent} {request}"));
+        self.refusals.lock().unwrap().pop().map_or(Ok(()), Err)
+    }
+
+    async fn set_field(
+        &self,
+        _account: &AccountSlug,
+        _chat: ChatId,
+        field: &str,
+        text: &str,
+    ) -> Result<(), Status> {
+        self.asked.lock().unwrap().push(format!("{field} = {text}"));
+        self.refusals.lock().unwrap().pop().map_or(Ok(()), Err)
+    }
+}
+
+impl World {
+    fn bots(&self) -> Api {
+        Api {
+            pool: self.db.pool.clone(),
+            waker: Waker::new(),
+        }
+    }
+
+    async fn bot(&self, bot: pb::Bot) -> Result<pb::Bot, Status> {
+        let ask = pb::CreateBotRequest {
+            request_id: String::new(),
+            bot: Some(bot),
+        };
+        let made = self
+            .bots()
+            .create_bot(request(&self.as_service(), ask))
+            .await?;
+        Ok(made.into_inner().bot.unwrap())
+    }
+
+    async fn start_bot(&self, key: &str, bot: &pb::Bot) -> Result<pb::BotRun, Status> {
+        let ask = pb::StartBotRequest {
+            chat_id: self.chat(key).to_string(),
+            bot_id: bot.bot_id.clone(),
+        };
+        let run = self
+            .bots()
+            .start_bot(request(&self.as_agent("ann"), ask))
+            .await?;
+        Ok(run.into_inner().run.unwrap())
+    }
+
+    async fn nps(&self, key: &str) -> Result<pb::BotRun, Status> {
+        let ask = pb::SendNpsRequest {
+            chat_id: self.chat(key).to_string(),
+        };
+        let run = self
+            .bots()
+            .send_nps(request(&self.as_agent("ann"), ask))
+            .await?;
+        Ok(run.into_inner().run.unwrap())
+    }
+
+    /// Lets bots go on until nothing is due.
+    async fn go_on(&self, others: &Others, now: OffsetDateTime) {
+        for _ in 0..10 {
+            let now = now.max(chassis::clock::now());
+            round::round(&self.db.pool, &Waker::new(), others, now)
+                .await
+                .unwrap();
+        }
+    }
+
+    async fn runs(&self, key: &str) -> Vec<pb::BotRun> {
+        let ask = pb::ListBotRunsRequest {
+            chat_id: self.chat(key).to_string(),
+            ..Default::default()
+        };
+        let api = self.bots();
+        let runs = api.list_bot_runs(request(&self.as_agent("ann"), ask));
+        runs.await.unwrap().into_inner().runs
+    }
+
+    /// What the bots said in a chat.
+    async fn said(&self, key: &str) -> Vec<String> {
+        let messages = self.history(key).await;
+        let of_bots = messages
+            .iter()
+            .filter(|message| message.kind() == Kind::Bot);
+        of_bots.map(text_of).collect()
+    }
+
+    async fn hello(&self, key: &str) {
+        self.receive(&[self.message(key, "1", at(1), "hello")])
+            .await;
+    }
+}
+
+fn now() -> OffsetDateTime {
+    chassis::clock::now()
+}
+
+fn step(key: &str, act: pb::bot_step::Act) -> pb::BotStep {
+    pb::BotStep {
+        key: key.into(),
+        act: Some(act),
+        ..Default::default()
+    }
+}
+
+fn say(key: &str) -> pb::BotStep {
+    let text = Some(plain(&format!("{key}, {{{{client.name}}}}")));
+    step(key, pb::bot_step::Act::Send(pb::bot_step::Send { text }))
+}
+
+fn ask(key: &str) -> pb::BotStep {
+    let ask = pb::bot_step::Ask {
+        text: Some(plain(key)),
+        timeout_seconds: 3_600,
+        ..Default::default()
+    };
+    step(key, pb::bot_step::Act::Ask(ask))
+}
+
+fn bot(steps: Vec<pb::BotStep>) -> pb::Bot {
+    pb::Bot {
+        name: "Asker".into(),
+        steps,
+        enabled: true,
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn f187_f197_d08_a_bot_asks_waits_and_goes_on_with_the_answer() {
+    let (world, others) = (World::new().await, Others::default());
+    world.hello("7").await;
+    let set = pb::bot_step::SetField {
+        field: "city".into(),
+        answer_of: "which".into(),
+        text: String::new(),
+    };
+    let set = step("set", pb::bot_step::Act::SetField(set));
+    let agent = Uuid::from_u128(5).to_string();
+    let assign = pb::bot_step::Assign {
+        agent_id: agent.clone(),
+    };
+    let assign = step("give", pb::bot_step::Act::Assign(assign));
+    let bot = world
+        .bot(bot(vec![
+            say("Hello"),
+            ask("which"),
+            set,
+            assign,
+            say("Thanks"),
+        ]))
+        .await
+        .unwrap();
+    let run = world.start_bot("7", &bot).await.unwrap();
+    let chat = world.get_chat(&world.as_agent("ann"), "7").await.unwrap();
+    assert_eq!(
+        (&chat.bot_run_id, &*chat.bot_name, &chat.bot_id),
+        (&run.run_id, "Asker", &bot.bot_id)
+    );
+    let refused = world.start_bot("7", &bot).await.unwrap_err();
+    assert_eq!(reason(&refused), "BOT_RUNS");
+
+    world.go_on(&others, now()).await;
+    assert_eq!(world.said("7").await, ["Hello, Ada", "which"]);
+    assert_eq!(world.runs("7").await[0].state(), State::Waiting);
+    // What the client answers is a message like any other: an agent may have to answer it (D08).
+    world
+        .receive(&[world.message("7", "2", at(2), "Kyiv")])
+        .await;
+    world.go_on(&others, now()).await;
+    assert_eq!(
+        *others.asked.lock().unwrap(),
+        [
+            "city = Kyiv".to_owned(),
+            format!("assign {agent} {}/give", run.run_id)
+        ]
+    );
+    assert_eq!(world.said("7").await.last().unwrap(), "Thanks, Ada");
+    let run = world.runs("7").await.remove(0);
+    assert_eq!(
+        (run.state(), &run.answers["which"]),
+        (State::Finished, &"Kyiv".to_owned())
+    );
+    let chat = world.get_chat(&world.as_agent("ann"), "7").await.unwrap();
+    assert_eq!((&*chat.bot_run_id, chat.unanswered), ("", 2));
+    let stopped = world.events_of::<pb::BotStopped>().await;
+    assert_eq!(
+        stopped.iter().map(|it| &*it.reason).collect::<Vec<_>>(),
+        ["finished"]
+    );
+    // Each of its messages went out once, as a machine's.
+    let commands = world.events_of::<pb::MessageQueued>().await;
+    let numbers: Vec<i64> = commands
+        .iter()
+        .filter_map(|it| it.command.as_ref())
+        .map(|it| it.out_seq)
+        .collect();
+    assert_eq!(numbers, [1, 2, 3]);
+    assert!(
+        commands
+            .iter()
+            .all(|it| it.command.as_ref().unwrap().automatic)
+    );
+}
+
+#[tokio::test]
+async fn f198_a_bot_is_stopped_by_hand_by_an_answer_and_by_the_end() {
+    let (world, others) = (World::new().await, Others::default());
+    let bot = world.bot(bot(vec![ask("which")])).await.unwrap();
+    for key in ["1", "2", "3"] {
+        world.hello(key).await;
+        world.start_bot(key, &bot).await.unwrap();
+    }
+    world.go_on(&others, now()).await;
+    let stop = pb::StopBotRequest {
+        chat_id: world.chat("1").to_string(),
+    };
+    for expected in [Some(State::Stopped), None] {
+        let stopped = world
+            .bots()
+            .stop_bot(request(&world.as_agent("ann"), stop.clone()))
+            .await;
+        let run = stopped.unwrap().into_inner().run;
+        assert_eq!(run.map(|run| run.state()), expected);
+    }
+    world
+        .send(&world.as_agent("ann"), "2", "", "I am here")
+        .await
+        .unwrap();
+    world.close(&world.as_agent("ann"), "3").await.unwrap();
+    for (key, expected) in [
+        ("1", State::Stopped),
+        ("2", State::Answered),
+        ("3", State::Closed),
+    ] {
+        let run = world.runs(key).await.remove(0);
+        assert_eq!(run.state(), expected);
+        assert!(run.end_time.is_some());
+    }
+    // Stopped ones say nothing more, however long it takes.
+    world
+        .receive(&[world.message("1", "2", at(2), "hm?")])
+        .await;
+    world.go_on(&others, now() + Duration::days(2)).await;
+    assert_eq!(world.said("1").await, ["which"]);
+    assert_eq!(world.events_of::<pb::BotStopped>().await.len(), 3);
+}
+
+#[tokio::test]
+async fn f187_two_replicas_move_a_run_once_and_a_restart_loses_nothing() {
+    let (world, others) = (World::new().await, Others::default());
+    let bot = world
+        .bot(bot(vec![ask("which"), say("Thanks")]))
+        .await
+        .unwrap();
+    world.hello("7").await;
+    world.start_bot("7", &bot).await.unwrap();
+    let (pool, waker) = (&world.db.pool, Waker::new());
+    let moment = now();
+    let moved = tokio::join!(
+        round::round(pool, &waker, &others, moment),
+        round::round(pool, &waker, &others, moment),
+        round::round(pool, &waker, &others, moment),
+    );
+    moved.0.and(moved.1).and(moved.2).unwrap();
+    assert_eq!(world.said("7").await, ["which"]);
+    // Two words before it goes on are one answer.
+    let words = [
+        world.message("7", "2", at(2), "the red"),
+        world.message("7", "3", at(3), "one"),
+    ];
+    world.receive(&words).await;
+    world.go_on(&others, now()).await;
+    assert_eq!(world.said("7").await, ["which", "Thanks, Ada"]);
+    assert_eq!(world.runs("7").await[0].answers["which"], "the red\none");
+}
+
+#[tokio::test]
+async fn f187_a_call_that_fails_is_made_again_and_a_refusal_is_noted() {
+    let (world, others) = (World::new().await, Others::default());
+    let assign = pb::bot_step::Assign {
+        agent_id: Uuid::from_u128(5).to_string(),
+    };
+    let assign = step("give", pb::bot_step::Act::Assign(assign));
+    let bot = world.bot(bot(vec![assign, say("Thanks")])).await.unwrap();
+    world.hello("7").await;
+    world.start_bot("7", &bot).await.unwrap();
+    others
+        .refusals
+        .lock()
+        .unwrap()
+        .push(Status::unavailable("away"));
+    let first = now();
+    world.go_on(&others, first).await;
+    assert_eq!(others.asked.lock().unwrap().len(), 1, "not before its time");
+    world.go_on(&others, first + Duration::MINUTE).await;
+    assert_eq!(others.asked.lock().unwrap().len(), 2);
+    assert_eq!(world.said("7").await, ["Thanks, Ada"]);
+
+    world.start_bot("7", &bot).await.unwrap();
+    others
+        .refusals
+        .lock()
+        .unwrap()
+        .push(Status::failed_precondition("the agent is inactive"));
+    world.go_on(&others, now()).await;
+    assert_eq!(world.runs("7").await[0].state(), State::Failed);
+    let history = world.history("7").await;
+    let note = history
+        .iter()
+        .rev()
+        .find(|message| message.kind() == Kind::Note)
+        .unwrap();
+    assert_eq!(text_of(note), "Asker: the agent is inactive");
+}
+
+#[tokio::test]
+async fn f199_bots_are_read_changed_and_deleted_and_begin_by_themselves() {
+    let (world, others) = (World::new().await, Others::default());
+    let mut made = bot(vec![say("Hello")]);
+    made.trigger = pb::bot::Trigger::ConversationOpened.into();
+    let made = world.bot(made).await.unwrap();
+    world.hello("7").await;
+    world.go_on(&others, now()).await;
+    assert_eq!(world.said("7").await, ["Hello, Ada"]);
+    let run = world.runs("7").await.remove(0);
+    assert_eq!(run.started_by, format!("rule:bot:{}", made.bot_id));
+
+    // Another channel's are left alone, and so are all where it is switched off.
+    let mut change = pb::Bot {
+        channel_ids: vec![Uuid::from_u128(9).to_string()],
+        ..made.clone()
+    };
+    let update = |bot: &pb::Bot, expected| pb::UpdateBotRequest {
+        bot: Some(bot.clone()),
+        expected_revision: expected,
+    };
+    let (api, service) = (world.bots(), world.as_service());
+    api.update_bot(request(&service, update(&change, Some(1))))
+        .await
+        .unwrap();
+    let overtaken = api
+        .update_bot(request(&service, update(&change, Some(1))))
+        .await;
+    assert_eq!(overtaken.unwrap_err().code(), Code::Aborted);
+    world.hello("8").await;
+    change.channel_ids = Vec::new();
+    change.enabled = false;
+    api.update_bot(request(&service, update(&change, None)))
+        .await
+        .unwrap();
+    world.hello("9").await;
+    assert!(world.runs("8").await.is_empty() && world.runs("9").await.is_empty());
+    let refused = world.start_bot("9", &made).await.unwrap_err();
+    assert_eq!(reason(&refused), "BOT_DISABLED");
+    let delete = pb::DeleteBotRequest {
+        bot_id: made.bot_id.clone(),
+    };
+    api.delete_bot(request(&service, delete.clone()))
+        .await
+        .unwrap();
+    let gone = api.delete_bot(request(&service, delete)).await.unwrap_err();
+    assert_eq!(
+        (gone.code(), &*reason(&gone)),
+        (Code::NotFound, "BOT_NOT_FOUND")
+    );
+    let mut flawed = bot(vec![say("Hello")]);
+    flawed.steps[0].next = "nowhere".into();
+    assert_eq!(
+        world.bot(flawed).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+}
+
+/// A chat of a channel whose rule asks for NPS.
+async fn with_nps() -> (World, pb::Bot) {
+    let world = World::new().await;
+    let nps = pb::Bot {
+        name: "NPS".into(),
+        nps: true,
+        enabled: true,
+        ..Default::default()
+    };
+    let bot = world.bot(nps).await.unwrap();
+    sqlx::query("insert into channel_rule (account, channel_id, continue_minutes, nps_bot) values ($1, $2, 0, $3)")
+        .bind(world.account.as_str())
+        .bind(world.channel)
+        .bind(bot.bot_id.parse::<Uuid>().unwrap())
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    (world, bot)
+}
+
+#[tokio::test]
+async fn f202_f203_nps_is_sent_before_the_end_and_answered_after_it() {
+    let ((world, _), others) = (with_nps().await, Others::default());
+    let ann = world.as_agent("ann");
+    world.hello("7").await;
+    let refused = world.close(&ann, "7").await.unwrap_err();
+    assert_eq!(
+        (refused.code(), &*reason(&refused)),
+        (Code::FailedPrecondition, "NPS_NOT_SENT")
+    );
+    world.nps("7").await.unwrap();
+    assert_eq!(reason(&world.nps("7").await.unwrap_err()), "NPS_SENT");
+    world.go_on(&others, now()).await;
+    assert_eq!(world.said("7").await.len(), 1);
+    // Without waiting for its end (F203).
+    world.close(&ann, "7").await.unwrap();
+    assert_eq!(world.runs("7").await[0].state(), State::Waiting);
+
+    // A score opens nothing, and nobody has to answer it.
+    world.receive(&[world.message("7", "2", at(20), "9")]).await;
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert!(chat.open_conversation.is_none());
+    assert_eq!(chat.unanswered, 1, "what was there before");
+    world.go_on(&others, now()).await;
+    let told = world.events_of::<pb::NpsAnswered>().await;
+    assert_eq!((told.len(), told[0].score, &*told[0].comment), (1, 9, ""));
+    // Words are for agents to read, as always, and are kept as the comment, too.
+    world
+        .receive(&[world.message("7", "3", at(30), "you are fast")])
+        .await;
+    world.go_on(&others, now()).await;
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert_eq!(chat.open_conversation.unwrap().number, 2);
+    let told = world.events_of::<pb::NpsAnswered>().await;
+    assert_eq!(
+        (told.len(), told[1].score, &*told[1].comment),
+        (2, 9, "you are fast")
+    );
+    assert_eq!(
+        world.said("7").await.len(),
+        3,
+        "the question, the question why, the thanks"
+    );
+
+    let totals = pb::GetNpsTotalsRequest {
+        from_time: Some(chassis::grpc::timestamp(now() - Duration::DAY)),
+        to_time: Some(chassis::grpc::timestamp(now() + Duration::DAY)),
+        ..Default::default()
+    };
+    let totals = world.bots().get_nps_totals(request(&ann, totals)).await;
+    let total = totals.unwrap().into_inner().totals.remove(0);
+    assert_eq!(
+        (total.asked, total.answered, total.promoters, total.skipped),
+        (1, 1, 1, 0)
+    );
+    assert!((total.score.unwrap() - 100.0).abs() < 1e-9);
+    // The next conversation is asked anew.
+    assert_eq!(
+        reason(&world.close(&ann, "7").await.unwrap_err()),
+        "NPS_NOT_SENT"
+    );
+}
+
+#[tokio::test]
+async fn f203_words_instead_of_a_score_open_a_conversation_and_silence_the_bot() {
+    let ((world, _), others) = (with_nps().await, Others::default());
+    world.hello("7").await;
+    world.nps("7").await.unwrap();
+    world.go_on(&others, now()).await;
+    world.close(&world.as_agent("ann"), "7").await.unwrap();
+    world
+        .receive(&[world.message("7", "2", at(20), "where is my parcel?")])
+        .await;
+    world.go_on(&others, now()).await;
+    let chat = world.get_chat(&world.as_agent("ann"), "7").await.unwrap();
+    assert_eq!(chat.open_conversation.unwrap().number, 2);
+    assert_eq!(
+        (
+            world.said("7").await.len(),
+            world.runs("7").await[0].state()
+        ),
+        (1, State::Finished)
+    );
+    assert!(world.events_of::<pb::NpsAnswered>().await.is_empty());
+}
+
+#[tokio::test]
+async fn d15_a_channel_that_cannot_take_nps_lets_the_conversation_be_closed_and_that_is_noted() {
+    let (world, _) = with_nps().await;
+    world.hello("7").await;
+    sqlx::query("update chat set channel_kind = 'instagram', last_client_message_at = now() - interval '25 hours'")
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(reason(&world.nps("7").await.unwrap_err()), "CHANNEL_CANNOT");
+    world.close(&world.as_agent("ann"), "7").await.unwrap();
+    let told = world.events_of::<pb::NpsSkipped>().await;
+    assert_eq!((told.len(), &*told[0].reason), (1, "window-closed"));
+    let kept: serde_json::Value = sqlx::query_scalar("select to_jsonb(n) from nps_answer n")
+        .fetch_one(&world.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(
+        (&kept["skipped"], &kept["score"]),
+        (&json!("window-closed"), &json!(null))
+    );
+}
