@@ -494,6 +494,8 @@ fn filled(request: &Value, told: &[AuditEntry]) -> anyhow::Result<Value> {
         "source",
         "field",
         "quick-reply",
+        "bot",
+        "chat-filter",
     ] {
         if let Some(entry) = told.iter().find(|entry| entry.subject_kind == kind) {
             text = text.replace(&format!("\"${kind}\""), &format!("{:?}", entry.subject_id));

@@ -23,7 +23,7 @@ async fn told(
     customer: i64,
     count: usize,
 ) -> anyhow::Result<Vec<String>> {
-    eventually("what the bot says", async || {
+    eventually(&format!("{count} texts of the bot"), async || {
         let texts = sent_to(world, account, customer);
         Ok((texts.len() >= count).then_some(texts))
     })
@@ -96,7 +96,7 @@ async fn f202_f203_nps_is_sent_before_a_conversation_is_closed_and_its_score_ope
     let nps = json!({ "bot": { "name": "NPS", "nps": true, "enabled": true } });
     let made = rpc.call(&format!("{BOTS}/CreateBot"), &admin, &nps).await?;
     let rule = json!({ "rule": {
-        "channel_id": account.channel_id, "nps_bot_id": made["bot"]["botId"],
+        "channel_id": account.channel_id, "nps_bot_id": made["bot"]["bot_id"],
     } });
     let set = "conversation.v1.ChannelRuleService/SetChannelRule";
     rpc.call(set, &admin, &rule).await?;

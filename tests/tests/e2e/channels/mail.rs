@@ -190,7 +190,7 @@ async fn f084_f087_an_agent_writes_to_a_contact_first_and_the_answer_comes_into_
     let shop = Bearer::new(&tokens.service(&account.slug, "shop", "chats:* crm:*"))?;
     let make = json!({ "name": "Olena", "emails": ["Olena@Client.example"] });
     let made = rpc.call("crm_cards.v1.ContactService/CreateContact", &shop, &make);
-    let contact = made.await?["contact"]["contactId"]
+    let contact = made.await?["contact"]["contact_id"]
         .as_str()
         .context("a contact")?
         .to_owned();
@@ -203,11 +203,11 @@ async fn f084_f087_an_agent_writes_to_a_contact_first_and_the_answer_comes_into_
     let who = Bearer::new(&tokens.agent(&account.slug, agent.id, "chats:*"))?;
     let begun = rpc.call(START_CHAT, &who, &write).await?;
     let again = rpc.call(START_CHAT, &who, &write).await?;
-    assert_eq!(begun["message"]["messageId"], again["message"]["messageId"]);
-    let message = begun["message"]["messageId"]
+    assert_eq!(begun["message"]["message_id"], again["message"]["message_id"]);
+    let message = begun["message"]["message_id"]
         .as_str()
         .context("a message")?;
-    let chat = begun["chat"]["chatId"].as_str().context("a chat")?;
+    let chat = begun["chat"]["chat_id"].as_str().context("a chat")?;
     delivered(&account, chat, message, message_delivery::State::Sent).await?;
     let sent = smtp.received()?;
     assert_eq!(sent.len(), 1);
@@ -229,7 +229,7 @@ async fn f084_f087_an_agent_writes_to_a_contact_first_and_the_answer_comes_into_
     let linked = json!({ "chat_id": chat });
     let connections = "crm_cards.v1.CrmCardsService/GetChatConnections";
     let linked = rpc.call(connections, &shop, &linked).await?;
-    assert_eq!(linked["contact"]["contactId"], json!(contact));
+    assert_eq!(linked["contact"]["contact_id"], json!(contact));
     assert!(account.cards(chat).await?.is_empty());
 
     // What the client answers comes into this chat, to its agent.
