@@ -75,6 +75,9 @@ pub struct Options {
     /// Openings that wait to be decided, with --crm.
     #[arg(long, default_value_t = 20_000)]
     pub openings: u32,
+    /// With `--crm`: one opening in so many is of a new client.
+    #[arg(long, default_value_t = 4)]
+    pub new_client_every: u32,
     /// With `--crm`: replicas of crm-cards that decide.
     #[arg(long, default_value_t = 1)]
     pub replicas: usize,

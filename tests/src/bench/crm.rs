@@ -58,6 +58,8 @@ pub struct Size {
     pub seconds: u64,
     /// Openings to be decided.
     pub openings: u32,
+    /// One opening in so many is of a new client; the others are of clients who are known, each of another one.
+    pub new_client_every: u32,
     /// Replicas that decide them.
     pub replicas: usize,
 }
@@ -124,6 +126,8 @@ pub struct Measured {
 /// How the openings that had waited were decided.
 struct Decided {
     took: Duration,
+    /// Cards that were made.
+    cards: i64,
     /// What the database wrote to its log of changes meanwhile.
     wal_bytes: i64,
 }
@@ -469,6 +473,13 @@ impl About {
 // Kinds of ids, as the filling makes them.
 const CHAT: u128 = 2;
 const AGENT: u128 = 4;
+const CHANNEL: u128 = 5;
+
+/// Channels of the chats.
+const CHANNELS: u32 = 10;
+
+/// Coprime to what people fill tables with: known clients come from all over them, each once.
+const SPREAD: u64 = 7_919;
 
 /// The id of a row of a kind.
 fn id(kind: u128, row: u32) -> String {
@@ -482,15 +493,21 @@ async fn decide(
     nats_url: &str,
     database_url: &str,
     Size {
-        openings, replicas, ..
+        openings,
+        replicas,
+        rows,
+        new_client_every,
+        ..
     }: Size,
 ) -> anyhow::Result<Decided> {
-    let channel = Uuid::new_v4();
-    prepare_rule(system, channel).await?;
+    prepare_rules(system).await?;
     system.terminate(Kind::CrmCards)?;
     let mut teller = Teller::connect(nats_url, ACCOUNT).await?;
     for number in 1..=openings {
-        let opened = opening(channel, number);
+        let known = (!number.is_multiple_of(new_client_every.max(1)))
+            .then(|| u32::try_from(u64::from(number) * SPREAD % u64::from(rows)))
+            .transpose()?;
+        let opened = opening(number, known.map(|row| row + 1));
         let chat = opened.chat_id.parse()?;
         teller.tell(chat, &opened, (Uuid::new_v4(), None)).await?;
         if teller.under_way() >= 500 {
@@ -503,6 +520,7 @@ async fn decide(
     let from: String = sqlx::query_scalar("select pg_current_wal_insert_lsn()::text")
         .fetch_one(&mut database)
         .await?;
+    let launched = OffsetDateTime::now_utc();
     system.launch(Kind::CrmCards)?;
     let mut others = Vec::new();
     for number in 2..=replicas {
@@ -512,21 +530,21 @@ async fn decide(
     }
     let deadline = Instant::now() + Duration::from_mins(5);
     loop {
-        // By the index of an account's channels: a look at the whole table would take a core from who decides.
+        // By the index of times: a look at the whole table would take a core from who decides.
         let decided: i64 = sqlx::query_scalar(
-            "select /* bench */ count(*) from decision where account = $1 and channel = $2",
+            "select /* bench */ count(*) from decision where account = $1 and decided_at > $2",
         )
         .bind(ACCOUNT)
-        .bind(channel)
+        .bind(launched)
         .fetch_one(&mut database)
         .await?;
         if decided == i64::from(openings) {
             let ended = OffsetDateTime::now_utc();
-            let begun: OffsetDateTime = sqlx::query_scalar(
-                "select min(decided_at) from decision where account = $1 and channel = $2",
+            let (begun, cards): (OffsetDateTime, i64) = sqlx::query_as(
+                "select min(decided_at), count(card) from decision where account = $1 and decided_at > $2",
             )
             .bind(ACCOUNT)
-            .bind(channel)
+            .bind(launched)
             .fetch_one(&mut database)
             .await?;
             let took = (ended - begun).unsigned_abs();
@@ -535,7 +553,11 @@ async fn decide(
                     .bind(from)
                     .fetch_one(&mut database)
                     .await?;
-            return Ok(Decided { took, wal_bytes });
+            return Ok(Decided {
+                took,
+                cards,
+                wal_bytes,
+            });
         }
         ensure!(
             Instant::now() < deadline,
@@ -545,7 +567,8 @@ async fn decide(
     }
 }
 
-async fn prepare_rule(system: &System, channel: Uuid) -> anyhow::Result<()> {
+/// Has all channels make a card where none is in work.
+async fn prepare_rules(system: &System) -> anyhow::Result<()> {
     let token = system
         .tokens()
         .service(ACCOUNT, "bench", "crm:* channels:admin");
@@ -557,41 +580,51 @@ async fn prepare_rule(system: &System, channel: Uuid) -> anyhow::Result<()> {
         ..Default::default()
     };
     let pipeline = crm.create_pipeline(made).await?.into_inner().pipeline;
-    let connection = PipelineConnection {
-        channel_id: channel.to_string(),
-        mode: Mode::Repeat.into(),
-        pipeline_id: pipeline.context("a pipeline")?.pipeline_id,
-        ..Default::default()
-    };
-    let request = SetPipelineConnectionRequest {
-        connection: Some(connection),
-    };
-    crm.set_pipeline_connection(request).await?;
+    let pipeline_id = pipeline.context("a pipeline")?.pipeline_id;
+    for number in 0..CHANNELS {
+        let connection = PipelineConnection {
+            channel_id: id(CHANNEL, number),
+            mode: Mode::Repeat.into(),
+            pipeline_id: pipeline_id.clone(),
+            ..Default::default()
+        };
+        let request = SetPipelineConnectionRequest {
+            connection: Some(connection),
+        };
+        crm.set_pipeline_connection(request).await?;
+    }
     Ok(())
 }
 
-fn opening(channel: Uuid, number: u32) -> ConversationOpened {
+/// An opening of a new client, or of one who is known.
+fn opening(number: u32, known: Option<u32>) -> ConversationOpened {
     let now = OffsetDateTime::now_utc();
     let now = prost_types::Timestamp {
         seconds: now.unix_timestamp(),
         nanos: i32::try_from(now.nanosecond()).unwrap_or_default(),
     };
+    let new = || Uuid::new_v4().to_string();
+    let chat_id = known.map_or_else(new, |row| id(CHAT, row));
     ConversationOpened {
-        conversation_id: Uuid::new_v4().to_string(),
-        chat_id: Uuid::new_v4().to_string(),
-        channel_id: channel.to_string(),
+        conversation_id: new(),
+        channel_id: id(CHANNEL, known.unwrap_or(number) % CHANNELS),
         channel_kind: 1,
-        client_id: Uuid::new_v4().to_string(),
+        client_id: if known.is_some() {
+            chat_id.clone()
+        } else {
+            new()
+        },
+        chat_id,
         client: Some(ClientIdentity {
             scope: "telegram".into(),
-            user_id: format!("new{number}"),
-            name: format!("Newcomer {number}"),
+            user_id: known.map_or_else(|| format!("new{number}"), |row| row.to_string()),
+            name: format!("Client {number}"),
             ..Default::default()
         }),
         number: number.into(),
         revision: 1,
         reason: OpenReason::ClientMessage.into(),
-        chat_is_new: true,
+        chat_is_new: known.is_none(),
         chat_create_time: Some(now),
         open_time: Some(now),
         ..Default::default()
@@ -618,7 +651,7 @@ impl Measured {
         json!({
             "rows": self.size.rows, "requests_per_second": self.size.rate, "filled_seconds": self.filled.as_secs_f64(),
             "all": figures(&self.all), "answered": answered,
-            "openings": self.size.openings, "replicas": self.size.replicas, "decided_seconds": self.decided.took.as_secs_f64(),
+            "openings": self.size.openings, "new_client_every": self.size.new_client_every, "cards": self.decided.cards, "replicas": self.size.replicas, "decided_seconds": self.decided.took.as_secs_f64(),
             "decisions_per_second": self.rate(), "deciding_wal_bytes": self.decided.wal_bytes, "floor_messages_per_second": self.floor.rate(),
         })
     }
@@ -630,6 +663,7 @@ impl fmt::Display for Measured {
             rows,
             rate,
             openings,
+            new_client_every,
             replicas,
             ..
         } = self.size;
@@ -650,9 +684,10 @@ impl fmt::Display for Measured {
         }
         writeln!(
             out,
-            "  {openings} openings of new clients that waited: decided by {replicas} replicas in {:.2} s, {:.0} decisions/s, each with a card",
+            "  {openings} openings that waited, one in {new_client_every} of a new client: decided by {replicas} replicas in {:.2} s, {:.0} decisions/s, {} with a card",
             self.decided.took.as_secs_f64(),
-            self.rate()
+            self.rate(),
+            self.decided.cards
         )?;
         for (what, statements) in ["while asked", "while deciding"]
             .iter()

@@ -35,6 +35,7 @@ async fn main() -> anyhow::Result<()> {
             rate: options.rate.unwrap_or(50),
             seconds: options.seconds,
             openings: options.openings,
+            new_client_every: options.new_client_every,
             replicas: options.replicas,
         };
         let report = crm::measure(size, options.statements).await?;

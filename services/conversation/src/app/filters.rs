@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::access;
 use crate::audit as told;
+use crate::domain::AgentId;
 use crate::error::{DOMAIN, Error};
 use crate::store::filters::{self as store, Filter};
 
@@ -30,14 +31,13 @@ pub async fn save(
     let mut tx = pool.begin().await?;
     audit::alone(&mut tx, account, "chat-filters", &filter.owner).await?;
     let before = store::get(&mut tx, account, filter.id).await?;
-    match &before {
+    if let Some(before) = &before {
         // Another's is as one that does not exist, and its id is taken.
-        Some(before) if before.owner != filter.owner => return Err(Error::FilterNotFound),
-        Some(_) => {}
-        None if store::count(&mut tx, account, filter.owner).await? >= MOST => {
-            return Err(Error::TooManyFilters);
+        if before.owner != filter.owner {
+            return Err(Error::FilterNotFound);
         }
-        None => {}
+    } else if store::count(&mut tx, account, filter.owner).await? >= MOST {
+        return Err(Error::TooManyFilters);
     }
     store::put(&mut tx, account, &filter).await?;
     let saved = shown(&filter)?;
@@ -53,7 +53,7 @@ pub async fn save(
 /// Lists the caller's own filters and the shared ones, by name.
 pub async fn list(pool: &PgPool, caller: &Caller) -> Result<Vec<pb::ChatFilter>, Error> {
     access::may_use_chats(caller)?;
-    let own = caller.agent().map_or(Uuid::nil(), |agent| agent.uuid());
+    let own = caller.agent().map_or(Uuid::nil(), AgentId::uuid);
     let mut connection = pool.acquire().await?;
     let found = store::list(&mut connection, caller.account(), own, 2 * MOST).await?;
     found.iter().map(shown).collect()

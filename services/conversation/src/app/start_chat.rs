@@ -118,7 +118,7 @@ pub async fn start(
     let message = match begin(pool, caller, (line.kind, &to), &wanted, now).await? {
         Begun::Done(message) => {
             waker.wake();
-            message
+            message.map(|message| *message)
         }
         Begun::Open if wanted.says_something() => {
             let sent = send::send(pool, waker, admission, caller, &wanted.command, now);
@@ -138,7 +138,7 @@ pub async fn start(
 /// What came of the first look.
 enum Begun {
     /// The conversation was opened, and the message stored where there is one.
-    Done(Option<pb::Message>),
+    Done(Option<Box<pb::Message>>),
     /// A conversation is open already; nothing was done.
     Open,
 }
@@ -159,9 +159,8 @@ async fn begin(
         match request::claim(&mut tx, account, METHOD, request_id, &command.hash, now).await? {
             Claim::New => {}
             Claim::Done(answer) => {
-                return Ok(Begun::Done(
-                    pb::SendMessageResponse::decode(answer)?.message,
-                ));
+                let answer = pb::SendMessageResponse::decode(answer)?;
+                return Ok(Begun::Done(answer.message.map(Box::new)));
             }
             Claim::Conflict => return Err(Error::RequestIdReused(request_id.clone())),
         }
@@ -203,7 +202,7 @@ async fn begin(
     }
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
-    Ok(Begun::Done(answer.message))
+    Ok(Begun::Done(answer.message.map(Box::new)))
 }
 
 /// Finds or makes client and chat, and locks both; returns the event of a new chat.

@@ -70,6 +70,10 @@ pub async fn insert(
     Ok(inserted.into_iter().collect())
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "as many columns as there are"
+)]
 struct Row {
     id: ChatId,
     account: AccountSlug,

@@ -163,13 +163,12 @@ pub async fn set_buyer(
 /// Raises the revisions of locked contacts.
 pub async fn raise(
     connection: &mut PgConnection,
-    contacts: &HashSet<(AccountSlug, ContactId)>,
+    contacts: &[(AccountSlug, ContactId)],
 ) -> Result<(), sqlx::Error> {
     if contacts.is_empty() {
         return Ok(());
     }
-    let keys: Vec<_> = contacts.iter().cloned().collect();
-    let (accounts, ids) = columns(&keys);
+    let (accounts, ids) = columns(contacts);
     sqlx::query!(
         "update contact c set revision = revision + 1 from unnest($1::text[], $2::uuid[]) k(account, id)
          where c.account = k.account and c.id = k.id",

@@ -312,7 +312,7 @@ async fn totals(
     let mut client = session.bots(&session.role().await?).await?;
     let request = GetNpsTotalsRequest {
         from_time: Some(stamp(clock::now() - last)),
-        to_time: Some(stamp(clock::now() + Duration::from_secs(60))),
+        to_time: Some(stamp(clock::now() + Duration::from_mins(1))),
         period: by.unwrap_or_default().into(),
         channel_id,
     };

@@ -22,10 +22,6 @@ const MAIL: [(&str, &str); 4] = [
     ("MAIL__LEASE", "3s"),
 ];
 
-#[expect(
-    clippy::too_many_lines,
-    reason = "a story is read from its beginning to its end"
-)]
 #[tokio::test(flavor = "multi_thread")]
 async fn f185_a_mail_is_a_chat_and_the_answer_stays_in_its_thread() -> anyhow::Result<()> {
     let dovecot = Dovecot::start(None)?;
@@ -188,9 +184,9 @@ async fn f084_f087_an_agent_writes_to_a_contact_first_and_the_answer_comes_into_
     let rpc = Rpc::of(&world)?;
     let tokens = world.system.tokens();
     let shop = Bearer::new(&tokens.service(&account.slug, "shop", "chats:* crm:*"))?;
-    let make = json!({ "name": "Olena", "emails": ["Olena@Client.example"] });
-    let made = rpc.call("crm_cards.v1.ContactService/CreateContact", &shop, &make);
-    let contact = made.await?["contact"]["contact_id"]
+    let person = json!({ "name": "Olena", "emails": ["Olena@Client.example"] });
+    let created = rpc.call("crm_cards.v1.ContactService/CreateContact", &shop, &person);
+    let contact = created.await?["contact"]["contact_id"]
         .as_str()
         .context("a contact")?
         .to_owned();
@@ -203,7 +199,10 @@ async fn f084_f087_an_agent_writes_to_a_contact_first_and_the_answer_comes_into_
     let who = Bearer::new(&tokens.agent(&account.slug, agent.id, "chats:*"))?;
     let begun = rpc.call(START_CHAT, &who, &write).await?;
     let again = rpc.call(START_CHAT, &who, &write).await?;
-    assert_eq!(begun["message"]["message_id"], again["message"]["message_id"]);
+    assert_eq!(
+        begun["message"]["message_id"],
+        again["message"]["message_id"]
+    );
     let message = begun["message"]["message_id"]
         .as_str()
         .context("a message")?;

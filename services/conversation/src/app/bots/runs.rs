@@ -216,7 +216,7 @@ pub async fn go_on(
     for effect in effects {
         match effect {
             Effect::Say(text) => {
-                say(connection, (chat, run, client), text, cause, now, outcome).await?
+                say(connection, (chat, run, client), text, cause, now, outcome).await?;
             }
             Effect::Note(text) => note(chat, client, text, cause, now, outcome)?,
             Effect::Score(score) => {

@@ -1,14 +1,14 @@
 use super::*;
 use crate::domain::words::Language;
-use pb::bot_step::{self, Assign, Close, Note, Range, Send, SetField};
+use pb::bot_step::{Assign, Close, Note, Range, Send, SetField};
 
 const NOON: OffsetDateTime = time::macros::datetime!(2026-03-02 12:00:00 UTC);
 
-fn text(text: &str) -> Option<Text> {
-    Some(Text {
+fn text(text: &str) -> Text {
+    Text {
         text: text.into(),
         ..Text::default()
-    })
+    }
 }
 
 fn step(key: &str, act: Act) -> pb::BotStep {
@@ -20,7 +20,12 @@ fn step(key: &str, act: Act) -> pb::BotStep {
 }
 
 fn say(key: &str) -> pb::BotStep {
-    step(key, Act::Send(Send { text: text(key) }))
+    step(
+        key,
+        Act::Send(Send {
+            text: Some(text(key)),
+        }),
+    )
 }
 
 fn ask(key: &str, branches: &[(Fits, &str)], on_timeout: &str) -> pb::BotStep {
@@ -29,7 +34,7 @@ fn ask(key: &str, branches: &[(Fits, &str)], on_timeout: &str) -> pb::BotStep {
         next: (*next).into(),
     });
     let ask = Ask {
-        text: text(key),
+        text: Some(text(key)),
         timeout_seconds: 60,
         on_timeout: on_timeout.into(),
         branches: branches.collect(),
@@ -84,7 +89,7 @@ fn menu() -> Vec<pb::BotStep> {
             step(
                 "told",
                 Act::Note(Note {
-                    text: text("given away"),
+                    text: Some(text("given away")),
                 }),
             ),
             "",
@@ -261,7 +266,12 @@ fn f199_all_that_is_wrong_with_a_scenario_is_told_by_its_place() {
     assert_eq!(flaws(&nps::scenario(Language::English), false), ["nps"]);
     let wrong = [
         then(say("a"), "nowhere"),
-        step("a", Act::Send(Send { text: text(" ") })),
+        step(
+            "a",
+            Act::Send(Send {
+                text: Some(text(" ")),
+            }),
+        ),
         step(
             "b",
             Act::Assign(Assign {
@@ -284,7 +294,7 @@ fn f199_all_that_is_wrong_with_a_scenario_is_told_by_its_place() {
         step(
             "f",
             Act::Send(Send {
-                text: text("{{client.shoes}}"),
+                text: Some(text("{{client.shoes}}")),
             }),
         ),
     ];
@@ -313,5 +323,4 @@ fn f199_all_that_is_wrong_with_a_scenario_is_told_by_its_place() {
     assert!(flaws(&[ask("a", &[], ""), then(say("b"), "a")], false).is_empty());
     let many: Vec<pb::BotStep> = (0..101).map(|number| say(&number.to_string())).collect();
     assert_eq!(flaws(&many, false), ["steps"]);
-    let _ = bot_step::Act::Close(Close {});
 }

@@ -163,7 +163,8 @@ pub(super) async fn recognise(
         // Where a merge took one away meanwhile, its identities lead elsewhere by now.
         if contacts.len() == to_lock.len() {
             let companies = companies_of(connection, &contacts).await?;
-            contact_changes::raise(connection, &identified).await?;
+            let raised: Vec<_> = identified.iter().cloned().collect();
+            contact_changes::raise(connection, &raised).await?;
             for key in &identified {
                 if let Some(contact) = contacts.get_mut(key) {
                     contact.revision += 1;
