@@ -5,7 +5,7 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 32] = [
+const FILES: [&str; 34] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
@@ -24,6 +24,7 @@ const FILES: [&str; 32] = [
     "switchboard/conversation/v1/notification_service.proto",
     "switchboard/conversation/v1/bot_service.proto",
     "switchboard/conversation/v1/chat_presence_service.proto",
+    "switchboard/conversation/v1/internal_chat_service.proto",
     "switchboard/conversation/v1/events.proto",
     "switchboard/crm_cards/v1/pipeline_service.proto",
     "switchboard/crm_cards/v1/field_service.proto",
@@ -32,6 +33,7 @@ const FILES: [&str; 32] = [
     "switchboard/crm_cards/v1/company_service.proto",
     "switchboard/crm_cards/v1/order_service.proto",
     "switchboard/crm_cards/v1/entity_chat_service.proto",
+    "switchboard/crm_cards/v1/entity_access_service.proto",
     "switchboard/crm_cards/v1/transfer_service.proto",
     "switchboard/crm_cards/v1/external_crm_service.proto",
     "switchboard/crm_cards/v1/events.proto",

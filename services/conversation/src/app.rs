@@ -21,6 +21,8 @@ pub mod history;
 pub mod images;
 pub mod inbound;
 pub mod ingest;
+pub mod internal_chat;
+pub mod internal_watch;
 pub mod labels;
 pub mod note;
 pub mod notifications;

@@ -12,6 +12,7 @@ pub mod chat;
 pub mod chat_presence;
 pub mod delivery;
 pub mod first_message;
+pub mod internal_chat;
 pub mod label;
 pub mod own_amendment;
 pub mod preview;

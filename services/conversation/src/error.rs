@@ -3,7 +3,7 @@
 mod bots;
 mod quick_replies;
 
-use chassis::grpc;
+use chassis::grpc::{self, FieldViolation};
 use tonic::{Code, Status};
 
 pub use quick_replies::QuickReplyError;
@@ -121,6 +121,12 @@ pub enum Error {
         /// What must hold.
         rule: &'static str,
     },
+    /// Fields are wrong, each for its own reason.
+    #[error("{} fields are wrong", .0.len())]
+    Fields(Vec<FieldViolation>),
+    /// Who the account's agents are cannot be told.
+    #[error("{0}")]
+    StaffAway(String),
     /// Of bots.
     #[error(transparent)]
     Bot(#[from] BotError),
@@ -188,7 +194,12 @@ impl From<Error> for Status {
             Error::PlaceUnknown => refuse(Code::OutOfRange, "PLACE_UNKNOWN", &[]),
             Error::RequestIdReused(id) => chassis::request::reused(DOMAIN, id),
             Error::Invalid { field, rule } => {
-                grpc::invalid(DOMAIN, &[grpc::FieldViolation::new(*field, *rule)])
+                grpc::invalid(DOMAIN, &[FieldViolation::new(*field, *rule)])
+            }
+            Error::Fields(violations) => grpc::invalid(DOMAIN, violations),
+            Error::StaffAway(why) => {
+                tracing::warn!(why, "who the account's agents are cannot be told");
+                grpc::unavailable(DOMAIN, "assignment")
             }
             Error::Bot(error) => bots::status(error),
             Error::QuickReply(error) => error.status(),

@@ -5,6 +5,7 @@ pub mod bots;
 pub mod channel_rules;
 pub mod chat_presence;
 mod chats;
+pub mod internal_chats;
 pub mod notifications;
 pub mod quick_replies;
 

@@ -27,17 +27,21 @@ use switchboard_proto::conversation::v1::channel_rule_service_server::ChannelRul
 use switchboard_proto::conversation::v1::chat_presence_service_server::ChatPresenceServiceServer;
 use switchboard_proto::conversation::v1::chat_service_server::ChatServiceServer;
 use switchboard_proto::conversation::v1::conversation_service_server::ConversationServiceServer;
+use switchboard_proto::conversation::v1::internal_chat_service_server::InternalChatServiceServer;
 use switchboard_proto::conversation::v1::notification_service_server::NotificationServiceServer;
 use switchboard_proto::conversation::v1::quick_reply_service_server::QuickReplyServiceServer;
 
 use crate::activity::Activity;
 use crate::app::chat_presence::ChatPresence;
+use crate::app::internal_chat::InternalChats;
+use crate::app::internal_watch::InternalWatch;
 use crate::app::quick_replies::QuickReplies;
 use crate::app::watch::Watch;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
 use crate::grpc::{
-    Activities, Api, Others, channel_rules, chat_presence, notifications, quick_replies,
+    Activities, Api, Others, channel_rules, chat_presence, internal_chats, notifications,
+    quick_replies,
 };
 use crate::own_app::OwnApp;
 use crate::peers::{Assignment, BotCalls, CrmCards, Gateway};
@@ -84,6 +88,14 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         crm: contacts.clone(),
     });
     sweep::spawn_bots(&service.lifecycle, pool.clone(), waker.clone(), calls);
+    let internal_chats = InternalChats {
+        pool: pool.clone(),
+        waker: waker.clone(),
+        access: access.clone(),
+        groups: admission.clone(),
+        entities: contacts.clone(),
+    };
+    let internal_chats = serve_internal_chats(&service, internal_chats);
     let replies = QuickReplies {
         pool: pool.clone(),
         staff: admission.clone(),
@@ -128,10 +140,23 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(BotServiceServer::new(bots))
         .add(ChatPresenceServiceServer::new(presence))
         .add(NotificationServiceServer::new(notifications))
+        .add(internal_chats)
         .add(activity)
         .serve(Arc::new(access))
         .await?;
     service.finish().await
+}
+
+/// Begins what internal chats do now and then, and makes their methods.
+fn serve_internal_chats(
+    service: &Service,
+    chats: InternalChats,
+) -> InternalChatServiceServer<internal_chats::Api> {
+    let (pool, lifecycle) = (chats.pool.clone(), service.lifecycle.clone());
+    sweep::spawn_internal(&lifecycle, pool.clone());
+    let watch = InternalWatch::new(pool, chats.access.clone(), lifecycle);
+    watch.listen();
+    InternalChatServiceServer::new(internal_chats::Api { chats, watch })
 }
 
 /// Applies the migrations.

@@ -1,5 +1,7 @@
 //! The services that are called.
 
+mod internal_chat;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use switchboard_proto::assignment::v1::calendar_service_client::CalendarServiceC
 use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
 use switchboard_proto::assignment::v1::{
     AdmitReplyRequest, AdmitReplyResponse, AssignChatRequest, CalendarOwner, GetAgentRequest,
-    GetCalendarRequest, GetGroupRequest, ListAgentGroupsRequest, calendar_owner,
+    GetCalendarRequest, ListAgentGroupsRequest, calendar_owner,
 };
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::channel_gateway::v1::{
@@ -27,6 +29,7 @@ use tonic::{Code, Status};
 use uuid::Uuid;
 
 use crate::app::bots::round::Calls;
+use crate::app::internal_chat::Groups as _;
 use crate::app::quick_replies::{Files, Staff};
 use crate::app::send::Admission;
 use crate::app::start_chat::{Contacts, Line, Lines};
@@ -108,16 +111,7 @@ impl Staff for Assignment {
     }
 
     async fn has_group(&self, account: &AccountSlug, group: Uuid) -> Result<bool, Status> {
-        let internal = self.internal.for_account(account);
-        let mut client = GroupServiceClient::with_interceptor(self.channel.clone(), internal);
-        let asked = GetGroupRequest {
-            group_id: group.to_string(),
-        };
-        match client.get_group(asked).await {
-            Ok(_) => Ok(true),
-            Err(status) if status.code() == Code::NotFound => Ok(false),
-            Err(status) => Err(passed_on("assignment", &status)),
-        }
+        Ok(self.members(account, group).await?.is_some())
     }
 
     async fn name(&self, account: &AccountSlug, agent: AgentId) -> Result<Option<String>, Status> {

@@ -14,6 +14,7 @@ pub mod conversation;
 pub mod counts;
 pub mod delivery;
 pub mod filters;
+pub mod internal_chat;
 pub mod key;
 pub mod labels;
 pub mod lock;

@@ -11,7 +11,7 @@ use sqlx::PgPool;
 use crate::app::bots::round::{self, Calls};
 use crate::app::quick_replies::QuickReplies;
 use crate::app::working_hours::Hours;
-use crate::app::{activity, auto_reply, images, response_time, snooze, sweep};
+use crate::app::{activity, auto_reply, images, internal_chat, response_time, snooze, sweep};
 use crate::config::{Activity, Parked};
 use crate::store::counts;
 
@@ -20,6 +20,9 @@ const COUNTED_EVERY: Duration = Duration::from_secs(2);
 
 /// How often is looked which files of quick replies the gateway is to be told of.
 const HOLDS_EVERY: Duration = Duration::from_hours(1);
+
+/// How often old notifications of internal messages are forgotten.
+const FORGOTTEN_EVERY: Duration = Duration::from_hours(1);
 
 /// How often is looked whether a wait exceeds its limit, or a conversation is to be answered: it is told of within a second.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
@@ -135,6 +138,24 @@ pub fn spawn_bots(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, calls: Arc<
             };
             for failed in [moved.err(), begun.err()].into_iter().flatten() {
                 tracing::warn!(error = %failed, "bots do not go on yet");
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Forgets old notifications of internal messages until the service stops.
+pub fn spawn_internal(lifecycle: &Lifecycle, pool: PgPool) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("internal notification sweep", async move {
+        while tokio::time::timeout(FORGOTTEN_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            match internal_chat::sweep(&pool, chassis::clock::now()).await {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "old internal notifications swept"),
+                Err(error) => tracing::warn!(%error, "old internal notifications were not swept"),
             }
         }
         Ok(())

@@ -3,6 +3,7 @@
 mod album;
 mod bot;
 mod channel_rule;
+mod internal_chat;
 mod quick_reply;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ pub use album::{album, item, set_album};
 pub use bot::{bot, bot_run, nps_total};
 pub use channel_rule::{channel_rule, hours};
 use chassis::grpc::{timestamp, timestamp_opt};
+pub use internal_chat::{entity_kind, internal_message, internal_notification};
 use prost::Message as _;
 pub use quick_reply::{owner_kind, quick_reply};
 use serde::{Deserialize, Serialize};

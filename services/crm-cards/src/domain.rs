@@ -19,6 +19,7 @@ pub mod import;
 pub mod merge;
 pub mod money;
 pub mod order;
+pub mod participants;
 pub mod points;
 pub mod reshape;
 pub mod search;

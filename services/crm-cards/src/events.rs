@@ -12,11 +12,14 @@ use switchboard_proto::assignment::v1::{
     AgentAccessChanged, ChatAssigned, ResponsibleSyncRequested,
 };
 use switchboard_proto::channel_gateway::v1::LinkClicked;
-use switchboard_proto::conversation::v1::{ConversationOpened, ConversationRead};
+use switchboard_proto::conversation::v1::{
+    ConversationOpened, ConversationRead, InternalMessagePosted,
+};
 use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::app::clicks::{self, Click};
+use crate::app::internal_messages::{self, Posted};
 use crate::app::locks;
 use crate::app::openings::{self, Opening};
 use crate::app::responsibles::{self, Assigned};
@@ -36,6 +39,11 @@ pub const FILTERS: &[EventFilter] = &[
         service: "conversation",
         entity: "conversation",
         event: "read",
+    },
+    EventFilter {
+        service: "conversation",
+        entity: "internal-message",
+        event: "posted",
     },
     EventFilter {
         service: "assignment",
@@ -107,6 +115,7 @@ struct Sorted {
     access: Vec<(AccountSlug, AccessRecord)>,
     requested: Vec<Requested>,
     clicks: Vec<Click>,
+    posted: Vec<Posted>,
 }
 
 impl Sorted {
@@ -127,6 +136,8 @@ impl Sorted {
                 sorted.requested.extend(parse::requested(delivery)?);
             } else if delivery.is::<LinkClicked>() {
                 sorted.clicks.push(parse::click(delivery)?);
+            } else if delivery.is::<InternalMessagePosted>() {
+                sorted.posted.extend(parse::posted(delivery)?);
             }
         }
         Ok(sorted)
@@ -178,8 +189,11 @@ impl Handler for Events {
         outcome.events.extend(skipped);
         let of_rules = responsibles::takings(&mut transaction, sorted.assigned, now).await?;
         let takings = vec![(responsibles::SYNC, of_rules), (sync::SYNC, of_sync)];
-        let taken = responsibles::apply_all(&mut transaction, takings, now).await?;
+        let besides = sorted.posted.iter().filter_map(Posted::card);
+        let taken = responsibles::apply_all(&mut transaction, takings, besides, now).await?;
         outcome.events.extend(taken);
+        let joined = internal_messages::handle(&mut transaction, sorted.posted, now).await?;
+        outcome.events.extend(joined);
         talks::keep(&mut transaction, &sorted.talks).await?;
         if !sorted.access.is_empty() {
             AccessCopy::apply(&mut transaction, &sorted.access).await?;

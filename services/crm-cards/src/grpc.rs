@@ -4,6 +4,7 @@ mod cards;
 mod companies;
 mod contacts;
 mod conversion;
+mod entity_access;
 pub mod entity_chats;
 pub mod external_crm;
 mod fields;
@@ -42,6 +43,7 @@ use crate::app::transfers::Transfers;
 use crate::app::{self, App};
 use crate::domain::entity::{Card, Contact, TITLE_MAX};
 use crate::domain::external_line::ExternalLine;
+use crate::domain::fields::Entity;
 use crate::error::SERVICE;
 use crate::store::decisions::About;
 use crate::store::entity_chats::Of;
@@ -68,6 +70,17 @@ impl Handlers {
             stop,
             silence: transfer::SILENCE,
         }
+    }
+
+    /// Returns who takes part in an entity that the caller was found to see.
+    async fn taking_part(
+        &self,
+        caller: &Caller,
+        entity: Entity,
+        id: impl Into<Uuid>,
+    ) -> Result<Vec<String>, Status> {
+        let of = (entity, id.into());
+        Ok(app::entity_access::participants(&self.app, caller, of).await?)
     }
 
     /// Ends files of which nothing comes, or is taken, for this long; a minute where it is not said.
@@ -282,7 +295,12 @@ impl CrmCardsService for Handlers {
         let of = (Of::Contacts, &[contact.id.uuid()][..]);
         let lines = app::entity_chats::external_lines(&self.app, &caller, of).await?;
         Ok(Response::new(GetContactResponse {
-            contact: Some(contact_with_lines(&contact, &lines)),
+            contact: Some(WireContact {
+                participant_agent_ids: self
+                    .taking_part(&caller, Entity::Contact, contact.id)
+                    .await?,
+                ..contact_with_lines(&contact, &lines)
+            }),
         }))
     }
 

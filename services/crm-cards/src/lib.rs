@@ -23,6 +23,7 @@ use switchboard_proto::crm_cards::v1::card_service_server::CardServiceServer;
 use switchboard_proto::crm_cards::v1::company_service_server::CompanyServiceServer;
 use switchboard_proto::crm_cards::v1::contact_service_server::ContactServiceServer;
 use switchboard_proto::crm_cards::v1::crm_cards_service_server::CrmCardsServiceServer;
+use switchboard_proto::crm_cards::v1::entity_access_service_server::EntityAccessServiceServer;
 use switchboard_proto::crm_cards::v1::entity_chat_service_server::EntityChatServiceServer;
 use switchboard_proto::crm_cards::v1::external_crm_service_server::ExternalCrmServiceServer;
 use switchboard_proto::crm_cards::v1::field_service_server::FieldServiceServer;
@@ -81,6 +82,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(CardServiceServer::new(handlers.clone()))
         .add(CompanyServiceServer::new(handlers.clone()))
         .add(ContactServiceServer::new(handlers.clone()))
+        .add(EntityAccessServiceServer::new(handlers.clone()))
         .add(EntityChatServiceServer::new(entity_chats))
         .add(ExternalCrmServiceServer::new(external))
         .add(FieldServiceServer::new(handlers.clone()))

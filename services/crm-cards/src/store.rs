@@ -1,7 +1,7 @@
 //! SQL. Functions take a connection: the use case owns the transaction.
 //!
 //! Whatever writes sets sorts them first; locks are taken in the order pipeline, status, identity, contact,
-//! company, card, order.
+//! company, card, order, participants.
 
 pub mod card_changes;
 pub mod card_lists;
@@ -26,6 +26,7 @@ pub mod openings;
 pub mod orders;
 pub mod parked;
 pub mod parked_sync;
+pub mod participants;
 pub mod person_lists;
 pub mod pipelines;
 pub mod sources;

@@ -220,6 +220,7 @@ pub fn contact(contact: &Contact) -> wire::Contact {
         fields: field_values(&contact.fields),
         external_lines: Vec::new(),
         responsible_stamp: stamp_opt(contact.stamp),
+        participant_agent_ids: Vec::new(),
     }
 }
 
@@ -238,6 +239,7 @@ pub fn order(order: &Order) -> wire::Order {
         fields: field_values(&order.fields),
         chat_id: text(order.chat),
         update_time: Some(timestamp(order.updated_at)),
+        participant_agent_ids: Vec::new(),
     }
 }
 

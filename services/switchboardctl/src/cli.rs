@@ -13,9 +13,9 @@ use crate::verbs::{
     audit::AuditVerb, bot::BotVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb,
     chat::ChatVerb, company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
-    events::EventsVerb, field::FieldVerb, group::GroupVerb, notification::NotificationVerb,
-    order::OrderVerb, pipeline::PipelineVerb, reply::ReplyVerb, role::RoleVerb, rule::RuleVerb,
-    source::SourceVerb, sync::SyncVerb,
+    events::EventsVerb, field::FieldVerb, group::GroupVerb, internal::InternalVerb,
+    notification::NotificationVerb, order::OrderVerb, pipeline::PipelineVerb, reply::ReplyVerb,
+    role::RoleVerb, rule::RuleVerb, source::SourceVerb, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -234,6 +234,9 @@ pub(crate) enum Noun {
     /// Notifications of an agent: whose clients wait
     #[command(subcommand)]
     Notification(NotificationVerb),
+    /// Internal chats: what agents write each other on cards, contacts, companies and orders
+    #[command(subcommand)]
+    Internal(InternalVerb),
     /// Quick replies: texts and files that are prepared for reuse
     #[command(subcommand)]
     Reply(ReplyVerb),

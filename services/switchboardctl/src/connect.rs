@@ -18,6 +18,7 @@ use switchboard_proto::conversation::v1::bot_service_client::BotServiceClient;
 use switchboard_proto::conversation::v1::channel_rule_service_client::ChannelRuleServiceClient;
 use switchboard_proto::conversation::v1::chat_service_client::ChatServiceClient;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
+use switchboard_proto::conversation::v1::internal_chat_service_client::InternalChatServiceClient;
 use switchboard_proto::conversation::v1::notification_service_client::NotificationServiceClient;
 use switchboard_proto::conversation::v1::quick_reply_service_client::QuickReplyServiceClient;
 use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
@@ -274,6 +275,16 @@ impl Session {
     /// A client of bots in conversation.
     pub async fn bots(&self, role: &Role) -> Result<BotServiceClient<Authorised>, CliError> {
         Ok(BotServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
+    }
+
+    /// A client of internal chats in conversation.
+    pub async fn internal_chats(
+        &self,
+        role: &Role,
+    ) -> Result<InternalChatServiceClient<Authorised>, CliError> {
+        Ok(InternalChatServiceClient::new(
             self.service("conversation", role).await?,
         ))
     }

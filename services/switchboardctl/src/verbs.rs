@@ -20,6 +20,7 @@ mod entity_chats;
 pub(crate) mod events;
 pub(crate) mod field;
 pub(crate) mod group;
+pub(crate) mod internal;
 pub(crate) mod notification;
 pub(crate) mod order;
 pub(crate) mod pipeline;
@@ -138,6 +139,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Calendar(verb) => calendar::run(verb, &session, view).await,
         Noun::Chat(verb) => chat::run(verb, &session, view).await,
         Noun::Notification(verb) => notification::run(verb, &session, view).await,
+        Noun::Internal(verb) => internal::run(verb, &session, view).await,
         Noun::Reply(verb) => reply::run(verb, &session, view).await,
         Noun::Card(verb) => card::run(verb, &session, view).await,
         Noun::Decision(verb) => decision::run(verb, &session, view).await,

@@ -14,6 +14,7 @@ mod entity_chats;
 mod fairness;
 mod faults;
 mod files;
+mod internal_chats;
 mod main_path;
 mod once;
 mod responsible;

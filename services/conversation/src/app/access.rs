@@ -1,6 +1,6 @@
 //! What a caller may see. What lies beyond an agent's record does not exist for the agent (§9).
 
-use chassis::access::{ChannelGrant, ChatAccess, View};
+use chassis::access::{AccessCopy, AccessSource as _, ChannelGrant, ChatAccess, View};
 use chassis::auth::Caller;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -59,6 +59,22 @@ pub fn may_change_settings(caller: &Caller) -> Result<(), Error> {
 /// Returns the agent who acts; only agents write to clients.
 pub fn agent(caller: &Caller) -> Result<AgentId, Error> {
     caller.agent().ok_or(Error::AgentRequired)
+}
+
+/// Refuses to go on where the agent's rights are not those any more with which something began that lasts.
+pub async fn still_may(copy: &AccessCopy, caller: &Caller) -> Result<(), Error> {
+    let Some(began) = caller.access() else {
+        return Ok(());
+    };
+    match copy.access(caller.account(), began.agent).await {
+        Ok(Some(now)) if now.version == began.version => Ok(()),
+        Ok(_) => Err(Error::AccessChanged),
+        // Asked again at the next look.
+        Err(error) => {
+            tracing::warn!(%error, "rights of who watches could not be looked at");
+            Ok(())
+        }
+    }
 }
 
 /// Returns a chat that the caller may see.

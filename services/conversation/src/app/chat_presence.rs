@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::Client;
-use chassis::access::{AccessCopy, AccessSource as _};
+use chassis::access::AccessCopy;
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::grpc::timestamp;
@@ -217,7 +217,7 @@ impl ChatPresence {
                         Ok(_) | Err(RecvError::Lagged(_)) => break,
                         Err(RecvError::Closed) => return Ok(()),
                     },
-                    _ = rights.tick() => self.still_may(caller).await?,
+                    _ = rights.tick() => access::still_may(&self.access, caller).await?,
                 }
             }
         }
@@ -227,22 +227,6 @@ impl ChatPresence {
         let known = self.known();
         let present = known.get(key);
         present.map_or_else(Vec::new, |present| present.iter().collect())
-    }
-
-    /// Ends the stream where the agent's rights are not those any more with which it began.
-    async fn still_may(&self, caller: &Caller) -> Result<(), Error> {
-        let Some(began) = caller.access() else {
-            return Ok(());
-        };
-        match self.access.access(caller.account(), began.agent).await {
-            Ok(Some(now)) if now.version != began.version => Err(Error::AccessChanged),
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(Error::AccessChanged),
-            Err(error) => {
-                tracing::warn!(%error, "rights of who watches a chat could not be looked at");
-                Ok(())
-            }
-        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chassis::access::{AccessCopy, AccessSource as _};
+use chassis::access::AccessCopy;
 use chassis::auth::Caller;
 use chassis::id::{AccountSlug, AgentId};
 use chassis::lifecycle::Lifecycle;
@@ -245,7 +245,7 @@ impl Watcher {
             let look = tokio::select! {
                 look = looks.recv() => look,
                 _ = rights.tick() => {
-                    self.still_may().await?;
+                    access::still_may(&self.watch.access, &self.caller).await?;
                     continue;
                 }
             };
@@ -308,23 +308,5 @@ impl Watcher {
         let told = self.tell.send(Ok((changes, to))).await;
         // Its reader left: the stream ends by that.
         told.map_err(|_| Error::AccessChanged)
-    }
-
-    /// Ends the stream where the agent's rights are not those any more with which it began.
-    async fn still_may(&self) -> Result<(), Error> {
-        let Some(began) = self.caller.access() else {
-            return Ok(());
-        };
-        let agent = began.agent;
-        let now = self.watch.access.access(self.caller.account(), agent).await;
-        match now {
-            Ok(Some(now)) if now.version == began.version => Ok(()),
-            Ok(_) => Err(Error::AccessChanged),
-            // Asked again at the next look.
-            Err(error) => {
-                tracing::warn!(%error, "rights of who watches chats could not be looked at");
-                Ok(())
-            }
-        }
     }
 }

@@ -118,6 +118,16 @@ pub struct Owner {
 pub type Stamp = (OffsetDateTime, Uuid);
 
 impl Owner {
+    /// Reads who answers for an entity of CRM; none where it has no id.
+    pub fn of(entity: &common::LinkedEntity) -> Option<Self> {
+        let owner = Ownership {
+            entity: &entity.entity_id,
+            agent: &entity.responsible_agent_id,
+            stamp: entity.stamp.as_ref(),
+        };
+        owner.read()
+    }
+
     /// Returns the stamp, one before all acts where nobody has said anything.
     pub fn since(&self) -> Stamp {
         self.stamp

@@ -99,10 +99,19 @@ pub async fn keep_owners(
     connection: &mut PgConnection,
     entries: &[NewEntry],
 ) -> Result<(), sqlx::Error> {
-    let owners = newest(entries.iter().flat_map(|entry| {
+    let owners = entries.iter().flat_map(|entry| {
         let owners = entry.told.owners((entry.time, entry.event));
         owners.map(|owner| (entry.account.as_str(), owner))
-    }));
+    });
+    put_owners(connection, owners).await
+}
+
+/// Keeps who owns entities of accounts: of each the owner of the highest stamp.
+pub async fn put_owners<'a>(
+    connection: &mut PgConnection,
+    owners: impl IntoIterator<Item = (&'a str, Owner)>,
+) -> Result<(), sqlx::Error> {
+    let owners = newest(owners);
     if owners.is_empty() {
         return Ok(());
     }

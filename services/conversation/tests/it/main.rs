@@ -13,6 +13,7 @@ mod events;
 mod history;
 mod identities;
 mod inbound;
+mod internal_chats;
 mod labels;
 mod learnt;
 mod life;

@@ -5,7 +5,7 @@
 use chassis::actor::Actor;
 use chassis::audit::{FieldChange, diff, snapshot};
 use chassis::auth::Caller;
-use chassis::id::{AccountSlug, v7};
+use chassis::id::{AccountSlug, AgentId, v7};
 use prost::Name;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -211,6 +211,26 @@ fn named(field: &str, id: impl std::fmt::Display) -> Vec<FieldChange> {
         before: None,
         after: Some(id.to_string().into()),
     }]
+}
+
+/// Tells that agents take part in something beside those who did.
+pub(super) fn joined(
+    account: &AccountSlug,
+    actor: &Actor,
+    (entity, id): (Entity, Uuid),
+    (before, after): (&[AgentId], &[AgentId]),
+) -> NewEntry {
+    let subject = Subject {
+        account,
+        entity,
+        id,
+        actor,
+    };
+    let side = |agents: &[AgentId]| {
+        let agents: Vec<String> = agents.iter().map(ToString::to_string).collect();
+        serde_json::json!({ "participant_agent_ids": agents })
+    };
+    subject.entry(EntryKind::Participants, diff(&side(before), &side(after)))
 }
 
 /// Tells that a chat was linked to a contact.

@@ -110,15 +110,17 @@ pub async fn takings(
 }
 
 /// Puts responsibles on cards for several reasons: all cards are locked before the first of them changes, in the order of their
-/// keys.
+/// keys, and with them those that the caller changes besides.
 pub async fn apply_all(
     connection: &mut PgConnection,
     reasons: Vec<(&str, Vec<Taking>)>,
+    besides: impl Iterator<Item = (AccountSlug, CardId)>,
     now: OffsetDateTime,
 ) -> Result<Vec<Outgoing>, sqlx::Error> {
     let takings = reasons.iter().flat_map(|(_, takings)| takings);
     let cards: BTreeSet<_> = takings
         .map(|taking| (taking.account.clone(), taking.card))
+        .chain(besides)
         .collect();
     if cards.is_empty() {
         return Ok(Vec::new());

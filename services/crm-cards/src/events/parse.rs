@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use chassis::access::AccessRecord;
+use chassis::actor::Actor;
 use chassis::consumer::{Delivery, HandlerError};
 use chassis::grpc::Parse;
 use chassis::id::AccountSlug;
@@ -14,15 +15,19 @@ use switchboard_proto::assignment::v1::{
 };
 use switchboard_proto::channel_gateway::v1::LinkClicked;
 use switchboard_proto::common::v1::{ClientIdentity, OpenReason};
-use switchboard_proto::conversation::v1::{ConversationOpened, ConversationRead};
+use switchboard_proto::conversation::v1::{
+    ConversationOpened, ConversationRead, InternalMessagePosted, entity_reference,
+};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use crate::app::clicks::Click;
+use crate::app::internal_messages::Posted;
 use crate::app::openings::Opening;
 use crate::app::responsibles::Assigned;
 use crate::app::sync::Requested;
 use crate::domain::entity::{EntityKind, Identity};
+use crate::domain::fields::Entity;
 use crate::error::SERVICE;
 use crate::store::talks::Talk;
 use crate::wire;
@@ -143,6 +148,33 @@ pub(super) fn click(delivery: &Delivery) -> Result<Click, HandlerError> {
         cause: delivery.envelope.id,
         trace: continued(delivery, "note click"),
     })
+}
+
+/// Reads to whom an internal message went; none where it is on an entity of a kind that is not known here.
+pub(super) fn posted(delivery: &Delivery) -> Result<Option<Posted>, HandlerError> {
+    let event: InternalMessagePosted = delivery.decode()?;
+    let reference = event.message.and_then(|message| message.entity);
+    let reference = reference.unwrap_or_default();
+    let entity = match reference.kind() {
+        entity_reference::Kind::Card => Entity::Card,
+        entity_reference::Kind::Contact => Entity::Contact,
+        entity_reference::Kind::Company => Entity::Company,
+        entity_reference::Kind::Order => Entity::Order,
+        entity_reference::Kind::Unspecified => return Ok(None),
+    };
+    let agents = &event.addressee_agent_ids;
+    let agents = PARSE.ids("addressee_agent_ids", agents, agents.len());
+    let envelope = &delivery.envelope;
+    let nobody = || Actor::Service(envelope.service.clone());
+    Ok(Some(Posted {
+        account: envelope.account.clone(),
+        entity,
+        subject: id("message.entity.entity_id", &reference.entity_id)?,
+        agents: agents.map_err(|refused| poison(&refused))?,
+        actor: envelope.actor.clone().unwrap_or_else(nobody),
+        cause: envelope.id,
+        trace: continued(delivery, "let addressees take part"),
+    }))
 }
 
 /// Reads what an agent may do.

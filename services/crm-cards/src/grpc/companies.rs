@@ -16,6 +16,7 @@ use crate::app;
 use crate::app::companies::{Change, Wanted};
 use crate::domain::entity::Company;
 use crate::domain::external_line::ExternalLine;
+use crate::domain::fields::Entity;
 use crate::store::entity_chats::Of;
 use crate::wire;
 
@@ -48,7 +49,12 @@ impl CompanyService for Handlers {
         let of = (Of::Companies, &[company.id.uuid()][..]);
         let lines = app::entity_chats::external_lines(&self.app, &caller, of).await?;
         Ok(Response::new(pb::GetCompanyResponse {
-            company: Some(with_lines(&company, &lines)),
+            company: Some(pb::Company {
+                participant_agent_ids: self
+                    .taking_part(&caller, Entity::Company, company.id)
+                    .await?,
+                ..with_lines(&company, &lines)
+            }),
         }))
     }
 

@@ -8,6 +8,7 @@ use tonic::{Request, Response, Status};
 
 use super::{Answer, Handlers, PARSE, parse};
 use crate::app::orders::{self, Change, Wanted};
+use crate::domain::fields::Entity;
 use crate::domain::money::Currency;
 use crate::domain::order::{LINES_MAX, PRODUCT_MAX, SKU_MAX, Written};
 use crate::store::orders::Filter;
@@ -26,7 +27,10 @@ impl OrderService for Handlers {
         let id = PARSE.id("order_id", &request.get_ref().order_id)?;
         let order = orders::get(&self.app, &caller, id).await?;
         Ok(Response::new(pb::GetOrderResponse {
-            order: Some(wire::order(&order)),
+            order: Some(pb::Order {
+                participant_agent_ids: self.taking_part(&caller, Entity::Order, order.id).await?,
+                ..wire::order(&order)
+            }),
         }))
     }
 

@@ -25,6 +25,7 @@ pub fn company(company: &Company) -> wire::Company {
         revision: company.revision,
         external_lines: Vec::new(),
         responsible_stamp: stamp_opt(company.stamp),
+        participant_agent_ids: Vec::new(),
     }
 }
 

@@ -13,6 +13,7 @@ mod external_crm;
 mod external_lines;
 mod fields;
 mod history;
+mod internal_messages;
 mod lines;
 mod lists;
 mod merges;

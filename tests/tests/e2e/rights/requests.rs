@@ -354,6 +354,21 @@ pub fn react_to_message(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat"), "message_id": things.get("message"), "emoji": "👍" })
 }
 
+pub fn on_card(things: &Things) -> Value {
+    json!({ "entity": { "kind": "KIND_CARD", "entity_id": things.get("card") } })
+}
+
+pub fn on_order(things: &Things) -> Value {
+    json!({ "entity": { "kind": "KIND_ORDER", "entity_id": things.get("order") } })
+}
+
+pub fn internal_message(things: &Things) -> Value {
+    let mut ask = on_card(things);
+    ask["text"] = json!({ "text": "among us" });
+    ask["agent_ids"] = json!([things.get("keeper")]);
+    ask
+}
+
 pub fn all(_: &Things) -> Value {
     json!({ "all": true })
 }

@@ -307,6 +307,18 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "conversation.v1.InternalChatService",
+            [
+                row("PostInternalMessage", internal_message, "", CHANGE),
+                row("ListInternalMessages", on_card, "internal words", ENTITY),
+                row("ListInternalMessages", on_order, "", ENTITY),
+                // What the keeper is notified of is nobody else's.
+                row("ListInternalNotifications", nothing, "", [Without; 8]),
+                row("MarkInternalNotifications", all, "", [May; 8]),
+                row("WatchInternalNotifications", nothing, "", [May; 8]),
+            ],
+        ),
+        service(
             "conversation.v1.ChatPresenceService",
             [
                 row("ReportChatPresence", viewing, "", DEED),
@@ -487,6 +499,10 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
                 row("ListEntityChats", order, "chat", OF_ENTITY),
                 row("ListEntityChats", company, "", OF_ENTITY),
             ],
+        ),
+        service(
+            "crm_cards.v1.EntityAccessService",
+            [row("CheckEntityAccess", card, "", NOBODY)],
         ),
         service(
             "crm_cards.v1.OrderService",

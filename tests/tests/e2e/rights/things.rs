@@ -346,6 +346,22 @@ async fn crm(rpc: &Rpc, things: &mut Things) -> anyhow::Result<()> {
     let add = "crm_cards.v1.CardService/AddCardNote";
     let note = things.ask(rpc, add, note, "/note/note_id").await?;
     things.keep("note id", note);
+    let words = format!("Among us on {chat}");
+    let mut internal = super::requests::internal_message(things);
+    internal["text"]["text"] = json!(words);
+    things.keep("internal words", words);
+    let post = "conversation.v1.InternalChatService/PostInternalMessage";
+    let at = "/message/internal_message_id";
+    let internal = things.ask(rpc, post, internal, at).await?;
+    things.keep("internal message", internal);
+    // It makes the keeper take part, which is heard of by an event.
+    let card = json!({ "card_id": things.get("card") });
+    eventually("the keeper's part", async || {
+        let get = format!("{CRM}/GetCard");
+        let answer = rpc.call(&get, &things.service, &card).await?;
+        Ok(answer.pointer("/card/participant_agent_ids/0").map(|_| ()))
+    })
+    .await?;
     people(rpc, things).await?;
     let field = json!({
         "entity": "ENTITY_CARD", "key": "city", "name": "City", "type": "TYPE_TEXT",

@@ -71,6 +71,11 @@ kinds! {
         episode(&e.chat_id, &e.channel_id, &e.conversation_id, e.number)
             .with([("limit_seconds", e.limit_seconds.to_string()), ("agent_id", e.responsible_agent_id)])
     };
+    conversation::InternalMessagePosted, STATE, "An internal message was posted" => |e| {
+        let message = e.message.unwrap_or_default();
+        let entity = message.entity.unwrap_or_default();
+        internal(&entity, &e.contact_id).with([("internal_message_id", message.internal_message_id)])
+    };
     conversation::ChatRestored, STATE, "" => |e| Told::of_chat(&e.chat_id, &e.channel_id);
 
     assignment::ChatAssigned, STATE, "" => |e| {
@@ -218,6 +223,21 @@ fn of_key(channel: &str, chat_key: String) -> Told {
         chat_key,
         ..Told::of_chat("", channel)
     }
+}
+
+/// An internal message on an entity: seen by who sees the entity, an order by who sees its buyer.
+fn internal(entity: &conversation::EntityReference, buyer: &str) -> Told {
+    let kind = word(entity.kind().as_str_name(), "KIND_");
+    // Of one of a kind from the future nothing is told: whose rights open it is not known.
+    let Ok(kind) = EntityKind::try_from(kind.as_str()) else {
+        return Told::default();
+    };
+    let owner = if kind == EntityKind::Order {
+        buyer
+    } else {
+        &entity.entity_id
+    };
+    of(kind, &entity.entity_id, owner)
 }
 
 /// Of an entity about whose responsible nothing is said.
