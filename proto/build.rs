@@ -5,7 +5,7 @@ use std::{env, error::Error, fmt::Write as _, fs, path::PathBuf};
 
 use prost_reflect::{DescriptorPool, ExtensionDescriptor, Value};
 
-const FILES: [&str; 34] = [
+const FILES: [&str; 35] = [
     "switchboard/common/v1/options.proto",
     "switchboard/common/v1/content.proto",
     "switchboard/common/v1/stamp.proto",
@@ -25,6 +25,7 @@ const FILES: [&str; 34] = [
     "switchboard/conversation/v1/bot_service.proto",
     "switchboard/conversation/v1/chat_presence_service.proto",
     "switchboard/conversation/v1/internal_chat_service.proto",
+    "switchboard/conversation/v1/search_service.proto",
     "switchboard/conversation/v1/events.proto",
     "switchboard/crm_cards/v1/pipeline_service.proto",
     "switchboard/crm_cards/v1/field_service.proto",

@@ -64,6 +64,7 @@ const EVENTS_DURABLES: &[&str] = &[
     "conversation-activity",
     "conversation-events",
     "conversation-own-app",
+    "conversation-search",
     "crm-cards-events",
 ];
 

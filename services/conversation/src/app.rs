@@ -35,6 +35,8 @@ pub mod read_state;
 pub mod rename;
 pub mod response_time;
 pub mod retry;
+pub mod search;
+pub mod search_words;
 pub mod send;
 pub mod snooze;
 pub mod spam;

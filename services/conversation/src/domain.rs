@@ -17,6 +17,7 @@ pub mod label;
 pub mod own_amendment;
 pub mod preview;
 pub mod quick_reply;
+pub mod search;
 pub mod words;
 
 /// Characters of a message's text at most.

@@ -8,6 +8,7 @@ mod chats;
 pub mod internal_chats;
 pub mod notifications;
 pub mod quick_replies;
+pub mod search;
 
 use std::sync::Arc;
 
@@ -109,7 +110,7 @@ impl ConversationService for Api {
         let after = PARSE.page_token::<(i128, uuid::Uuid)>(&request.page_token)?;
         let after = after.map(|(nanos, chat)| Ok::<_, Status>((moment(nanos)?, chat.into())));
         let after = after.transpose()?;
-        let (narrowing, whose) = (narrowing(&request)?, whose_of(&caller, &request)?);
+        let (narrowing, whose) = (narrowing(&caller, &request)?, whose_of(&caller, &request)?);
         let mut connection = self.connection().await?;
         let ((chats, next), counts) =
             read::chats(&mut connection, &caller, narrowing, whose, after, size).await?;
@@ -133,11 +134,17 @@ impl ConversationService for Api {
         if list.page_size != 0 || !list.page_token.is_empty() {
             return Err(PARSE.refuse("list", "must have neither page_size nor page_token"));
         }
+        if !list.text.is_empty() {
+            return Err(PARSE.refuse(
+                "list.text",
+                "must be empty: what is searched for is listed only",
+            ));
+        }
         let place = PARSE.token::<(i64, uuid::Uuid)>("resume_token", &request.resume_token)?;
         let place = place.map(|(changed, chat)| (changed, ChatId::from(chat)));
         let list = List {
             whose: whose_of(&caller, &list)?,
-            narrowing: narrowing(&list)?,
+            narrowing: narrowing(&caller, &list)?,
         };
         let mut told = self.watch.watch(caller, list, place).await?;
         let told = futures::stream::poll_fn(move |context| told.poll_recv(context));
@@ -404,16 +411,22 @@ fn whose(caller: &Caller, responsible: &str) -> Result<Whose, Status> {
     }
 }
 
-fn narrowing(request: &pb::ListChatsRequest) -> Result<Narrowing, Status> {
+fn narrowing(caller: &Caller, request: &pb::ListChatsRequest) -> Result<Narrowing, Status> {
     let state = |state: &i32| {
         wire::chat_state(*state)
             .map(|state| state.as_str().to_owned())
             .ok_or_else(|| PARSE.refuse("states", "names a state that there is not"))
     };
     let states: Vec<String> = request.states.iter().map(state).collect::<Result<_, _>>()?;
+    let channel = PARSE.id_opt("channel_id", &request.channel_id)?;
+    let words = |text: &str| {
+        let words = app::search::of_chats(caller, channel, text);
+        words.ok_or_else(|| PARSE.refuse("text", "must have a letter or a digit"))
+    };
+    let text = PARSE.text_opt("text", &request.text, search::TEXT_MAX)?;
     Ok(Narrowing {
         granted: None,
-        channel: PARSE.id_opt("channel_id", &request.channel_id)?,
+        channel,
         states: Some(states).filter(|states| !states.is_empty()),
         waiting_only: request.unanswered_only,
         unread: read_state(request.read_state)?,
@@ -426,6 +439,7 @@ fn narrowing(request: &pb::ListChatsRequest) -> Result<Narrowing, Status> {
                     .key,
             ),
         },
+        words: text.map(words).transpose()?,
     })
 }
 

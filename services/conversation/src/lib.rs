@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod notices;
 pub mod own_app;
 pub mod peers;
+pub mod search;
 pub mod store;
 pub mod wire;
 
@@ -30,6 +31,7 @@ use switchboard_proto::conversation::v1::conversation_service_server::Conversati
 use switchboard_proto::conversation::v1::internal_chat_service_server::InternalChatServiceServer;
 use switchboard_proto::conversation::v1::notification_service_server::NotificationServiceServer;
 use switchboard_proto::conversation::v1::quick_reply_service_server::QuickReplyServiceServer;
+use switchboard_proto::conversation::v1::search_service_server::SearchServiceServer;
 
 use crate::activity::Activity;
 use crate::app::chat_presence::ChatPresence;
@@ -45,6 +47,7 @@ use crate::grpc::{
 };
 use crate::own_app::OwnApp;
 use crate::peers::{Assignment, BotCalls, CrmCards, Gateway};
+use crate::search::Search;
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
@@ -67,7 +70,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service.consume_events(Arc::new(events), &events::FILTERS)?;
     let own_app = OwnApp::new(batches.clone(), waker.clone());
     service.consume_events(Arc::new(own_app), &own_app::FILTERS)?;
-    service.consume_events(Arc::new(Activity::new(batches)), &activity::filters())?;
+    let activity = Activity::new(batches.clone());
+    service.consume_events(Arc::new(activity), &activity::filters())?;
+    service.consume_events(Arc::new(Search::new(batches)), &search::FILTERS)?;
+    sweep::fill_search(&service.lifecycle, pool.clone());
     sweep::spawn_activity(&service.lifecycle, pool.clone(), &config.activity);
     sweep::spawn(
         &service.lifecycle,
@@ -111,9 +117,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let rules = ChannelRuleServiceServer::new(channel_rules::Api(pool.clone()));
     let replies = QuickReplyServiceServer::new(quick_replies::Api(replies));
     let activity = ActivityServiceServer::new(Activities::new(pool.clone()));
+    let search = SearchServiceServer::new(grpc::search::Api(pool.clone()));
     let presence = ChatPresence::new(pool.clone(), access.clone(), nats.client.clone());
-    presence.listen(&service.lifecycle);
-    let presence = chat_presence::Api(presence, service.lifecycle.clone());
+    let presence = serve_presence(&service, presence);
     let watch = Watch::new(pool.clone(), access.clone(), service.lifecycle.clone());
     let notifications = notifications::Api {
         pool: pool.clone(),
@@ -125,10 +131,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         files,
         contacts,
     };
-    let bots = grpc::bots::Api {
+    let bots = BotServiceServer::new(grpc::bots::Api {
         pool: pool.clone(),
         waker: waker.clone(),
-    };
+    });
     let api = Api::new(pool, waker, watch, others);
     service
         .grpc()
@@ -137,14 +143,24 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .add(ConversationServiceServer::new(api))
         .add(replies)
         .add(rules)
-        .add(BotServiceServer::new(bots))
-        .add(ChatPresenceServiceServer::new(presence))
+        .add(bots)
+        .add(presence)
         .add(NotificationServiceServer::new(notifications))
         .add(internal_chats)
         .add(activity)
+        .add(search)
         .serve(Arc::new(access))
         .await?;
     service.finish().await
+}
+
+/// Begins to hear what other replicas say of presence, and makes its methods.
+fn serve_presence(
+    service: &Service,
+    presence: ChatPresence,
+) -> ChatPresenceServiceServer<chat_presence::Api> {
+    presence.listen(&service.lifecycle);
+    ChatPresenceServiceServer::new(chat_presence::Api(presence, service.lifecycle.clone()))
 }
 
 /// Begins what internal chats do now and then, and makes their methods.

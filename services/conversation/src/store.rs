@@ -9,6 +9,7 @@ pub mod auto_reply;
 pub mod bots;
 pub mod channel_rule;
 pub mod chat;
+pub mod chat_words;
 pub mod client;
 pub mod conversation;
 pub mod counts;
@@ -19,12 +20,14 @@ pub mod key;
 pub mod labels;
 pub mod lock;
 pub mod message;
+pub mod message_words;
 pub mod notifications;
 pub mod own_amendment;
 pub mod parked;
 pub mod post;
 pub mod quick_replies;
 pub mod response_wait;
+pub mod search_fill;
 pub mod start;
 pub mod working_hours;
 
@@ -40,4 +43,15 @@ pub(crate) fn unreadable(
         index: column.to_owned(),
         source: Box::new(error),
     }
+}
+
+/// Has the rest of a transaction found by what indexes bring together, whatever the planner guesses of words: neither by reading
+/// tables whole, nor by walking through one in the order that is asked for; and not compiled, which takes longer than to look.
+pub(crate) async fn by_bitmaps(connection: &mut sqlx::PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(
+        "set local enable_seqscan = off; set local enable_indexscan = off; set local jit = off",
+    )
+    .execute(connection)
+    .await
+    .map(drop)
 }

@@ -11,7 +11,9 @@ use sqlx::PgPool;
 use crate::app::bots::round::{self, Calls};
 use crate::app::quick_replies::QuickReplies;
 use crate::app::working_hours::Hours;
-use crate::app::{activity, auto_reply, images, internal_chat, response_time, snooze, sweep};
+use crate::app::{
+    activity, auto_reply, images, internal_chat, response_time, search_words, snooze, sweep,
+};
 use crate::config::{Activity, Parked};
 use crate::store::counts;
 
@@ -26,6 +28,9 @@ const FORGOTTEN_EVERY: Duration = Duration::from_hours(1);
 
 /// How often is looked whether a wait exceeds its limit, or a conversation is to be answered: it is told of within a second.
 const LOOKED_EVERY: Duration = Duration::from_millis(250);
+
+/// How often some of what was there before the search is filled in.
+const FILLED_EVERY: Duration = Duration::from_millis(100);
 
 /// How long is waited after that has failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -157,6 +162,25 @@ pub fn spawn_internal(lifecycle: &Lifecycle, pool: PgPool) {
                 Ok(swept) => tracing::info!(swept, "old internal notifications swept"),
                 Err(error) => tracing::warn!(%error, "old internal notifications were not swept"),
             }
+        }
+        Ok(())
+    });
+}
+
+/// Fills in by what messages and chats from before the search are found, some at a time, until all is.
+pub fn fill_search(lifecycle: &Lifecycle, pool: PgPool) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("words of what was there", async move {
+        let mut pause = FILLED_EVERY;
+        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
+            pause = match search_words::fill(&pool, chassis::clock::now()).await {
+                Ok(true) => FILLED_EVERY,
+                Ok(false) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "words for the search could not be filled in");
+                    AFTER_FAILURE
+                }
+            };
         }
         Ok(())
     });

@@ -5,6 +5,7 @@ mod bot;
 mod channel_rule;
 mod internal_chat;
 mod quick_reply;
+mod search;
 
 use std::collections::BTreeMap;
 
@@ -15,6 +16,7 @@ use chassis::grpc::{timestamp, timestamp_opt};
 pub use internal_chat::{entity_kind, internal_message, internal_notification};
 use prost::Message as _;
 pub use quick_reply::{owner_kind, quick_reply};
+pub use search::{searched, snippet};
 use serde::{Deserialize, Serialize};
 use switchboard_proto::common::v1::{self as common, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;

@@ -21,6 +21,7 @@ use switchboard_proto::conversation::v1::conversation_service_client::Conversati
 use switchboard_proto::conversation::v1::internal_chat_service_client::InternalChatServiceClient;
 use switchboard_proto::conversation::v1::notification_service_client::NotificationServiceClient;
 use switchboard_proto::conversation::v1::quick_reply_service_client::QuickReplyServiceClient;
+use switchboard_proto::conversation::v1::search_service_client::SearchServiceClient;
 use switchboard_proto::crm_cards::v1::card_service_client::CardServiceClient;
 use switchboard_proto::crm_cards::v1::company_service_client::CompanyServiceClient;
 use switchboard_proto::crm_cards::v1::contact_service_client::ContactServiceClient;
@@ -285,6 +286,13 @@ impl Session {
         role: &Role,
     ) -> Result<InternalChatServiceClient<Authorised>, CliError> {
         Ok(InternalChatServiceClient::new(
+            self.service("conversation", role).await?,
+        ))
+    }
+
+    /// A client of the search in conversation.
+    pub async fn search(&self, role: &Role) -> Result<SearchServiceClient<Authorised>, CliError> {
+        Ok(SearchServiceClient::new(
             self.service("conversation", role).await?,
         ))
     }

@@ -177,7 +177,7 @@ impl View {
     }
 
     /// Says that a list goes on, where it does.
-    fn tell_more(next_page_token: &str) {
+    pub fn tell_more(next_page_token: &str) {
         if !next_page_token.is_empty() {
             note!("there are more: --all, or --page-token {next_page_token}");
         }

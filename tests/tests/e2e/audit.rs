@@ -111,6 +111,7 @@ const NO_SETTING: &[&str] = &[
     "conversation.v1.QuickReplyService/ListQuickReplies",
     "conversation.v1.QuickReplyService/ListQuickReplyFolders",
     "conversation.v1.QuickReplyService/RenderQuickReply",
+    "conversation.v1.SearchService/SearchMessages",
     "crm_cards.v1.CardService/AddCardNote",
     "crm_cards.v1.CardService/AddCardParticipants",
     "crm_cards.v1.CardService/ConvertCard",

@@ -19,5 +19,6 @@ mod main_path;
 mod once;
 mod responsible;
 mod rights;
+mod search;
 mod sync;
 mod waiting;

@@ -176,6 +176,9 @@ impl Act {
         if self.chat != self.before {
             store::chat::save(&mut self.tx, std::iter::once(&self.chat)).await?;
         }
+        if self.chat.name != self.before.name {
+            store::chat_words::renew(&mut self.tx, &[self.chat.id]).await?;
+        }
         let wake = !self.events.is_empty();
         outbox::write(&mut self.tx, DOMAIN, self.events, self.now).await?;
         self.tx.commit().await?;

@@ -11,32 +11,40 @@ use chassis::id::AccountSlug;
 use crate::error::Error;
 use crate::store;
 
-/// Puts the gateway's newest words on the files of messages into them, one statement for a page.
+/// Puts the gateway's newest words on the files of messages of an account into them, one statement for a page.
 pub async fn describe(
     connection: &mut PgConnection,
     account: &AccountSlug,
     messages: &mut [pb::Message],
 ) -> Result<(), Error> {
+    let messages = messages.iter_mut().map(|message| (account, message));
+    describe_of(connection, messages.collect()).await
+}
+
+/// The same of messages of several accounts, each with its own.
+pub async fn describe_of(
+    connection: &mut PgConnection,
+    mut messages: Vec<(&AccountSlug, &mut pb::Message)>,
+) -> Result<(), Error> {
     let mut ids: Vec<Uuid> = Vec::new();
-    for message in messages.iter_mut() {
+    for (_, message) in &mut messages {
         each(message, |file| {
             ids.extend(file.attachment_id.parse::<Uuid>());
         });
     }
     ids.sort_unstable();
     ids.dedup();
-    let words = store::attachment::words(connection, account, &ids).await?;
+    let words = store::attachment::words(connection, &ids).await?;
     if words.is_empty() {
         return Ok(());
     }
-    for message in messages.iter_mut() {
+    for (account, message) in messages {
         each(message, |file| {
-            let word = file
-                .attachment_id
-                .parse()
-                .ok()
-                .and_then(|id: Uuid| words.get(&id));
-            if let Some(word) = word.and_then(|word| Attachment::decode(word.as_slice()).ok()) {
+            let id: Option<Uuid> = file.attachment_id.parse().ok();
+            let word = id.and_then(|id| words.get(&id));
+            let word = word.filter(|(of, _)| of == account);
+            let word = word.and_then(|(_, word)| Attachment::decode(word.as_slice()).ok());
+            if let Some(word) = word {
                 overlay(file, word);
             }
         });

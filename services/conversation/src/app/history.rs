@@ -186,41 +186,49 @@ impl Reader<'_> {
         })
     }
 
-    /// Shows messages as the caller may see them, in the account's language.
     async fn shown(
         &self,
         connection: &mut PgConnection,
         found: &[Stored],
     ) -> Result<Vec<pb::Message>, Error> {
-        let caller = self.caller;
-        let mut messages: Vec<pb::Message> =
-            found.iter().map(wire::message).collect::<Result<_, _>>()?;
-        attachments::describe(connection, caller.account(), &mut messages).await?;
-        posts::describe(connection, caller.account(), &mut messages).await?;
-        own_amend::describe(connection, found, &mut messages).await?;
-        if !self.wanted.full_text {
-            messages = messages.into_iter().map(announce::carried).collect();
-        }
-        if messages.iter().all(|message| message.system.is_none()) {
-            return Ok(messages);
-        }
-        let (cards, people) = (access::sees_cards(caller), access::sees_people(caller));
-        let language = store::account::language(connection, caller.account()).await?;
-        for message in &mut messages {
-            message.system = message.system.take().map(|notice| {
-                let notice = match (cards, people) {
-                    (false, _) => notices::without_card(notice),
-                    (true, false) => notices::without_people(notice),
-                    (true, true) => notice,
-                };
-                match language {
-                    Language::English => notice,
-                    Language::Ukrainian => notices::worded(language, notice),
-                }
-            });
-        }
-        Ok(messages)
+        shown(connection, self.caller, found, self.wanted.full_text).await
     }
+}
+
+/// Shows messages as the caller may see them, in the account's language.
+pub(super) async fn shown(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    found: &[Stored],
+    full_text: bool,
+) -> Result<Vec<pb::Message>, Error> {
+    let mut messages: Vec<pb::Message> =
+        found.iter().map(wire::message).collect::<Result<_, _>>()?;
+    attachments::describe(connection, caller.account(), &mut messages).await?;
+    posts::describe(connection, caller.account(), &mut messages).await?;
+    own_amend::describe(connection, found, &mut messages).await?;
+    if !full_text {
+        messages = messages.into_iter().map(announce::carried).collect();
+    }
+    if messages.iter().all(|message| message.system.is_none()) {
+        return Ok(messages);
+    }
+    let (cards, people) = (access::sees_cards(caller), access::sees_people(caller));
+    let language = store::account::language(connection, caller.account()).await?;
+    for message in &mut messages {
+        message.system = message.system.take().map(|notice| {
+            let notice = match (cards, people) {
+                (false, _) => notices::without_card(notice),
+                (true, false) => notices::without_people(notice),
+                (true, true) => notice,
+            };
+            match language {
+                Language::English => notice,
+                Language::Ukrainian => notices::worded(language, notice),
+            }
+        });
+    }
+    Ok(messages)
 }
 
 /// The place of a message in its chat's history.

@@ -141,7 +141,13 @@ mod tests {
 
     #[test]
     fn f181_f182_a_message_reaches_everybody_once_or_nobody() {
-        const CASES: &[(&[u128], &[Option<&[u128]>], Result<&[u128], &[&str]>)] = &[
+        /// Agents, the agents of groups, and who is reached or which fields are wrong.
+        type Case = (
+            &'static [u128],
+            &'static [Option<&'static [u128]>],
+            Result<&'static [u128], &'static [&'static str]>,
+        );
+        const CASES: &[Case] = &[
             (&[1], &[], Ok(&[1])),
             (&[2, 1, 2], &[], Ok(&[1, 2])),
             (&[1], &[Some(&[1, 3]), Some(&[3, 4])], Ok(&[1, 3, 4])),

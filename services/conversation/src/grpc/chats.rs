@@ -247,7 +247,7 @@ impl ChatService for Api {
         let given = given.ok_or_else(|| PARSE.refuse("filter", "is required"))?;
         let mut list = given.list.unwrap_or_default();
         // What cannot be listed is not kept either.
-        narrowing(&list)?;
+        narrowing(&caller, &list)?;
         (list.page_size, list.page_token) = (0, String::new());
         let now = chassis::clock::now();
         let id = PARSE.id_opt("filter.filter_id", &given.filter_id)?;

@@ -56,24 +56,22 @@ pub async fn keep(connection: &mut PgConnection, words: &[Word]) -> Result<(), s
     .map(drop)
 }
 
-/// Returns the words on files of an account.
+/// Returns the words on files, each with the account that the file is of.
 pub async fn words(
     connection: &mut PgConnection,
-    account: &AccountSlug,
     ids: &[Uuid],
-) -> Result<BTreeMap<Uuid, Vec<u8>>, sqlx::Error> {
+) -> Result<BTreeMap<Uuid, (AccountSlug, Vec<u8>)>, sqlx::Error> {
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
     let rows = sqlx::query!(
-        "select attachment_id, word from attachment where account = $1 and attachment_id = any($2)",
-        account.as_str(),
+        r#"select attachment_id, account as "account: AccountSlug", word from attachment where attachment_id = any($1)"#,
         ids,
     )
     .fetch_all(connection)
     .await?;
     Ok(rows
         .into_iter()
-        .map(|row| (row.attachment_id, row.word))
+        .map(|row| (row.attachment_id, (row.account, row.word)))
         .collect())
 }

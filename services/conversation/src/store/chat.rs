@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{labels, unreadable};
+use super::{chat_words, labels, unreadable};
 use crate::domain::chat::{Chat, Episode, Snooze};
 use crate::domain::preview::Preview;
 use crate::domain::words::{BotWaits, ChannelKind, ChatState, MessageKind};
@@ -65,8 +65,9 @@ pub async fn insert(
         &times,
         now,
     )
-    .fetch_all(connection)
+    .fetch_all(&mut *connection)
     .await?;
+    chat_words::renew(connection, &inserted).await?;
     Ok(inserted.into_iter().collect())
 }
 

@@ -7,7 +7,8 @@ use chassis::id::{self, AccountSlug};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::domain::ClientId;
+use super::chat_words;
+use crate::domain::{ChatId, ClientId};
 
 /// A person as the channel knows them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -226,15 +227,31 @@ pub async fn update(
     .execute(&mut *connection)
     .await?;
     // Their names stand in lists, which whoever watches one hears of. Chats come after clients in the order of locks.
-    sqlx::query!(
-        "update chat set changed = pg_current_xact_id()
-         where chat_id = any(array(
-             select chat_id from chat where client_id = any($1) order by chat_id for no key update))",
+    let chats = sqlx::query_scalar!(
+        r#"update chat set changed = pg_current_xact_id()
+           where chat_id = any(array(
+               select chat_id from chat where client_id = any($1) order by chat_id for no key update))
+           returning chat_id as "chat: ChatId""#,
         &ids as &[ClientId],
     )
-    .execute(connection)
-    .await
-    .map(drop)
+    .fetch_all(&mut *connection)
+    .await?;
+    chat_words::renew(connection, &chats).await
+}
+
+/// Returns by what the clients of chats are known: name, else nick.
+pub async fn names(
+    connection: &mut PgConnection,
+    chats: &[ChatId],
+) -> Result<BTreeMap<ChatId, String>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select chat_id as "chat: ChatId", coalesce(nullif(client.name, ''), username) as "name!"
+           from chat join client using (client_id) where chat_id = any($1)"#,
+        chats as &[ChatId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.chat, row.name)).collect())
 }
 
 /// Returns profiles.

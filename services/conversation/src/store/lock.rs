@@ -1,4 +1,4 @@
-//! Parking locks: a message and what amends it take the same lock before they look for each other (§3).
+//! Advisory locks. Parking locks: a message and what amends it take the same lock before they look for each other (§3).
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,9 @@ use crate::domain::ChannelId;
 
 /// Advisory locks of this kind; the second number is the bucket.
 const CLASS: i32 = 0x0070_6b31;
+
+/// The advisory lock of who keeps words for the search.
+const SEARCH: i64 = 0x7365_6172_6368;
 
 /// Buckets. Two keys of one bucket wait for each other where one of them is amended, so there are many: with 4,096,
 /// a batch of 256 messages meets a batch of one amendment in one case of sixteen. A batch takes no more locks than
@@ -54,6 +57,17 @@ pub async fn parking<'k>(
         &exclusive,
     )
     .fetch_all(connection)
+    .await
+    .map(drop)
+}
+
+/// Takes the lock of who keeps words of messages and entities, until the end of the transaction.
+pub async fn search(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        r#"select pg_advisory_xact_lock($1)::text as "locked?""#,
+        SEARCH
+    )
+    .fetch_one(connection)
     .await
     .map(drop)
 }

@@ -285,6 +285,17 @@ pub async fn lock(
         .collect())
 }
 
+/// Returns messages, in no order.
+pub async fn some(
+    connection: &mut PgConnection,
+    ids: &[MessageId],
+) -> Result<Vec<Stored>, sqlx::Error> {
+    let rows = select_messages!("where message_id = any($1)", ids as &[MessageId])
+        .fetch_all(connection)
+        .await?;
+    messages(rows)
+}
+
 /// Returns one message of a chat.
 pub async fn get(
     connection: &mut PgConnection,

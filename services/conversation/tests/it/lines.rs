@@ -52,7 +52,7 @@ impl World {
             provider_key: format!("out/{}", message.message_id),
             ..Default::default()
         };
-        let id = Uuid::new_v4().as_u128();
+        let id = message.message_id.parse::<Uuid>().unwrap().as_u128();
         self.hear(&[self.event(id, self.chat("7"), &sent)]).await;
     }
 }
@@ -217,14 +217,14 @@ async fn f186_text_and_files_are_sent_by_hand_to_a_chat_that_was_found() {
         ..Default::default()
     };
     let found = world.api.find_chats(request(&ann, find)).await.unwrap();
-    let send = pb::SendMessageRequest {
+    let wanted = pb::SendMessageRequest {
         chat_id: found.into_inner().chats.remove(0).chat_id,
         text: Some(plain("The price list")),
         attachment_ids: vec![Uuid::from_u128(0xf11e).to_string()],
         ..Default::default()
     };
-    let sent = world.api.send_message(request(&ann, send)).await.unwrap();
-    assert_eq!(sent.into_inner().message.unwrap().parts.len(), 2);
+    let answer = world.api.send_message(request(&ann, wanted)).await.unwrap();
+    assert_eq!(answer.into_inner().message.unwrap().parts.len(), 2);
 }
 
 #[tokio::test]

@@ -315,7 +315,7 @@ async fn fill(world: &World) {
 
 #[tokio::test]
 async fn lists_are_read_from_their_indexes() {
-    const ALL: &str = r"from chat\s+where.*snoozed = \$10\)\s+order by";
+    const ALL: &str = r"from chat\s+where.*w.chat_id = chat.chat_id\)\)\s+order by";
     let world = World::new().await;
     fill(&world).await;
     // The statements are those that the store itself prepared on this connection; they are planned as the server
@@ -343,17 +343,17 @@ async fn lists_are_read_from_their_indexes() {
         .await
         .unwrap();
     let position = "'9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff'";
-    let listed = format!("'acme', {position}, null, null, null, false, 51, null, null");
+    let listed = format!("'acme', {position}, null, null, null, false, 51, null, null, null");
     let mine = format!("{listed}, '00000000-0000-0000-0000-000000000002'");
     let history = "'00000000-0000-0000-0000-000000000003', '9999-01-01', 1, 1, 51".to_owned();
     // What a list is narrowed to decides on the index, so the server must look at it.
     let (generic, custom) = ("force_generic_plan", "force_custom_plan");
     let channel = format!(
-        "'acme', {position}, null, '00000000-0000-0000-0000-00000000c4a2', null, false, 51, null, null"
+        "'acme', {position}, null, '00000000-0000-0000-0000-00000000c4a2', null, false, 51, null, null, null"
     );
-    let unanswered = format!("'acme', {position}, null, null, null, true, 51, null, null");
-    let unread = format!("'acme', {position}, null, null, null, false, 51, true, null");
-    let snoozed = format!("'acme', {position}, null, null, null, false, 51, null, true");
+    let unanswered = format!("'acme', {position}, null, null, null, true, 51, null, null, null");
+    let unread = format!("'acme', {position}, null, null, null, false, 51, true, null, null");
+    let snoozed = format!("'acme', {position}, null, null, null, false, 51, null, true, null");
     for (statement, mode, parameters, index) in [
         (ALL, generic, &listed, "chat_by_last_client_message"),
         (ALL, custom, &channel, "chat_by_channel"),
@@ -367,7 +367,7 @@ async fn lists_are_read_from_their_indexes() {
             "chat_of_nobody",
         ),
         (
-            r"from chat.*and responsible = \$11",
+            r"from chat.*and responsible = \$12",
             generic,
             &mine,
             "chat_by_responsible",
@@ -448,7 +448,7 @@ async fn b13_a_labels_list_is_read_from_its_index() {
     chat::list(&mut connection, &world.account, &vip, Whose::All, None, 51)
         .await
         .unwrap();
-    let parameters = "'acme', '9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, false, 51, null, null, 'vip',
+    let parameters = "'acme', '9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, false, 51, null, null, null, 'vip',
          false, null, null, '{}'";
     let plan = explained(&mut connection, "chat_label", parameters).await;
     assert!(

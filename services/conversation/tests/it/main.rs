@@ -25,6 +25,7 @@ mod own_amendments;
 mod own_app;
 mod quick_replies;
 mod rules;
+mod search;
 mod sending;
 mod start_chat;
 mod starts;

@@ -7,6 +7,7 @@ mod deliveries;
 mod life;
 mod list;
 mod rows;
+mod search;
 mod send;
 pub(super) mod upload;
 
@@ -34,6 +35,8 @@ pub(crate) enum ChatVerb {
         #[command(flatten)]
         page: Page,
     },
+    /// Search messages by their words
+    Search(search::SearchArgs),
     /// Follow a list of chats: what changes in it, as it changes
     Watch {
         #[command(flatten)]
@@ -118,6 +121,7 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
         ChatVerb::Life(verb) => life::run(verb, session, &view).await,
         ChatVerb::Aside(verb) => aside::run(verb, session, &view).await,
         ChatVerb::Connections(args) => connections::run(args, session, &view).await,
+        ChatVerb::Search(args) => search::run(args, session, &view).await,
         ChatVerb::Deliveries(args) => deliveries::run(args, session, &view).await,
         ChatVerb::Claim { .. }
         | ChatVerb::Assign { .. }

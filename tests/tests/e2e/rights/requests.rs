@@ -12,6 +12,10 @@ pub fn chat(things: &Things) -> Value {
     json!({ "chat_id": things.get("chat") })
 }
 
+pub fn words(things: &Things) -> Value {
+    json!({ "text": things.get("words") })
+}
+
 pub fn opened(_: &Things) -> Value {
     json!({ "types": ["conversation.opened"] })
 }

@@ -333,6 +333,10 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
             ],
         ),
         service(
+            "conversation.v1.SearchService",
+            [row("SearchMessages", words, "chat", CHATS)],
+        ),
+        service(
             "conversation.v1.ConversationService",
             [
                 row("ListChats", nothing, "chat", CHATS),

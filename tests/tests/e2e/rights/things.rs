@@ -372,7 +372,7 @@ async fn crm(rpc: &Rpc, things: &mut Things) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until the log of what happened has the last of it.
+/// Waits until the log of what happened has the last of it, and the search the message.
 async fn logged(rpc: &Rpc, things: &Things) -> anyhow::Result<()> {
     let list = "conversation.v1.ActivityService/ListActivity";
     for ask in [
@@ -385,7 +385,13 @@ async fn logged(rpc: &Rpc, things: &Things) -> anyhow::Result<()> {
         })
         .await?;
     }
-    Ok(())
+    let search = "conversation.v1.SearchService/SearchMessages";
+    let ask = json!({ "text": things.get("words") });
+    eventually("the words of the message", async || {
+        let told = rpc.call(search, &things.service, &ask).await?;
+        Ok(told["hits"].get(0).map(|_| ()))
+    })
+    .await
 }
 
 /// A company, a contact that is one person with the buyer, one that was merged into another, and one of nobody.

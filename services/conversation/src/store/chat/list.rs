@@ -29,6 +29,8 @@ pub struct Narrowing {
     pub snoozed: Option<bool>,
     /// Only chats with a label, by its key (B13).
     pub label: Option<String>,
+    /// Only chats with these words, a `tsquery` (F075). Lists alone ask for it.
+    pub words: Option<String>,
 }
 
 impl Narrowing {
@@ -102,7 +104,9 @@ macro_rules! list_chats_of {
                and ($6::text[] is null or state = any($6))
                and (not $7::bool or waiting and not spam)
                and ($9::bool is null or unread = $9)
-               and ($10::bool is null or snoozed = $10) " $whose "
+               and ($10::bool is null or snoozed = $10)
+               and ($11::text is null
+                    or (select (own || crm) @@ $11::text::tsquery from chat_words w where w.chat_id = chat.chat_id)) " $whose "
              order by " $time " desc, " $id " desc limit $8" $close,
             $account.as_str(),
             time,
@@ -113,7 +117,8 @@ macro_rules! list_chats_of {
             $narrowing.waiting_only,
             $limit,
             $narrowing.unread,
-            $narrowing.snoozed
+            $narrowing.snoozed,
+            $narrowing.words.as_deref()
             $(, $argument)*
         )
     }};
@@ -124,6 +129,9 @@ macro_rules! list_chats {
         list_chats_of!("", "last_client_message_at", "chat_id", "", $($rest)+)
     };
 }
+
+// After the macros, which it uses.
+mod found;
 
 /// Lists chats by last client message, newest first (D07).
 pub async fn list(
@@ -136,6 +144,13 @@ pub async fn list(
 ) -> Result<Vec<Chat>, sqlx::Error> {
     if let Some(label) = &narrowing.label {
         return labelled(connection, account, (narrowing, label), whose, after, limit).await;
+    }
+    if let Some(words) = &narrowing.words {
+        let narrowing = (narrowing, words.as_str());
+        if let Some(rows) = found::list(connection, account, narrowing, whose, after, limit).await?
+        {
+            return chats(rows);
+        }
     }
     // Several statements and not one with an `or`: each has its own index.
     let rows = match whose {
@@ -151,7 +166,7 @@ pub async fn list(
         }
         Whose::WorkedBy(agent) => {
             let mut rows = list_chats!(
-                "and responsible = $11 and state = 'active'",
+                "and responsible = $12 and state = 'active'",
                 account,
                 narrowing,
                 after,
@@ -163,7 +178,7 @@ pub async fn list(
             let joined = assignment::joined(connection, account, agent).await?;
             if !joined.is_empty() {
                 let joined = list_chats!(
-                    "and chat_id = any($11) and responsible <> $12",
+                    "and chat_id = any($12) and responsible <> $13",
                     account,
                     narrowing,
                     after,
@@ -179,7 +194,7 @@ pub async fn list(
         }
         Whose::Of(agent) => {
             list_chats!(
-                "and responsible = $11",
+                "and responsible = $12",
                 account,
                 narrowing,
                 after,
@@ -215,14 +230,14 @@ async fn labelled(
     let rows = list_chats_of!(
         "where chat_id = any(array(
              select chat_id
-             from (select listed_at, chat_id as labelled from chat_label where account = $1 and key = $11) l
-             cross join lateral (select * from chat where chat_id = labelled offset 0) c",
+             from (select listed_at, chat_id as labelled from chat_label where account = $1 and key = $12) l
+             cross join lateral (select * from chat where chat_id = labelled offset 0) chat",
         "listed_at",
         "labelled",
         ")) order by last_client_message_at desc, chat_id desc",
-        "and (not $12::bool or responsible is null) and ($13::uuid is null or responsible = $13)
-         and ($14::uuid is null or responsible = $14 and state = 'active'
-              or chat_id = any($15) and responsible <> $14)",
+        "and (not $13::bool or responsible is null) and ($14::uuid is null or responsible = $14)
+         and ($15::uuid is null or responsible = $15 and state = 'active'
+              or chat_id = any($16) and responsible <> $15)",
         account,
         narrowing,
         after,

@@ -38,6 +38,10 @@ pub(crate) struct Wanted {
     /// Only chats that are put off (`yes`), or that are not (`no`)
     #[arg(long, value_name = "YES|NO", value_parser = clap::builder::BoolishValueParser::new())]
     snoozed: Option<bool>,
+    /// Only chats with these words, by their beginnings: in name, nick, phone or address of the client, in the chat's own
+    /// name, or in names of linked contacts and cards
+    #[arg(long, value_name = "WORDS")]
+    text: Option<String>,
 }
 
 impl Wanted {
@@ -66,6 +70,7 @@ impl Wanted {
             mine: self.mine,
             label: self.label.unwrap_or_default(),
             snoozed: self.snoozed,
+            text: self.text.unwrap_or_default(),
             ..ListChatsRequest::default()
         })
     }
