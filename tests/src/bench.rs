@@ -2,6 +2,8 @@
 //! cost, and the floor of the same machine in the same run.
 
 mod answers;
+mod asking;
+pub mod chats;
 pub mod crm;
 pub mod distribution;
 mod floor;
@@ -33,7 +35,7 @@ pub use report::Report;
     reason = "each is a flag of the command line"
 )]
 pub struct Options {
-    /// Webhooks a second (1,000 unless said); 0 drives flat out. With --crm requests a second (50 unless said).
+    /// Webhooks a second (1,000 unless said); 0 drives flat out. With --crm and --chats requests a second (50 unless said).
     #[arg(long)]
     pub rate: Option<u32>,
     /// How long, in seconds.
@@ -66,6 +68,15 @@ pub struct Options {
     /// Chats that wait, with --distribution.
     #[arg(long, default_value_t = 10_000)]
     pub waiting: usize,
+    /// Measure lists and searches of chats instead, over a year of them, alone and while clients write.
+    #[arg(long)]
+    pub chats: bool,
+    /// Chats, each of ten messages, with --chats.
+    #[arg(long, default_value_t = 1_000_000)]
+    pub year: u32,
+    /// Messages that clients write a second meanwhile, with --chats.
+    #[arg(long, default_value_t = 500)]
+    pub arriving: u32,
     /// Measure CRM instead: boards, lists, searches and connections over large tables, and decisions.
     #[arg(long)]
     pub crm: bool,
@@ -105,7 +116,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 /// What the services are told besides the defaults: (service or none for all, variable, value).
-fn environment(more: &[(String, String)]) -> Vec<(Option<Kind>, String, String)> {
+pub fn environment(more: &[(String, String)]) -> Vec<(Option<Kind>, String, String)> {
     let unlimited = |kind, key: &str| {
         (
             Some(kind),
@@ -139,7 +150,7 @@ pub async fn run(options: Options) -> anyhow::Result<Report> {
     let mut world = World::start_with(WorldOptions {
         synced: true,
         environment: environment(&options.set),
-        shipped_broker: false,
+        ..WorldOptions::default()
     })
     .await?;
     let account = Arc::new(

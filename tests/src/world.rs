@@ -95,6 +95,8 @@ pub struct World {
 pub struct WorldOptions {
     /// Let Postgres sync its log, as it does in production.
     pub synced: bool,
+    /// What Postgres may hold in memory of its own, for large tables; goes with `synced`.
+    pub memory: Option<&'static str>,
     /// More environment for all or one of the services.
     pub environment: Vec<(Option<Kind>, String, String)>,
     /// The broker has the configuration that is shipped, with a user for each service.
@@ -109,7 +111,6 @@ impl World {
 
     /// Starts everything as told.
     pub async fn start_with(mut options: WorldOptions) -> anyhow::Result<Self> {
-        let synced = options.synced;
         let nats = if options.shipped_broker {
             NatsServer::start_as_shipped()?
         } else {
@@ -120,10 +121,10 @@ impl World {
             let variable = "SWITCHBOARD_NATS__URL".to_owned();
             options.environment.push((Some(kind), variable, url));
         }
-        let postgres = if synced {
-            PostgresServer::start()?
-        } else {
-            PostgresServer::start_unsynced()?
+        let postgres = match options.memory {
+            Some(memory) => PostgresServer::start_with_memory(memory)?,
+            None if options.synced => PostgresServer::start()?,
+            None => PostgresServer::start_unsynced()?,
         };
         let telegram = StandIn::start_with(Options::fast()).await?;
         let system = System::start(Surroundings {

@@ -1,7 +1,7 @@
 //! `scripts/bench`: drives the whole system and prints what it did and cost.
 
 use clap::Parser;
-use switchboard_tests::bench::{Options, crm, distribution, import, run};
+use switchboard_tests::bench::{Options, chats, crm, distribution, environment, import, run};
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -22,6 +22,21 @@ async fn main() -> anyhow::Result<()> {
     }
     if options.import {
         let report = import::measure(options.contacts, options.statements).await?;
+        if json {
+            println!("{}", report.json());
+        } else {
+            println!("{report}");
+        }
+        return Ok(());
+    }
+    if options.chats {
+        let size = chats::Size {
+            chats: options.year,
+            rate: options.rate.unwrap_or(50),
+            seconds: options.seconds,
+            arriving: options.arriving,
+        };
+        let report = chats::measure(size, environment(&options.set), options.statements).await?;
         if json {
             println!("{}", report.json());
         } else {

@@ -40,6 +40,7 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed() -> anyhow::Result<()> {
     );
     let mut world = World::start_with(WorldOptions {
         synced: true,
+        memory: None,
         shipped_broker: false,
         // The check reads everything at once; how much one account may ask is not what is tried here.
         environment: ["REQUESTS_PER_SECOND_PER_ACCOUNT", "BURST"]
