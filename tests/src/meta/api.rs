@@ -24,6 +24,7 @@ type Parameters = Query<HashMap<String, String>>;
 pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/refresh_access_token", get(refresh))
+        .route("/photos/{number}", get(photo))
         .route("/{version}/{node}", any(on_node))
         .route("/{version}/{node}/{edge}", any(on_edge))
         .with_state(state)
@@ -84,6 +85,14 @@ async fn refresh(Extract(state): Shared, Query(query): Parameters, headers: Head
         Ok(json!({ "access_token": token, "token_type": "bearer", "expires_in": 5_183_944 }))
     };
     respond(refreshed())
+}
+
+/// A customer's picture, for whoever knows its address.
+async fn photo(Extract(state): Shared, Path(number): Path<usize>) -> Response {
+    match state.photo(number) {
+        Some(content) => content.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn on_node(
@@ -219,10 +228,15 @@ fn profile(call: &Call<'_>) -> Option<Done> {
     let known = call.state.customer(&call.account.id, &call.node);
     known.wrote.then(|| {
         let id = &call.node;
-        Done::answer(json!({
+        let mut profile = json!({
             "id": id, "name": format!("Customer {id}"), "username": super::wording::username(id),
-            "profile_pic": format!("https://scontent.cdninstagram.com/{id}.jpg?signature=x"),
-        }))
+        });
+        if let Some(picture) = known.picture {
+            // Signed anew at each answer.
+            let signature = call.state.next_number();
+            profile["profile_pic"] = format!("{picture}?signature={signature}").into();
+        }
+        Done::answer(profile)
     })
 }
 

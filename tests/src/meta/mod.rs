@@ -185,6 +185,16 @@ impl StandIn {
         self.state.set_echo(echo);
     }
 
+    /// Has a customer show a picture from now on; an empty one takes it away.
+    pub fn put_photo(&self, account: &str, customer: &str, content: bytes::Bytes) {
+        let picture = (!content.is_empty()).then(|| {
+            let number = self.state.put_photo(content);
+            format!("http://{}/photos/{number}", self.address)
+        });
+        self.state
+            .change_customer(account, customer, |customer| customer.picture = picture);
+    }
+
     /// Lets a day pass since a customer wrote.
     pub fn close_window(&self, account: &str, customer: &str) {
         self.state

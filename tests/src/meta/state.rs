@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -68,6 +69,8 @@ pub(super) struct Customer {
     pub wrote: bool,
     /// May be answered: less than a day ago.
     pub open: bool,
+    /// Address of the picture, unsigned; none unless put.
+    pub picture: Option<String>,
 }
 
 /// A comment under a post.
@@ -89,6 +92,7 @@ struct Data {
     /// By account and customer.
     customers: HashMap<(String, String), Customer>,
     comments: HashMap<String, Comment>,
+    photos: Vec<Bytes>,
     sent: VecDeque<Sent>,
     last_sent: u64,
     faults: Vec<Fault>,
@@ -176,6 +180,17 @@ impl State {
         }
         let key = (account.to_owned(), customer.to_owned());
         change(data.customers.entry(key).or_default());
+    }
+
+    /// Keeps a photo; returns its number.
+    pub fn put_photo(&self, content: Bytes) -> usize {
+        let mut data = self.data();
+        data.photos.push(content);
+        data.photos.len()
+    }
+
+    pub fn photo(&self, number: usize) -> Option<Bytes> {
+        self.data().photos.get(number.checked_sub(1)?).cloned()
     }
 
     pub fn put_comment(&self, id: &str, comment: Comment) {

@@ -79,6 +79,7 @@ fn perform(state: &State, bot: &Bot, method: &str, params: Params) -> Answer {
         }
         "getwebhookinfo" => Ok(bot.webhook_info()),
         "getfile" => files::get_file(bot, &params),
+        "getuserprofilephotos" => files::profile_photos(bot, &params),
         "getbusinessconnection" => business::get(bot, &params),
         "sendchataction" => send::chat_of(state, bot, &params).map(|_| json!(true)),
         "editmessagetext" => change::edit(state, bot, "editMessageText", params),

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::delivery::{self, DeliveryError};
 use super::faults::Fault;
+use super::files;
 use super::state::{Bot, State};
 
 pub(super) fn router(state: Arc<State>) -> Router {
@@ -28,6 +29,7 @@ pub(super) fn router(state: Arc<State>) -> Router {
         .route("/control/bots/{token}/updates", post(updates))
         .route("/control/bots/{token}/files/{file_id}", put(put_file))
         .route("/control/bots/{token}/customers/{id}", put(name_customer))
+        .route("/control/bots/{token}/customers/{id}/photo", put(put_photo))
         .route("/control/bots/{token}/customers/{id}/say", post(say))
         .route("/control/bots/{token}/customers/{id}/block", post(block))
         .route(
@@ -206,6 +208,16 @@ async fn name_customer(
         customer.username = names.username;
         customer.language_code = names.language_code;
     });
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+async fn put_photo(
+    Extract(state): Shared,
+    Path((token, id)): Path<(String, i64)>,
+    content: Bytes,
+) -> Answer {
+    let bot = bot_of(&state, &token)?;
+    files::put_photo(&bot, id, content);
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -64,6 +64,9 @@ pub struct Fault {
     pub times: Option<u32>,
 }
 
+/// What no fault spoils that does not name it.
+const BESIDE: [&str; 2] = ["download", "getUserProfilePhotos"];
+
 impl Fault {
     /// A fault of every call in one chat until cleared.
     pub fn in_chat(chat_id: i64, kind: FaultKind) -> Self {
@@ -88,8 +91,8 @@ impl Fault {
         self.chat_id.is_none_or(|wanted| chat_id == Some(wanted))
             && match &self.method {
                 Some(wanted) => wanted.eq_ignore_ascii_case(method),
-                // A download is no call: only who names it spoils it.
-                None => (everywhere && method != "download") || chat_id.is_some(),
+                // A download is no call, and a photo is asked for beside the calls: only who names them spoils them.
+                None => (everywhere && !BESIDE.contains(&method)) || chat_id.is_some(),
             }
             && (self.kind != FaultKind::ReplyNotFound || strict_reply)
     }

@@ -154,6 +154,37 @@ pub(super) fn get_file(bot: &Bot, params: &Params) -> Answer {
     }))
 }
 
+/// Has a customer show a photo; an empty one takes it away.
+pub(super) fn put_photo(bot: &Bot, customer: i64, content: bytes::Bytes) {
+    let photo = (!content.is_empty()).then(|| {
+        let file_id = new_id(bot, "AgAC");
+        let path = format!("profile_photos/file_{}.jpg", bot.next_file_number());
+        bot.put_file(&file_id, &path, content, None);
+        file_id
+    });
+    bot.change_customer(customer, |customer| customer.photo = photo);
+}
+
+/// The photo that a person shows, in two sizes; who has none, or was never met, is told of as Telegram does.
+pub(super) fn profile_photos(bot: &Bot, params: &Params) -> Answer {
+    let user = params
+        .integer("user_id")
+        .ok_or_else(|| Refusal::bad("invalid user_id specified"))?;
+    let photo = bot.known_customer(user).and_then(|known| known.photo);
+    let photos: Vec<Value> = photo
+        .and_then(|file_id| Some((bot.file(&file_id)?.size, file_id)))
+        .map(|(size, file_id)| {
+            // The small one is no file here: nobody shall take it.
+            json!([
+                { "file_id": format!("{file_id}-s"), "file_unique_id": "small", "width": 160, "height": 160, "file_size": 9 },
+                { "file_id": file_id, "file_unique_id": unique_of(&file_id), "width": 640, "height": 640, "file_size": size },
+            ])
+        })
+        .into_iter()
+        .collect();
+    Ok(json!({ "total_count": photos.len(), "photos": photos }))
+}
+
 /// Gives a file's content. Faults of the method `download` spoil it.
 pub(super) async fn download(
     Extract(state): Extract<Arc<State>>,

@@ -51,6 +51,9 @@ pub struct Customer {
     pub username: Option<String>,
     /// Language of the app.
     pub language_code: Option<String>,
+    /// File of the photo that this person shows; none unless put.
+    #[serde(default)]
+    pub photo: Option<String>,
     /// Whether the bot is blocked by this person: sends answer 403.
     #[serde(default)]
     pub blocked: bool,

@@ -220,6 +220,19 @@ impl StandIn {
         Ok(())
     }
 
+    /// Has a customer show a photo from now on; an empty one takes it away. Who shows none has none.
+    pub fn put_photo(
+        &self,
+        token: &str,
+        customer: i64,
+        content: bytes::Bytes,
+    ) -> anyhow::Result<()> {
+        let bot = self.state.bot(token);
+        let bot = bot.context("the token has not Telegram's form")?;
+        files::put_photo(&bot, customer, content);
+        Ok(())
+    }
+
     /// Connects a business account to a bot, or changes the connection, and waits until the webhook accepted it.
     pub async fn connect(
         &self,

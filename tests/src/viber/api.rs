@@ -7,7 +7,7 @@ use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, Path, State as Extract};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -36,8 +36,17 @@ type Answer = Result<Value, Refusal>;
 pub(super) fn router(state: Arc<State>) -> Router {
     Router::new()
         .route("/pa/{method}", post(call))
+        .route("/download_photo/{number}", get(photo))
         .layer(DefaultBodyLimit::max(1024 * 1024))
         .with_state(state)
+}
+
+/// A customer's photo, for whoever knows its address.
+async fn photo(Extract(state): Extract<Arc<State>>, Path(number): Path<usize>) -> Response {
+    match state.photo(number) {
+        Some(content) => content.into_response(),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }
 
 async fn call(

@@ -154,6 +154,23 @@ impl StandIn {
         delivery::deliver(&self.state, &bot, callback, 0).await
     }
 
+    /// Has a customer show a photo from now on, which callbacks tell the address of; an empty one takes it away.
+    pub fn put_photo(
+        &self,
+        token: &str,
+        customer: &str,
+        content: bytes::Bytes,
+    ) -> anyhow::Result<()> {
+        let bot = self.state.bot(token);
+        let bot = bot.context("the token has not Viber's form")?;
+        let avatar = (!content.is_empty()).then(|| {
+            let number = self.state.put_photo(content);
+            format!("http://{}/download_photo/{number}?dlid=x", self.address)
+        });
+        bot.change_customer(customer, |customer| customer.avatar = avatar);
+        Ok(())
+    }
+
     /// Makes a callback and then `repeats` times the same again, as Viber does when an answer was late; waits until it
     /// was accepted that often. Token and time are filled in when missing.
     pub async fn deliver(

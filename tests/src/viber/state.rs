@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -50,6 +51,9 @@ pub struct Customer {
     pub name: Option<String>,
     /// Language of the app.
     pub language: Option<String>,
+    /// Address of the photo; none unless told.
+    #[serde(default)]
+    pub avatar: Option<String>,
     /// Whether this person left the bot: sends answer 6.
     #[serde(default)]
     pub unsubscribed: bool,
@@ -89,6 +93,7 @@ pub(super) struct State {
     pub http: reqwest::Client,
     pub stop: CancellationToken,
     bots: Mutex<HashMap<String, Arc<Bot>>>,
+    photos: Mutex<Vec<Bytes>>,
 }
 
 impl State {
@@ -105,7 +110,20 @@ impl State {
             http,
             stop,
             bots: Mutex::default(),
+            photos: Mutex::default(),
         })
+    }
+
+    /// Keeps a photo; returns its number.
+    pub fn put_photo(&self, content: Bytes) -> usize {
+        let mut photos = lock(&self.photos);
+        photos.push(content);
+        photos.len()
+    }
+
+    pub fn photo(&self, number: usize) -> Option<Bytes> {
+        let photos = lock(&self.photos);
+        photos.get(number.checked_sub(1)?).cloned()
     }
 
     /// The bot of a token; none when the token has not the form of three times 16 hexadecimal digits.
@@ -222,14 +240,17 @@ impl Bot {
     /// A person as callbacks and `get_user_details` tell of them.
     pub fn profile(&self, id: &str) -> Value {
         let customer = self.known_customer(id).unwrap_or_default();
-        json!({
+        let mut profile = json!({
             "id": id,
             "name": customer.name.unwrap_or_else(|| format!("Customer {id}")),
-            "avatar": "https://media-direct.cdn.viber.example/download_photo?dlid=1",
             "country": "UA",
             "language": customer.language.as_deref().unwrap_or("uk"),
             "api_version": 10,
-        })
+        });
+        if let Some(avatar) = customer.avatar {
+            profile["avatar"] = avatar.into();
+        }
+        profile
     }
 
     /// A customer's message; writing subscribes silently.
