@@ -25,6 +25,7 @@ pub mod mail;
 pub mod mail_lines;
 pub mod mailbox;
 pub mod noted;
+pub mod photos;
 pub mod presses;
 pub mod queue;
 pub mod reseal;
@@ -83,6 +84,8 @@ pub struct App {
     pub spoke: Noted,
     /// What providers told of posts and people.
     pub learnt: Learnt,
+    /// Whose photos are looked for, as noted.
+    pub photos: photos::asked::Noted,
     /// Which presses of buttons were answered.
     pub presses: Presses,
     /// Wakes the relay after a commit.

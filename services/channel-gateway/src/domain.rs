@@ -19,6 +19,7 @@ pub mod links;
 pub mod lookup;
 pub mod mailbox;
 pub mod name;
+pub mod photo;
 pub mod quota;
 pub mod range;
 pub mod rate;

@@ -276,10 +276,12 @@ impl Handler for Inbound {
             .await
             .map_err(|error| HandlerError::Away(error.to_string()))?;
         let heard: Vec<Uuid> = heard.into_iter().collect();
-        let asked = named
-            .iter()
-            .map(|it| (it.channel, it.account.as_str(), it.event));
-        notes.lookups = self.app.learnt.lookups(asked);
+        let asked = || {
+            let items = named.iter();
+            items.map(|it| (it.channel, it.account.as_str(), it.event))
+        };
+        notes.lookups = self.app.learnt.lookups(asked());
+        notes.photos = self.app.photos.wanted(&self.app.sealer, asked()).await?;
         let batch = inbound::Batch {
             told,
             spoken,

@@ -31,7 +31,7 @@ use crate::app::mail::Post;
 use crate::app::noted::Noted;
 use crate::app::presses::Presses;
 use crate::app::unclaimed::{Replay, Unclaimed};
-use crate::app::{App, audited, dispatch};
+use crate::app::{App, audited, dispatch, photos};
 use crate::config::Config;
 use crate::events::{Events, FILTERS, Inbound};
 use crate::files::Files;
@@ -70,6 +70,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         heard: Noted::default(),
         spoke: Noted::default(),
         learnt: Learnt::default(),
+        photos: photos::asked::Noted::default(),
         presses: Presses::default(),
         public_url: config.http.public_url.trim_end_matches('/').into(),
         relay: service.relay(&pool)?,

@@ -15,6 +15,7 @@ pub mod lookups;
 pub mod mail_ids;
 pub mod mailboxes;
 pub mod notes;
+pub mod photos;
 pub mod private_replies;
 pub mod problems;
 pub mod provider_links;

@@ -1,5 +1,7 @@
 //! What runs beside requests and events.
 
+mod photos;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -127,13 +129,14 @@ pub async fn serve_webhooks(
     Ok(())
 }
 
-/// Fetches clients' files until the service stops.
+/// Fetches clients' files, and their photos, until the service stops.
 pub fn fetch_files(service: &Service, app: &App, config: &Config) -> anyhow::Result<()> {
-    let sources = Sources {
+    let sources = Arc::new(Sources {
         web: Web::new(config.files.allow_private, config.files.idle)?,
         telegram: FromTelegram::new(app.bots.clone(), config.files.max_size),
-    };
-    let fetcher = Fetcher::new(app.clone(), Arc::new(sources), (&config.files).into());
+    });
+    photos::look_for(service, app, Arc::clone(&sources));
+    let fetcher = Fetcher::new(app.clone(), sources, (&config.files).into());
     let stop = service.lifecycle.stop_token();
     service.lifecycle.spawn("files", async move {
         fetcher.run(stop).await;

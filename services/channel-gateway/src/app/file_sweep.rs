@@ -1,5 +1,5 @@
 //! What is removed when its time has come: uploads that nobody sent, sent files whose time is over, files that clients took
-//! back, links that have expired, raw items that nothing can name any more. In small batches, so that nobody waits for it.
+//! back, clients' photos that are shown no more, links that have expired, raw items that nothing can name any more. In small batches, so that nobody waits for it.
 
 use chassis::outbox::{self, Outgoing};
 use time::{Duration, OffsetDateTime};
@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::App;
 use super::attachments::event;
+use super::photos::NOT_SHOWN;
 use crate::error::{DOMAIN, Error};
 use crate::files::links::PUT_FOR;
-use crate::store::{provider_links, raw_items, uploads, withdrawn};
+use crate::store::{photos, provider_links, raw_items, uploads, withdrawn};
 
 /// How long an upload may go unsent (architecture §10).
 const UNUSED_FOR: Duration = Duration::hours(24);
@@ -58,6 +59,7 @@ pub async fn step(app: &App, now: OffsetDateTime) -> Result<bool, Error> {
     let mut connection = app.pool.acquire().await?;
     uploads::remove(&mut connection, &gone).await?;
     withdrawn::done(&mut connection, &empty).await?;
+    photos::remove(&mut connection, &empty, NOT_SHOWN).await?;
     raw_items::remove(&mut connection, &raw, now - RAW_FOR).await?;
     let full = usize::try_from(BATCH).unwrap_or(usize::MAX);
     Ok(expired >= full

@@ -9,13 +9,14 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::accept::Intake;
-use super::{App, attachments, lookups, told};
+use super::{App, attachments, lookups, photos, told};
 use crate::error::{DOMAIN, Error};
 use crate::store::attachments::Named;
 use crate::store::channels;
 use crate::store::clients::{self, Block};
 use crate::store::lookups::{self as store_lookups, Lookup};
 use crate::store::notes::{self as notes, ClientNote, MessageNote};
+use crate::store::photos::{self as store_photos, Wanted};
 
 /// A client's block or unblock, with what its event needs.
 #[derive(Debug, Clone)]
@@ -37,11 +38,16 @@ pub struct Notes {
     pub messages: Vec<MessageNote>,
     /// What the provider is to be asked.
     pub lookups: Vec<Lookup>,
+    /// Whose photos are to be looked for.
+    pub photos: Vec<Wanted>,
 }
 
 impl Notes {
     fn is_empty(&self) -> bool {
-        self.clients.is_empty() && self.messages.is_empty() && self.lookups.is_empty()
+        self.clients.is_empty()
+            && self.messages.is_empty()
+            && self.lookups.is_empty()
+            && self.photos.is_empty()
     }
 
     fn newest_clients(&self) -> Vec<ClientNote> {
@@ -133,6 +139,7 @@ pub async fn keep(
     channels::heard(&mut tx, &heard, now).await?;
     let since = lookups::given_up_since(now);
     let had = store_lookups::note(&mut tx, &notes.lookups, since, now).await?;
+    store_photos::note(&mut tx, &notes.photos, photos::since(now), now).await?;
     events.extend(attachments::keep(&mut tx, files, now).await?);
     events.extend(attachments::withdraw(&mut tx, &batch.taken_back, now).await?);
     let announces = !events.is_empty();
@@ -140,6 +147,7 @@ pub async fn keep(
     tx.commit().await?;
     app.heard.done(&heard, now);
     app.learnt.keep_all(had).await;
+    app.photos.done(&notes.photos).await;
     if !files.is_empty() {
         app.files.due.notify_one();
     }

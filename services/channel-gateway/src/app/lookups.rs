@@ -199,6 +199,7 @@ fn told(
                 chat_key: work.key.clone(),
                 client: Some(client),
                 time: Some(timestamp(now)),
+                photo_attachment_id: None,
             };
             Outgoing::new(&account, chat, &event)
         }

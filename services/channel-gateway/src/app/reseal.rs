@@ -5,8 +5,9 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::book::aad as of_channel;
-use super::{App, attachments};
+use super::{App, attachments, photos};
 use crate::error::Error;
+use crate::store::photos as store_photos;
 use crate::store::sealed::{self, Of, Sealed};
 
 /// Rows of one batch.
@@ -17,6 +18,7 @@ const BATCH: i64 = 200;
 enum Place {
     Channel(Of),
     File,
+    Photo,
 }
 
 /// What a pass came to.
@@ -35,6 +37,7 @@ pub async fn pass(app: &App) -> Result<Pass, Error> {
         Place::Channel(Of::Token),
         Place::Channel(Of::Secret),
         Place::File,
+        Place::Photo,
     ] {
         let mut after = Uuid::nil();
         loop {
@@ -73,6 +76,7 @@ async fn read(
     match place {
         Place::Channel(of) => sealed::of_channels(connection, of, after, BATCH).await,
         Place::File => sealed::of_files(connection, after, BATCH).await,
+        Place::Photo => store_photos::sealed(connection, after, BATCH).await,
     }
 }
 
@@ -85,6 +89,7 @@ async fn write(
     match place {
         Place::Channel(of) => sealed::replace_of_channels(connection, of, older, newer).await,
         Place::File => sealed::replace_of_files(connection, older, newer).await,
+        Place::Photo => store_photos::replace_sealed(connection, older, newer).await,
     }
 }
 
@@ -97,6 +102,7 @@ fn anew(sealer: &Sealer, place: Place, row: &Sealed) -> Result<Option<Vec<u8>>, 
         Place::Channel(Of::Token) => of_channel(row.id, "token"),
         Place::Channel(Of::Secret) => of_channel(row.id, "secret"),
         Place::File => attachments::aad(row.id),
+        Place::Photo => photos::asked::aad(row.id),
     };
     let secret = sealer.open(&row.text, &aad)?;
     Ok(Some(sealer.seal(&secret, &aad)?))

@@ -43,6 +43,7 @@ pub fn frame(
         chat_key: String::new(),
         client: None,
         kind: None,
+        client_photo: Bytes::new(),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod layout;
 pub mod media;
 pub mod normalise;
 pub mod person;
+pub mod photo;
 pub mod plan;
 mod refusals;
 pub mod upload;

@@ -232,7 +232,9 @@ impl GraphApi {
         }
     }
 
-    /// Returns a customer's name and picture, once they wrote. An error is no reason to keep a message back.
+    /// Returns a customer's name and picture, once they wrote: `GET /{igsid}?fields=name,username,profile_pic` (channels.md
+    /// §4.2). The picture's address is signed anew at each answer and expires in days; it is left out where there is none. An
+    /// error is no reason to keep a message back.
     pub async fn profile(
         &self,
         login: Login,

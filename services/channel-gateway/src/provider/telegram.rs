@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 
 use super::{Answer, CallError, answer, client};
 use crate::config;
+use crate::domain::photo::Said;
 use crate::domain::telegram::call::ALLOWED_UPDATES;
 use crate::domain::telegram::errors::ApiError;
 use crate::domain::telegram::health::WebhookInfo;
+use crate::domain::telegram::photo;
 
 mod files;
 
@@ -106,6 +108,18 @@ impl BotApi {
         self.call(token, "answerCallbackQuery", &body)
             .await
             .map(drop)
+    }
+
+    /// Asks for the photo that a person shows, as `getUserProfilePhotos` answers it (`domain::telegram::photo`); none where they
+    /// have none, or hide it from bots.
+    pub async fn profile_photo(
+        &self,
+        token: &SecretString,
+        user_id: i64,
+    ) -> Result<Option<Said>, CallError<ApiError>> {
+        let body = json!({ "user_id": user_id, "offset": 0, "limit": 1 });
+        let answer = self.call(token, "getUserProfilePhotos", &body).await?;
+        Ok(photo::shown(&answer))
     }
 
     /// Calls a method and returns its result.

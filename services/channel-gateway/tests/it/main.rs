@@ -23,6 +23,7 @@ mod limits;
 mod lines;
 mod links;
 mod mail;
+mod photos;
 mod quota;
 mod raw;
 mod receipts;

@@ -20,6 +20,7 @@ async fn sealed(world: &World) -> Vec<(String, Vec<u8>)> {
         "select 'channel:' || id || ':token', token_sealed from channel
          union all select 'channel:' || id || ':secret', secret_sealed from channel
          union all select 'attachment:' || id || ':reference', reference from attachment
+         union all select 'client-photo:' || chat_id || ':reference', reference from client_photo where reference is not null
          order by 1",
     )
     .fetch_all(&world.app.pool)
@@ -46,6 +47,19 @@ async fn what_is_sealed_moves_to_the_new_key_once_and_the_former_may_go() {
     .execute(&world.app.pool)
     .await
     .unwrap();
+    let aad = format!("client-photo:{file}:reference");
+    let reference = world.app.sealer.seal(b"https", aad.as_bytes()).unwrap();
+    sqlx::query(
+        "insert into client_photo (chat_id, channel_id, chat_key, account, user_id, reference, asked_at)
+         values ($1, $2, '7', $3, '7', $4, now()), (gen_random_uuid(), $2, '8', $3, '8', null, now())",
+    )
+    .bind(file)
+    .bind(world.channel)
+    .bind(world.account.as_str())
+    .bind(reference)
+    .execute(&world.app.pool)
+    .await
+    .unwrap();
     let (former, both, new) = (
         keys(&[[7; 32]]),
         keys(&[[8; 32], [7; 32]]),
@@ -57,13 +71,13 @@ async fn what_is_sealed_moves_to_the_new_key_once_and_the_former_may_go() {
             .collect()
     };
     let before = texts(&former, &sealed(&world).await);
-    assert_eq!(before.len(), 5);
+    assert_eq!(before.len(), 6);
     world.app.sealer = both;
     let done = |resealed| Pass {
         resealed,
         unreadable: 0,
     };
-    assert_eq!(pass(&world.app).await.unwrap(), done(5));
+    assert_eq!(pass(&world.app).await.unwrap(), done(6));
     assert_eq!(pass(&world.app).await.unwrap(), done(0), "nothing is left");
     assert_eq!(texts(&new, &sealed(&world).await), before);
 }

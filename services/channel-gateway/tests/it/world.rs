@@ -14,7 +14,7 @@ use channel_gateway::app::mail::Post;
 use channel_gateway::app::noted::Noted;
 use channel_gateway::app::presses::Presses;
 use channel_gateway::app::unclaimed::Unclaimed;
-use channel_gateway::app::{App, connection, dispatch};
+use channel_gateway::app::{App, connection, dispatch, photos};
 use channel_gateway::config::Config;
 use channel_gateway::events::{Events, Inbound};
 use channel_gateway::files::Files;
@@ -174,6 +174,7 @@ pub async fn world() -> World {
         heard: Noted::default(),
         spoke: Noted::default(),
         learnt: Learnt::default(),
+        photos: photos::asked::Noted::default(),
         presses: Presses::default(),
         public_url: "https://gw.example".into(),
         relay: Waker::new(),

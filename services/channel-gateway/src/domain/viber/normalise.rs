@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::content::parts;
 use crate::domain::inbound::{Line, credible, frame, hashed_key, unsupported};
 use crate::domain::name::shown;
+use crate::domain::photo::address_reference;
 use crate::domain::value::{filled, flag, id, int, object, text, time};
 
 const KIND: ChannelKind = ChannelKind::ViberBot;
@@ -46,7 +47,9 @@ pub fn normalise(line: Line<'_>, raw: &Bytes, received_at: OffsetDateTime) -> Ve
     let mut event = frame(line, KIND, raw, received_at, event_key);
     match read {
         Ok(reading) => {
-            let told = callback.and_then(|callback| time(&callback, "timestamp"));
+            let told = callback
+                .as_ref()
+                .and_then(|callback| time(callback, "timestamp"));
             event.provider_time = Some(timestamp(credible(told, received_at)));
             // The person is the chat: bots have no other.
             event.chat_key = reading
@@ -54,6 +57,11 @@ pub fn normalise(line: Line<'_>, raw: &Bytes, received_at: OffsetDateTime) -> Ve
                 .as_ref()
                 .map_or_else(String::new, |client| client.user_id.clone());
             event.client = reading.client;
+            // Only with what a client does: other items may be kept for a while.
+            if let (Kind::Message(_) | Kind::Start(_), Some(callback)) = (&reading.kind, &callback)
+            {
+                event.client_photo = photo(callback);
+            }
             event.kind = Some(reading.kind);
         }
         Err(kind) => event.kind = Some(unsupported(&kind)),
@@ -198,6 +206,17 @@ fn person(channel: Uuid, callback: &Value) -> Option<ClientIdentity> {
     })
 }
 
+/// Where the photo of the person who acted is: `avatar` of `sender` and of `user` (channels.md §3.2). It is left out where the
+/// person has none. Its address is open to whoever knows it, and so a secret as those of files are (developers.viber.com,
+/// REST Bot API, "Receive message from user" and "Conversation started").
+fn photo(callback: &Value) -> Bytes {
+    let person = object(callback, "sender").or_else(|| object(callback, "user"));
+    person
+        .and_then(|person| filled(person, "avatar"))
+        .and_then(|address| address_reference(&address))
+        .map_or_else(Bytes::new, Bytes::from)
+}
+
 fn bounded(text: &str) -> String {
     let shown = text.chars().filter(|c| !c.is_control());
     shown.take(CONTEXT_MAX).collect()
@@ -270,6 +289,39 @@ mod tests {
             json!([1]),
         ] {
             assert!(one(&callback).event_key.starts_with("sha:"), "{callback}");
+        }
+    }
+
+    #[test]
+    fn f067_the_address_of_a_photo_comes_with_messages_and_starts() {
+        let person = json!({"id": "a==", "avatar": "https://a.example/1?dlid=x"});
+        let none = json!({"id": "a==", "avatar": ""});
+        let text = json!({"type": "text", "text": "a"});
+        for (callback, expected) in [
+            (
+                json!({"event": "message", "sender": person, "message": text}),
+                true,
+            ),
+            (
+                json!({"event": "conversation_started", "user": person}),
+                true,
+            ),
+            (
+                json!({"event": "message", "sender": none, "message": text}),
+                false,
+            ),
+            (
+                json!({"event": "message", "sender": {"id": "a=="}, "message": text}),
+                false,
+            ),
+            (
+                json!({"event": "delivered", "message_token": 5, "user_id": "a==", "user": person}),
+                false,
+            ),
+        ] {
+            let told = one(&callback).client_photo;
+            let expected = expected.then_some(r#"{"url":"https://a.example/1?dlid=x"}"#);
+            assert_eq!(told, expected.unwrap_or_default(), "{callback}");
         }
     }
 
