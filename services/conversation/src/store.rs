@@ -11,6 +11,7 @@ pub mod channel_rule;
 pub mod chat;
 pub mod chat_words;
 pub mod client;
+pub mod client_photo;
 pub mod conversation;
 pub mod counts;
 pub mod delivery;

@@ -9,9 +9,10 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use super::announce::{self, Cause};
-use crate::domain::ClientId;
+use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
 use crate::store::client::{Profile, Seen};
+use crate::store::client_photo::Photo;
 use crate::{store, wire};
 
 /// What a provider said of a client.
@@ -78,6 +79,18 @@ pub async fn apply(
     Ok(events.collect())
 }
 
+/// Returns the newest word on the photo of each chat's client, sorted.
+pub fn newest(photos: &[Photo]) -> Vec<Photo> {
+    let mut newest = BTreeMap::<ChatId, &Photo>::new();
+    for word in photos {
+        let kept = newest.entry(word.chat).or_insert(word);
+        if kept.told_at <= word.told_at {
+            *kept = word;
+        }
+    }
+    newest.into_values().cloned().collect()
+}
+
 /// The newer of two words stands; where it says nothing the older does.
 fn merged(known: &Seen, said: &Seen) -> Seen {
     let (newer, older) = if known.time < said.time {
@@ -95,6 +108,25 @@ fn merged(known: &Seen, said: &Seen) -> Seen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn f067_of_several_words_on_a_photo_the_newest_counts_whatever_their_order() {
+        let photo = |chat: u128, file: Option<u128>, minute: i64| Photo {
+            account: chassis::testing::account("acme"),
+            chat: Uuid::from_u128(chat).into(),
+            file: file.map(Uuid::from_u128),
+            told_at: OffsetDateTime::UNIX_EPOCH + time::Duration::minutes(minute),
+        };
+        let words = [
+            photo(2, Some(1), 1),
+            photo(1, Some(2), 3),
+            photo(1, None, 2),
+            photo(2, None, 1),
+        ];
+        assert_eq!(newest(&words), [photo(1, Some(2), 3), photo(2, None, 1)]);
+        assert!(newest(&[]).is_empty());
+    }
 
     #[test]
     fn the_newer_word_stands_and_an_empty_one_takes_nothing_away() {

@@ -20,6 +20,7 @@ use crate::domain::words::Language;
 use crate::error::Error;
 use crate::store;
 use crate::store::attachment::Word;
+use crate::store::client_photo::Photo;
 use crate::store::lock::{self, Mode};
 use crate::store::message::Key;
 use crate::store::post::Post;
@@ -38,6 +39,8 @@ pub struct Events {
     pub files: Vec<Word>,
     /// Clients whom providers describe.
     pub clients: Vec<Described>,
+    /// Photos of clients.
+    pub photos: Vec<Photo>,
     /// Pages of posts.
     pub posts: Vec<Post>,
     /// Languages of accounts.
@@ -60,6 +63,7 @@ pub async fn apply(
         .map(|(channel, key)| (*channel, &**key, Mode::Shared));
     lock::parking(connection, locks).await?;
     let mut events = described::apply(connection, &batch.clients, now).await?;
+    store::client_photo::keep(connection, &described::newest(&batch.photos)).await?;
 
     let assigned = batch
         .assignments

@@ -169,7 +169,7 @@ pub(super) fn fit<M: Message, T, P>(
     last.filter(|_| cut).map(position)
 }
 
-/// Adds what a reader needs beside the rows: clients and participants, two statements for a page.
+/// Adds what a reader needs beside the rows: clients, their photos, participants and bots, one statement each for a page.
 pub(super) async fn shown(
     connection: &mut PgConnection,
     chats: &[Chat],
@@ -181,6 +181,7 @@ pub(super) async fn shown(
     let clients: Vec<ClientId> = clients.into_iter().collect();
     let profiles = store::client::profiles(connection, &clients).await?;
     let ids: Vec<ChatId> = chats.iter().map(|chat| chat.id).collect();
+    let photos = store::client_photo::of_chats(connection, &ids).await?;
     let copies = store::assignment::get(connection, &ids).await?;
     let runs: Vec<Uuid> = chats.iter().filter_map(|chat| Some(chat.bot?.0)).collect();
     let bots = store::bots::runs::names(connection, &runs).await?;
@@ -223,6 +224,10 @@ pub(super) async fn shown(
             labels: chat.labels.clone(),
             snoozed: chat.snooze.is_some(),
             wake_time: timestamp_opt(chat.snooze.and_then(|snooze| snooze.until)),
+            client_photo_attachment_id: photos
+                .get(&chat.id)
+                .map(ToString::to_string)
+                .unwrap_or_default(),
         }
     });
     Ok(shown.collect())

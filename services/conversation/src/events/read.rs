@@ -2,7 +2,7 @@
 
 use chassis::access::AccessRecord;
 use chassis::consumer::{Delivery, HandlerError};
-use chassis::id::AccountSlug;
+use chassis::id::{self, AccountSlug};
 use prost::Message as _;
 use switchboard_proto::DomainEvent;
 use switchboard_proto::assignment::v1 as assignment;
@@ -20,6 +20,7 @@ use crate::app::described::Described;
 use crate::app::inbound::storable;
 use crate::domain::words::{DeliveryState, Language};
 use crate::store::attachment::Word;
+use crate::store::client_photo::Photo;
 use crate::store::delivery::{PartKey, StoredPart};
 use crate::store::post::Post;
 use crate::store::working_hours::{Owner, Word as Hours};
@@ -83,6 +84,7 @@ pub(super) fn read(
         }
         gateway::ClientDescribed::TYPE => {
             let event: gateway::ClientDescribed = delivery.decode()?;
+            said.photos.extend(photo(delivery, &account, &event));
             let profile = wire::profile(&event.client.unwrap_or_default());
             if !profile.user_id.is_empty() {
                 said.clients.push(Described {
@@ -96,6 +98,25 @@ pub(super) fn read(
         _ => said.deliveries.extend(report(delivery, account)?),
     }
     Ok(())
+}
+
+/// Reads what is said of the photo of a chat's client; none where nothing is.
+fn photo(
+    delivery: &Delivery,
+    account: &AccountSlug,
+    event: &gateway::ClientDescribed,
+) -> Option<Photo> {
+    let told = event.photo_attachment_id.as_deref()?;
+    let file = match told {
+        "" => None,
+        id => Some(id.parse().ok()?),
+    };
+    Some(Photo {
+        account: account.clone(),
+        chat: id::v5("chat", &[&event.channel_id, &event.chat_key]).into(),
+        file,
+        told_at: wire::time(event.time.as_ref()).unwrap_or(delivery.envelope.time),
+    })
 }
 
 /// Reads whose working hours have changed; none where they are an agent's.

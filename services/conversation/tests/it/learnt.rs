@@ -1,8 +1,13 @@
 //! What the gateway learns after a message was stored: pages of posts, names of people, all keys of what was sent.
 
+use chassis::consumer::Delivery;
+use chassis::testing::request;
 use switchboard_proto::channel_gateway::v1::{self as gateway, inbound_event::Kind};
 use switchboard_proto::common::v1::{self as common, origin};
-use switchboard_proto::conversation::v1 as pb;
+use switchboard_proto::conversation::v1::{
+    self as pb, conversation_service_server::ConversationService as _,
+};
+use uuid::Uuid;
 
 use crate::world::{World, at, client, noon};
 
@@ -65,6 +70,7 @@ async fn a_description_names_a_client_and_a_later_message_without_a_name_leaves_
                 ..client("7", "Olena")
             }),
             time: Some(chassis::grpc::timestamp(noon())),
+            ..gateway::ClientDescribed::default()
         };
         let described = [world.event(1, world.chat("7"), &described)];
         if described_first {
@@ -83,6 +89,79 @@ async fn a_description_names_a_client_and_a_later_message_without_a_name_leaves_
         let told = world.events_of::<pb::ClientUpdated>().await.len();
         assert_eq!(told, usize::from(!described_first), "told once, if at all");
     }
+}
+
+/// What the gateway says of the photo of the client `7`, at a second.
+pub fn photo(world: &World, id: Option<Uuid>, second: i64) -> Delivery {
+    let told = gateway::ClientDescribed {
+        channel_id: world.channel.to_string(),
+        chat_key: "7".into(),
+        client: None,
+        time: Some(chassis::grpc::timestamp(at(second))),
+        photo_attachment_id: Some(id.map(|id| id.to_string()).unwrap_or_default()),
+    };
+    world.event(u128::try_from(second).unwrap(), world.chat("7"), &told)
+}
+
+async fn shown_photo(world: &World) -> String {
+    let chat = world.get_chat(&world.as_service(), "7").await.unwrap();
+    let list = pb::ListChatsRequest::default();
+    let listed = world
+        .api
+        .list_chats(request(&world.as_service(), list))
+        .await;
+    let listed = listed.unwrap().into_inner().chats.remove(0);
+    assert_eq!(listed, chat, "lists show what the chat shows");
+    assert_eq!(chat.client.unwrap().name, "Olena", "a photo tells no name");
+    chat.client_photo_attachment_id
+}
+
+#[tokio::test]
+async fn f067_the_newest_word_on_a_clients_photo_is_shown_in_whatever_order_it_comes() {
+    let (first, second) = (Uuid::from_u128(1), Uuid::from_u128(2));
+    for told_first in [true, false] {
+        let world = World::new().await;
+        if told_first {
+            world.hear(&[photo(&world, Some(first), 5)]).await;
+        }
+        let mut item = world.message("7", "1", at(1), "hello");
+        item.client = Some(client("7", "Olena"));
+        world.receive(&[item]).await;
+        let expected = if told_first {
+            first.to_string()
+        } else {
+            String::new()
+        };
+        assert_eq!(shown_photo(&world).await, expected);
+        world
+            .hear(&[photo(&world, Some(second), 7), photo(&world, None, 6)])
+            .await;
+        world.hear(&[photo(&world, Some(first), 5)]).await;
+        assert_eq!(shown_photo(&world).await, second.to_string());
+        world.hear(&[photo(&world, None, 8)]).await;
+        assert_eq!(shown_photo(&world).await, "");
+        assert!(world.events_of::<pb::ClientUpdated>().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn f067_a_word_on_the_name_alone_leaves_the_photo() {
+    let world = World::new().await;
+    let mut item = world.message("7", "1", at(1), "hello");
+    item.client = Some(client("7", "Olena"));
+    world.receive(&[item]).await;
+    world.hear(&[photo(&world, Some(Uuid::nil()), 5)]).await;
+    let described = gateway::ClientDescribed {
+        channel_id: world.channel.to_string(),
+        chat_key: "7".into(),
+        client: Some(client("7", "Olena")),
+        time: Some(chassis::grpc::timestamp(at(9))),
+        photo_attachment_id: None,
+    };
+    world
+        .hear(&[world.event(9, world.chat("7"), &described)])
+        .await;
+    assert_eq!(shown_photo(&world).await, Uuid::nil().to_string());
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@ use switchboard_proto::conversation::v1::{
 use tonic::Status;
 use uuid::Uuid;
 
+use crate::learnt::photo;
 use crate::world::{World, agent, at, noon, reason};
 
 /// Longer than any look takes.
@@ -60,6 +61,27 @@ impl Watching {
 fn key(change: &pb::ChatChange) -> String {
     let client = change.chat.as_ref().unwrap().client.as_ref();
     client.unwrap().user_id.clone()
+}
+
+#[tokio::test]
+async fn f067_a_clients_photo_that_comes_or_goes_is_told_to_who_watches() {
+    let world = World::new().await;
+    world
+        .receive(&[world.message("7", "1", noon(), "hello")])
+        .await;
+    let list = pb::ListChatsRequest::default();
+    let mut watching = Watching::begin(&world, &world.as_service(), list, "").await;
+    assert!(watching.next().await.unwrap().is_empty(), "the place alone");
+    for (file, second) in [(Some(Uuid::nil()), 5), (None, 6)] {
+        world.hear(&[photo(&world, file, second)]).await;
+        let chat = loop {
+            if let Some(change) = watching.next().await.unwrap().pop() {
+                break change.chat.unwrap();
+            }
+        };
+        let expected = file.map(|id| id.to_string()).unwrap_or_default();
+        assert_eq!(chat.client_photo_attachment_id, expected);
+    }
 }
 
 #[tokio::test]
