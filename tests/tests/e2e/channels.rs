@@ -5,6 +5,7 @@ mod health;
 mod instagram;
 mod mail;
 mod oauth;
+mod photos;
 mod telegram;
 mod viber;
 
