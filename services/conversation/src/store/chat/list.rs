@@ -132,6 +132,7 @@ macro_rules! list_chats {
 
 // After the macros, which it uses.
 mod found;
+mod open;
 
 /// Lists chats by last client message, newest first (D07).
 pub async fn list(
@@ -152,6 +153,15 @@ pub async fn list(
             return chats(rows);
         }
     }
+    if let (Some(states), true) = (narrowing.open(), !matches!(whose, Whose::WorkedBy(_))) {
+        let narrowing = (narrowing, states.as_slice());
+        return chats(open::list(connection, account, narrowing, whose, after, limit).await?);
+    }
+    if let (Whose::All, Some(channels)) = (whose, narrowing.few_channels()) {
+        return chats(
+            open::of_channels(connection, account, narrowing, &channels, after, limit).await?,
+        );
+    }
     // Several statements and not one with an `or`: each has its own index.
     let rows = match whose {
         Whose::All => {
@@ -165,16 +175,9 @@ pub async fn list(
                 .await?
         }
         Whose::WorkedBy(agent) => {
-            let mut rows = list_chats!(
-                "and responsible = $12 and state = 'active'",
-                account,
-                narrowing,
-                after,
-                limit,
-                agent as AgentId
-            )
-            .fetch_all(&mut *connection)
-            .await?;
+            let active = [ChatState::Active.as_str()];
+            let own = (narrowing, &active[..]);
+            let mut rows = open::list(connection, account, own, whose, after, limit).await?;
             let joined = assignment::joined(connection, account, agent).await?;
             if !joined.is_empty() {
                 let joined = list_chats!(
@@ -187,8 +190,7 @@ pub async fn list(
                     agent as AgentId
                 );
                 rows.extend(joined.fetch_all(connection).await?);
-                rows.sort_by_key(|row| std::cmp::Reverse((row.last_client_message_at, row.id)));
-                rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+                open::merge(&mut rows, limit);
             }
             rows
         }
