@@ -208,6 +208,13 @@ impl From<Error> for Status {
     }
 }
 
+impl Error {
+    /// Tells whether the database is away, or asks to try again: it says nothing about what was tried.
+    pub fn is_away(&self) -> bool {
+        matches!(self, Self::Database(error) if is_away(error))
+    }
+}
+
 /// Tells whether the database is away, or asks to try again.
 fn is_away(error: &sqlx::Error) -> bool {
     match error {

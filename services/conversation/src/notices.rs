@@ -76,7 +76,7 @@ mod tests {
     }
 
     /// Every kind that a chat's history may hold, with parameters that its sentences tell apart.
-    const KINDS: [(&str, &[(&str, &str)]); 33] = [
+    const KINDS: [(&str, &[(&str, &str)]); 34] = [
         ("conversation.opened", &[("number", "7")]),
         ("conversation.continued", &[("number", "7")]),
         ("conversation.closed", &[("number", "7")]),
@@ -95,6 +95,7 @@ mod tests {
         ("bot.stopped", &[("name", "Asker"), ("reason", "answered")]),
         ("nps.answered", &[("score", "9")]),
         ("nps.skipped", &[("reason", "window-closed")]),
+        ("nps.skipped", &[("reason", "closed-by-bot")]),
         ("client.came", &[]),
         ("client.came", &[("payload", "ad")]),
         ("chat.assigned", &[]),

@@ -47,6 +47,9 @@ pub enum BotError {
     /// The account would have too many.
     #[error("an account has at most {OF_ACCOUNT_MAX} bots: delete one first")]
     TooMany,
+    /// It is of channels that the caller was not granted.
+    #[error("the bot is of all channels, and you were granted some: name channels of yours")]
+    AllChannels,
     /// It may not be started.
     #[error("the bot is switched off: enable it first")]
     Disabled,
@@ -162,6 +165,7 @@ pub async fn update(
     audit::alone(&mut tx, account, "bots", account).await?;
     let before = bots::get(&mut tx, account, bot).await?;
     let before = before.ok_or(BotError::NotFound)?;
+    may_name(caller, &before.channels)?;
     if expected.is_some_and(|expected| expected != before.revision) {
         return Err(BotError::Changed(before.revision).into());
     }
@@ -186,7 +190,9 @@ pub async fn delete(
     let mut tx = pool.begin().await?;
     audit::alone(&mut tx, account, "bots", account).await?;
     let before = bots::get(&mut tx, account, bot).await?;
-    let before = wire::bot(&before.ok_or(BotError::NotFound)?);
+    let before = before.ok_or(BotError::NotFound)?;
+    may_name(caller, &before.channels)?;
+    let before = wire::bot(&before);
     bots::delete(&mut tx, account, bot).await?;
     let entry = told::bot(caller, (Some(&before), None))?;
     audit::write(&mut tx, DOMAIN, vec![entry], now).await?;
@@ -194,13 +200,15 @@ pub async fn delete(
     Ok(())
 }
 
-/// Who names channels for a bot has them.
+/// Who makes or changes a bot of channels has them; of a bot of all channels, all.
 fn may_name(caller: &Caller, channels: &[ChannelId]) -> Result<(), Error> {
-    let granted = access::granted(caller);
-    let beyond = |channel: &ChannelId| {
-        let granted = granted.as_ref();
-        granted.is_some_and(|granted| !granted.contains(&channel.uuid()))
+    let Some(granted) = access::granted(caller) else {
+        return Ok(());
     };
+    if channels.is_empty() {
+        return Err(BotError::AllChannels.into());
+    }
+    let beyond = |channel: &ChannelId| !granted.contains(&channel.uuid());
     if channels.iter().any(beyond) {
         return Err(Error::ChannelNotFound);
     }
@@ -225,18 +233,39 @@ pub async fn list(
     Ok(bots::list(&mut connection, caller.account(), after, limit).await?)
 }
 
-/// Starts a bot in a chat with an open conversation.
+/// Starts a bot in a chat with an open conversation. The same request begins no second run.
 pub async fn start(
     pool: &PgPool,
     waker: &Waker,
     caller: &Caller,
     (chat, bot): (ChatId, BotId),
+    request_id: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<Run, Error> {
     let mut act = Act::begin(pool, caller, chat, now).await?;
-    let bot = bots::get(&mut act.tx, caller.account(), bot).await?;
+    let account = caller.account();
+    let id = match request_id {
+        None => id::v7(now),
+        Some(request_id) => {
+            let of = [
+                account.as_str(),
+                &chat.to_string(),
+                &bot.to_string(),
+                request_id,
+            ];
+            id::v5("bot-run", &of)
+        }
+    };
+    let begun = table::several(&mut act.tx, &[id]).await?.remove(&id);
+    if let Some(begun) = begun {
+        return Ok(begun);
+    }
+    let bot = bots::get(&mut act.tx, account, bot).await?;
     let bot = bot.ok_or(BotError::NotFound)?;
-    begin(act, waker, &bot).await
+    if bot.nps {
+        may_ask(&mut act).await?;
+    }
+    begin(act, waker, &bot, id).await
 }
 
 /// Starts the bot of NPS of the chat's channel (F202, F203).
@@ -250,22 +279,28 @@ pub async fn send_nps(
     let mut act = Act::begin(pool, caller, chat, now).await?;
     let bot = nps::bot_of(&mut act.tx, &act.chat).await?;
     let bot = bot.ok_or(BotError::NpsOff)?;
+    may_ask(&mut act).await?;
+    // What another bot was about is over: the agent comes to the end.
+    if act.chat.bot.is_some() {
+        stop_in(&mut act, RunState::Stopped).await?;
+    }
+    begin(act, waker, &bot, id::v7(now)).await
+}
+
+/// Refuses to ask a client of NPS who was asked in this conversation, or cannot be.
+async fn may_ask(act: &mut Act) -> Result<(), Error> {
     if let Some(open) = act.chat.open_episode()
         && table::was_sent(&mut act.tx, &act.chat, open.id).await?
     {
         return Err(BotError::NpsSent.into());
     }
-    if let Some(obstacle) = bot::nps::obstacle(&act.chat, now) {
-        return Err(BotError::NpsImpossible(obstacle).into());
+    match bot::nps::obstacle(&act.chat, act.now) {
+        Some(obstacle) => Err(BotError::NpsImpossible(obstacle).into()),
+        None => Ok(()),
     }
-    // What another bot was about is over: the agent comes to the end.
-    if act.chat.bot.is_some() {
-        stop_in(&mut act, RunState::Stopped).await?;
-    }
-    begin(act, waker, &bot).await
 }
 
-async fn begin(mut act: Act, waker: &Waker, bot: &Bot) -> Result<Run, Error> {
+async fn begin(mut act: Act, waker: &Waker, bot: &Bot, id: Uuid) -> Result<Run, Error> {
     if !bot.enabled {
         return Err(BotError::Disabled.into());
     }
@@ -282,7 +317,8 @@ async fn begin(mut act: Act, waker: &Waker, bot: &Bot) -> Result<Run, Error> {
         return Err(BotError::Runs(name.unwrap_or_default()).into());
     }
     let mut outcome = Outcome::default();
-    let run = runs::begin(&mut act.chat, bot, open, &act.cause, act.now, &mut outcome)?;
+    let of = (id, bot, open);
+    let run = runs::begin(&mut act.chat, of, &act.cause, act.now, &mut outcome)?;
     if bot.nps {
         let nps = table::Nps::default();
         runs::nps_kept(&mut act.tx, &act.chat, &run, nps, act.now).await?;

@@ -68,10 +68,20 @@ pub enum Effect<'s> {
     Say(Option<&'s Text>),
     /// Leave a note.
     Note(Option<&'s Text>),
-    /// Keep the score of NPS.
-    Score(i32),
+    /// Keep the score of NPS, and what is known of the comment to it.
+    Score {
+        /// The score.
+        score: i32,
+        /// The comment; empty where there is none yet.
+        comment: String,
+    },
     /// Keep the comment to it.
-    Comment(String),
+    Comment {
+        /// The score; none where it has not been asked for yet.
+        score: Option<i32>,
+        /// The comment.
+        comment: String,
+    },
     /// End the conversation.
     Close,
 }
@@ -187,22 +197,43 @@ fn entered<'s>(
         Input::TimedOut => return Ok(named(scenario, &ask.on_timeout)),
         Input::Begin | Input::Done => return Ok(after(scenario, at)),
     };
-    let kept: String = text.chars().take(ANSWER_MAX).collect();
+    let kept = |text: &str| text.chars().take(ANSWER_MAX).collect::<String>();
+    let mut text = text.to_owned();
     match ask.expects() {
-        Expects::Score => match nps::score(text) {
-            Some(score) => effects.push(Effect::Score(score)),
+        Expects::Score => {
             // Words instead of a number are for agents to read: nobody is asked for a score twice.
-            None => return Ok(None),
-        },
-        Expects::Comment => effects.push(Effect::Comment(kept.clone())),
-        Expects::Unspecified => {}
+            let Some((score, more)) = nps::read(&text) else {
+                return Ok(None);
+            };
+            let said = || answered(scenario, state, Expects::Comment).map(str::to_owned);
+            let more = (!more.is_empty()).then(|| kept(&more));
+            let comment = more.or_else(said).unwrap_or_default();
+            effects.push(Effect::Score { score, comment });
+            text = score.to_string();
+        }
+        // A picture says nothing that could be kept.
+        Expects::Comment if !text.is_empty() => effects.push(Effect::Comment {
+            score: answered(scenario, state, Expects::Score).and_then(nps::score),
+            comment: kept(&text),
+        }),
+        Expects::Comment | Expects::Unspecified => {}
     }
-    state.answers.insert(at.key.clone(), kept);
-    let branch = ask.branches.iter().find(|branch| fits(branch, text));
+    state.answers.insert(at.key.clone(), kept(&text));
+    let branch = ask.branches.iter().find(|branch| fits(branch, &text));
     Ok(match branch {
         Some(branch) => named(scenario, &branch.next),
         None => after(scenario, at),
     })
+}
+
+/// What the client answered to the question that expects this.
+fn answered<'t>(scenario: &[pb::BotStep], state: &'t State, what: Expects) -> Option<&'t str> {
+    let asks = |step: &&pb::BotStep| expected(scenario, &step.key) == Some(what);
+    let steps = scenario.iter().filter(asks);
+    steps
+        .filter_map(|step| state.answers.get(&step.key))
+        .next_back()
+        .map(String::as_str)
 }
 
 /// What a run that waits at a step expects; none where that is no question.

@@ -27,6 +27,7 @@ pub(super) fn status(error: &BotError) -> Status {
             &[("revision", &revision.to_string())],
         ),
         BotError::TooMany => not_now("TOO_MANY_BOTS"),
+        BotError::AllChannels => refuse(Code::PermissionDenied, "CHANNELS_NOT_GRANTED", &[]),
         BotError::Disabled => not_now("BOT_DISABLED"),
         BotError::Runs(name) => refuse(Code::FailedPrecondition, "BOT_RUNS", &[("bot", name)]),
         BotError::NpsOff => not_now("NPS_OFF"),

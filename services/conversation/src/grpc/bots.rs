@@ -150,7 +150,9 @@ impl BotService for Api {
         let chat = PARSE.id("chat_id", &request.chat_id)?;
         let bot = PARSE.id("bot_id", &request.bot_id)?;
         let (pool, waker) = (&self.pool, &self.waker);
-        let run = bots::start(pool, waker, &caller, (chat, bot), clock::now()).await?;
+        let request_id = PARSE.request_id(&request.request_id)?;
+        let of = (chat, bot);
+        let run = bots::start(pool, waker, &caller, of, request_id, clock::now()).await?;
         Ok(Response::new(pb::StartBotResponse {
             run: Some(wire::bot_run(&run)),
         }))

@@ -36,6 +36,9 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             "The client answered NPS: {score}",
             score = value("score").unwrap_or("?")
         ),
+        "nps.skipped" if value("reason") == Some("closed-by-bot") => {
+            "NPS was not sent: a bot ended the conversation".to_owned()
+        }
         "nps.skipped" => "NPS was not sent: the channel could not take it".to_owned(),
         "chat.reply-waived" => "No reply is needed".to_owned(),
         "client.came" => value("payload").map_or_else(

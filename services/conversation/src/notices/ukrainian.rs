@@ -36,6 +36,9 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             "Клієнт відповів на NPS: {score}",
             score = value("score").unwrap_or("?")
         ),
+        "nps.skipped" if value("reason") == Some("closed-by-bot") => {
+            "NPS не надіслано: розмову завершив бот".to_owned()
+        }
         "nps.skipped" => "NPS не надіслано: канал не зміг його прийняти".to_owned(),
         "chat.reply-waived" => "Відповідь не потрібна".to_owned(),
         "client.came" => value("payload").map_or_else(

@@ -30,12 +30,17 @@ pub async fn learn(
     .execute(&mut *connection)
     .await?
     .rows_affected();
-    if added > 0 {
-        let all = sqlx::query_scalar!(
-            r#"select count(*) as "count!" from label where account = $1"#,
+    if added > 0 && count(connection, account).await? > most {
+        // What no chat has any more makes room.
+        sqlx::query!(
+            "delete from label l where account = $1 and key <> all($2)
+             and not exists (select from chat_label c where c.account = l.account and c.key = l.key)",
             account.as_str(),
-        );
-        if all.fetch_one(&mut *connection).await? > most {
+            &keys,
+        )
+        .execute(&mut *connection)
+        .await?;
+        if count(connection, account).await? > most {
             return Ok(None);
         }
     }
@@ -49,6 +54,15 @@ pub async fn learn(
     Ok(Some(
         rows.into_iter().map(|row| (row.key, row.name)).collect(),
     ))
+}
+
+async fn count(connection: &mut PgConnection, account: &AccountSlug) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select count(*) as "count!" from label where account = $1"#,
+        account.as_str(),
+    )
+    .fetch_one(connection)
+    .await
 }
 
 /// Writes the labels of a locked chat.

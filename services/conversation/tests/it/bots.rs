@@ -1,4 +1,7 @@
-//! Bots in chats (F187, F197-F199) and NPS (F202, F203, D15).
+//! Bots in chats (F187, F197-F199).
+
+mod held;
+mod nps;
 
 use std::sync::Mutex;
 
@@ -77,6 +80,7 @@ impl World {
         let ask = pb::StartBotRequest {
             chat_id: self.chat(key).to_string(),
             bot_id: bot.bot_id.clone(),
+            ..Default::default()
         };
         let run = self
             .bots()
@@ -208,11 +212,12 @@ async fn f187_f197_d08_a_bot_asks_waits_and_goes_on_with_the_answer() {
         .receive(&[world.message("7", "2", at(2), "Kyiv")])
         .await;
     world.go_on(&others, now()).await;
+    let request_id = chassis::id::v5("bot-call", &[&run.run_id, "give"]);
     assert_eq!(
         *others.asked.lock().unwrap(),
         [
             "city = Kyiv".to_owned(),
-            format!("assign {agent} {}/give", run.run_id)
+            format!("assign {agent} {request_id}")
         ]
     );
     assert_eq!(world.said("7").await.last().unwrap(), "Thanks, Ada");
@@ -409,133 +414,5 @@ async fn f199_bots_are_read_changed_and_deleted_and_begin_by_themselves() {
     assert_eq!(
         world.bot(flawed).await.unwrap_err().code(),
         Code::InvalidArgument
-    );
-}
-
-/// A chat of a channel whose rule asks for NPS.
-async fn with_nps() -> (World, pb::Bot) {
-    let world = World::new().await;
-    let nps = pb::Bot {
-        name: "NPS".into(),
-        nps: true,
-        enabled: true,
-        ..Default::default()
-    };
-    let bot = world.bot(nps).await.unwrap();
-    sqlx::query("insert into channel_rule (account, channel_id, continue_minutes, nps_bot) values ($1, $2, 0, $3)")
-        .bind(world.account.as_str())
-        .bind(world.channel)
-        .bind(bot.bot_id.parse::<Uuid>().unwrap())
-        .execute(&world.db.pool)
-        .await
-        .unwrap();
-    (world, bot)
-}
-
-#[tokio::test]
-async fn f202_f203_nps_is_sent_before_the_end_and_answered_after_it() {
-    let ((world, _), others) = (with_nps().await, Others::default());
-    let ann = world.as_agent("ann");
-    world.hello("7").await;
-    let refused = world.close(&ann, "7").await.unwrap_err();
-    assert_eq!(
-        (refused.code(), &*reason(&refused)),
-        (Code::FailedPrecondition, "NPS_NOT_SENT")
-    );
-    world.nps("7").await.unwrap();
-    assert_eq!(reason(&world.nps("7").await.unwrap_err()), "NPS_SENT");
-    world.go_on(&others, now()).await;
-    assert_eq!(world.said("7").await.len(), 1);
-    // Without waiting for its end (F203).
-    world.close(&ann, "7").await.unwrap();
-    assert_eq!(world.runs("7").await[0].state(), State::Waiting);
-
-    // A score opens nothing, and nobody has to answer it.
-    world.receive(&[world.message("7", "2", at(20), "9")]).await;
-    let chat = world.get_chat(&ann, "7").await.unwrap();
-    assert!(chat.open_conversation.is_none());
-    assert_eq!(chat.unanswered, 1, "what was there before");
-    world.go_on(&others, now()).await;
-    let told = world.events_of::<pb::NpsAnswered>().await;
-    assert_eq!((told.len(), told[0].score, &*told[0].comment), (1, 9, ""));
-    // Words are for agents to read, as always, and are kept as the comment, too.
-    world
-        .receive(&[world.message("7", "3", at(30), "you are fast")])
-        .await;
-    world.go_on(&others, now()).await;
-    let chat = world.get_chat(&ann, "7").await.unwrap();
-    assert_eq!(chat.open_conversation.unwrap().number, 2);
-    let told = world.events_of::<pb::NpsAnswered>().await;
-    assert_eq!(
-        (told.len(), told[1].score, &*told[1].comment),
-        (2, 9, "you are fast")
-    );
-    assert_eq!(
-        world.said("7").await.len(),
-        3,
-        "the question, the question why, the thanks"
-    );
-
-    let totals = pb::GetNpsTotalsRequest {
-        from_time: Some(chassis::grpc::timestamp(now() - Duration::DAY)),
-        to_time: Some(chassis::grpc::timestamp(now() + Duration::DAY)),
-        ..Default::default()
-    };
-    let totals = world.bots().get_nps_totals(request(&ann, totals)).await;
-    let total = totals.unwrap().into_inner().totals.remove(0);
-    assert_eq!(
-        (total.asked, total.answered, total.promoters, total.skipped),
-        (1, 1, 1, 0)
-    );
-    assert!((total.score.unwrap() - 100.0).abs() < 1e-9);
-    // The next conversation is asked anew.
-    assert_eq!(
-        reason(&world.close(&ann, "7").await.unwrap_err()),
-        "NPS_NOT_SENT"
-    );
-}
-
-#[tokio::test]
-async fn f203_words_instead_of_a_score_open_a_conversation_and_silence_the_bot() {
-    let ((world, _), others) = (with_nps().await, Others::default());
-    world.hello("7").await;
-    world.nps("7").await.unwrap();
-    world.go_on(&others, now()).await;
-    world.close(&world.as_agent("ann"), "7").await.unwrap();
-    world
-        .receive(&[world.message("7", "2", at(20), "where is my parcel?")])
-        .await;
-    world.go_on(&others, now()).await;
-    let chat = world.get_chat(&world.as_agent("ann"), "7").await.unwrap();
-    assert_eq!(chat.open_conversation.unwrap().number, 2);
-    assert_eq!(
-        (
-            world.said("7").await.len(),
-            world.runs("7").await[0].state()
-        ),
-        (1, State::Finished)
-    );
-    assert!(world.events_of::<pb::NpsAnswered>().await.is_empty());
-}
-
-#[tokio::test]
-async fn d15_a_channel_that_cannot_take_nps_lets_the_conversation_be_closed_and_that_is_noted() {
-    let (world, _) = with_nps().await;
-    world.hello("7").await;
-    sqlx::query("update chat set channel_kind = 'instagram', last_client_message_at = now() - interval '25 hours'")
-        .execute(&world.db.pool)
-        .await
-        .unwrap();
-    assert_eq!(reason(&world.nps("7").await.unwrap_err()), "CHANNEL_CANNOT");
-    world.close(&world.as_agent("ann"), "7").await.unwrap();
-    let told = world.events_of::<pb::NpsSkipped>().await;
-    assert_eq!((told.len(), &*told[0].reason), (1, "window-closed"));
-    let kept: serde_json::Value = sqlx::query_scalar("select to_jsonb(n) from nps_answer n")
-        .fetch_one(&world.db.pool)
-        .await
-        .unwrap();
-    assert_eq!(
-        (&kept["skipped"], &kept["score"]),
-        (&json!("window-closed"), &json!(null))
     );
 }

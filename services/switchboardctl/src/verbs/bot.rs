@@ -261,6 +261,8 @@ async fn act(verb: BotVerb, session: &Session, view: &View) -> Result<(), CliErr
             let request = StartBotRequest {
                 chat_id: chat.to_string(),
                 bot_id: bot.to_string(),
+                // A call that was not answered is made again by itself: it begins no second run.
+                request_id: uuid::Uuid::new_v4().to_string(),
             };
             client.start_bot(request).await?.into_inner().run
         }

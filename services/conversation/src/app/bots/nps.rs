@@ -1,18 +1,24 @@
 //! The question of NPS at the end of a conversation (F202, D15), and what was answered.
 
 use chassis::auth::Caller;
+use chassis::outbox::Outgoing;
 use sqlx::{PgConnection, PgPool};
 use switchboard_proto::conversation::v1 as pb;
+use time::OffsetDateTime;
 
 use super::BotError;
+use super::runs::Outcome;
+use crate::app::access;
 use crate::app::act::Act;
-use crate::app::{access, announce};
+use crate::app::announce::{self, Cause, Notice};
+use crate::domain::ConversationId;
 use crate::domain::bot::nps::obstacle;
 use crate::domain::chat::Chat;
 use crate::error::Error;
 use crate::store;
 use crate::store::bots::runs::{self as table, Nps};
 use crate::store::bots::{self as bots, Bot, Counted, Total};
+use crate::store::message::Stored;
 
 /// The bot of NPS that the rule of a chat's channel names; none where it names none that may be started.
 pub async fn bot_of(connection: &mut PgConnection, chat: &Chat) -> Result<Option<Bot>, Error> {
@@ -35,24 +41,47 @@ pub async fn before_close(act: &mut Act) -> Result<(), Error> {
     {
         return Ok(());
     }
-    let Some(skipped) = obstacle(&act.chat, act.now) else {
+    let Some(obstacle) = obstacle(&act.chat, act.now) else {
         return Err(BotError::NpsNotSent.into());
     };
     let whose = (&act.chat.account, act.chat.id, act.chat.channel);
     let nps = Nps {
-        skipped,
+        skipped: obstacle,
         ..Nps::default()
     };
     table::keep_nps(&mut act.tx, whose, open, &nps, act.now).await?;
+    let (row, events) = skipped(&mut act.chat, open, obstacle, &act.cause, act.now)?;
+    act.take(Outcome {
+        rows: vec![row],
+        events,
+        ..Outcome::default()
+    })
+    .await
+}
+
+/// Tells that a conversation's client is not asked, to integrators and in the chat.
+pub(super) fn skipped(
+    chat: &mut Chat,
+    open: ConversationId,
+    reason: &str,
+    cause: &Cause,
+    now: OffsetDateTime,
+) -> Result<(Stored, Vec<Outgoing>), Error> {
     let event = pb::NpsSkipped {
-        chat_id: act.chat.id.to_string(),
-        channel_id: act.chat.channel.to_string(),
+        chat_id: chat.id.to_string(),
+        channel_id: chat.channel.to_string(),
         conversation_id: open.to_string(),
-        reason: skipped.to_owned(),
+        reason: reason.to_owned(),
     };
-    act.tell(announce::about_chat(&act.chat, &event, &act.cause));
-    let reason = [("reason", skipped.to_owned())];
-    act.note(format!("{open}/nps"), "nps.skipped", &reason)
+    let told = announce::about_chat(chat, &event, cause);
+    let notice = Notice {
+        of: format!("{open}/nps"),
+        kind: "nps.skipped",
+        parameters: &[("reason", reason.to_owned())],
+        time: now,
+    };
+    let (row, event) = announce::system(chat, &notice, cause)?;
+    Ok((row, vec![told, event]))
 }
 
 /// Counts what clients answered.

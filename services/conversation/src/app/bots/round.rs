@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chassis::actor::Actor;
-use chassis::id::AccountSlug;
+use chassis::id::{self, AccountSlug};
 use chassis::outbox::{self, Waker};
 use chassis::trace::TraceContext;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tonic::{Code, Status};
@@ -91,14 +93,20 @@ pub async fn round(
     if due.is_empty() {
         return Ok(false);
     }
-    let asked = step(pool, waker, &due, &Answers::new(), now).await?;
+    let asked = each(pool, waker, &due, &Answers::new(), now).await?;
     if !asked.is_empty() {
-        let mut answers = Answers::new();
+        // At once: all are through long before their leases end.
+        let mut waited = FuturesUnordered::new();
         for one in &asked {
-            answers.insert((one.run, one.step.clone()), ask(calls, one).await);
+            waited.push(answered(calls, one));
         }
+        let mut answers = Answers::new();
+        while let Some((key, answer)) = waited.next().await {
+            answers.insert(key, answer);
+        }
+        drop(waited);
         let chats: Vec<ChatId> = asked.iter().map(|one| one.chat).collect();
-        step(pool, waker, &chats, &answers, chassis::clock::now()).await?;
+        each(pool, waker, &chats, &answers, chassis::clock::now()).await?;
     }
     Ok(due.len() == usize::try_from(AT_ONCE).unwrap_or(usize::MAX) || !asked.is_empty())
 }
@@ -132,15 +140,51 @@ pub async fn start(pool: &PgPool, waker: &Waker, now: OffsetDateTime) -> Result<
     Ok(noted.len() == usize::try_from(AT_ONCE).unwrap_or(usize::MAX))
 }
 
+async fn answered(calls: &dyn Calls, asked: &Asked) -> ((Uuid, String), Result<(), Status>) {
+    ((asked.run, asked.step.clone()), ask(calls, asked).await)
+}
+
 async fn ask(calls: &dyn Calls, asked: &Asked) -> Result<(), Status> {
     let (account, chat) = (&asked.account, asked.chat);
     match &asked.call {
         Call::Assign(agent) => {
-            let request = format!("{}/{}", asked.run, asked.step);
+            // Keys of steps are anything.
+            let request = id::v5("bot-call", &[&asked.run.to_string(), &asked.step]).to_string();
             calls.assign(account, chat, agent, &request).await
         }
         Call::SetField { field, text } => calls.set_field(account, chat, field, text).await,
     }
+}
+
+/// Moves the runs of chats on together; where that fails, each alone, so that one that cannot go on holds up no other.
+async fn each(
+    pool: &PgPool,
+    waker: &Waker,
+    chats: &[ChatId],
+    answers: &Answers,
+    now: OffsetDateTime,
+) -> Result<Vec<Asked>, Error> {
+    let error = match step(pool, waker, chats, answers, now).await {
+        Err(error) if !error.is_away() => error,
+        done => return done,
+    };
+    tracing::warn!(%error, chats = chats.len(), "bots could not be moved on together");
+    let mut asked = Vec::new();
+    for chat in chats {
+        match step(pool, waker, std::slice::from_ref(chat), answers, now).await {
+            Ok(more) => asked.extend(more),
+            Err(error) if error.is_away() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, chat.id = %chat, "a bot could not be moved on");
+                let mut tx = pool.begin().await?;
+                store::chat::lock(&mut tx, std::slice::from_ref(chat)).await?;
+                let pause = PAUSE * 2_u32.pow(TRIES_MAX.unsigned_abs());
+                table::put_off(&mut tx, *chat, TRIES_MAX, now + pause, now).await?;
+                tx.commit().await?;
+            }
+        }
+    }
+    Ok(asked)
 }
 
 /// Moves the runs of chats on, with what was answered to their calls; returns the calls that are to be made now.

@@ -8,11 +8,12 @@ use sqlx::PgConnection;
 use switchboard_proto::common::v1::{ContentPart, Text, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use crate::app::announce::{self, Cause, Notice};
 use crate::app::quick_replies::render::put_in;
 use crate::app::send::queue;
-use crate::domain::bot::{self, Effect, Input, RunState, Then, Waits};
+use crate::domain::bot::{self, Effect, Input, RunState, Then, Waits, nps};
 use crate::domain::chat::Chat;
 use crate::domain::preview::Preview;
 use crate::domain::words::{DeliveryState, MessageKind};
@@ -39,14 +40,13 @@ pub struct Outcome {
 /// Begins a run in a locked chat where none is under way; it goes on by itself, at once.
 pub fn begin(
     chat: &mut Chat,
-    bot: &Bot,
-    conversation: ConversationId,
+    (id, bot, conversation): (Uuid, &Bot, ConversationId),
     cause: &Cause,
     now: OffsetDateTime,
     outcome: &mut Outcome,
 ) -> Result<Run, Error> {
     let run = Run {
-        id: id::v7(now),
+        id,
         account: chat.account.clone(),
         bot: bot.id,
         bot_name: bot.name.clone(),
@@ -99,7 +99,8 @@ pub fn begin_by_itself(
     let Some(open) = chat.open_episode().map(|open| open.id) else {
         return Ok(());
     };
-    begin(chat, bot, open, &super::round::cause(bot.id), now, outcome).map(drop)
+    let of = (id::v7(now), bot, open);
+    begin(chat, of, &super::round::cause(bot.id), now, outcome).map(drop)
 }
 
 /// Ends a run of a locked chat.
@@ -177,6 +178,14 @@ pub async fn hear(
         };
         match heard {
             Heard::Agent => end(chat, run, RunState::Answered, &cause, now, &mut outcome)?,
+            // Words instead of a score end it, and make room for a bot that begins with the conversation that they open.
+            Heard::Client(text)
+                if matches!(chat.bot, Some((_, Waits::Score)))
+                    && run.state == RunState::Waiting
+                    && nps::read(&text).is_none() =>
+            {
+                end(chat, run, RunState::Finished, &cause, now, &mut outcome)?;
+            }
             Heard::Client(text) => answered(run, text, now),
         }
     }
@@ -219,33 +228,26 @@ pub async fn go_on(
                 say(connection, (chat, run, client), text, cause, now, outcome).await?;
             }
             Effect::Note(text) => note(chat, client, text, cause, now, outcome)?,
-            Effect::Score(score) => {
+            Effect::Score { score, comment } => {
                 let nps = Nps {
                     score: Some(score),
+                    comment: &comment,
                     ..Nps::default()
                 };
                 nps_kept(connection, chat, run, nps, now).await?;
-                tell_nps(chat, run, (score, String::new()), cause, now, outcome)?;
+                note_score(chat, run, score, cause, now, outcome)?;
+                tell_nps(chat, run, (score, comment), cause, outcome);
             }
-            Effect::Comment(comment) => {
+            Effect::Comment { score, comment } => {
                 let nps = Nps {
                     comment: &comment,
                     ..Nps::default()
                 };
                 nps_kept(connection, chat, run, nps, now).await?;
-                let score = run
-                    .at
-                    .answers
-                    .values()
-                    .find_map(|answer| bot::nps::score(answer));
-                tell_nps(
-                    chat,
-                    run,
-                    (score.unwrap_or_default(), comment),
-                    cause,
-                    now,
-                    outcome,
-                )?;
+                // Without a score it is told of with the score.
+                if let Some(score) = score {
+                    tell_nps(chat, run, (score, comment), cause, outcome);
+                }
             }
             Effect::Close => closed = true,
         }
@@ -266,6 +268,7 @@ pub async fn go_on(
         Then::Fails(why) => fail(chat, run, why, cause, now, outcome)?,
     }
     if closed {
+        skip_nps(connection, chat, run, cause, now, outcome).await?;
         close(connection, chat, cause, now, outcome).await?;
     }
     Ok(())
@@ -291,6 +294,38 @@ pub fn fail(
         .push(announce::stored(chat, wire::message(&row)?, cause));
     outcome.rows.push(row);
     end(chat, run, RunState::Failed, cause, now, outcome)
+}
+
+/// Notes that a bot ends a conversation without its client being asked of NPS, where the channel's rule asks (F202): nobody is
+/// there to press "Send NPS".
+async fn skip_nps(
+    connection: &mut PgConnection,
+    chat: &mut Chat,
+    run: &Run,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    const REASON: &str = "closed-by-bot";
+    let Some(open) = chat.open_episode().map(|open| open.id) else {
+        return Ok(());
+    };
+    if run.nps
+        || super::nps::bot_of(connection, chat).await?.is_none()
+        || runs::was_sent(connection, chat, open).await?
+    {
+        return Ok(());
+    }
+    let whose = (&chat.account, chat.id, chat.channel);
+    let nps = Nps {
+        skipped: REASON,
+        ..Nps::default()
+    };
+    runs::keep_nps(connection, whose, open, &nps, now).await?;
+    let (row, events) = super::nps::skipped(chat, open, REASON, cause, now)?;
+    outcome.rows.push(row);
+    outcome.events.extend(events);
+    Ok(())
 }
 
 /// Ends the open conversation as the bot has it.
@@ -396,26 +431,35 @@ pub async fn nps_kept(
     Ok(runs::keep_nps(connection, whose, run.conversation, &nps, now).await?)
 }
 
-/// `nps.answered`
-fn tell_nps(
+/// Says in the chat which score the client gave.
+fn note_score(
     chat: &mut Chat,
     run: &Run,
-    (score, comment): (i32, String),
+    score: i32,
     cause: &Cause,
     now: OffsetDateTime,
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
-    if comment.is_empty() {
-        let notice = Notice {
-            of: format!("{}/score", run.id),
-            kind: "nps.answered",
-            parameters: &[("score", score.to_string())],
-            time: now,
-        };
-        let (row, event) = announce::system(chat, &notice, cause)?;
-        outcome.rows.push(row);
-        outcome.events.push(event);
-    }
+    let notice = Notice {
+        of: format!("{}/score", run.id),
+        kind: "nps.answered",
+        parameters: &[("score", score.to_string())],
+        time: now,
+    };
+    let (row, event) = announce::system(chat, &notice, cause)?;
+    outcome.rows.push(row);
+    outcome.events.push(event);
+    Ok(())
+}
+
+/// `nps.answered`
+fn tell_nps(
+    chat: &Chat,
+    run: &Run,
+    (score, comment): (i32, String),
+    cause: &Cause,
+    outcome: &mut Outcome,
+) {
     let event = pb::NpsAnswered {
         run_id: run.id.to_string(),
         chat_id: chat.id.to_string(),
@@ -431,5 +475,4 @@ fn tell_nps(
     outcome
         .events
         .push(announce::about_chat(chat, &event, cause));
-    Ok(())
 }

@@ -14,6 +14,22 @@ const WINDOW: Duration = Duration::hours(24);
 /// How long a score and a comment are waited for.
 const WAITED: i32 = 3 * 24 * 60 * 60;
 
+/// What may stand behind a score: out of how many it is, or what is counted.
+const COUNTED: [&str; 12] = [
+    "",
+    "/10",
+    "з 10",
+    "із 10",
+    "из 10",
+    "of 10",
+    "out of 10",
+    "балів",
+    "бали",
+    "бал",
+    "баллов",
+    "points",
+];
+
 /// Reads a score from 0 to 10: the number alone, as typed or as keyboards make it of digits, also out of ten.
 pub fn score(text: &str) -> Option<i32> {
     // Keyboards make an emoji of a digit by two signs that stand after it.
@@ -23,11 +39,32 @@ pub fn score(text: &str) -> Option<i32> {
         .collect();
     let plain = plain.trim().trim_end_matches(['.', '!']).trim_end();
     let plain = if plain == "🔟" { "10" } else { plain };
-    let number = plain.strip_suffix("/10").unwrap_or(plain).trim_end();
-    let digits =
-        (1..=2).contains(&number.len()) && number.bytes().all(|sign| sign.is_ascii_digit());
+    let plain = plain.strip_prefix('+').unwrap_or(plain).to_lowercase();
+    let end = plain.find(|sign: char| !sign.is_ascii_digit());
+    let (number, rest) = plain.split_at(end.unwrap_or(plain.len()));
+    let rest = rest
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace("/ ", "/");
+    let digits = (1..=2).contains(&number.len()) && COUNTED.contains(&&*rest);
     let score: i32 = number.parse().ok()?;
     (digits && (0..=10).contains(&score)).then_some(score)
+}
+
+/// Reads an answer to the question, which may be several messages that came close upon another: the score, and what was said to
+/// it. Of several scores the last one counts.
+pub fn read(text: &str) -> Option<(i32, String)> {
+    let mut lines = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .peekable();
+    let mut read = None;
+    while let Some(next) = lines.next_if(|line| score(line).is_some()) {
+        read = score(next);
+    }
+    let more: Vec<&str> = lines.map(str::trim).collect();
+    read.map(|score| (score, more.join("\n")))
 }
 
 /// Why the channel cannot take a message of ours now; none where it can, as far as is known here.

@@ -7,7 +7,7 @@ use switchboard_proto::conversation::v1 as pb;
 use switchboard_proto::conversation::v1::bot_step::{Act, Ask, ask::Expects, branch::Fits};
 
 use super::{after, named};
-use crate::domain::quick_reply;
+use crate::domain::quick_reply::{self, Variable};
 
 /// Steps of a scenario at most.
 const STEPS_MAX: usize = 100;
@@ -94,6 +94,7 @@ pub fn check(steps: &[pb::BotStep], nps: bool) -> Result<(), Vec<Flaw>> {
     }
     if flaws.0.is_empty() {
         circles(&mut flaws, steps);
+        asked_again(&mut flaws, steps);
     }
     if flaws.0.is_empty() {
         Ok(())
@@ -194,8 +195,13 @@ fn said(flaws: &mut Flaws, at: &str, text: Option<&Text>) {
     let text = text.map_or("", |text| &text.text);
     let fits = !text.trim().is_empty() && text.chars().count() <= SAID_MAX && !text.contains('\0');
     flaws.unless(fits, at, "must have 1 to 4000 characters");
-    if let Err(flaw) = quick_reply::variables(text) {
-        flaws.add(at, flaw.to_string());
+    match quick_reply::variables(text) {
+        Err(flaw) => flaws.add(at, flaw.to_string()),
+        Ok(found) => flaws.unless(
+            !found.contains(&Variable::AgentName),
+            at,
+            "must not name an agent: a bot says it",
+        ),
     }
 }
 
@@ -216,4 +222,45 @@ fn circles(flaws: &mut Flaws, steps: &[pb::BotStep]) {
             return;
         }
     }
+}
+
+/// Refuses steps that lead from an answer with a score back to the question: a client is counted once.
+fn asked_again(flaws: &mut Flaws, steps: &[pb::BotStep]) {
+    let Some((place, asks)) =
+        (steps.iter().enumerate()).find(|(_, step)| expects(step) == Some(Expects::Score))
+    else {
+        return;
+    };
+    let (mut seen, mut ahead) = (BTreeSet::new(), following(steps, asks, false));
+    while let Some(step) = ahead.pop() {
+        if step.key == asks.key {
+            let rule = "must not be asked again after it was answered";
+            flaws.add(format!("steps[{place}]"), rule);
+            return;
+        }
+        if seen.insert(&*step.key) {
+            ahead.extend(following(steps, step, true));
+        }
+    }
+}
+
+/// The steps that may come right after one.
+fn following<'s>(
+    steps: &'s [pb::BotStep],
+    step: &'s pb::BotStep,
+    on_timeout: bool,
+) -> Vec<&'s pb::BotStep> {
+    let mut keys = Vec::new();
+    match &step.act {
+        Some(Act::Ask(ask)) => {
+            keys.extend(ask.branches.iter().map(|branch| &*branch.next));
+            if on_timeout {
+                keys.push(&*ask.on_timeout);
+            }
+        }
+        Some(Act::Close(_)) => return Vec::new(),
+        _ => {}
+    }
+    let named = keys.into_iter().filter_map(|key| named(steps, key));
+    named.chain(after(steps, step)).collect()
 }

@@ -58,8 +58,9 @@ fn moved(scenario: &[pb::BotStep], state: &mut State, input: Input<'_>) -> (Vec<
     let words = effects.iter().map(|effect| match effect {
         Effect::Say(text) => text.map_or("", |text| &text.text).to_owned(),
         Effect::Note(text) => format!("note {}", text.map_or("", |text| &text.text)),
-        Effect::Score(score) => format!("score {score}"),
-        Effect::Comment(comment) => format!("comment {comment}"),
+        Effect::Score { score, comment } if comment.is_empty() => format!("score {score}"),
+        Effect::Score { score, comment } => format!("score {score}, {comment}"),
+        Effect::Comment { score, comment } => format!("comment {comment} to {score:?}"),
         Effect::Close => "close".into(),
     });
     (words.collect(), then)
@@ -219,7 +220,14 @@ fn f203_scores_are_numbers_from_0_to_10_and_nothing_else() {
         ("07", Some(7)),
         ("11", None),
         ("-1", None),
-        ("+5", None),
+        ("+5", Some(5)),
+        ("10 / 10", Some(10)),
+        ("8 з 10", Some(8)),
+        ("9 Балів!", Some(9)),
+        ("7 out of 10", Some(7)),
+        ("8 з 100", None),
+        ("8/10/10", None),
+        ("10 хвилин", None),
         ("7 days", None),
         ("", None),
         ("ten", None),
@@ -244,7 +252,7 @@ fn f203_the_usual_questions_take_a_score_and_a_comment() {
             ("score 9", true)
         );
         let (words, then) = moved(&scenario, &mut state, Input::Answer("fast"));
-        assert_eq!((&*words[0], then), ("comment fast", Then::Ends));
+        assert_eq!((&*words[0], then), ("comment fast to Some(9)", Then::Ends));
         // Words instead of a number: an agent reads them, and the bot is silent.
         let mut state = State::default();
         moved(&scenario, &mut state, Input::Begin);
@@ -323,4 +331,78 @@ fn f199_all_that_is_wrong_with_a_scenario_is_told_by_its_place() {
     assert!(flaws(&[ask("a", &[], ""), then(say("b"), "a")], false).is_empty());
     let many: Vec<pb::BotStep> = (0..101).map(|number| say(&number.to_string())).collect();
     assert_eq!(flaws(&many, false), ["steps"]);
+}
+
+#[test]
+fn f203_a_score_is_read_among_what_came_with_it() {
+    for (text, expected) in [
+        ("10", Some((10, ""))),
+        ("10\nthanks", Some((10, "thanks"))),
+        ("9/10\n\n fast \nand kind", Some((9, "fast\nand kind"))),
+        ("10\n9\nno, nine", Some((9, "no, nine"))),
+        ("thanks\n10", None),
+        ("10 хвилин", None),
+        ("", None),
+    ] {
+        let expected = expected.map(|(score, more)| (score, more.to_owned()));
+        assert_eq!(nps::read(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn f203_a_comment_goes_with_its_score() {
+    let scenario = nps::scenario(Language::English);
+    let begun = || {
+        let mut state = State::default();
+        moved(&scenario, &mut state, Input::Begin);
+        state
+    };
+    // Its key stands before that of the score, and it may be a number, too.
+    let mut state = begun();
+    let (words, _) = moved(&scenario, &mut state, Input::Answer("10"));
+    assert_eq!(words[0], "score 10");
+    let (words, _) = moved(&scenario, &mut state, Input::Answer("5"));
+    assert_eq!(words[0], "comment 5 to Some(10)");
+    // What came at once with the score is the comment until there is another.
+    let mut state = begun();
+    let (words, _) = moved(&scenario, &mut state, Input::Answer("7\nslow"));
+    assert_eq!(words[0], "score 7, slow");
+    // A picture is no comment.
+    let (words, then) = moved(&scenario, &mut state, Input::Answer(""));
+    assert_eq!((words.len(), then), (1, Then::Ends));
+}
+
+#[test]
+fn f203_nobody_is_counted_twice() {
+    let score = |next: &str, on_timeout: &str| pb::BotStep {
+        key: "score".into(),
+        next: next.into(),
+        act: Some(Act::Ask(Ask {
+            text: Some(text("how?")),
+            expects: Expects::Score.into(),
+            on_timeout: on_timeout.into(),
+            ..Ask::default()
+        })),
+        ..pb::BotStep::default()
+    };
+    let again = |flawed: bool, scenario: &[pb::BotStep]| {
+        let flaws = check(scenario, true).err().unwrap_or_default();
+        let places: Vec<_> = flaws.iter().map(|flaw| &*flaw.field).collect();
+        assert_eq!(places, if flawed { vec!["steps[0]"] } else { vec![] });
+    };
+    // Who did not answer may be asked again; who did may not, by whatever way.
+    again(false, &[score("", "score"), say("thanks")]);
+    again(true, &[score("score", "")]);
+    again(
+        true,
+        &[score("", ""), ask("why", &[], "score"), say("thanks")],
+    );
+    again(
+        true,
+        &[
+            score("", ""),
+            ask("why", &[(Fits::Equals("x".into()), "score")], ""),
+            say("thanks"),
+        ],
+    );
 }

@@ -202,6 +202,34 @@ pub async fn due(
     .await
 }
 
+/// Has the run of a locked chat, which cannot go on, tried again later; after so many tries it has failed.
+pub async fn put_off(
+    connection: &mut PgConnection,
+    chat: ChatId,
+    most: i32,
+    later: OffsetDateTime,
+    now: OffsetDateTime,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "with run as (
+             update bot_run r
+             set tries = r.tries + 1, due_at = case when r.tries < $2 then $3::timestamptz end,
+                 state = case when r.tries < $2 then r.state else 'failed' end,
+                 ended_at = case when r.tries >= $2 then $4::timestamptz end
+             from chat where chat.chat_id = $1 and r.run_id = chat.bot_run and r.ended_at is null
+             returning r.run_id, r.ended_at)
+         update chat set bot_run = null, bot_waits = ''
+         from run where chat.chat_id = $1 and chat.bot_run = run.run_id and run.ended_at is not null",
+        chat as ChatId,
+        most,
+        later,
+        now,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// Writes new runs and changed ones, of locked chats.
 pub async fn save(connection: &mut PgConnection, runs: &[Run]) -> Result<(), sqlx::Error> {
     if runs.is_empty() {
