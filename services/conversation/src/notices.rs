@@ -5,6 +5,7 @@ mod english;
 mod ukrainian;
 
 use switchboard_proto::conversation::v1::SystemNotice;
+use uuid::Uuid;
 
 use crate::domain::words::Language;
 
@@ -36,6 +37,18 @@ pub fn sentence(language: Language, notice: &SystemNotice) -> String {
 pub fn worded(language: Language, mut notice: SystemNotice) -> SystemNotice {
     notice.text = sentence(language, &notice);
     notice
+}
+
+/// Returns the entity that a notice names under a key.
+pub fn entity(notice: &SystemNotice, key: &str) -> Option<Uuid> {
+    notice.parameters.get(key)?.parse().ok()
+}
+
+/// Returns the cards and contacts that a notice names.
+pub fn entities(notice: &SystemNotice) -> impl Iterator<Item = Uuid> + '_ {
+    ["card_id", "contact_id"]
+        .into_iter()
+        .filter_map(|key| entity(notice, key))
 }
 
 /// Leaves of a notice about a card or an order only that there is one, for agents who may not see cards (F176).

@@ -40,6 +40,16 @@ pub fn sees_people(caller: &Caller) -> bool {
         .is_none_or(|access| access.contacts.view != View::None)
 }
 
+/// Tells whether the caller sees only own cards, and only own contacts.
+pub fn sees_own_only(caller: &Caller) -> (bool, bool) {
+    caller.access().map_or((false, false), |access| {
+        (
+            access.leads.view == View::Own,
+            access.contacts.view == View::Own,
+        )
+    })
+}
+
 /// Returns the channels that the caller is narrowed to; none for all.
 pub fn granted(caller: &Caller) -> Option<Vec<Uuid>> {
     match &caller.access()?.channels {

@@ -1,8 +1,11 @@
 //! `ListMessages`: the history of a chat, a page at a time, towards both ends (§5).
 
+use std::collections::BTreeSet;
+
 use chassis::auth::Caller;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
+use uuid::Uuid;
 
 use super::read::{cut, fit};
 use super::{access, announce, attachments, own_amend, posts};
@@ -10,8 +13,8 @@ use crate::domain::words::Language;
 use crate::domain::{ChatId, MessageId};
 use crate::error::Error;
 use crate::notices;
-use crate::store;
 use crate::store::message::{Position, Stored};
+use crate::store::{self, chat_words};
 use crate::wire;
 
 /// Messages of a page with the full texts of mails, which may be large, at most.
@@ -214,9 +217,22 @@ pub(super) async fn shown(
         return Ok(messages);
     }
     let (cards, people) = (access::sees_cards(caller), access::sees_people(caller));
+    let (own_cards, own_people) = access::sees_own_only(caller);
+    let mut own = BTreeSet::new();
+    if let (true, Some(agent)) = (own_cards || own_people, caller.agent()) {
+        let named = messages
+            .iter()
+            .filter_map(|message| message.system.as_ref());
+        let named: Vec<Uuid> = named.flat_map(notices::entities).collect();
+        own = chat_words::own_among(connection, caller.account(), agent, &named).await?;
+    }
     let language = store::account::language(connection, caller.account()).await?;
     for message in &mut messages {
         message.system = message.system.take().map(|notice| {
+            let is_own = |key| notices::entity(&notice, key).is_none_or(|id| own.contains(&id));
+            let cards = cards && (!own_cards || is_own("card_id"));
+            // Whose a company is nobody here knows.
+            let people = people && (!own_people || is_own("contact_id"));
             let notice = match (cards, people) {
                 (false, _) => notices::without_card(notice),
                 (true, false) => notices::without_people(notice),

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use unicode_normalization::UnicodeNormalization as _;
+
 /// Labels of one chat at most.
 pub const OF_CHAT_MAX: usize = 20;
 
@@ -46,7 +48,9 @@ pub fn key(name: &str) -> String {
     shown(name).to_lowercase()
 }
 
+/// A letter is one whether it was typed with its mark or composed of two signs.
 fn shown(name: &str) -> String {
+    let name: String = name.nfc().collect();
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -97,6 +101,7 @@ mod tests {
             ("VIP", "VIP", "vip"),
             ("  великий   Клієнт ", "великий Клієнт", "великий клієнт"),
             ("a/b,c", "a/b,c", "a/b,c"),
+            ("і\u{308}жа", "їжа", "їжа"),
         ] {
             let expected = Label {
                 name: name.into(),

@@ -105,6 +105,25 @@ pub async fn keep_links(
     .map(drop)
 }
 
+/// Returns those of cards and contacts that an agent answers for, as far as is known here.
+pub async fn own_among(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    agent: AgentId,
+    entities: &[Uuid],
+) -> Result<BTreeSet<Uuid>, sqlx::Error> {
+    if entities.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let rows = sqlx::query_scalar!(
+        "select entity_id from entity_name where account = $1 and entity_id = any($2) and responsible = $3",
+        account.as_str(),
+        entities,
+        agent as AgentId,
+    );
+    Ok(rows.fetch_all(connection).await?.into_iter().collect())
+}
+
 fn columns<'k>(keys: impl Iterator<Item = &'k EntityKey>) -> (Vec<String>, Vec<Uuid>) {
     keys.map(|(account, id)| (account.to_string(), *id)).unzip()
 }

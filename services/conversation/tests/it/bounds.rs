@@ -52,11 +52,27 @@ async fn f176_who_may_not_see_cards_reads_only_that_there_is_one() {
     limited.chats = ChatAccess::Limited;
     let mut blind = full_access(ann);
     blind.leads.view = View::None;
-    for (access, text, parameters) in [
-        (full_access(ann), "Card \"Lead 1\" was created", 2),
-        (limited, "A card was created", 0),
-        (blind, "A card was created", 0),
+    let mut own = full_access(ann);
+    own.leads.view = View::Own;
+    // What is known of whose the card is: first nobody's, then Ann's.
+    sqlx::query("insert into entity_name values ('acme', $1, 'card', 'Lead 1', null, 1)")
+        .bind(world.chat("card"))
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    for (access, answers, text, parameters) in [
+        (full_access(ann), false, "Card \"Lead 1\" was created", 2),
+        (limited, false, "A card was created", 0),
+        (blind, false, "A card was created", 0),
+        (own.clone(), false, "A card was created", 0),
+        (own, true, "Card \"Lead 1\" was created", 2),
     ] {
+        sqlx::query("update entity_name set responsible = case when $1 then $2::uuid end")
+            .bind(answers)
+            .bind(ann.uuid())
+            .execute(&world.db.pool)
+            .await
+            .unwrap();
         let by = caller(&world.account, ann, &["chats:*"], access);
         let ask = pb::ListMessagesRequest {
             chat_id: world.chat("7").to_string(),

@@ -118,7 +118,7 @@ pub async fn fill(url: &str, filling: &Filling<'_>) -> anyhow::Result<()> {
             .await?;
     }
     rows(&mut database, filling).await?;
-    let bar = bar("indexes", indexes.len() as u64)?;
+    let (begun, bar) = (Instant::now(), bar("indexes", indexes.len() as u64)?);
     for (name, definition) in &indexes {
         bar.set_message(name.clone());
         sqlx::query(sqlx::AssertSqlSafe(definition.as_str()))
@@ -126,7 +126,7 @@ pub async fn fill(url: &str, filling: &Filling<'_>) -> anyhow::Result<()> {
             .await?;
         bar.inc(1);
     }
-    done(&bar, "indexes", Instant::now());
+    done(&bar, "indexes", begun);
     // Apart: `vacuum` runs in no transaction.
     for sql in ["reset session_replication_role", "vacuum analyze"] {
         sqlx::query(sql).execute(&mut database).await?;
