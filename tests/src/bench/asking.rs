@@ -9,12 +9,40 @@ use tonic::Status;
 
 use super::load::histogram;
 
-/// Times of the answers of each kind of question, in microseconds from the moment each was due.
+/// What became of the questions of each kind.
 pub(super) struct Answered {
-    each: Vec<(&'static str, Histogram<u64>)>,
+    each: Vec<Kind>,
 }
 
-/// Asks `rate` a second for a time; `ask` gets the place of the kind among `names`. One answer that is an error ends it.
+#[derive(Clone)]
+struct Kind {
+    name: &'static str,
+    /// Microseconds from the moment each was due to its answer.
+    times: Histogram<u64>,
+    /// How many were answered by an error, and what the first one says.
+    failed: u64,
+    error: String,
+}
+
+impl Kind {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            times: histogram(),
+            failed: 0,
+            error: String::new(),
+        }
+    }
+
+    fn fail(&mut self, times: u64, error: &str) {
+        if self.failed == 0 {
+            error.clone_into(&mut self.error);
+        }
+        self.failed += times;
+    }
+}
+
+/// Asks `rate` a second for a time; `ask` gets the place of the kind among `names`.
 pub(super) async fn at_a_rate<F, A>(
     names: &[&'static str],
     rate: u32,
@@ -25,7 +53,7 @@ where
     F: Fn(usize) -> A,
     A: Future<Output = Result<(), Status>> + Send + 'static,
 {
-    let mut each: Vec<_> = names.iter().map(|name| (*name, histogram())).collect();
+    let mut each: Vec<_> = names.iter().map(|name| Kind::new(name)).collect();
     let total = u64::from(rate) * during.as_secs();
     let (begun, mut asked) = (tokio::time::Instant::now(), JoinSet::new());
     for number in 0..total {
@@ -40,11 +68,12 @@ where
     }
     while let Some(done) = asked.join_next().await {
         let (place, took) = done?;
-        if let Some((name, times)) = each.get_mut(place) {
-            let took = took.map_err(|status| {
-                anyhow::anyhow!("{name}: {}: {}", status.code(), status.message())
-            })?;
-            times.record(u64::try_from(took.as_micros())?)?;
+        let Some(kind) = each.get_mut(place) else {
+            continue;
+        };
+        match took {
+            Ok(took) => kind.times.record(u64::try_from(took.as_micros())?)?,
+            Err(status) => kind.fail(1, &format!("{}: {}", status.code(), status.message())),
         }
     }
     Ok(Answered { each })
@@ -56,37 +85,46 @@ fn millis(times: &Histogram<u64>, quantile: f64) -> f64 {
 }
 
 impl Answered {
-    /// All kinds together under a name, then each.
-    fn with_all(&self, all: &'static str) -> Vec<(&'static str, Histogram<u64>)> {
-        let mut sum = histogram();
-        for (_, times) in &self.each {
+    /// All kinds together, then each.
+    fn with_all(&self) -> Vec<Kind> {
+        let mut all = Kind::new("all");
+        for kind in &self.each {
             // Both have the same bounds.
-            let _ = sum.add(times);
+            let _ = all.times.add(&kind.times);
+            all.fail(kind.failed, &kind.error);
         }
-        std::iter::once((all, sum))
+        std::iter::once(all)
             .chain(self.each.iter().cloned())
             .collect()
     }
 
     /// Lines for people.
     pub fn lines(&self) -> String {
-        let line = |(name, times): (&str, Histogram<u64>)| {
+        let line = |kind: Kind| {
+            let failed = match kind.failed {
+                0 => String::new(),
+                failed => format!(", {failed} FAILED ({})", kind.error),
+            };
             format!(
-                "  {name:34} {:5} requests, p50 {:6.1} ms, p99 {:6.1} ms\n",
-                times.len(),
-                millis(&times, 0.5),
-                millis(&times, 0.99)
+                "  {:34} {:5} requests, p50 {:6.1} ms, p99 {:6.1} ms{failed}\n",
+                kind.name,
+                kind.times.len(),
+                millis(&kind.times, 0.5),
+                millis(&kind.times, 0.99)
             )
         };
-        self.with_all("all").into_iter().map(line).collect()
+        self.with_all().into_iter().map(line).collect()
     }
 
     /// The same for machines.
     pub fn json(&self) -> Value {
-        let figures = |(name, times): (&str, Histogram<u64>)| {
-            let figures = json!({ "requests": times.len(), "p50_ms": millis(&times, 0.5), "p99_ms": millis(&times, 0.99) });
-            (name.to_owned(), figures)
+        let figures = |kind: Kind| {
+            let figures = json!({
+                "requests": kind.times.len(), "p50_ms": millis(&kind.times, 0.5), "p99_ms": millis(&kind.times, 0.99),
+                "failed": kind.failed,
+            });
+            (kind.name.to_owned(), figures)
         };
-        Value::Object(self.with_all("all").into_iter().map(figures).collect())
+        Value::Object(self.with_all().into_iter().map(figures).collect())
     }
 }

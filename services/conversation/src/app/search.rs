@@ -78,8 +78,16 @@ pub async fn messages(
         channels,
         chat: wanted.chat,
     };
-    let oldest = wanted.since.map_or(first, messages::bucket).max(first);
-    let newest = messages::bucket(wanted.until.map_or(began, |until| until.min(began)));
+    let mut oldest = wanted.since.map_or(first, messages::bucket).max(first);
+    let mut newest = messages::bucket(wanted.until.map_or(began, |until| until.min(began)));
+    if let Some(chat) = wanted.chat {
+        // Most chats last for some days: all other buckets have nothing of them.
+        let Some((begin, end)) = store::message::span(&mut tx, chat).await? else {
+            return Ok(Page::default());
+        };
+        oldest = oldest.max(messages::bucket(begin));
+        newest = newest.min(messages::bucket(end));
+    }
     let sought = Sought {
         queries: messages::queries(account, &wanted.query, &within, (oldest, newest)),
         channels: within.channels,

@@ -270,7 +270,7 @@ pub async fn totals(
     sqlx::query_as!(
         Total,
         r#"select case when $6 = '' then $4 else date_trunc($6, asked_at, 'UTC') end as "start!",
-               count(*) filter (where skipped = '') as "asked!", count(*) filter (where skipped <> '') as "skipped!",
+               count(*) filter (where skipped = '') as "asked!", count(*) filter (where skipped not in ('', 'answered-before')) as "skipped!",
                count(*) filter (where score >= 9) as "promoters!", count(*) filter (where score in (7, 8)) as "passives!",
                count(*) filter (where score <= 6) as "detractors!"
            from nps_answer

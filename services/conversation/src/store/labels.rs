@@ -33,8 +33,10 @@ pub async fn learn(
     if added > 0 && count(connection, account).await? > most {
         // What no chat has any more makes room.
         sqlx::query!(
-            "delete from label l where account = $1 and key <> all($2)
-             and not exists (select from chat_label c where c.account = l.account and c.key = l.key)",
+            "delete from label where account = $1 and key in (
+                 select l.key from label l where l.account = $1 and l.key <> all($2)
+                 and not exists (select from chat_label c where c.account = l.account and c.key = l.key)
+                 for update skip locked)",
             account.as_str(),
             &keys,
         )
@@ -45,7 +47,8 @@ pub async fn learn(
         }
     }
     let rows = sqlx::query!(
-        "select key, name from label where account = $1 and key = any($2)",
+        // Kept until they are on the chat.
+        "select key, name from label where account = $1 and key = any($2) for key share",
         account.as_str(),
         &keys,
     )

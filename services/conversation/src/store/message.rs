@@ -124,6 +124,21 @@ impl TryFrom<Row> for Stored {
     }
 }
 
+/// Returns from when to when the messages of a chat are; none where it has none.
+pub async fn span(
+    connection: &mut PgConnection,
+    chat: ChatId,
+) -> Result<Option<(OffsetDateTime, OffsetDateTime)>, sqlx::Error> {
+    let row = sqlx::query!(
+        "select (select time from message where chat_id = $1 order by time, provider_number, sequence limit 1) as first,
+                (select time from message where chat_id = $1 order by time desc, provider_number desc, sequence desc limit 1) as last",
+        chat as ChatId,
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(row.first.zip(row.last))
+}
+
 /// Selects whole messages with a literal tail of the statement.
 macro_rules! select_messages {
     ($($tail:literal)+ $(, $argument:expr)* $(,)?) => {

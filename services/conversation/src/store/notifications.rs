@@ -56,7 +56,7 @@ pub async fn list(
                   from chat c
                   left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
                   left join response_wait w on w.chat_id = c.chat_id
-                  where c.account = $1 and c.responsible = $2 and c.waiting and not c.spam and c.state <> 'inactive'
+                  where c.account = $1 and c.responsible = $2 and c.waiting and not c.spam and not c.snoozed and c.state <> 'inactive'
                     and (c.last_client_message_at, c.chat_id) < ($3, $4)
                     and ($5::uuid[] is null or c.channel_id = any($5))
                     and (not $6 or m.sequence is null or m.sequence < c.last_client_sequence)
@@ -67,7 +67,7 @@ pub async fn list(
                   from chat c
                   left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
                   left join response_wait w on w.chat_id = c.chat_id
-                  where c.account = $1 and c.responsible is null and c.waiting and not c.spam and c.state <> 'inactive'
+                  where c.account = $1 and c.responsible is null and c.waiting and not c.spam and not c.snoozed and c.state <> 'inactive'
                     and (c.last_client_message_at, c.chat_id) < ($3, $4)
                     and ($5::uuid[] is null or c.channel_id = any($5))
                     and (not $6 or m.sequence is null or m.sequence < c.last_client_sequence)
@@ -100,7 +100,7 @@ pub async fn of_chats(
            left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
            left join response_wait w on w.chat_id = c.chat_id
            where c.chat_id = any($3) and c.account = $1 and (c.responsible = $2 or c.responsible is null)
-             and c.waiting and not c.spam and c.state <> 'inactive' and ($4::uuid[] is null or c.channel_id = any($4))"#,
+             and c.waiting and not c.spam and not c.snoozed and c.state <> 'inactive' and ($4::uuid[] is null or c.channel_id = any($4))"#,
         whose.account.as_str(),
         whose.agent as AgentId,
         chats as &[ChatId],

@@ -212,7 +212,7 @@ async fn f187_f197_d08_a_bot_asks_waits_and_goes_on_with_the_answer() {
         .receive(&[world.message("7", "2", at(2), "Kyiv")])
         .await;
     world.go_on(&others, now()).await;
-    let request_id = chassis::id::v5("bot-call", &[&run.run_id, "give"]);
+    let request_id = chassis::id::v5("bot-call", &[&run.run_id, "give", "1"]);
     assert_eq!(
         *others.asked.lock().unwrap(),
         [

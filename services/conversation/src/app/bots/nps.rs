@@ -33,11 +33,11 @@ pub async fn bot_of(connection: &mut PgConnection, chat: &Chat) -> Result<Option
 /// Refuses to close a conversation before the question was sent (F202). Where the channel cannot take it, that is noted, and the
 /// conversation may be closed (D15).
 pub async fn before_close(act: &mut Act) -> Result<(), Error> {
-    let Some(open) = act.chat.open_episode().map(|open| open.id) else {
+    let Some(open) = act.chat.open_episode().map(|open| (open.id, open.revision)) else {
         return Ok(());
     };
     if bot_of(&mut act.tx, &act.chat).await?.is_none()
-        || table::was_sent(&mut act.tx, &act.chat, open).await?
+        || table::is_settled(&mut act.tx, &act.chat, open.0).await?
     {
         return Ok(());
     }
@@ -49,7 +49,7 @@ pub async fn before_close(act: &mut Act) -> Result<(), Error> {
         skipped: obstacle,
         ..Nps::default()
     };
-    table::keep_nps(&mut act.tx, whose, open, &nps, act.now).await?;
+    table::keep_nps(&mut act.tx, whose, open.0, &nps, act.now).await?;
     let (row, events) = skipped(&mut act.chat, open, obstacle, &act.cause, act.now)?;
     act.take(Outcome {
         rows: vec![row],
@@ -62,7 +62,7 @@ pub async fn before_close(act: &mut Act) -> Result<(), Error> {
 /// Tells that a conversation's client is not asked, to integrators and in the chat.
 pub(super) fn skipped(
     chat: &mut Chat,
-    open: ConversationId,
+    (open, revision): (ConversationId, i64),
     reason: &str,
     cause: &Cause,
     now: OffsetDateTime,
@@ -75,7 +75,8 @@ pub(super) fn skipped(
     };
     let told = announce::about_chat(chat, &event, cause);
     let notice = Notice {
-        of: format!("{open}/nps"),
+        // A conversation that goes on after its end may end so again.
+        of: format!("{}/nps", announce::of_revision(open, revision)),
         kind: "nps.skipped",
         parameters: &[("reason", reason.to_owned())],
         time: now,

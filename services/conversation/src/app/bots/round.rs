@@ -73,6 +73,7 @@ struct Asked {
     account: AccountSlug,
     chat: ChatId,
     step: String,
+    questions: i32,
     call: Call,
 }
 
@@ -148,8 +149,13 @@ async fn ask(calls: &dyn Calls, asked: &Asked) -> Result<(), Status> {
     let (account, chat) = (&asked.account, asked.chat);
     match &asked.call {
         Call::Assign(agent) => {
-            // Keys of steps are anything.
-            let request = id::v5("bot-call", &[&asked.run.to_string(), &asked.step]).to_string();
+            // Keys of steps are anything, and a run may come to a step again, with another question between.
+            let of = [
+                &*asked.run.to_string(),
+                &asked.step,
+                &asked.questions.to_string(),
+            ];
+            let request = id::v5("bot-call", &of).to_string();
             calls.assign(account, chat, agent, &request).await
         }
         Call::SetField { field, text } => calls.set_field(account, chat, field, text).await,
@@ -278,6 +284,7 @@ fn wanted(run: &Run) -> Option<Asked> {
         account: run.account.clone(),
         chat: run.chat,
         step: run.at.step.clone(),
+        questions: run.at.questions,
         call,
     })
 }

@@ -14,7 +14,7 @@ use crate::app::announce::{self, Cause, Notice};
 use crate::app::quick_replies::render::put_in;
 use crate::app::send::queue;
 use crate::domain::bot::{self, Effect, Input, RunState, Then, Waits, nps};
-use crate::domain::chat::Chat;
+use crate::domain::chat::{Chat, Episode};
 use crate::domain::preview::Preview;
 use crate::domain::words::{DeliveryState, MessageKind};
 use crate::domain::{ChatId, ConversationId, MessageId};
@@ -186,11 +186,33 @@ pub async fn hear(
             {
                 end(chat, run, RunState::Finished, &cause, now, &mut outcome)?;
             }
-            Heard::Client(text) => answered(run, text, now),
+            Heard::Client(text) => {
+                comment_heard(connection, chat, run, now).await?;
+                answered(run, text, now);
+            }
         }
     }
     outcome.runs.extend(known.into_values());
     Ok(outcome)
+}
+
+/// What is said to the score after the end opens a conversation, as agents are to read it. Its client is not asked of NPS again.
+async fn comment_heard(
+    connection: &mut PgConnection,
+    chat: &Chat,
+    run: &Run,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    let open = chat.open_episode().map(|open| open.id);
+    let Some(open) = open.filter(|open| run.nps && *open != run.conversation) else {
+        return Ok(());
+    };
+    let whose = (&chat.account, chat.id, chat.channel);
+    let nps = Nps {
+        skipped: "answered-before",
+        ..Nps::default()
+    };
+    Ok(runs::keep_nps(connection, whose, open, &nps, now).await?)
 }
 
 /// Notes what the client answered. What comes before the run went on with the first words belongs to the same answer.
@@ -267,7 +289,9 @@ pub async fn go_on(
         Then::Ends => end(chat, run, RunState::Finished, cause, now, outcome)?,
         Then::Fails(why) => fail(chat, run, why, cause, now, outcome)?,
     }
-    if closed {
+    // A later conversation is none of its business: a bot of NPS goes on after the end of its own.
+    let is_own = |open: &Episode| open.id == run.conversation;
+    if closed && chat.open_episode().is_some_and(is_own) {
         skip_nps(connection, chat, run, cause, now, outcome).await?;
         close(connection, chat, cause, now, outcome).await?;
     }
@@ -307,12 +331,12 @@ async fn skip_nps(
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
     const REASON: &str = "closed-by-bot";
-    let Some(open) = chat.open_episode().map(|open| open.id) else {
+    let Some(open) = chat.open_episode().map(|open| (open.id, open.revision)) else {
         return Ok(());
     };
     if run.nps
         || super::nps::bot_of(connection, chat).await?.is_none()
-        || runs::was_sent(connection, chat, open).await?
+        || runs::is_settled(connection, chat, open.0).await?
     {
         return Ok(());
     }
@@ -321,7 +345,7 @@ async fn skip_nps(
         skipped: REASON,
         ..Nps::default()
     };
-    runs::keep_nps(connection, whose, open, &nps, now).await?;
+    runs::keep_nps(connection, whose, open.0, &nps, now).await?;
     let (row, events) = super::nps::skipped(chat, open, REASON, cause, now)?;
     outcome.rows.push(row);
     outcome.events.extend(events);

@@ -15,6 +15,10 @@ const STEPS_MAX: usize = 100;
 /// Characters of what a bot says at most: what every messenger takes in one message.
 const SAID_MAX: usize = 4_000;
 
+/// Formatted ranges of it at most, and bytes of the link of each.
+const ENTITIES_MAX: usize = 100;
+const LINK_MAX: usize = 2_048;
+
 /// Characters of a step's key at most.
 const KEY_MAX: usize = 50;
 
@@ -23,6 +27,9 @@ const BRANCHES_MAX: usize = 50;
 
 /// Seconds for which an answer is waited for, at most: 30 days.
 const TIMEOUT_MAX: i32 = 30 * 24 * 60 * 60;
+
+/// Seconds after which a question that was not answered may be asked again, at least: nobody is written to every second.
+const REPEATED_AFTER: i32 = 60;
 
 /// What is wrong in a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,10 +93,13 @@ pub fn check(steps: &[pb::BotStep], nps: bool) -> Result<(), Vec<Flaw>> {
             "must ask for a score in one step, as the bot is of NPS",
         );
     } else {
+        let comments = steps
+            .iter()
+            .any(|step| expects(step) == Some(Expects::Comment));
         flaws.unless(
-            scores == 0,
+            scores == 0 && !comments,
             "nps",
-            "must be set where a step asks for a score",
+            "must be set where a step asks for a score, or for a comment to it",
         );
     }
     if flaws.0.is_empty() {
@@ -166,6 +176,15 @@ fn question(flaws: &mut Flaws, at: &str, steps: &[pb::BotStep], ask: &Ask) {
         format!("{at}.on_timeout"),
         "must be the key of a step",
     );
+    let repeats = steps.iter().any(|step| {
+        step.key == ask.on_timeout && matches!(&step.act, Some(Act::Ask(other)) if other == ask)
+    });
+    let hasty = repeats && (1..REPEATED_AFTER).contains(&ask.timeout_seconds);
+    flaws.unless(
+        !hasty,
+        format!("{at}.timeout_seconds"),
+        "must be 60 at least where the same is asked again",
+    );
     let known = Expects::try_from(ask.expects).is_ok();
     flaws.unless(known, format!("{at}.expects"), "names what there is not");
     let fits = ask.branches.len() <= BRANCHES_MAX;
@@ -192,9 +211,16 @@ fn question(flaws: &mut Flaws, at: &str, steps: &[pb::BotStep], ask: &Ask) {
 }
 
 fn said(flaws: &mut Flaws, at: &str, text: Option<&Text>) {
+    let text_entities = text.map_or(&[][..], |text| &text.entities);
     let text = text.map_or("", |text| &text.text);
     let fits = !text.trim().is_empty() && text.chars().count() <= SAID_MAX && !text.contains('\0');
     flaws.unless(fits, at, "must have 1 to 4000 characters");
+    let entities = text_entities.len() <= ENTITIES_MAX
+        && text_entities
+            .iter()
+            .all(|entity| entity.url.len() <= LINK_MAX);
+    let rule = "must have at most 100 formatted ranges, of links of 2048 characters at most";
+    flaws.unless(entities, at, rule);
     match quick_reply::variables(text) {
         Err(flaw) => flaws.add(at, flaw.to_string()),
         Ok(found) => flaws.unless(

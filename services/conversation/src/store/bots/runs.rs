@@ -186,6 +186,24 @@ pub async fn was_sent(
     .await
 }
 
+/// Tells whether a conversation's client was asked of NPS, or is not to be.
+pub async fn is_settled(
+    connection: &mut PgConnection,
+    chat: &Chat,
+    conversation: ConversationId,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(select from bot_run where chat_id = $1 and conversation_id = $2 and nps)
+               or exists(select from nps_answer where account = $3 and conversation_id = $2 and skipped = 'answered-before')
+               as "settled!""#,
+        chat.id as ChatId,
+        conversation as ConversationId,
+        chat.account.as_str(),
+    )
+    .fetch_one(connection)
+    .await
+}
+
 /// Returns the chats of runs that go on by now, the one that is due longest first.
 pub async fn due(
     connection: &mut PgConnection,

@@ -78,7 +78,12 @@ async fn f202_f203_nps_is_sent_before_the_end_and_answered_after_it() {
         (1, 1, 1, 0)
     );
     assert!((total.score.unwrap() - 100.0).abs() < 1e-9);
-    // The next conversation is asked anew.
+    // Who said this is not asked again; the next conversation is asked anew.
+    world.close(&ann, "7").await.unwrap();
+    world
+        .receive(&[world.message("7", "4", at(40), "hello again")])
+        .await;
+    world.go_on(&others, now()).await;
     assert_eq!(
         reason(&world.close(&ann, "7").await.unwrap_err()),
         "NPS_NOT_SENT"
@@ -182,4 +187,29 @@ async fn f202_a_bot_that_ends_a_conversation_notes_that_nps_was_not_sent() {
     assert_eq!(skipped, ["closed-by-bot"]);
     let chat = world.get_chat(&world.as_agent("ann"), "7").await.unwrap();
     assert_eq!(chat.state(), pb::chat::State::Inactive);
+}
+
+#[tokio::test]
+async fn f202_f203_what_is_said_to_a_score_after_the_end_is_read_by_agents_and_asks_nobody_again() {
+    let (world, _) = with_nps().await;
+    let (others, ann) = (Others::default(), world.as_agent("ann"));
+    world.hello("7").await;
+    world.nps("7").await.unwrap();
+    world.go_on(&others, now()).await;
+    world.close(&ann, "7").await.unwrap();
+    for (number, words) in [("2", "9"), ("3", "Help, my order is broken!")] {
+        let said = world.message("7", number, at(2 + number.parse::<i64>().unwrap()), words);
+        world.receive(&[said]).await;
+        world.go_on(&others, now()).await;
+    }
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert_ne!(chat.state(), pb::chat::State::Inactive, "agents read it");
+    assert_eq!(world.runs("7").await[0].state(), State::Finished);
+    let (score, comment): (Option<i16>, String) =
+        sqlx::query_as("select score, comment from nps_answer where skipped = ''")
+            .fetch_one(&world.db.pool)
+            .await
+            .unwrap();
+    assert_eq!((score, &*comment), (Some(9), "Help, my order is broken!"));
+    world.close(&ann, "7").await.unwrap();
 }
