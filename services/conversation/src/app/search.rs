@@ -82,11 +82,11 @@ pub async fn messages(
     let mut newest = messages::bucket(wanted.until.map_or(began, |until| until.min(began)));
     if let Some(chat) = wanted.chat {
         // Most chats last for some days: all other buckets have nothing of them.
-        let Some((begin, end)) = store::message::span(&mut tx, chat).await? else {
+        let Some((oldest_of, newest_of)) = store::message::span(&mut tx, chat).await? else {
             return Ok(Page::default());
         };
-        oldest = oldest.max(messages::bucket(begin));
-        newest = newest.min(messages::bucket(end));
+        oldest = oldest.max(messages::bucket(oldest_of));
+        newest = newest.min(messages::bucket(newest_of));
     }
     let sought = Sought {
         queries: messages::queries(account, &wanted.query, &within, (oldest, newest)),

@@ -58,6 +58,8 @@ pub(crate) enum BotVerb {
         bot: Uuid,
         /// Id of the chat
         chat: Uuid,
+        #[command(flatten)]
+        request_id: RequestId,
     },
     /// Stop the bot of a chat
     Stop {
@@ -257,12 +259,15 @@ async fn settings(verb: BotVerb, session: &Session, view: &View) -> Result<(), C
 async fn act(verb: BotVerb, session: &Session, view: &View) -> Result<(), CliError> {
     let mut client = session.bots(&session.agent_role().await?).await?;
     let run = match verb {
-        BotVerb::Start { bot, chat } => {
+        BotVerb::Start {
+            bot,
+            chat,
+            request_id,
+        } => {
             let request = StartBotRequest {
                 chat_id: chat.to_string(),
                 bot_id: bot.to_string(),
-                // A call that was not answered is made again by itself: it begins no second run.
-                request_id: uuid::Uuid::new_v4().to_string(),
+                request_id: request_id.get(),
             };
             client.start_bot(request).await?.into_inner().run
         }

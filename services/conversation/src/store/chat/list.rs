@@ -175,8 +175,10 @@ pub async fn list(
                 .await?
         }
         Whose::WorkedBy(agent) => {
-            let active = [ChatState::Active.as_str()];
-            let own = (narrowing, &active[..]);
+            let active = ChatState::Active.as_str();
+            let states = narrowing.states.as_ref();
+            let asked = states.is_none_or(|states| states.iter().any(|state| state == active));
+            let own = (narrowing, &[active][..usize::from(asked)]);
             let mut rows = open::list(connection, account, own, whose, after, limit).await?;
             let joined = assignment::joined(connection, account, agent).await?;
             if !joined.is_empty() {

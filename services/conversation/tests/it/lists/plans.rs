@@ -137,13 +137,23 @@ async fn explained(
     statement: &str,
     parameters: &str,
 ) -> String {
+    explained_as(connection, statement, parameters, "force_generic_plan").await
+}
+
+/// The same in a mode of planning.
+async fn explained_as(
+    connection: &mut sqlx::PgConnection,
+    statement: &str,
+    parameters: &str,
+    mode: &str,
+) -> String {
     let name: String =
         sqlx::query_scalar("select name from pg_prepared_statements where statement ~ $1")
             .bind(statement)
             .fetch_one(&mut *connection)
             .await
             .unwrap();
-    sqlx::raw_sql("set plan_cache_mode = force_generic_plan")
+    sqlx::raw_sql(sqlx::AssertSqlSafe(format!("set plan_cache_mode = {mode}")))
         .execute(&mut *connection)
         .await
         .unwrap();

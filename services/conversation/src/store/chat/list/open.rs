@@ -33,6 +33,15 @@ impl Narrowing {
         (!asked.contains(&ChatState::Inactive.as_str())).then_some(asked)
     }
 
+    /// The same, of all channels: who lists them one by one has said which.
+    fn without_channels(&self) -> Self {
+        Self {
+            granted: None,
+            channel: None,
+            ..self.clone()
+        }
+    }
+
     /// The channels, where they are few.
     pub(super) fn few_channels(&self) -> Option<Vec<Uuid>> {
         let granted = self.granted.as_ref();
@@ -79,6 +88,7 @@ pub(super) async fn of_channels(
     after: Option<Position>,
     limit: i64,
 ) -> Result<Vec<Row>, sqlx::Error> {
+    let narrowing = &narrowing.without_channels();
     list_by_channel!(
         "and channel_id = among.channel",
         account,
@@ -102,8 +112,18 @@ pub(super) async fn list(
 ) -> Result<Vec<Row>, sqlx::Error> {
     let mut rows = Vec::new();
     let nobodys = whose == Whose::Nobodys;
+    let channels = narrowing.few_channels();
+    // What is said twice, once as a set, would take the order from the index.
+    let mut narrowing = Narrowing {
+        states: None,
+        ..narrowing.clone()
+    };
+    if channels.is_some() && !matches!(whose, Whose::Of(_) | Whose::WorkedBy(_)) {
+        narrowing = narrowing.without_channels();
+    }
+    let narrowing = &narrowing;
     for state in states {
-        let found = match (whose, narrowing.few_channels()) {
+        let found = match (whose, &channels) {
             (Whose::Of(agent) | Whose::WorkedBy(agent), _) => {
                 list_chats!(
                     "and state <> 'inactive' and state = $12 and responsible = $13",
@@ -125,7 +145,7 @@ pub(super) async fn list(
                     narrowing,
                     after,
                     limit,
-                    &channels,
+                    channels,
                     *state,
                     nobodys
                 )
