@@ -275,7 +275,12 @@ async fn act(verb: BotVerb, session: &Session, view: &View) -> Result<(), CliErr
             let request = StopBotRequest {
                 chat_id: chat.to_string(),
             };
-            client.stop_bot(request).await?.into_inner().run
+            let stopped = client.stop_bot(request).await?.into_inner().run;
+            if stopped.is_none() {
+                say!("no bot runs in this chat");
+                return Ok(());
+            }
+            stopped
         }
         BotVerb::Nps { chat } => {
             let request = SendNpsRequest {

@@ -12,6 +12,9 @@ use crate::domain::quick_reply::{self, Variable};
 /// Steps of a scenario at most.
 const STEPS_MAX: usize = 100;
 
+/// Bytes of a scenario at most: each run carries it.
+const SIZE_MAX: usize = 128 * 1024;
+
 /// Characters of what a bot says at most: what every messenger takes in one message.
 const SAID_MAX: usize = 4_000;
 
@@ -65,6 +68,11 @@ pub fn check(steps: &[pb::BotStep], nps: bool) -> Result<(), Vec<Flaw>> {
     let mut flaws = Flaws(Vec::new());
     if steps.is_empty() || steps.len() > STEPS_MAX {
         flaws.add("steps", "must have 1 to 100 entries");
+        return Err(flaws.0);
+    }
+    let size: usize = steps.iter().map(prost::Message::encoded_len).sum();
+    if size > SIZE_MAX {
+        flaws.add("steps", "must have at most 128 KiB in all");
         return Err(flaws.0);
     }
     let mut keys = BTreeSet::new();

@@ -406,3 +406,20 @@ fn f203_nobody_is_counted_twice() {
         ],
     );
 }
+
+#[test]
+fn f199_a_scenario_is_as_long_as_somebody_can_write_it() {
+    let long = "щ".repeat(3_999);
+    let step = |number: i32| pb::BotStep {
+        key: number.to_string(),
+        act: Some(Act::Send(Send {
+            text: Some(text(&long)),
+        })),
+        ..pb::BotStep::default()
+    };
+    let steps: Vec<_> = (0..16).map(step).collect();
+    assert_eq!(check(&steps, false), Ok(()));
+    let steps: Vec<_> = (0..17).map(step).collect();
+    let flaws = check(&steps, false).unwrap_err();
+    assert_eq!((flaws.len(), &*flaws[0].field), (1, "steps"));
+}
