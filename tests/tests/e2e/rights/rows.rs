@@ -61,6 +61,13 @@ const SETTING: Profile = [
 ];
 /// A setting is made, by others in their own account.
 const NEW: Profile = [May, Refused, Refused, Refused, Refused, May, Refused, May];
+/// A bot of all channels is made or changed: settings alone open none of them (D21).
+const NEW_BOT: Profile = [
+    May, Refused, Refused, Refused, Refused, Refused, Refused, May,
+];
+const BOT: Profile = [
+    May, Refused, Refused, Refused, Refused, Refused, Refused, Hidden,
+];
 /// A channel is changed: settings alone open none (D21).
 const CHANNEL: Profile = [
     May, Refused, Refused, Refused, Refused, Hidden, Refused, Hidden,
@@ -294,8 +301,8 @@ pub static ROWS: LazyLock<Vec<Row>> = LazyLock::new(|| {
         service(
             "conversation.v1.BotService",
             [
-                row("CreateBot", create_bot, "", NEW),
-                row("UpdateBot", update_bot, "", SETTING),
+                row("CreateBot", create_bot, "", NEW_BOT),
+                row("UpdateBot", update_bot, "", BOT),
                 row("GetBot", scenario, "scenario", STAFF),
                 row("ListBots", nothing, "scenario", STAFFS),
                 row("StartBot", chat_and_scenario, "", DEED),
