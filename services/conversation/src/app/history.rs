@@ -231,8 +231,9 @@ pub(super) async fn shown(
         message.system = message.system.take().map(|notice| {
             let is_own = |key| notices::entity(&notice, key).is_none_or(|id| own.contains(&id));
             let cards = cards && (!own_cards || is_own("card_id"));
-            // Whose a company is nobody here knows.
-            let people = people && (!own_people || is_own("contact_id"));
+            // Whose a company is nobody here knows: it is shown with an own contact alone.
+            let contact = || notices::entity(&notice, "contact_id");
+            let people = people && (!own_people || contact().is_some_and(|id| own.contains(&id)));
             let notice = match (cards, people) {
                 (false, _) => notices::without_card(notice),
                 (true, false) => notices::without_people(notice),

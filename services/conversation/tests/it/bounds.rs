@@ -92,6 +92,62 @@ async fn f176_who_may_not_see_cards_reads_only_that_there_is_one() {
 }
 
 #[tokio::test]
+async fn f177_a_converted_card_names_its_company_to_who_sees_own_contacts_with_an_own_one_alone() {
+    let ann = agent("ann");
+    let mut own = full_access(ann);
+    own.contacts.view = View::Own;
+    for (contact, expected) in [("", false), ("theirs", false), ("anns", true)] {
+        let world = World::new().await;
+        hello(&world).await;
+        let contact_id = match contact {
+            "" => String::new(),
+            contact => world.chat(contact).to_string(),
+        };
+        sqlx::query("insert into entity_name values ('acme', $1, 'contact', 'Ada', $2, 1)")
+            .bind(world.chat(contact))
+            .bind((contact == "anns").then_some(ann.uuid()))
+            .execute(&world.db.pool)
+            .await
+            .unwrap();
+        let card = world.chat("card");
+        let converted = cards::CardConverted {
+            card: Some(cards::Card {
+                card_id: card.to_string(),
+                title: "Deal".into(),
+                chat_id: world.chat("7").to_string(),
+                ..Default::default()
+            }),
+            contact: Some(cards::Contact {
+                contact_id,
+                name: "Ada".into(),
+                ..Default::default()
+            }),
+            company: Some(cards::Company {
+                company_id: world.chat("company").to_string(),
+                name: "Kava".into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        world.hear(&[world.event(1, card, &converted)]).await;
+        let by = caller(&world.account, ann, &["chats:*"], own.clone());
+        let ask = pb::ListMessagesRequest {
+            chat_id: world.chat("7").to_string(),
+            ..Default::default()
+        };
+        let answer = world.api.list_messages(request(&by, ask)).await.unwrap();
+        let messages = answer.into_inner().messages;
+        let told = messages
+            .into_iter()
+            .filter_map(|message| message.system)
+            .find(|notice| notice.parameters.get("card_id") == Some(&card.to_string()))
+            .unwrap();
+        let shown = told.parameters.contains_key("company_name") || told.text.contains("Kava");
+        assert_eq!(shown, expected, "{contact:?}: {told:?}");
+    }
+}
+
+#[tokio::test]
 async fn b02_a_request_id_is_its_senders_and_never_a_messages_key() {
     let world = World::new().await;
     hello(&world).await;
