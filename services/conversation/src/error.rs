@@ -104,6 +104,9 @@ pub enum Error {
     /// There are too many filters.
     #[error("there are 100 filters already: delete one first")]
     TooManyFilters,
+    /// So many search already that another one would not be answered in time.
+    #[error("too many searches wait already: try again in a moment")]
+    TooManySearches,
     /// Labels are not to be set so.
     #[error(transparent)]
     NotLabelled(label::Refusal),
@@ -188,6 +191,7 @@ impl From<Error> for Status {
             }
             Error::FilterNotFound => refuse(Code::NotFound, "FILTER_NOT_FOUND", &[]),
             Error::TooManyFilters => refuse(Code::FailedPrecondition, "TOO_MANY_FILTERS", &[]),
+            Error::TooManySearches => refuse(Code::ResourceExhausted, "TOO_MANY_SEARCHES", &[]),
             Error::NotLabelled(why) => refuse(Code::FailedPrecondition, why.reason(), &[]),
             Error::NotInChat => refuse(Code::FailedPrecondition, "NOT_IN_CHAT", &[]),
             Error::BrokerAway(_) => grpc::unavailable(DOMAIN, "nats"),

@@ -38,6 +38,7 @@ use crate::app::chat_presence::ChatPresence;
 use crate::app::internal_chat::InternalChats;
 use crate::app::internal_watch::InternalWatch;
 use crate::app::quick_replies::QuickReplies;
+use crate::app::search::Searches;
 use crate::app::watch::Watch;
 use crate::config::Config;
 use crate::events::{Events, Inbound};
@@ -117,7 +118,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let rules = ChannelRuleServiceServer::new(channel_rules::Api(pool.clone()));
     let replies = QuickReplyServiceServer::new(quick_replies::Api(replies));
     let activity = ActivityServiceServer::new(Activities::new(pool.clone()));
-    let search = SearchServiceServer::new(grpc::search::Api(pool.clone()));
+    let search = SearchServiceServer::new(grpc::search::Api(Searches::new(pool.clone())));
     let presence = ChatPresence::new(pool.clone(), access.clone(), nats.client.clone());
     let presence = serve_presence(&service, presence);
     let watch = Watch::new(pool.clone(), access.clone(), service.lifecycle.clone());

@@ -1,4 +1,4 @@
-//! Questions at a fixed rate, of several kinds in turns.
+//! Questions at a fixed rate, of several kinds in rounds.
 
 use std::time::Duration;
 
@@ -42,9 +42,9 @@ impl Kind {
     }
 }
 
-/// Asks `rate` a second for a time; `ask` gets the place of the kind among `names`.
+/// Asks `rate` a second for a time, in rounds of which each has every kind as often as it says; `ask` gets the place of the kind.
 pub(super) async fn at_a_rate<F, A>(
-    names: &[&'static str],
+    kinds: &[(&'static str, u32)],
     rate: u32,
     during: Duration,
     ask: F,
@@ -53,13 +53,20 @@ where
     F: Fn(usize) -> A,
     A: Future<Output = Result<(), Status>> + Send + 'static,
 {
-    let mut each: Vec<_> = names.iter().map(|name| Kind::new(name)).collect();
+    let mut each: Vec<_> = kinds.iter().map(|(name, _)| Kind::new(name)).collect();
+    // Those that are asked more often than once are so again after all others.
+    let most = kinds.iter().map(|(_, times)| *times).max().unwrap_or(1);
+    let again = (0..most).flat_map(|turn| {
+        let asked = kinds.iter().enumerate();
+        asked.filter_map(move |(place, (_, times))| (turn < *times).then_some(place))
+    });
+    let mut round = again.collect::<Vec<_>>().into_iter().cycle();
     let total = u64::from(rate) * during.as_secs();
     let (begun, mut asked) = (tokio::time::Instant::now(), JoinSet::new());
     for number in 0..total {
         let due = begun + Duration::from_secs(1) * u32::try_from(number)? / rate;
         tokio::time::sleep_until(due).await;
-        let place = usize::try_from(number)? % names.len();
+        let place = round.next().unwrap_or_default();
         let answer = ask(place);
         asked.spawn(async move {
             let answer = answer.await;

@@ -127,8 +127,8 @@ fn last_words(world: &World) -> String {
 }
 
 async fn ask(field: &Arc<Field>, size: Size, seconds: u64) -> anyhow::Result<Answered> {
-    let names = ALL.map(|(_, name)| name);
-    asking::at_a_rate(&names, size.rate, Duration::from_secs(seconds), |place| {
+    let kinds = ALL.map(|(question, name)| (name, questions::turns(question)));
+    asking::at_a_rate(&kinds, size.rate, Duration::from_secs(seconds), |place| {
         let field = Arc::clone(field);
         async move {
             match ALL.get(place) {
@@ -204,7 +204,7 @@ impl fmt::Display for Measured {
         } = self.size;
         writeln!(
             out,
-            "{chats} chats with {} messages (filled in {:.0} s), PostgreSQL with shared_buffers = {MEMORY}, {rate} requests/s in turns, alone:",
+            "{chats} chats with {} messages (filled in {:.0} s), PostgreSQL with shared_buffers = {MEMORY}, {rate} requests/s, one of ten a search, alone:",
             chats * fill::MESSAGES,
             self.filled.as_secs_f64()
         )?;

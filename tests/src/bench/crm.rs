@@ -195,8 +195,8 @@ async fn prepare(system: &System, rows: u32) -> anyhow::Result<Field> {
 
 /// Asks at a fixed rate, all kinds in turns.
 async fn ask_all(field: &Arc<Field>, rate: u32, during: Duration) -> anyhow::Result<Answered> {
-    let names = Question::ALL.map(|(_, name)| name);
-    asking::at_a_rate(&names, rate, during, |place| {
+    let kinds = Question::ALL.map(|(_, name)| (name, 1));
+    asking::at_a_rate(&kinds, rate, during, |place| {
         let field = Arc::clone(field);
         async move {
             match Question::ALL.get(place) {

@@ -6,6 +6,7 @@ use chassis::auth::Caller;
 use sqlx::PgPool;
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
+use tokio::sync::Semaphore;
 
 use super::read::{cut, fit};
 use super::{access, history};
@@ -36,6 +37,55 @@ pub struct Wanted {
     pub until: Option<OffsetDateTime>,
 }
 
+/// Searches that wait for their turn at most.
+const WAITING_MAX: usize = 64;
+
+/// Lets few searches run at once: each takes a processor of the database for a while, and lists, which take little, must neither
+/// wait for it nor find all connections taken.
+pub struct Searches {
+    pool: PgPool,
+    turns: Semaphore,
+    /// All that run or wait.
+    places: Semaphore,
+}
+
+impl Searches {
+    /// Lets a quarter of the pool's connections search.
+    pub fn new(pool: PgPool) -> Self {
+        let turns = (pool.options().get_max_connections() as usize / 4).max(1);
+        Self {
+            pool,
+            turns: Semaphore::new(turns),
+            places: Semaphore::new(turns + WAITING_MAX),
+        }
+    }
+
+    /// Searches messages when it is its turn.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManySearches`] where too many wait already.
+    pub async fn messages(
+        &self,
+        caller: &Caller,
+        wanted: &Wanted,
+        position: Position,
+        size: u32,
+    ) -> Result<Page, Error> {
+        access::may_use_chats(caller)?;
+        let _place = self
+            .places
+            .try_acquire()
+            .map_err(|_| Error::TooManySearches)?;
+        let _turn = self
+            .turns
+            .acquire()
+            .await
+            .map_err(|_| Error::TooManySearches)?;
+        messages(&self.pool, caller, wanted, position, size).await
+    }
+}
+
 /// Where a page begins: when the search began, and after which message.
 pub type Position = (OffsetDateTime, Option<Place>);
 
@@ -50,15 +100,13 @@ pub struct Page {
     pub cut: bool,
 }
 
-/// Searches messages.
-pub async fn messages(
+async fn messages(
     pool: &PgPool,
     caller: &Caller,
     wanted: &Wanted,
     (began, after): Position,
     size: u32,
 ) -> Result<Page, Error> {
-    access::may_use_chats(caller)?;
     let mut tx = pool.begin().await?;
     if let Some(chat) = wanted.chat {
         access::chat(&mut tx, caller, chat).await?;

@@ -2,14 +2,13 @@
 
 use chassis::auth::Caller;
 use chassis::grpc::page_token;
-use sqlx::PgPool;
 use switchboard_proto::conversation::v1 as pb;
 use switchboard_proto::conversation::v1::search_service_server::SearchService;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{PARSE, moment};
-use crate::app::search::{self, Position, Wanted};
+use crate::app::search::{Position, Searches, Wanted};
 use crate::domain::search::query::Query;
 use crate::domain::words::MessageKind;
 
@@ -17,7 +16,7 @@ use crate::domain::words::MessageKind;
 pub(super) const TEXT_MAX: usize = 200;
 
 /// Serves the search.
-pub struct Api(pub PgPool);
+pub struct Api(pub Searches);
 
 /// Where a page begins, as its token tells it: when the search began; behind which message, by how well it answers, its time and id.
 type Token = (i128, i64, i128, Uuid);
@@ -36,7 +35,7 @@ impl SearchService for Api {
             Some((began, score, time, id)) => (moment(began)?, Some((score, moment(time)?, id))),
         };
         let wanted = wanted(&request)?;
-        let page = search::messages(&self.0, &caller, &wanted, position, size).await?;
+        let page = self.0.messages(&caller, &wanted, position, size).await?;
         Ok(Response::new(pb::SearchMessagesResponse {
             hits: page.hits,
             next_page_token: page.next.and_then(token).unwrap_or_default(),

@@ -265,7 +265,7 @@ async fn f207_lists_of_notifications_use_their_index() {
     .unwrap();
     let plan = plan.join("\n");
     assert!(
-        plan.contains("chat_notified") && !plan.contains("Seq Scan"),
+        plan.contains("chat_notified_of_nobody") && !plan.contains("Sort"),
         "{plan}"
     );
 }

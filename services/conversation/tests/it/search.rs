@@ -9,9 +9,12 @@ use chassis::access::{ChannelGrant, ChatAccess};
 use chassis::auth::Caller;
 use chassis::consumer::{Delivery, Handler as _};
 use chassis::testing::{caller, full_access, request, service_caller, take_outbox};
+use conversation::app::search::Searches;
 use conversation::app::search_words::fill;
 use conversation::grpc::search::Api;
 use conversation::search::Search;
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use prost::Message as _;
 use switchboard_proto::channel_gateway::v1::{self as gateway, inbound_event::Kind};
 use switchboard_proto::common::v1::{self as common, content_part::Content};
@@ -47,7 +50,7 @@ async fn search(
     by: &Caller,
     ask: pb::SearchMessagesRequest,
 ) -> Result<pb::SearchMessagesResponse, Status> {
-    let api = Api(world.db.pool.clone());
+    let api = Api(Searches::new(world.db.pool.clone()));
     let answer = api.search_messages(request(by, ask)).await?;
     Ok(answer.into_inner())
 }
@@ -381,4 +384,49 @@ async fn b12_what_was_there_is_filled_in_and_of_many_the_newest_are_ranked_over_
     // What is rarer is found however old, and nothing is cut.
     let answer = search(&world, &by, self::ask("слово 10050")).await.unwrap();
     assert_eq!((answer.hits.len(), answer.cut), (1, false));
+}
+
+#[tokio::test]
+async fn b12_searches_take_turns_and_leave_connections_to_lists() {
+    let world = World::new().await;
+    heard(&world).await;
+    let all = i64::from(world.db.pool.options().get_max_connections());
+    let (running, waiting) = ((all / 4).max(1), 64);
+    let by = world.as_service();
+    // Searches stand still behind this lock.
+    let mut lock = world.db.pool.begin().await.unwrap();
+    let locked = "lock table message_words_begin in access exclusive mode";
+    sqlx::raw_sql(locked).execute(&mut *lock).await.unwrap();
+    let api = Api(Searches::new(world.db.pool.clone()));
+    let search = || api.search_messages(request(&by, ask("кава")));
+    let asked = (0..running + waiting + 3).map(|_| search());
+    let mut asked: FuturesUnordered<_> = asked.collect();
+    for _ in 0..3 {
+        let refused = asked.next().await.unwrap().unwrap_err();
+        assert_eq!(refused.code(), Code::ResourceExhausted);
+        assert_eq!(reason(&refused), "TOO_MANY_SEARCHES");
+    }
+    let at_work = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let listed = async {
+        loop {
+            let waiting: i64 = sqlx::query_scalar(at_work)
+                .fetch_one(&world.db.pool)
+                .await
+                .unwrap();
+            if waiting >= running {
+                break waiting;
+            }
+        }
+    };
+    tokio::select! {
+        at_once = listed => assert_eq!(at_once, running),
+        answer = asked.next() => panic!("answered behind a lock: {answer:?}"),
+    }
+    lock.rollback().await.unwrap();
+    let mut answered = 0;
+    while let Some(answer) = asked.next().await {
+        answer.unwrap();
+        answered += 1;
+    }
+    assert_eq!(answered, running + waiting);
 }

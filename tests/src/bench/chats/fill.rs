@@ -62,7 +62,7 @@ fn scope(account: &str, part: &str) -> String {
 }
 
 /// Seconds of one bucket of the search, and when they begin.
-const BUCKET: i64 = 1 << 18;
+const BUCKET: i64 = 1 << 16;
 const BUCKETS_BEGIN: i64 = 1_577_836_800;
 
 /// A body as conversation stores it, before and after a text of `TEXT` bytes.
@@ -138,7 +138,7 @@ async fn rows(database: &mut PgConnection, filling: &Filling<'_>) -> anyhow::Res
     let now = OffsetDateTime::now_utc();
     let newest = (now.unix_timestamp() - BUCKETS_BEGIN) / BUCKET;
     // A year, and what began before it.
-    let oldest = newest - 125;
+    let oldest = newest - 500;
     let scopes: Vec<String> = (oldest..=newest)
         .map(|bucket| scope(filling.account, &bucket.to_string()))
         .collect();

@@ -79,7 +79,15 @@ pub enum Search {
     Beginning,
 }
 
-/// All questions, in turns.
+/// How often each question is asked in one round: one of ten is a search of messages.
+pub const fn turns(question: Question) -> u32 {
+    match question {
+        Question::Search(_) => 1,
+        _ => 3,
+    }
+}
+
+/// All questions.
 pub const ALL: [(Question, &str); 33] = [
     (Question::Chats(Chats::Newest), "chats"),
     (Question::Chats(Chats::LaterPage), "a later page"),

@@ -147,6 +147,11 @@ pub async fn list(
         return labelled(connection, account, (narrowing, label), whose, after, limit).await;
     }
     if let Some(words) = &narrowing.words {
+        let newest =
+            found::among_newest(connection, account, narrowing, whose, after, limit).await?;
+        if i64::try_from(newest.len()) == Ok(limit) {
+            return chats(newest);
+        }
         let narrowing = (narrowing, words.as_str());
         if let Some(rows) = found::list(connection, account, narrowing, whose, after, limit).await?
         {
