@@ -9,3 +9,7 @@ on conflict (what) do update set before = excluded.before;
 -- Notifications of nobody's chats in their order: the index of all knows the order of one agent's chats only.
 create index chat_notified_of_nobody on chat (account, last_client_message_at desc, chat_id desc)
     where responsible is null and waiting and not spam and state <> 'inactive';
+
+-- Unanswered chats of few channels: the list of all is long where others are busy.
+create index chat_waiting_by_channel on chat (account, channel_id, last_client_message_at desc, chat_id desc)
+    where waiting and not spam;

@@ -96,6 +96,7 @@ pub async fn plan(
 }
 
 /// Marks waits that have exceeded their limit by now, the one that is due longest first, and returns them. Each is returned once.
+/// They are looked up one by one (`any(array(…))`): joined, a plan for any limit reads all waits and all chats, each second.
 pub async fn exceeded(
     connection: &mut PgConnection,
     now: OffsetDateTime,
@@ -107,7 +108,7 @@ pub async fn exceeded(
                where planned and exceeded_at is null and due_at <= $1
                order by due_at limit $2 for update skip locked
            ), marked as (
-               update response_wait w set exceeded_at = $1 from due where w.chat_id = due.chat_id
+               update response_wait w set exceeded_at = $1 where w.chat_id = any(array(select chat_id from due))
                returning w.*
            )
            select w.chat_id as "chat!: ChatId", w.account as "account!: AccountSlug",

@@ -277,3 +277,34 @@ async fn f084_spam_stays_spam_and_two_at_once_open_one_conversation() {
     let refused = world.begin("Petro", world.wanted("", "Hello")).await;
     assert_eq!(reason(&refused.unwrap_err()), "CHAT_IS_SPAM");
 }
+
+#[tokio::test]
+async fn x07_numbers_have_no_gaps_under_sixty_four_who_write_first() {
+    let world = World::with_mailbox().await;
+    let petro = world.as_agent("Petro");
+    let ids: Vec<Uuid> = (1..=64).map(|n| Uuid::from_u128(0x0100 + n)).collect();
+    for id in &ids {
+        let contact = Contact {
+            name: "Somebody".into(),
+            emails: vec![format!("{}@client.example", id.simple())],
+            identities: Vec::new(),
+        };
+        world.contacts.0.lock().unwrap().insert(*id, contact);
+    }
+    let begun = ids.iter().map(|id| {
+        let ask = pb::StartChatRequest {
+            contact_id: id.to_string(),
+            ..world.wanted(&id.to_string(), "Hello")
+        };
+        world.api.start_chat(request(&petro, ask))
+    });
+    for answer in futures::future::join_all(begun).await {
+        answer.unwrap();
+    }
+    let numbers: Vec<i64> = sqlx::query_scalar("select number from conversation order by number")
+        .fetch_all(&world.db.pool)
+        .await
+        .unwrap();
+    assert_eq!(numbers, (1..=64).collect::<Vec<i64>>());
+    assert_eq!(world.events_of::<pb::MessageQueued>().await.len(), 64);
+}

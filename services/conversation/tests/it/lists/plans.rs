@@ -1,7 +1,7 @@
 //! How lists are read from their indexes.
 
 use conversation::store::chat::{self, Narrowing, Whose};
-use conversation::store::message;
+use conversation::store::{message, response_wait};
 use sqlx::Row as _;
 use uuid::Uuid;
 
@@ -237,29 +237,41 @@ async fn lists_of_open_chats_and_of_few_channels_are_read_from_their_indexes() {
     }
     let listed = "'acme', '9999-01-01', 'ffffffff-ffff-ffff-ffff-ffffffffffff', null, null, null, false, 51, null, null, null";
     let channels = format!("{listed}, '{{{channel}}}'");
-    for (statement, parameters, index) in [
+    let unanswered = channels.replace("false, 51", "true, 51");
+    let (generic, custom) = ("force_generic_plan", "force_custom_plan");
+    for (statement, parameters, mode, index) in [
         (
             r"state = \$12 and \(not",
             format!("{listed}, 'active', false"),
+            generic,
             "chat_open",
         ),
         (
             r"state = \$12 and responsible",
             format!("{listed}, 'active', '00000000-0000-0000-0000-000000000002'"),
+            generic,
             "chat_open_by_responsible",
         ),
         (
             r"channel_id = among.channel and state",
             format!("{channels}, 'active', false"),
+            generic,
             "chat_open_by_channel",
         ),
         (
             r"channel_id = among.channel\s+order",
             channels,
+            generic,
             "chat_by_channel",
         ),
+        (
+            r"channel_id = among.channel\s+order",
+            unanswered,
+            custom,
+            "chat_waiting_by_channel",
+        ),
     ] {
-        let plan = explained(&mut connection, statement, &parameters).await;
+        let plan = explained_as(&mut connection, statement, &parameters, mode).await;
         let index = format!("using {index} on chat");
         assert!(
             plan.contains(&index) && !plan.contains("Seq Scan"),
@@ -268,6 +280,41 @@ async fn lists_of_open_chats_and_of_few_channels_are_read_from_their_indexes() {
         assert!(
             plan.contains("Index Cond: (") && plan.contains("ROW("),
             "the page is found by the index: {plan}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn f211_of_a_hundred_thousand_waits_only_those_that_are_due_are_read() {
+    let world = World::new().await;
+    fill(&world).await;
+    sqlx::raw_sql(
+        "insert into response_wait (chat_id, account, channel_id, conversation_id, number, since, first, planned, due_at)
+             select gen_random_uuid(), 'acme', '00000000-0000-0000-0000-00000000c4a1', gen_random_uuid(), n, now(), true, true,
+                 now() + n * interval '1 minute'
+             from generate_series(-2, 100000) n;
+         analyze response_wait",
+    )
+    .execute(&world.db.pool)
+    .await
+    .unwrap();
+    let mut connection = world.db.pool.acquire().await.unwrap();
+    response_wait::unplanned(&mut connection, 500)
+        .await
+        .unwrap();
+    response_wait::exceeded(&mut connection, at(0), 500)
+        .await
+        .unwrap();
+    for (statement, parameters, index) in [
+        ("not w.planned", "500", "response_wait_unplanned"),
+        ("due as materialized", "now(), 500", "response_wait_due"),
+    ] {
+        let plan = explained(&mut connection, statement, parameters).await;
+        assert!(
+            plan.contains(index)
+                && plan.matches("Seq Scan on").count()
+                    == plan.matches("Seq Scan on channel_rule").count(),
+            "{plan}"
         );
     }
 }

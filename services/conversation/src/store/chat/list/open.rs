@@ -1,5 +1,5 @@
-//! Lists of open chats, and of the chats of few channels, from indexes of their own: a list through all chats would look at each of
-//! a million ended ones where few are open, or where the channel is a small one.
+//! Lists of open chats, and of the chats of few channels, also the unanswered ones, from indexes of their own: a list through all
+//! chats would look at each of a million ended ones where few are open, or where the channel is a small one.
 
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
@@ -15,7 +15,12 @@ const CHANNELS_MAX: usize = 20;
 impl Narrowing {
     /// Tells whether it asks for what has an index of its own in any state.
     fn is_flagged(&self) -> bool {
-        self.waiting_only || self.unread == Some(true) || self.snoozed == Some(true)
+        self.waiting_only || self.is_rare()
+    }
+
+    /// Tells whether it asks for what has an index of its own, and none by channels.
+    fn is_rare(&self) -> bool {
+        self.unread == Some(true) || self.snoozed == Some(true)
     }
 
     /// The states, where only open chats are asked for.
@@ -52,7 +57,7 @@ impl Narrowing {
             }
             None => granted.cloned()?,
         };
-        (channels.len() <= CHANNELS_MAX && !self.is_flagged()).then_some(channels)
+        (channels.len() <= CHANNELS_MAX && !self.is_rare()).then_some(channels)
     }
 }
 
