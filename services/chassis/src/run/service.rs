@@ -459,6 +459,8 @@ fn pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
         ("statement_timeout", "30s"),
         ("lock_timeout", "10s"),
         ("idle_in_transaction_session_timeout", "30s"),
+        // Statements here read little: to compile one takes longer than to run it, however dear the server thinks it.
+        ("jit", "off"),
     ]);
     PgPoolOptions::new()
         .max_connections(max_connections)
