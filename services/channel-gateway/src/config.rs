@@ -1,4 +1,4 @@
-//! The configuration of this service; `config.toml` holds the defaults and says what each key means.
+//! Configuration of the service: what keys mean stands here, their defaults in `config.toml`, which is written from both.
 
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderName;
 use chassis::config::{self, ConfigError};
 use chassis::run::ServiceConfig;
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -20,75 +21,80 @@ const SENT_KEPT_MIN: Duration = Duration::from_hours(31 * 24);
 const SENT_KEPT_MAX: Duration = Duration::from_hours(36_500 * 24);
 
 /// The whole configuration.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `[database]`
+    /// This service's own Postgres database.
     pub database: config::Database,
-    /// `[nats]`
+    /// The broker, and the bounds of the streams that this service declares.
     pub nats: config::Nats,
-    /// `[grpc]`
+    /// Where the gRPC server listens.
     pub grpc: config::Grpc,
-    /// `[admin]`
+    /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub admin: config::Admin,
-    /// `[auth]`
+    /// Which tokens are believed, and the one with which other services are called.
     pub auth: config::Auth,
-    /// `[telemetry]`
+    /// Logs and traces.
     pub telemetry: config::Telemetry,
-    /// `[relay]`
+    /// From the outbox to the broker.
     pub relay: config::Relay,
-    /// `[limits]`
+    /// How much one account may ask.
     pub limits: config::Limits,
-    /// `[audit]`
+    /// Who changed which setting.
     pub audit: config::Audit,
-    /// `[http]`
+    /// Where providers call us.
     pub http: Http,
-    /// `[packs]`
+    /// How accepted items are packed.
     pub packs: Packs,
-    /// `[telegram]`
+    /// The Bot API.
     pub telegram: Telegram,
-    /// `[viber]`
+    /// The REST Bot API.
     pub viber: Viber,
-    /// `[instagram]`
+    /// The Graph API and the Meta app.
     pub instagram: Instagram,
-    /// `[mail]`
+    /// Mailboxes.
     pub mail: Mail,
-    /// `[seal]`
+    /// Secrets at rest.
     pub seal: Seal,
-    /// `[delivery]`
+    /// What goes out.
     pub delivery: Delivery,
-    /// `[peers]`
+    /// The other services.
     pub peers: Peers,
-    /// `[files]`
+    /// Files in and out, and raw items too large to travel.
     pub files: Files,
-    /// `[health]`
+    /// How often channels are looked at (B10).
     pub health: Health,
 }
 
 /// `[http]`: where providers call us.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Address; port 0 takes a free one.
+    /// Where providers' webhooks arrive.
+    #[schemars(with = "config::forms::AddressText")]
     pub listen: SocketAddr,
-    /// How providers reach that address, without a slash at the end.
+    /// How providers reach it. Telegram asks for https and port 443, 80, 88 or 8443.
     pub public_url: String,
-    /// The field in which a proxy before us tells from where it is called; empty where there is none.
+    /// The header field in which the proxy before this service tells from where it is called, as "x-forwarded-for", of which
+    /// the last address counts; empty where there is no proxy. By it new visitors of a short link are told apart: ten of one
+    /// address at once and one more a minute are persons, further ones are led on and counted as visits only.
     pub client_address_header: String,
-    /// Bytes of a body at most.
+    /// A larger body is refused with 413.
     #[serde(with = "config::bytes")]
+    #[schemars(with = "config::forms::BytesText")]
     pub body_limit: u64,
-    /// How long a request may take.
+    /// A request that takes longer is answered 503, and the provider repeats it.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub deadline: Duration,
-    /// Webhook calls per second and account that a replica admits over time.
+    /// Webhook calls of one account a second; those beyond are answered 429.
     pub requests_per_second_per_account: NonZeroU32,
-    /// Webhook calls of one account that are admitted at once.
+    /// Webhook calls of one account at once.
     pub burst: NonZeroU32,
 }
 
 /// `[packs]`: how accepted items are packed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Packs {
     /// Items of one pack at most; 1 turns packing off.
@@ -96,150 +102,178 @@ pub struct Packs {
 }
 
 /// `[telegram]`: the Bot API.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Telegram {
-    /// Where it is. The only address that is called.
+    /// The only address that is called; a Bot API server of your own lifts Telegram's limits for files.
     pub api_url: String,
     /// Simultaneous webhook calls of one bot, 1 to 100.
     pub max_connections: u8,
     /// How long a connection may take.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub connect_timeout: Duration,
-    /// How long a call may take.
+    /// When a call takes longer, nobody knows whether the message was taken: it becomes `uncertain`.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub call_timeout: Duration,
 }
 
 /// `[viber]`: the REST Bot API.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Viber {
-    /// Where it is. The only address that is called.
+    /// The only address that is called.
     pub api_url: String,
     /// How long a connection may take.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub connect_timeout: Duration,
     /// How long a call may take.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub call_timeout: Duration,
 }
 
 /// `[instagram]`: the Graph API and the Meta app.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Instagram {
-    /// The host of accounts by Instagram Login.
+    /// Accounts by Instagram Login are asked here.
     pub instagram_url: String,
-    /// The host of accounts by Facebook Login.
+    /// Accounts by Facebook Login are asked here.
     pub facebook_url: String,
     /// Version of the Graph API.
     pub version: String,
-    /// The app's secret: what Meta signs webhooks with.
+    /// What Meta signs webhooks with: the app's secret. Without this one and the next every call is refused.
+    #[schemars(with = "config::forms::SecretText")]
     pub app_secret: SecretString,
-    /// The secret of the app's Instagram product, where it has one: Meta signs with either.
+    /// The secret of the app's Instagram product, where it has one, which signs its webhooks.
+    #[schemars(with = "config::forms::SecretText")]
     pub product_secret: SecretString,
-    /// What was entered as token where the webhook's address was entered.
+    /// What is entered as token in the app's dashboard, together with the address `<public_url>/in/instagram`.
+    #[schemars(with = "config::forms::SecretText")]
     pub verify_token: SecretString,
-    /// Bytes of a webhook's body at most.
+    /// Meta sends batches.
     #[serde(with = "config::bytes")]
+    #[schemars(with = "config::forms::BytesText")]
     pub body_limit: u64,
-    /// Bytes of bodies for accounts that are connected nowhere here that a replica keeps a second, over time.
+    /// The same over time, bytes a second. With the defaults they take 4 GiB of the object store at most.
     #[serde(with = "config::bytes")]
+    #[schemars(with = "config::forms::BytesText")]
     pub unclaimed_per_second: u64,
-    /// Bytes of such bodies that it keeps at once.
+    /// Bytes at once of signed bodies that are unparsable or for no account connected here: they are kept among the dead
+    /// letters, for the operator; beyond, they are answered 429.
     #[serde(with = "config::bytes")]
+    #[schemars(with = "config::forms::BytesText")]
     pub unclaimed_burst: u64,
     /// How long a connection may take.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub connect_timeout: Duration,
     /// How long a call may take.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub call_timeout: Duration,
 }
 
 /// `[mail]`: mailboxes.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Mail {
-    /// The name by which mail servers are greeted.
+    /// The name by which mail servers are greeted: one of yours.
     pub hello: String,
-    /// Connections without TLS are allowed: for tests on one machine.
+    /// Allows connections without TLS: for tests, and for mail servers beside this one.
     pub allow_plain: bool,
-    /// Servers at private addresses are allowed.
+    /// Allows servers at private addresses: for tests, and for mail servers beside this one.
     pub allow_private: bool,
     /// How long a connection may take.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub connect_timeout: Duration,
     /// How long a connection may stand still.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub idle_timeout: Duration,
-    /// How long one step of handing a mail over may take; there are two.
+    /// How long each of the two steps of handing a mail over may take: until the server is ready for it, and the mail itself.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub submit_timeout: Duration,
-    /// For how long a mail is tried to be handed over.
+    /// A mail that its server puts off for so long fails. Servers do so for a day and longer, and every try is the same mail.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub max_age: Duration,
     /// Mailboxes that one replica follows at most.
     pub capacity: usize,
-    /// How long a mailbox is held without a sign of life: another replica takes it over after that.
+    /// A mailbox whose holder died is taken over after this.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub lease: Duration,
-    /// How often mailboxes are looked through for new ones, and their leases renewed.
+    /// How often a holder renews its lease.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub renew: Duration,
     /// How often a mailbox is looked into even when its server announces nothing.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub poll: Duration,
-    /// How long is waited after a refused login.
+    /// How long is waited after a refused login: servers lock out those who try quickly. The third in a row disconnects.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub after_refusal: Duration,
-    /// A larger mail is cut: its header, its first text and the list of its files are kept.
+    /// A larger mail is cut.
     #[serde(with = "config::bytes")]
+    #[schemars(with = "config::forms::BytesText")]
     pub size_limit: u64,
 }
 
 /// `[seal]`: secrets at rest.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Seal {
-    /// Keys, one a line, 32 bytes in base64; the first seals.
+    /// Channels' credentials are sealed with the first key: one a line, 32 bytes in base64. Others still open, and what stands
+    /// under them is sealed anew.
     pub key_file: PathBuf,
 }
 
 /// `[delivery]`: what goes out.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Delivery {
     /// Provider calls at once.
     pub concurrency: u32,
-    /// How long a claimed chat is held; must exceed the provider's call.
+    /// How long a claimed chat is held. What a process that died left behind becomes `uncertain` after it.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub lease: Duration,
-    /// The same for mails and for what carries files.
+    /// The same for a mail, and for whatever carries files: it takes as long as the provider is slow.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub long_lease: Duration,
-    /// After how long a command that never reached the provider fails.
+    /// A command that could not be brought to the provider for so long fails.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub max_age: Duration,
-    /// How long a missing command is waited for before conversation is asked.
+    /// How long a missing command is waited for before the conversation service is asked for it.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub gap: Duration,
-    /// How often due chats are looked for when nobody says so.
+    /// How often due chats are looked for besides the moments when a command arrives.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub poll: Duration,
-    /// Messages per second of one channel.
+    /// Messages a second into one channel: Telegram lets a bot send about 30, with short bursts.
     pub channel_per_second: f64,
-    /// Messages of one channel at once.
+    /// Messages at once into one channel.
     pub channel_burst: u32,
-    /// Messages per second of one chat.
+    /// Messages a second into one chat: Telegram lets a bot send about one, with short bursts.
     pub chat_per_second: f64,
-    /// Messages of one chat at once.
+    /// Messages at once into one chat.
     pub chat_burst: u32,
 }
 
 /// `[peers]`: the other services.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Peers {
     /// gRPC address of assignment.
@@ -249,54 +283,67 @@ pub struct Peers {
 }
 
 /// `[files]`: files in and out, and raw items too large to travel.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
-    /// Where they are kept.
+    /// Where files, and raw items too large to travel, are kept: `local` is a folder that all replicas share; `s3` takes its
+    /// keys from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or what the machine's role gives), and needs
+    /// s3:PutObject, s3:GetObject, s3:DeleteObject and s3:AbortMultipartUpload on the bucket's objects. At the start a small
+    /// object is put, read and deleted: what is wrong with bucket or keys ends the start. Give the bucket a lifecycle rule
+    /// that aborts incomplete multipart uploads after a day: what a killed process was uploading shows nowhere else. In the
+    /// folder such parts are removed by themselves, an hour or two later.
     pub store: ObjectStore,
-    /// The folder, for `local`.
+    /// The folder, of `local`.
     pub folder: PathBuf,
-    /// The bucket, for `s3`.
+    /// The bucket, of `s3`.
     pub bucket: String,
-    /// The region, for `s3`.
+    /// Empty: AWS_REGION, or us-east-1.
     pub region: String,
-    /// The address of a server that speaks S3; empty is Amazon's own.
+    /// Of a server that speaks S3, as "https://s3.example"; empty is Amazon's own.
     pub endpoint: String,
-    /// Bytes of one file at most, whichever way it goes.
+    /// Bytes of one file at most, in and out.
     #[serde(with = "config::bytes")]
+    #[schemars(with = "config::forms::BytesText")]
     pub max_size: u64,
-    /// Bytes that the uploads of one account may take together; 0 for no limit.
+    /// Bytes that the uploads of one account may take in the store together, announced, not sent yet or sent; 0: no limit. What
+    /// leaves the store is given back. Files of clients are not counted and never refused by it.
     #[serde(with = "config::bytes")]
+    #[schemars(with = "config::forms::BytesText")]
     pub upload_quota: u64,
-    /// How long files are kept that were sent; 0 for good.
+    /// How long a file is kept after it was first sent, 31d at least; then its message shows it as expired. 0s: for good.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub sent_kept: Duration,
-    /// How long a file may bring nothing.
+    /// How long a file that is fetched or uploaded may bring nothing.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub idle: Duration,
-    /// How long a file may take.
+    /// How long a file that is fetched or uploaded may take.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub total: Duration,
-    /// Files that are fetched at once.
+    /// Files that a replica fetches at once.
     pub concurrency: u32,
-    /// Files of one channel that are fetched at once.
+    /// Files of one channel that are fetched at once, at most: a slow provider holds up no other.
     pub per_channel: u32,
     /// How often a file is tried to be fetched before it counts as failed.
     pub tries: u32,
     /// How often due files are looked for when nobody says so.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub poll: Duration,
     /// How often files are looked for whose time has come.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub sweep: Duration,
-    /// Agents' uploads, and readers of files, that are served at once.
+    /// Uploads and downloads that are served at once.
     pub transfers: u32,
-    /// Fetch from private addresses and without TLS too.
+    /// Providers' files are fetched over https from public addresses only. For a local start: from anywhere.
     pub allow_private: bool,
 }
 
 /// The kind of an object store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ObjectStore {
     /// A folder, shared by all replicas.
@@ -439,6 +486,12 @@ impl ServiceConfig for Config {
 mod tests {
     use super::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn o1_9_what_is_written_of_the_configuration_is_what_is_declared() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        chassis::testing::configuration::<Config>("channel-gateway", Config::EMBEDDED, folder);
+    }
 
     #[test]
     fn the_embedded_defaults_are_complete_and_valid() {

@@ -5,7 +5,9 @@
 
 pub mod bytes;
 pub mod duration;
+pub mod forms;
 mod origin;
+pub mod reference;
 pub mod rules;
 
 pub use origin::unheard;
@@ -16,7 +18,9 @@ use std::num::{NonZeroU8, NonZeroU32};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ::config::{Config, Environment, File, FileFormat};
+use ::config::builder::DefaultState;
+use ::config::{Config, ConfigBuilder, Environment, File, FileFormat};
+use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +41,9 @@ pub enum ConfigError {
     },
 }
 
+/// What is told of a key that nobody sets.
+pub const DEFAULTS: &str = "the defaults";
+
 /// Loads a configuration: embedded TOML, then the file, then the environment.
 ///
 /// A variable counts when it has the form `SWITCHBOARD_SECTION__KEY`; others with that prefix
@@ -45,10 +52,14 @@ pub fn load<T: DeserializeOwned>(
     embedded: &'static str,
     file: Option<&Path>,
 ) -> Result<T, ConfigError> {
-    let environment = std::env::vars_os()
+    load_from(embedded, file, environment())
+}
+
+/// Returns the environment of this process, as far as it is text.
+pub fn environment() -> HashMap<String, String> {
+    std::env::vars_os()
         .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
-    load_from(embedded, file, environment)
+        .collect()
 }
 
 /// Does what [`load`] does, with the environment given: for tests.
@@ -58,35 +69,46 @@ pub fn load_from<T: DeserializeOwned>(
     file: Option<&Path>,
     environment: HashMap<String, String>,
 ) -> Result<T, ConfigError> {
-    let keys: HashMap<String, String> = environment
-        .into_iter()
-        .filter(|(key, _)| {
-            key.strip_prefix("SWITCHBOARD_")
-                .is_some_and(|key| key.contains("__"))
-        })
-        .collect();
-    let mut builder = Config::builder().add_source(File::from_str(embedded, FileFormat::Toml));
-    if let Some(path) = file {
-        // The suffix is not trusted to tell the format: it is always TOML.
-        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
-    }
-    builder
-        .add_source(
-            Environment::with_prefix("SWITCHBOARD")
-                .prefix_separator("_")
-                .separator("__")
-                .source(Some(keys.clone())),
-        )
+    let keys = keys_of(environment);
+    sources(embedded, file, &keys)
         .build()
         .and_then(Config::try_deserialize)
         .map_err(|error| ConfigError::Invalid(origin::told(&error, &keys, file)))
 }
 
+/// Leaves of an environment what sets keys.
+fn keys_of(environment: HashMap<String, String>) -> HashMap<String, String> {
+    let sets = |(key, _): &(String, String)| {
+        key.strip_prefix("SWITCHBOARD_")
+            .is_some_and(|key| key.contains("__"))
+    };
+    environment.into_iter().filter(sets).collect()
+}
+
+fn sources(
+    embedded: &str,
+    file: Option<&Path>,
+    keys: &HashMap<String, String>,
+) -> ConfigBuilder<DefaultState> {
+    let mut builder = Config::builder().add_source(File::from_str(embedded, FileFormat::Toml));
+    if let Some(path) = file {
+        // The suffix is not trusted to tell the format: it is always TOML.
+        builder = builder.add_source(File::from(path).format(FileFormat::Toml));
+    }
+    builder.add_source(
+        Environment::with_prefix("SWITCHBOARD")
+            .prefix_separator("_")
+            .separator("__")
+            .source(Some(keys.clone())),
+    )
+}
+
 /// `[database]`: this service's own Postgres database.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Database {
-    /// `postgres://user:password@host:port/database`; printed as redacted.
+    /// Its address, as `postgres://user:password@host:port/database`.
+    #[schemars(with = "forms::SecretText")]
     pub url: SecretString,
     /// Connections of one replica at most, for requests; handlers of events have as many beside, of which each holds one.
     #[serde(default = "Database::default_max_connections")]
@@ -103,11 +125,12 @@ impl Database {
 }
 
 /// `[nats]`: the broker and the bounds of the streams that this service declares.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Nats {
-    /// `nats://user:password@host:port`, or without a user where the server asks for none; several separated by commas, of
-    /// which the first user and password count. Printed as redacted.
+    /// Its address, as `nats://user:password@host:port`, or without a user where the server asks for none; several separated by
+    /// commas, of which the first user and password count.
+    #[schemars(with = "forms::SecretText")]
     pub url: SecretString,
     /// A credentials file, where the server asks for one.
     pub credentials_file: Option<PathBuf>,
@@ -115,23 +138,30 @@ pub struct Nats {
     pub replicas: usize,
     /// How many `INBOUND_<n>` the installation has, in all its services: more take more a second, fewer cost the
     /// machine less. Set it alike everywhere; it is lowered only once the
-    /// streams above have been read and deleted (see [`crate::nats::declare`]). More than two need permissions of the
+    /// streams above have been read and deleted, and raised only while nothing waits in them: a client's messages may change
+    /// their stream, and their order is kept in each alone. More than two need permissions of the
     /// broker, which names streams one by one (`deploy/nats/nats.conf`).
     pub inbound_shards: NonZeroU8,
-    /// Bound of `EVENTS` in bytes; a full stream refuses.
+    /// Bound of `EVENTS` in bytes; a full stream refuses. The same for all services: the one that starts last sets it.
     #[serde(with = "bytes")]
+    #[schemars(with = "forms::BytesText")]
     pub events_max_bytes: u64,
-    /// Bound of each `INBOUND_<n>` in bytes; a full stream refuses.
+    /// Bound of each `INBOUND_<n>` in bytes; a full stream refuses. The same for all services.
     #[serde(with = "bytes")]
+    #[schemars(with = "forms::BytesText")]
     pub inbound_max_bytes: u64,
-    /// Bound of `DEAD_LETTERS` in bytes; the oldest go first.
+    /// Bound of `DEAD_LETTERS` in bytes; the oldest go first. The same for all services.
     #[serde(with = "bytes")]
+    #[schemars(with = "forms::BytesText")]
     pub dead_letters_max_bytes: u64,
     /// How long the broker drops a repeated message id.
     #[serde(with = "duration")]
+    #[schemars(with = "forms::DurationText")]
     pub duplicate_window: Duration,
-    /// How far from each other a consumer begins its batches at least, full ones apart.
+    /// How far from each other a consumer begins its batches at least, full ones apart, so that batches grow under load and
+    /// cost less each. A single message after a pause is not held back.
     #[serde(with = "duration")]
+    #[schemars(with = "forms::DurationText")]
     pub batch_wait: Duration,
 }
 
@@ -158,23 +188,25 @@ impl Default for Nats {
 }
 
 /// `[grpc]`: where the gRPC server listens.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Grpc {
     /// Address; port 0 takes a free one.
+    #[schemars(with = "forms::AddressText")]
     pub listen: SocketAddr,
 }
 
 /// `[admin]`: where `/livez`, `/readyz` and `/metrics` are served.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Address; port 0 takes a free one.
+    #[schemars(with = "forms::AddressText")]
     pub listen: SocketAddr,
 }
 
 /// `[auth]`: which tokens are believed.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// The key set: an `http(s)` URL or a file.
@@ -199,7 +231,7 @@ impl Auth {
 }
 
 /// `[telemetry]`: logs and traces.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// Where spans are sent by OTLP over gRPC; nowhere when absent.
@@ -221,7 +253,7 @@ impl Default for Telemetry {
 }
 
 /// How the relay publishes what stands in the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RelayMode {
     /// One event after the other, each acknowledged.
@@ -231,11 +263,12 @@ pub enum RelayMode {
 }
 
 /// `[relay]`: from the outbox to the broker.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Relay {
     /// How long to wait for more events before publishing.
     #[serde(with = "duration")]
+    #[schemars(with = "forms::DurationText")]
     pub wait: Duration,
     /// Events of one batch at most, up to 1,000.
     pub batch: usize,
@@ -254,7 +287,7 @@ impl Default for Relay {
 }
 
 /// `[limits]`: how much one account may ask.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Requests per second and account that a replica admits over time.
@@ -273,11 +306,12 @@ impl Default for Limits {
 }
 
 /// `[audit]`: who changed which setting.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Audit {
-    /// How long that is kept.
+    /// How long it is kept who changed which setting.
     #[serde(with = "duration")]
+    #[schemars(with = "forms::DurationText")]
     pub kept: Duration,
 }
 

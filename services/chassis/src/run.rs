@@ -2,9 +2,11 @@
 
 mod broker;
 mod command;
+mod configured;
 mod service;
 mod statistics;
 
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::config;
@@ -13,7 +15,7 @@ pub use command::main;
 pub use service::{Service, Stopped, migrate_database};
 
 /// A service's configuration, as far as the chassis needs it.
-pub trait ServiceConfig: DeserializeOwned + Send + 'static {
+pub trait ServiceConfig: DeserializeOwned + JsonSchema + Send + 'static {
     /// `[database]`
     fn database(&self) -> &config::Database;
     /// `[nats]`

@@ -7,6 +7,7 @@
     reason = "a test that cannot begin must fail"
 )]
 
+use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 
@@ -26,6 +27,7 @@ use crate::access::{
 use crate::audit;
 use crate::auth::{Caller, CallerParts, Subject};
 use crate::clock;
+use crate::config::reference;
 use crate::consumer::{Delivery, Origin};
 use crate::id::{self, AccountSlug, AgentId};
 use crate::outbox::StoredEvents;
@@ -307,5 +309,42 @@ impl AccessFetch for Records {
         agent: AgentId,
     ) -> Result<Option<AccessRecord>, AccessError> {
         Ok(self.find(account, agent))
+    }
+}
+
+/// Holds what is written out of a configuration's declaration against it: the service's `config.toml`, and its schema and table in
+/// `deploy/config`.
+///
+/// # Panics
+///
+/// If one differs.
+pub fn configuration<C: ServiceConfig>(service: &str, embedded: &str, folder: &Path) {
+    let schema = reference::schema::<C>(service, embedded).expect("a template that is TOML");
+    let strangers = reference::strangers(&schema, embedded).expect("a template that is TOML");
+    assert!(strangers.is_empty(), "no such keys: {strangers:?}");
+    for key in reference::keys(&schema) {
+        assert!(!key.about.is_empty(), "{} says nothing", key.path);
+    }
+    let deployed = folder.join("../../deploy/config");
+    for (file, expected) in [
+        (
+            folder.join("config.toml"),
+            reference::commented(service, &schema),
+        ),
+        (
+            deployed.join(format!("{service}.schema.json")),
+            format!("{schema:#}\n"),
+        ),
+        (
+            deployed.join(format!("{service}.md")),
+            reference::table(service, &schema),
+        ),
+    ] {
+        let found = std::fs::read_to_string(&file).unwrap_or_default();
+        let file = file.display();
+        assert!(
+            found == expected,
+            "{file} is not what Rust declares: scripts/generate writes it"
+        );
     }
 }

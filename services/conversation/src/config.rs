@@ -1,74 +1,80 @@
-//! Configuration of the service; `config.toml` beside `Cargo.toml` holds the defaults and what each key means.
+//! Configuration of the service: what keys mean stands here, their defaults in `config.toml`, which is written from both.
 
 use std::time::Duration;
 
 use chassis::config::{self, ConfigError};
 use chassis::run::ServiceConfig;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// All sections.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// `[database]`
+    /// This service's own Postgres database.
     pub database: config::Database,
-    /// `[nats]`
+    /// The broker, and the bounds of the streams that this service declares.
     pub nats: config::Nats,
-    /// `[grpc]`
+    /// Where the gRPC server listens.
     pub grpc: config::Grpc,
-    /// `[admin]`
+    /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub admin: config::Admin,
-    /// `[auth]`
+    /// Which tokens are believed, and the one with which other services are called.
     pub auth: config::Auth,
-    /// `[telemetry]`
+    /// Logs and traces.
     pub telemetry: config::Telemetry,
-    /// `[relay]`
+    /// From the outbox to the broker.
     pub relay: config::Relay,
-    /// `[limits]`
+    /// How much one account may ask.
     pub limits: config::Limits,
-    /// `[audit]`
+    /// Who changed which setting.
     pub audit: config::Audit,
-    /// `[peers]`
+    /// The services that are called.
     pub peers: Peers,
-    /// `[parked]`
+    /// What overtook its message.
     pub parked: Parked,
-    /// `[activity]`
+    /// The log of what happened.
     pub activity: Activity,
 }
 
 /// `[peers]`: the services that are called.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Peers {
     /// Assignment's gRPC.
     pub assignment: String,
-    /// The gateway's gRPC.
+    /// The gateway's gRPC: files of quick replies.
     pub channel_gateway: String,
-    /// The CRM's gRPC.
+    /// The CRM's gRPC: contacts that are written to first, entities that are talked about.
     pub crm_cards: String,
 }
 
 /// `[parked]`: what overtook its message.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parked {
-    /// How long it waits.
+    /// How long an edit or a reaction waits for its message before the edit is stored as the message it carries and the
+    /// reaction is dropped.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub wait: Duration,
     /// How often that is looked at.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub sweep: Duration,
 }
 
 /// `[activity]`: the log of what happened.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Activity {
-    /// How long an entry is kept.
+    /// How long it is kept what happened in an account.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub kept: Duration,
     /// How often that is looked at.
     #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
     pub sweep: Duration,
 }
 
@@ -123,6 +129,12 @@ impl ServiceConfig for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn o1_9_what_is_written_of_the_configuration_is_what_is_declared() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        chassis::testing::configuration::<Config>("conversation", Config::EMBEDDED, folder);
+    }
 
     #[test]
     fn the_embedded_defaults_are_a_configuration() {

@@ -1,37 +1,38 @@
-//! Configuration; the embedded `config.toml` is its documentation.
+//! Configuration of the service: what keys mean stands here, their defaults in `config.toml`, which is written from both.
 
 use chassis::config;
 use chassis::run::ServiceConfig;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// The configuration of this service.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// This service's database.
+    /// This service's own Postgres database.
     pub database: config::Database,
-    /// The broker.
+    /// The broker, and the bounds of the streams that this service declares.
     pub nats: config::Nats,
-    /// The gRPC server.
+    /// Where the gRPC server listens.
     pub grpc: config::Grpc,
-    /// Probes and metrics.
+    /// Where `/livez`, `/readyz` and `/metrics` are served.
     pub admin: config::Admin,
-    /// Tokens.
+    /// Which tokens are believed, and the one with which other services are called.
     pub auth: config::Auth,
     /// Logs and traces.
     pub telemetry: config::Telemetry,
     /// From the outbox to the broker.
     pub relay: config::Relay,
-    /// What one account may ask.
+    /// How much one account may ask.
     pub limits: config::Limits,
     /// Who changed which setting.
     pub audit: config::Audit,
-    /// Where other services are.
+    /// Addresses of other services.
     pub peers: Peers,
 }
 
 /// `[peers]`: addresses of other services.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Peers {
     /// The service that evaluates agents' rights.
@@ -78,6 +79,12 @@ impl ServiceConfig for Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn o1_9_what_is_written_of_the_configuration_is_what_is_declared() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        chassis::testing::configuration::<Config>("crm-cards", Config::EMBEDDED, folder);
+    }
 
     #[test]
     fn the_embedded_defaults_are_a_whole_configuration() {

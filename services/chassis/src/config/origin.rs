@@ -33,12 +33,32 @@ pub(super) fn told(
         return message;
     }
     let path = path.join(".");
-    let from = match (variable(&path, environment), file) {
+    let from = of(&path, environment, file);
+    let meant = unknown.and_then(|unknown| nearest(unknown, &message));
+    let meant = meant.map(|meant| format!("; did you mean `{meant}`?"));
+    format!(
+        "{path}: {message} (from {from}){}",
+        meant.unwrap_or_default()
+    )
+}
+
+/// Returns what sets a key: the variable, the file, or the defaults.
+pub(super) fn of(path: &str, environment: &HashMap<String, String>, file: Option<&Path>) -> String {
+    match (variable(path, environment), file) {
         (Some(variable), _) => variable.to_owned(),
-        (None, Some(file)) if stands_in(file, &path) => file.display().to_string(),
-        _ => "the defaults".to_owned(),
-    };
-    format!("{path}: {message} (from {from})")
+        (None, Some(file)) if stands_in(file, path) => file.display().to_string(),
+        _ => super::DEFAULTS.to_owned(),
+    }
+}
+
+/// Returns that one of the names that a refusal expects which is written most like an unknown one.
+fn nearest<'m>(unknown: &str, message: &'m str) -> Option<&'m str> {
+    let (_, expected) = message.split_once("expected ")?;
+    let names = expected.split('`').skip(1).step_by(2);
+    let far = |name: &&str| strsim::damerau_levenshtein(unknown, name);
+    // More than a third of it wrong is another word.
+    let near = names.filter(|name| far(name) <= name.len().max(6) / 3);
+    near.min_by_key(far)
 }
 
 /// Returns the variable that sets a key, or a key below it.

@@ -11,14 +11,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::ServiceConfig;
 use super::service::{Service, Stopped};
+use super::{ServiceConfig, configured};
 use crate::config;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
 
 /// Checks the rules of the shared sections, then those of the service's own.
-fn checked<C: ServiceConfig>(config: C) -> Result<C, config::ConfigError> {
+pub(super) fn checked<C: ServiceConfig>(config: C) -> Result<C, config::ConfigError> {
     let (database, nats) = (config.database(), config.nats());
     config::rules::check(database, nats, config.relay(), config.audit())?;
     config.validate()?;
@@ -26,7 +26,7 @@ fn checked<C: ServiceConfig>(config: C) -> Result<C, config::ConfigError> {
 }
 
 /// Exit code of a configuration that cannot be used.
-const BAD_CONFIGURATION: u8 = 2;
+pub(super) const BAD_CONFIGURATION: u8 = 2;
 
 /// How long `healthcheck` waits.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
@@ -54,6 +54,11 @@ enum Verb {
     Migrate,
     /// Asks the running service whether it is ready: exit code 0 or 1
     Healthcheck,
+    /// Checks, shows and describes the configuration
+    Config {
+        #[command(subcommand)]
+        what: configured::Verb,
+    },
 }
 
 /// Runs a service's process: parses the verb, loads the configuration, and exits non-zero when anything failed.
@@ -77,6 +82,13 @@ where
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
+    if let Some(Verb::Config { what }) = arguments.verb {
+        let shown = configured::run::<C>(name, embedded, arguments.config.as_deref(), what);
+        return shown.unwrap_or_else(|error| {
+            eprintln!("{name}: {error}");
+            ExitCode::from(BAD_CONFIGURATION)
+        });
+    }
     let loaded = config::load::<C>(embedded, arguments.config.as_deref());
     let config = match loaded.and_then(checked) {
         Ok(config) => config,
