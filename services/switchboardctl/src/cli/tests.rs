@@ -9,6 +9,30 @@ fn the_command_line_is_consistent() {
     Cli::command().debug_assert();
 }
 
+/// Options of every verb are handed down to it: an own one of the same name would be read as theirs.
+#[test]
+fn no_verb_has_an_option_that_every_verb_has() {
+    fn walk(command: &clap::Command, globals: &[String], path: &str, clashes: &mut Vec<String>) {
+        for verb in command.get_subcommands() {
+            let path = format!("{path} {}", verb.get_name());
+            let own = verb
+                .get_arguments()
+                .map(|argument| argument.get_id().to_string());
+            let own = own.filter(|id| globals.contains(id));
+            clashes.extend(own.map(|id| format!("{path}: {id}")));
+            walk(verb, globals, &path, clashes);
+        }
+    }
+    // Not built: nothing is handed down yet.
+    let command = Cli::command();
+    let globals = command.get_arguments().filter(|it| it.is_global_set());
+    let globals: Vec<String> = globals.map(|it| it.get_id().to_string()).collect();
+    assert!(globals.contains(&"conversation".to_owned()));
+    let mut clashes = Vec::new();
+    walk(&command, &globals, "switchboardctl", &mut clashes);
+    assert_eq!(clashes, Vec::<String>::new());
+}
+
 fn is_usage(line: &str) -> bool {
     let words = std::iter::once("switchboardctl").chain(line.split_whitespace());
     Cli::try_parse_from(words).is_ok()

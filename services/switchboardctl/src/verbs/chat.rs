@@ -110,9 +110,9 @@ pub(crate) enum ChatVerb {
     Close {
         /// Id of the chat
         chat: Uuid,
-        /// Id of the conversation that is meant; the open one unless given
+        /// Refuse unless this conversation is the open one
         #[arg(long, value_name = "UUID")]
-        conversation: Option<Uuid>,
+        expect: Option<Uuid>,
     },
 }
 
@@ -244,11 +244,11 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
         }
         ChatVerb::Send(args) => send::run(args, session, view).await,
         ChatVerb::Write(args) => send::first(args, session, view).await,
-        ChatVerb::Close { chat, conversation } => {
+        ChatVerb::Close { chat, expect } => {
             let mut client = session.conversation(&session.agent_role().await?).await?;
             let request = CloseConversationRequest {
                 chat_id: chat.to_string(),
-                conversation_id: conversation.map(|id| id.to_string()).unwrap_or_default(),
+                conversation_id: expect.map(|id| id.to_string()).unwrap_or_default(),
             };
             view.one(
                 client
