@@ -34,7 +34,7 @@ use crate::app::quick_replies::{Files, Staff};
 use crate::app::send::Admission;
 use crate::app::start_chat::{Contacts, Line, Lines};
 use crate::app::working_hours::Hours;
-use crate::domain::first_message::Contact;
+use crate::domain::first_message::{Contact, Other};
 use crate::domain::{ChannelId, ChatId};
 use crate::error::DOMAIN;
 use crate::store::working_hours::{Owner, Word};
@@ -248,16 +248,25 @@ impl Contacts for CrmCards {
             contact_id: contact.to_string(),
         };
         let answer = client.get_contact(asked).await;
-        let contact = answer
+        let answer = answer
             .map_err(|status| passed_on("crm-cards", &status))?
-            .into_inner()
-            .contact
-            .unwrap_or_default();
+            .into_inner();
+        let contact = answer.contact.unwrap_or_default();
+        let id = contact.contact_id.parse();
         let identities = contact.identities.into_iter();
+        let others = answer.address_owners.into_iter().map(|owner| {
+            let other = owner.contact_id.parse().ok().map(|id| Other {
+                id,
+                name: owner.name,
+            });
+            (owner.address, other)
+        });
         Ok(Contact {
+            id: id.map_err(|error| chassis::grpc::internal(DOMAIN, &error))?,
             name: contact.name,
             emails: contact.emails,
             identities: identities.map(|it| (it.scope, it.user_id)).collect(),
+            others: others.collect(),
         })
     }
 }

@@ -16,6 +16,7 @@ pub mod conversation;
 pub mod counts;
 pub mod delivery;
 pub mod filters;
+pub mod first_message;
 pub mod internal_chat;
 pub mod key;
 pub mod labels;

@@ -16,6 +16,7 @@ use super::described::{self, Described};
 use super::inbound::Batch;
 use super::own_amend;
 use crate::domain::ChatId;
+use crate::domain::internal_chat::Entity;
 use crate::domain::words::Language;
 use crate::error::Error;
 use crate::store;
@@ -47,6 +48,8 @@ pub struct Events {
     pub languages: Vec<(AccountSlug, Language)>,
     /// Working hours of accounts and channels.
     pub hours: Vec<(Owner, Hours)>,
+    /// Entities of CRM that are gone.
+    pub gone: Vec<(AccountSlug, Entity)>,
     /// Rights of agents.
     pub access: Vec<(AccountSlug, AccessRecord)>,
 }
@@ -114,6 +117,7 @@ pub async fn apply(
         let changed = store::working_hours::keep(connection, &batch.hours).await?;
         store::response_wait::replan_accounts(connection, &changed).await?;
     }
+    store::internal_chat::mark_gone(connection, &batch.gone).await?;
     if !batch.access.is_empty() {
         AccessCopy::apply(connection, &batch.access).await?;
     }

@@ -18,7 +18,8 @@ use crate::app::cards::Told;
 use crate::app::deliveries::{self, Report};
 use crate::app::described::Described;
 use crate::app::inbound::storable;
-use crate::domain::words::{DeliveryState, Language};
+use crate::domain::internal_chat::Entity;
+use crate::domain::words::{DeliveryState, EntityKind, Language};
 use crate::store::attachment::Word;
 use crate::store::client_photo::Photo;
 use crate::store::delivery::{PartKey, StoredPart};
@@ -61,6 +62,9 @@ pub(super) fn read(
         }
         cards::CardCreated::TYPE | cards::CardConverted::TYPE | cards::OrderCreated::TYPE => {
             said.cards.extend(of_crm(delivery, account, cause)?);
+        }
+        cards::CardDeleted::TYPE | cards::ContactDeleted::TYPE | cards::CompanyDeleted::TYPE => {
+            said.gone.extend(gone(delivery, account)?);
         }
         gateway::AttachmentStored::TYPE => {
             let event: gateway::AttachmentStored = delivery.decode()?;
@@ -177,6 +181,29 @@ fn of_crm(
         time: delivery.envelope.time,
         cause,
     }))
+}
+
+/// Reads which entity of CRM is gone; none where the event names none.
+fn gone(
+    delivery: &Delivery,
+    account: AccountSlug,
+) -> Result<Option<(AccountSlug, Entity)>, HandlerError> {
+    let (kind, id) = match delivery.envelope.kind.as_str() {
+        cards::CardDeleted::TYPE => {
+            let card = delivery.decode::<cards::CardDeleted>()?.card;
+            (EntityKind::Card, card.unwrap_or_default().card_id)
+        }
+        cards::ContactDeleted::TYPE => {
+            let contact = delivery.decode::<cards::ContactDeleted>()?.contact;
+            (EntityKind::Contact, contact.unwrap_or_default().contact_id)
+        }
+        _ => {
+            let company = delivery.decode::<cards::CompanyDeleted>()?.company;
+            (EntityKind::Company, company.unwrap_or_default().company_id)
+        }
+    };
+    let entity = id.parse().ok().map(|id| Entity { kind, id });
+    Ok(entity.map(|entity| (account, entity)))
 }
 
 /// Reads what is said of a file; none where it names none.
