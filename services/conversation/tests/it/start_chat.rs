@@ -422,9 +422,11 @@ async fn x07_numbers_have_no_gaps_under_sixty_four_who_write_first() {
     let ids: Vec<Uuid> = (1..=64).map(|n| Uuid::from_u128(0x0100 + n)).collect();
     for id in &ids {
         let contact = Contact {
+            id: *id,
             name: "Somebody".into(),
             emails: vec![format!("{}@client.example", id.simple())],
             identities: Vec::new(),
+            others: Vec::new(),
         };
         world.contacts.0.lock().unwrap().insert(*id, contact);
     }
