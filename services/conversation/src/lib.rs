@@ -20,6 +20,7 @@ mod sweep;
 use std::sync::Arc;
 
 use chassis::access::{AccessCopy, FromAssignment};
+use chassis::consumer::Handler;
 use chassis::nats::Declared;
 use chassis::run::{Service, ServiceConfig as _};
 use switchboard_proto::conversation::v1::activity_service_server::ActivityServiceServer;
@@ -46,7 +47,7 @@ use crate::grpc::{
     quick_replies,
 };
 use crate::own_app::OwnApp;
-use crate::peers::{Assignment, BotCalls, CrmCards, Gateway};
+use crate::peers::{Assignment, CrmCards, Gateway, OfBots};
 use crate::search::Search;
 
 /// Runs the service until it is asked to stop.
@@ -64,8 +65,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let fetch = Arc::new(FromAssignment::new(assignment.clone(), internal.clone()));
     let access = AccessCopy::new(pool.clone(), fetch);
 
-    let inbound = Inbound::new(batches.clone(), waker.clone());
-    service.consume_inbound(Arc::new(inbound))?;
+    let inbound: Arc<dyn Handler> = Arc::new(Inbound::new(batches.clone(), waker.clone()));
+    service.consume_inbound(inbound.clone())?;
+    let backlog = Arc::new(service.heard(&inbound)?);
     let events = Events::new(batches.clone(), waker.clone(), access.clone());
     service.consume_events(Arc::new(events), &events::FILTERS)?;
     let own_app = OwnApp::new(batches.clone(), waker.clone());
@@ -89,11 +91,23 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let files = Arc::new(Gateway::new(gateway, internal.clone()));
     let crm = chassis::client::channel(&config.peers.crm_cards)?;
     let contacts = Arc::new(CrmCards::new(crm, internal));
-    let calls = Arc::new(BotCalls {
+    let bots = Arc::new(OfBots {
         assignment: admission.clone(),
         crm: contacts.clone(),
+        gateway: files.clone(),
     });
-    sweep::spawn_bots(&service.lifecycle, pool.clone(), waker.clone(), calls);
+    sweep::spawn_bots(
+        &service.lifecycle,
+        pool.clone(),
+        waker.clone(),
+        (bots.clone(), backlog),
+    );
+    let bots = BotServiceServer::new(grpc::bots::Api {
+        pool: pool.clone(),
+        waker: waker.clone(),
+        admission: admission.clone(),
+        things: bots,
+    });
     let internal_chats = InternalChats {
         pool: pool.clone(),
         waker: waker.clone(),
@@ -131,10 +145,6 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         files,
         contacts,
     };
-    let bots = BotServiceServer::new(grpc::bots::Api {
-        pool: pool.clone(),
-        waker: waker.clone(),
-    });
     let api = Api::new(pool, waker, watch, others);
     service
         .grpc()
