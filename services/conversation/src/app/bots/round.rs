@@ -357,10 +357,10 @@ async fn step(
                 asked.extend(wanted(&run));
                 None
             }
-            (RunState::Calling, None) => continue,
             // All that was said in time has been heard.
             (RunState::Waiting, _) if run.due_at <= moves.late => Some(Input::TimedOut),
-            (RunState::Waiting, _) => continue,
+            // Another loop asks, or something waits to be read.
+            (RunState::Calling | RunState::Waiting, _) => continue,
             _ => Some(input.as_deref().map_or(Input::Begin, Input::Answer)),
         };
         if let Some(input) = input {

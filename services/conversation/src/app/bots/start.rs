@@ -45,7 +45,7 @@ struct Starting<'s> {
 enum Attempt {
     Begun(Box<Run>),
     /// Assignment has to be asked, for a chat that stands so.
-    Ask(Standing, assignment_pb::AdmitReplyRequest),
+    Ask(Box<(Standing, assignment_pb::AdmitReplyRequest)>),
 }
 
 /// Starts a bot in a chat with an open conversation, for who may write into it. The same request begins no second run.
@@ -110,9 +110,8 @@ impl Starting<'_> {
         for _ in 0..=ADMISSIONS {
             match (self.attempt(admitted.as_ref()).await?, self.caller.agent()) {
                 (Attempt::Begun(run), _) => return Ok(*run),
-                (Attempt::Ask(standing, question), Some(agent)) => {
-                    let asked = (standing, question);
-                    admitted = Some(Admitted::ask(admission, self.caller, agent, asked).await?);
+                (Attempt::Ask(asked), Some(agent)) => {
+                    admitted = Some(Admitted::ask(admission, self.caller, agent, *asked).await?);
                 }
                 (Attempt::Ask(..), None) => break,
             }
@@ -150,7 +149,8 @@ impl Starting<'_> {
             && !send::admits(&mut act.tx, &mut act.chat, agent, admitted).await?
         {
             let question = send::question(&act.chat, agent, self.id.to_string());
-            return Ok(Attempt::Ask(Standing::of(&act.chat), question));
+            let asked = (Standing::of(&act.chat), question);
+            return Ok(Attempt::Ask(Box::new(asked)));
         }
         let mut outcome = Outcome::default();
         let of = (self.id, &bot, open);
@@ -195,11 +195,7 @@ fn may_begin(act: &Act, bot: &Bot) -> Result<ConversationId, Error> {
     if act.chat.spam {
         return Err(Error::ChatIsSpam);
     }
-    match act.chat.open_episode() {
-        Some(open) => Ok(open.id),
-        None => {
-            let number = act.chat.episode.as_ref().map_or(0, |last| last.number);
-            Err(Error::ConversationClosed { number })
-        }
-    }
+    let number = act.chat.episode.as_ref().map_or(0, |last| last.number);
+    let open = act.chat.open_episode().map(|open| open.id);
+    open.ok_or(Error::ConversationClosed { number })
 }

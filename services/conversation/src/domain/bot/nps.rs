@@ -177,10 +177,9 @@ fn words(text: &str) -> Option<Vec<String>> {
     let tokens = tokens.filter(|token| !token.is_empty());
     let word = |token: &str| {
         let fits = token.chars().count() <= WORD_MAX
-            && token.chars().all(|sign| {
-                sign.is_alphabetic()
-                    || !(sign.is_ascii_punctuation() && !matches!(sign, '\'' | '-' | ',' | '!'))
-            });
+            && token
+                .chars()
+                .all(|sign| !sign.is_ascii_punctuation() || matches!(sign, '\'' | '-' | ',' | '!'));
         fits.then(|| token.to_lowercase())
     };
     tokens.map(word).collect()
