@@ -111,12 +111,12 @@ async fn f203_words_in_time_are_the_comment_and_open_nothing_and_later_ones_are_
         .execute(&world.db.pool)
         .await
         .unwrap();
-    let mut greeter = bot(vec![say("Good day")]);
-    greeter.trigger = pb::bot::Trigger::ConversationOpened.into();
+    let mut begins = bot(vec![say("Good day")]);
+    begins.trigger = pb::bot::Trigger::ConversationOpened.into();
     for key in ["7", "8"] {
         world.scored(&others, key).await;
     }
-    world.bot(greeter).await.unwrap();
+    world.bot(begins).await.unwrap();
     sqlx::query("delete from auto_reply")
         .execute(&world.db.pool)
         .await
