@@ -28,6 +28,7 @@ pub mod own_amendment;
 pub mod parked;
 pub mod post;
 pub mod quick_replies;
+pub mod reach;
 pub mod response_wait;
 pub mod search_fill;
 pub mod start;

@@ -249,7 +249,9 @@ pub(super) async fn store_message(
         // An agent takes over from a bot.
         let mut chats = BTreeMap::from([(chat.id, chat.clone())]);
         let heard = vec![(chat.id, Heard::Agent, cause.clone())];
-        outcome = runs::hear(tx, &mut chats, heard, now).await?;
+        let ids: Vec<Uuid> = chat.bot.iter().map(|(run, _)| *run).collect();
+        let mut known = store::bots::runs::readable(tx, &ids).await?;
+        outcome = runs::hear(tx, &mut chats, &mut known, heard, now).await?;
         store::bots::runs::save(tx, &outcome.runs).await?;
         if let Some(after) = chats.remove(&chat.id) {
             *chat = after;

@@ -24,6 +24,7 @@ use crate::store::attachment::Word;
 use crate::store::client_photo::Photo;
 use crate::store::delivery::{PartKey, StoredPart};
 use crate::store::post::Post;
+use crate::store::reach::{Block, Line};
 use crate::store::working_hours::{Owner, Word as Hours};
 use crate::wire;
 
@@ -99,9 +100,58 @@ pub(super) fn read(
                 });
             }
         }
+        gateway::ClientBlocked::TYPE | gateway::ClientUnblocked::TYPE => {
+            said.blocks.push(block(delivery, account)?);
+        }
+        gateway::ChannelEnabled::TYPE
+        | gateway::ChannelUpdated::TYPE
+        | gateway::ChannelDisconnected::TYPE => said.lines.extend(line(delivery, account)?),
         _ => said.deliveries.extend(report(delivery, account)?),
     }
     Ok(())
+}
+
+/// Reads that a client blocked a channel, or unblocked it.
+fn block(delivery: &Delivery, account: AccountSlug) -> Result<Block, HandlerError> {
+    let (blocked, channel, chat_key, time) =
+        if delivery.envelope.kind == gateway::ClientBlocked::TYPE {
+            let event: gateway::ClientBlocked = delivery.decode()?;
+            (true, event.channel_id, event.chat_key, event.time)
+        } else {
+            let event: gateway::ClientUnblocked = delivery.decode()?;
+            (false, event.channel_id, event.chat_key, event.time)
+        };
+    Ok(Block {
+        account,
+        chat: id::v5("chat", &[&channel, &chat_key]).into(),
+        blocked,
+        told_at: wire::time(time.as_ref()).unwrap_or(delivery.envelope.time),
+    })
+}
+
+/// Reads that nothing can be sent by a channel any more, or again; none where it names none. One that was lost is well again by being
+/// enabled alone.
+fn line(delivery: &Delivery, account: AccountSlug) -> Result<Option<Line>, HandlerError> {
+    let (off, channel) = match delivery.envelope.kind.as_str() {
+        gateway::ChannelUpdated::TYPE => {
+            let event: gateway::ChannelUpdated = delivery.decode()?;
+            (!event.enabled, event.channel_id)
+        }
+        gateway::ChannelDisconnected::TYPE => {
+            let event: gateway::ChannelDisconnected = delivery.decode()?;
+            (true, event.channel_id)
+        }
+        _ => {
+            let event: gateway::ChannelEnabled = delivery.decode()?;
+            (false, event.channel_id)
+        }
+    };
+    Ok(channel.parse().ok().map(|channel| Line {
+        account,
+        channel,
+        off,
+        told_at: delivery.envelope.time,
+    }))
 }
 
 /// Reads what is said of the photo of a chat's client; none where nothing is.

@@ -37,7 +37,7 @@ impl World {
     }
 
     fn knows(&self, emails: &[&str]) {
-        self.says(Contact {
+        self.has_contact(Contact {
             id: OLENA,
             name: "Olena".into(),
             emails: emails.iter().map(ToString::to_string).collect(),
@@ -46,14 +46,14 @@ impl World {
     }
 
     /// What the CRM says of a contact.
-    fn says(&self, contact: Contact) {
+    fn has_contact(&self, contact: Contact) {
         let mut contacts = self.contacts.0.lock().unwrap();
         contacts.insert(contact.id, contact);
     }
 
     /// The CRM says that the address is Olena's.
     fn settled(&self) {
-        self.says(Contact {
+        self.has_contact(Contact {
             id: OLENA,
             name: "Olena".into(),
             emails: vec![ADDRESS.into()],
@@ -286,7 +286,7 @@ async fn f084_what_is_written_to_a_contact_stands_in_no_other_contacts_chat() {
         name: "Boris".into(),
     };
     let before = world.everything().await;
-    world.says(contact(vec![(ADDRESS.into(), Some(other))]));
+    world.has_contact(contact(vec![(ADDRESS.into(), Some(other))]));
     for text in ["Hello", ""] {
         let refused = world.begin("Petro", world.wanted("", text)).await;
         let refused = refused.unwrap_err();
@@ -299,7 +299,7 @@ async fn f084_what_is_written_to_a_contact_stands_in_no_other_contacts_chat() {
         assert!(refused.message().contains("Boris"), "{refused}");
     }
     // Whom the caller does not see is not named.
-    world.says(contact(vec![(ADDRESS.into(), None)]));
+    world.has_contact(contact(vec![(ADDRESS.into(), None)]));
     let refused = world.begin("Petro", world.wanted("", "Hello")).await;
     let refused = refused.unwrap_err();
     assert_eq!(reason(&refused), "ADDRESS_OF_OTHER_CONTACT");
@@ -351,7 +351,7 @@ async fn f084_nothing_is_sent_while_nobody_knows_who_has_just_written() {
 async fn f084_of_two_contacts_with_one_address_the_first_that_is_written_to_has_the_chat() {
     let world = World::with_mailbox().await;
     let boris = Uuid::from_u128(0xb0815);
-    world.says(Contact {
+    world.has_contact(Contact {
         id: boris,
         name: "Boris".into(),
         emails: vec![ADDRESS.into()],
@@ -366,7 +366,7 @@ async fn f084_of_two_contacts_with_one_address_the_first_that_is_written_to_has_
     // To her more may be written before the CRM has heard of it, and a repeat is answered whatever it says by now.
     let more = world.wanted("r3", "One more thing");
     world.begin("Petro", more.clone()).await.unwrap();
-    world.says(Contact {
+    world.has_contact(Contact {
         id: OLENA,
         name: "Olena".into(),
         emails: vec![ADDRESS.into()],
