@@ -150,11 +150,36 @@ pub async fn alone(
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "select pg_advisory_xact_lock(hashtextextended($1, 0))::text",
-        format!("setting {account} {setting} {}", id.to_string()),
+        key(account, setting, id),
     )
     .fetch_one(connection)
     .await
     .map(drop)
+}
+
+/// As [`alone`], for several settings of a kind at once: `ids` are in the order in which everybody takes them.
+pub async fn alone_all(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    setting: &str,
+    ids: &[impl ToString],
+) -> Result<(), sqlx::Error> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<String> = ids.iter().map(|id| key(account, setting, id)).collect();
+    sqlx::query!(
+        "select pg_advisory_xact_lock(hashtextextended(key, 0))::text
+         from (select key from unnest($1::text[]) with ordinality k(key, place) order by place offset 0) k",
+        &keys,
+    )
+    .fetch_all(connection)
+    .await
+    .map(drop)
+}
+
+fn key(account: &AccountSlug, setting: &str, id: &(impl ToString + ?Sized)) -> String {
+    format!("setting {account} {setting} {}", id.to_string())
 }
 
 /// Writes entries and their events in the transaction that changes the settings; one without a change is no entry.

@@ -5,6 +5,7 @@
 //! tries a deadlock again, halves a failing batch until the culprit is alone, and moves that to the dead letters.
 
 mod batch;
+mod heard;
 mod pull;
 mod unpack;
 
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use switchboard_proto::DomainEvent;
 use time::OffsetDateTime;
 
+pub use self::heard::Heard;
 pub use crate::envelope::Envelope;
 use crate::health::Readiness;
 use crate::lifecycle::Lifecycle;

@@ -176,7 +176,7 @@ impl From<Error> for Status {
                 "CONVERSATION_OPEN",
                 &[("number", &number.to_string())],
             ),
-            Error::NotFirst(why) => refuse(Code::FailedPrecondition, why.reason(), &[]),
+            Error::NotFirst(why) => not_first(why, &error.to_string()),
             Error::ChatIsSpam => refuse(Code::FailedPrecondition, "CHAT_IS_SPAM", &[]),
             Error::NotRetryable { state } => refuse(
                 Code::FailedPrecondition,
@@ -216,6 +216,28 @@ impl Error {
     /// Tells whether the database is away, or asks to try again: it says nothing about what was tried.
     pub fn is_away(&self) -> bool {
         matches!(self, Self::Database(error) if is_away(error))
+    }
+}
+
+/// Says why nobody can be written to first.
+fn not_first(why: &first_message::Refusal, said: &str) -> Status {
+    use first_message::{Other, Refusal};
+    let refuse =
+        |code, facts: &[(&str, &str)]| grpc::refusal(DOMAIN, code, why.reason(), said, facts);
+    match why {
+        Refusal::NotSettled { address } => refuse(Code::Aborted, &[("address", address)]),
+        Refusal::Anothers { address, other } => match other {
+            None => refuse(Code::FailedPrecondition, &[("address", address)]),
+            Some(Other { id, name }) => refuse(
+                Code::FailedPrecondition,
+                &[
+                    ("address", address),
+                    ("contact_id", &id.to_string()),
+                    ("contact_name", name),
+                ],
+            ),
+        },
+        _ => refuse(Code::FailedPrecondition, &[]),
     }
 }
 

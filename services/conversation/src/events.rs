@@ -21,7 +21,7 @@ use crate::app::inbound::Batch;
 use crate::error::{DOMAIN, Error};
 
 /// The events of other services that this one wants.
-pub static FILTERS: [EventFilter; 21] = [
+pub static FILTERS: [EventFilter; 29] = [
     EventFilter::of::<assignment::AccountCreated>(),
     EventFilter::of::<assignment::CalendarUpdated>(),
     EventFilter::of::<assignment::ChatAssigned>(),
@@ -40,9 +40,17 @@ pub static FILTERS: [EventFilter; 21] = [
     EventFilter::of::<gateway::AttachmentFailed>(),
     EventFilter::of::<gateway::PostFound>(),
     EventFilter::of::<gateway::ClientDescribed>(),
+    EventFilter::of::<gateway::ClientBlocked>(),
+    EventFilter::of::<gateway::ClientUnblocked>(),
+    EventFilter::of::<gateway::ChannelEnabled>(),
+    EventFilter::of::<gateway::ChannelUpdated>(),
+    EventFilter::of::<gateway::ChannelDisconnected>(),
     EventFilter::of::<cards::CardCreated>(),
     EventFilter::of::<cards::CardConverted>(),
     EventFilter::of::<cards::OrderCreated>(),
+    EventFilter::of::<cards::CardDeleted>(),
+    EventFilter::of::<cards::ContactDeleted>(),
+    EventFilter::of::<cards::CompanyDeleted>(),
 ];
 
 impl From<Error> for HandlerError {

@@ -20,8 +20,11 @@ mod sweep;
 use std::sync::Arc;
 
 use chassis::access::{AccessCopy, FromAssignment};
+use chassis::consumer::{Handler, Heard};
 use chassis::nats::Declared;
+use chassis::outbox::Waker;
 use chassis::run::{Service, ServiceConfig as _};
+use sqlx::PgPool;
 use switchboard_proto::conversation::v1::activity_service_server::ActivityServiceServer;
 use switchboard_proto::conversation::v1::bot_service_server::BotServiceServer;
 use switchboard_proto::conversation::v1::channel_rule_service_server::ChannelRuleServiceServer;
@@ -47,7 +50,7 @@ use crate::grpc::{
     quick_replies,
 };
 use crate::own_app::OwnApp;
-use crate::peers::{Assignment, BotCalls, CrmCards, Gateway};
+use crate::peers::{Assignment, CrmCards, Gateway, OfBots};
 use crate::search::Search;
 
 /// Runs the service until it is asked to stop.
@@ -65,8 +68,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let fetch = Arc::new(FromAssignment::new(assignment.clone(), internal.clone()));
     let access = AccessCopy::new(pool.clone(), fetch);
 
-    let inbound = Inbound::new(batches.clone(), waker.clone());
-    service.consume_inbound(Arc::new(inbound))?;
+    let inbound: Arc<dyn Handler> = Arc::new(Inbound::new(batches.clone(), waker.clone()));
+    service.consume_inbound(inbound.clone())?;
+    let backlog = service.heard(&inbound)?;
     let events = Events::new(batches.clone(), waker.clone(), access.clone());
     service.consume_events(Arc::new(events), &events::FILTERS)?;
     let own_app = OwnApp::new(batches.clone(), waker.clone());
@@ -90,11 +94,12 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let files = Arc::new(Gateway::new(gateway, internal.clone()));
     let crm = chassis::client::channel(&config.peers.crm_cards)?;
     let contacts = Arc::new(CrmCards::new(crm, internal));
-    let calls = Arc::new(BotCalls {
+    let bots = OfBots {
         assignment: admission.clone(),
         crm: contacts.clone(),
-    });
-    sweep::spawn_bots(&service.lifecycle, pool.clone(), waker.clone(), calls);
+        gateway: files.clone(),
+    };
+    let bots = serve_bots(&service, (&pool, &waker), bots, backlog);
     let internal_chats = InternalChats {
         pool: pool.clone(),
         waker: waker.clone(),
@@ -132,10 +137,6 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         files,
         contacts,
     };
-    let bots = BotServiceServer::new(grpc::bots::Api {
-        pool: pool.clone(),
-        waker: waker.clone(),
-    });
     let api = Api::new(pool, waker, watch, others);
     service
         .grpc()
@@ -153,6 +154,29 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         .serve(Arc::new(access))
         .await?;
     service.finish().await
+}
+
+/// Begins to move runs of bots on, and makes the methods of bots.
+fn serve_bots(
+    service: &Service,
+    (pool, waker): (&PgPool, &Waker),
+    others: OfBots,
+    backlog: Heard,
+) -> BotServiceServer<grpc::bots::Api> {
+    let admission = others.assignment.clone();
+    let others = Arc::new(others);
+    sweep::spawn_bots(
+        &service.lifecycle,
+        pool.clone(),
+        waker.clone(),
+        (others.clone(), Arc::new(backlog)),
+    );
+    BotServiceServer::new(grpc::bots::Api {
+        pool: pool.clone(),
+        waker: waker.clone(),
+        admission,
+        things: others,
+    })
 }
 
 /// Begins to hear what other replicas say of presence, and makes its methods.

@@ -89,7 +89,7 @@ mod tests {
     }
 
     /// Every kind that a chat's history may hold, with parameters that its sentences tell apart.
-    const KINDS: [(&str, &[(&str, &str)]); 34] = [
+    const KINDS: [(&str, &[(&str, &str)]); 38] = [
         ("conversation.opened", &[("number", "7")]),
         ("conversation.continued", &[("number", "7")]),
         ("conversation.closed", &[("number", "7")]),
@@ -107,8 +107,12 @@ mod tests {
         ("bot.started", &[("name", "Asker")]),
         ("bot.stopped", &[("name", "Asker"), ("reason", "answered")]),
         ("nps.answered", &[("score", "9")]),
+        ("nps.answered", &[("score", "9"), ("comment", "fast")]),
         ("nps.skipped", &[("reason", "window-closed")]),
         ("nps.skipped", &[("reason", "closed-by-bot")]),
+        ("nps.skipped", &[("reason", "client-blocked")]),
+        ("nps.skipped", &[("reason", "channel-off")]),
+        ("nps.skipped", &[("reason", "not-delivered")]),
         ("client.came", &[]),
         ("client.came", &[("payload", "ad")]),
         ("chat.assigned", &[]),

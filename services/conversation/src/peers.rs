@@ -1,6 +1,9 @@
 //! The services that are called.
 
+mod bots;
 mod internal_chat;
+
+pub use bots::OfBots;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,30 +15,26 @@ use switchboard_proto::assignment::v1::assignment_service_client::AssignmentServ
 use switchboard_proto::assignment::v1::calendar_service_client::CalendarServiceClient;
 use switchboard_proto::assignment::v1::group_service_client::GroupServiceClient;
 use switchboard_proto::assignment::v1::{
-    AdmitReplyRequest, AdmitReplyResponse, AssignChatRequest, CalendarOwner, GetAgentRequest,
-    GetCalendarRequest, ListAgentGroupsRequest, calendar_owner,
+    AdmitReplyRequest, AdmitReplyResponse, CalendarOwner, GetAgentRequest, GetCalendarRequest,
+    ListAgentGroupsRequest, calendar_owner,
 };
 use switchboard_proto::channel_gateway::v1::channel_gateway_service_client::ChannelGatewayServiceClient;
 use switchboard_proto::channel_gateway::v1::{
     GetChannelRequest, HoldUploadsRequest, channel as gateway_channel,
 };
-use switchboard_proto::crm_cards::v1::contact_service_client::ContactServiceClient;
+use switchboard_proto::crm_cards::v1::GetContactRequest;
 use switchboard_proto::crm_cards::v1::crm_cards_service_client::CrmCardsServiceClient;
-use switchboard_proto::crm_cards::v1::{
-    FieldValue, GetChatConnectionsRequest, GetContactRequest, UpdateContactRequest, field_value,
-};
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use uuid::Uuid;
 
-use crate::app::bots::round::Calls;
 use crate::app::internal_chat::Groups as _;
 use crate::app::quick_replies::{Files, Staff};
 use crate::app::send::Admission;
 use crate::app::start_chat::{Contacts, Line, Lines};
 use crate::app::working_hours::Hours;
-use crate::domain::first_message::Contact;
-use crate::domain::{ChannelId, ChatId};
+use crate::domain::ChannelId;
+use crate::domain::first_message::{Contact, Other};
 use crate::error::DOMAIN;
 use crate::store::working_hours::{Owner, Word};
 use crate::wire;
@@ -248,79 +247,26 @@ impl Contacts for CrmCards {
             contact_id: contact.to_string(),
         };
         let answer = client.get_contact(asked).await;
-        let contact = answer
+        let answer = answer
             .map_err(|status| passed_on("crm-cards", &status))?
-            .into_inner()
-            .contact
-            .unwrap_or_default();
+            .into_inner();
+        let contact = answer.contact.unwrap_or_default();
+        let id = contact.contact_id.parse();
         let identities = contact.identities.into_iter();
+        let others = answer.address_owners.into_iter().map(|owner| {
+            let other = owner.contact_id.parse().ok().map(|id| Other {
+                id,
+                name: owner.name,
+            });
+            (owner.address, other)
+        });
         Ok(Contact {
+            id: id.map_err(|error| chassis::grpc::internal(DOMAIN, &error))?,
             name: contact.name,
             emails: contact.emails,
             identities: identities.map(|it| (it.scope, it.user_id)).collect(),
+            others: others.collect(),
         })
-    }
-}
-
-/// What bots ask of other services.
-pub struct BotCalls {
-    /// Assignment.
-    pub assignment: Arc<Assignment>,
-    /// The CRM.
-    pub crm: Arc<CrmCards>,
-}
-
-#[tonic::async_trait]
-impl Calls for BotCalls {
-    async fn assign(
-        &self,
-        account: &AccountSlug,
-        chat: ChatId,
-        agent: &str,
-        request: &str,
-    ) -> Result<(), Status> {
-        let Assignment {
-            channel, internal, ..
-        } = &*self.assignment;
-        let internal = internal.for_account(account);
-        let mut client = AssignmentServiceClient::with_interceptor(channel.clone(), internal);
-        let asked = AssignChatRequest {
-            request_id: request.to_owned(),
-            chat_id: chat.to_string(),
-            agent_id: agent.to_owned(),
-            expected_agent_id: None,
-        };
-        client.assign_chat(asked).await.map(drop)
-    }
-
-    async fn set_field(
-        &self,
-        account: &AccountSlug,
-        chat: ChatId,
-        field: &str,
-        text: &str,
-    ) -> Result<(), Status> {
-        let CrmCards { channel, internal } = &*self.crm;
-        let internal = internal.for_account(account);
-        let mut client = CrmCardsServiceClient::with_interceptor(channel.clone(), internal.clone());
-        let asked = GetChatConnectionsRequest {
-            chat_id: chat.to_string(),
-        };
-        let linked = client.get_chat_connections(asked).await?.into_inner();
-        // Made with the first conversation, which the CRM may not have heard of yet.
-        let contact = linked
-            .contact
-            .ok_or_else(|| Status::unavailable("the chat has no contact yet"))?;
-        let value = FieldValue {
-            value: Some(field_value::Value::Text(text.to_owned())),
-        };
-        let change = UpdateContactRequest {
-            contact_id: contact.contact_id,
-            fields: [(field.to_owned(), value)].into(),
-            ..UpdateContactRequest::default()
-        };
-        let mut client = ContactServiceClient::with_interceptor(channel.clone(), internal);
-        client.update_contact(change).await.map(drop)
     }
 }
 

@@ -8,7 +8,7 @@ use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
 use sqlx::PgPool;
 
-use crate::app::bots::round::{self, Calls};
+use crate::app::bots::round::{self, Backlog, Calls};
 use crate::app::quick_replies::QuickReplies;
 use crate::app::working_hours::Hours;
 use crate::app::{
@@ -127,14 +127,20 @@ pub fn spawn_rules(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, hours: Arc
     });
 }
 
-/// Moves runs of bots on until the service stops.
-pub fn spawn_bots(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, calls: Arc<dyn Calls>) {
+/// Moves runs of bots on until the service stops, and beside it asks other services for what they wait for.
+pub fn spawn_bots(
+    lifecycle: &Lifecycle,
+    pool: PgPool,
+    waker: Waker,
+    (calls, backlog): (Arc<dyn Calls>, Arc<dyn Backlog>),
+) {
+    spawn_calls(lifecycle, pool.clone(), waker.clone(), calls);
     let stop = lifecycle.stop_token();
     lifecycle.spawn("bots", async move {
         let mut pause = LOOKED_EVERY;
         while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
             let now = chassis::clock::now();
-            let moved = round::round(&pool, &waker, &*calls, now).await;
+            let moved = round::round(&pool, &waker, &*backlog, now).await;
             let begun = round::start(&pool, &waker, now).await;
             pause = match (&moved, &begun) {
                 (Ok(false), Ok(false)) => LOOKED_EVERY,
@@ -144,6 +150,25 @@ pub fn spawn_bots(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, calls: Arc<
             for failed in [moved.err(), begun.err()].into_iter().flatten() {
                 tracing::warn!(error = %failed, "bots do not go on yet");
             }
+        }
+        Ok(())
+    });
+}
+
+fn spawn_calls(lifecycle: &Lifecycle, pool: PgPool, waker: Waker, calls: Arc<dyn Calls>) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("calls of bots", async move {
+        let mut pause = LOOKED_EVERY;
+        while tokio::time::timeout(pause, stop.cancelled()).await.is_err() {
+            let now = chassis::clock::now();
+            pause = match round::calls(&pool, &waker, &*calls, now).await {
+                Ok(false) => LOOKED_EVERY,
+                Ok(true) => Duration::ZERO,
+                Err(error) => {
+                    tracing::warn!(%error, "bots do not call other services yet");
+                    AFTER_FAILURE
+                }
+            };
         }
         Ok(())
     });

@@ -294,7 +294,9 @@ impl CrmCardsService for Handlers {
         let contact = app::contacts::get(&self.app, &caller, id).await?;
         let of = (Of::Contacts, &[contact.id.uuid()][..]);
         let lines = app::entity_chats::external_lines(&self.app, &caller, of).await?;
+        let owners = app::contacts::address_owners(&self.app, &caller, &contact).await?;
         Ok(Response::new(GetContactResponse {
+            address_owners: owners.into_iter().map(contacts::address_owner).collect(),
             contact: Some(WireContact {
                 participant_agent_ids: self
                     .taking_part(&caller, Entity::Contact, contact.id)

@@ -19,6 +19,7 @@ pub(crate) mod distribution;
 mod entity_chats;
 pub(crate) mod events;
 pub(crate) mod field;
+pub(crate) mod filter;
 pub(crate) mod group;
 pub(crate) mod internal;
 pub(crate) mod notification;
@@ -138,6 +139,7 @@ pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
         Noun::Rule(verb) => rule::run(verb, &session, view).await,
         Noun::Calendar(verb) => calendar::run(verb, &session, view).await,
         Noun::Chat(verb) => chat::run(verb, &session, view).await,
+        Noun::Filter(verb) => filter::run(verb, &session, view).await,
         Noun::Notification(verb) => notification::run(verb, &session, view).await,
         Noun::Internal(verb) => internal::run(verb, &session, view).await,
         Noun::Reply(verb) => reply::run(verb, &session, view).await,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use async_nats::jetstream::{self, consumer::PullConsumer, consumer::pull};
 use futures::StreamExt as _;
 use switchboard_proto::common::v1::Text;
@@ -59,6 +60,10 @@ async fn services_work_with_the_users_and_rights_of_the_shipped_broker() -> anyh
         Ok(answer)
     })
     .await?;
+    assert!(
+        conversation_sees_what_is_left(&world).await? > 0,
+        "the customer's words"
+    );
     let log = world.nats.log()?;
     let refused: Vec<&str> = log
         .lines()
@@ -102,6 +107,31 @@ async fn services_work_with_the_users_and_rights_of_the_shipped_broker() -> anyh
     .await?;
 
     integrator_reads_what_an_operator_lets_him(&world, &account.slug).await
+}
+
+/// What conversation asks the broker before a bot lets a customer run out of time; returns in how many shards something is.
+async fn conversation_sees_what_is_left(world: &World) -> anyhow::Result<usize> {
+    let conversation = async_nats::ConnectOptions::new()
+        .user_and_password("conversation".to_owned(), NatsServer::PASSWORD.to_owned())
+        .custom_inbox_prefix("_INBOX_conversation")
+        .request_timeout(Some(Duration::from_secs(2)))
+        .connect(world.nats.url())
+        .await?;
+    let conversation = jetstream::new(conversation);
+    let mut found = 0;
+    for shard in 0..2 {
+        let Ok(stream) = conversation.get_stream(format!("INBOUND_{shard}")).await else {
+            continue;
+        };
+        stream.consumer_info("conversation-inbound").await?;
+        let subject = format!("switchboard.inbound.{shard}");
+        match stream.get_first_raw_message_by_subject(&subject, 1).await {
+            Ok(_) => found += 1,
+            Err(error) if error.kind() == RawMessageErrorKind::NoMessageFound => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(found)
 }
 
 /// An operator makes a consumer for one account; the integrator reads by it, and by no other.

@@ -1,6 +1,8 @@
 //! What people do with channels and files from a terminal: each verb once, against the running system.
 
 mod crm;
+mod customer;
+mod filters;
 mod replies;
 mod transfer;
 

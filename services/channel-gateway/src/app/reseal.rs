@@ -7,7 +7,6 @@ use uuid::Uuid;
 use super::book::aad as of_channel;
 use super::{App, attachments, photos};
 use crate::error::Error;
-use crate::store::photos as store_photos;
 use crate::store::sealed::{self, Of, Sealed};
 
 /// Rows of one batch.
@@ -76,7 +75,7 @@ async fn read(
     match place {
         Place::Channel(of) => sealed::of_channels(connection, of, after, BATCH).await,
         Place::File => sealed::of_files(connection, after, BATCH).await,
-        Place::Photo => store_photos::sealed(connection, after, BATCH).await,
+        Place::Photo => sealed::of_photos(connection, after, BATCH).await,
     }
 }
 
@@ -89,7 +88,7 @@ async fn write(
     match place {
         Place::Channel(of) => sealed::replace_of_channels(connection, of, older, newer).await,
         Place::File => sealed::replace_of_files(connection, older, newer).await,
-        Place::Photo => store_photos::replace_sealed(connection, older, newer).await,
+        Place::Photo => sealed::replace_of_photos(connection, older, newer).await,
     }
 }
 

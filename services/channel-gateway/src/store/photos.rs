@@ -6,7 +6,6 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::fetches::Fetched;
-use super::sealed::Sealed;
 
 /// Whose photo is to be looked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -295,42 +294,4 @@ pub async fn remove(
     .execute(connection)
     .await
     .map(drop)
-}
-
-/// Returns references of photos beyond a chat, `limit` at most, by chat.
-pub async fn sealed(
-    connection: &mut PgConnection,
-    after: Uuid,
-    limit: i64,
-) -> Result<Vec<Sealed>, sqlx::Error> {
-    sqlx::query_as!(
-        Sealed,
-        r#"select chat_id as id, reference as "text!" from client_photo
-           where chat_id > $1 and reference is not null order by chat_id limit $2"#,
-        after,
-        limit,
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// Puts references of photos in the place of older ones, unless something else stands there by now.
-pub async fn replace_sealed(
-    connection: &mut PgConnection,
-    older: &[Sealed],
-    newer: &[Vec<u8>],
-) -> Result<u64, sqlx::Error> {
-    let ids: Vec<Uuid> = older.iter().map(|sealed| sealed.id).collect();
-    let texts: Vec<Vec<u8>> = older.iter().map(|sealed| sealed.text.clone()).collect();
-    let done = sqlx::query!(
-        "update client_photo p set reference = n.newer
-         from unnest($1::uuid[], $2::bytea[], $3::bytea[]) as n (id, older, newer)
-         where p.chat_id = n.id and p.reference = n.older",
-        &ids,
-        &texts,
-        newer,
-    )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
 }

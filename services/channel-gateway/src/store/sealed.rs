@@ -104,6 +104,43 @@ pub async fn replace_of_files(
     Ok(done.rows_affected())
 }
 
+/// Returns references of photos beyond a chat, `limit` at most, by chat.
+pub async fn of_photos(
+    connection: &mut PgConnection,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Sealed>, sqlx::Error> {
+    sqlx::query_as!(
+        Sealed,
+        r#"select chat_id as id, reference as "text!" from client_photo
+           where chat_id > $1 and reference is not null order by chat_id limit $2"#,
+        after,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Puts references of photos in the place of older ones, unless something else stands there by now.
+pub async fn replace_of_photos(
+    connection: &mut PgConnection,
+    older: &[Sealed],
+    newer: &[Vec<u8>],
+) -> Result<u64, sqlx::Error> {
+    let (ids, texts) = columns(older);
+    let done = sqlx::query!(
+        "update client_photo p set reference = n.newer
+         from unnest($1::uuid[], $2::bytea[], $3::bytea[]) as n (id, older, newer)
+         where p.chat_id = n.id and p.reference = n.older",
+        &ids,
+        &texts,
+        newer,
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// Disconnects a channel for good: its credentials are forgotten, its line may become another channel's.
 pub async fn forget(
     connection: &mut PgConnection,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use sqlx::PgPool;
 
 use super::Service;
-use crate::consumer::{Consumers, EventFilter, Handler};
+use crate::consumer::{Consumers, EventFilter, Handler, Heard};
 use crate::nats::{self, Declared, Nats};
 use crate::relay::{Relay, Waker};
 
@@ -48,6 +48,11 @@ impl Service {
     pub fn consume_inbound(&self, handler: Arc<dyn Handler>) -> anyhow::Result<()> {
         self.consumers()?.spawn_inbound(&handler);
         Ok(())
+    }
+
+    /// Tells how far a handler that [`Service::consume_inbound`] runs has come.
+    pub fn heard(&self, handler: &Arc<dyn Handler>) -> anyhow::Result<Heard> {
+        Ok(Heard::new(self.connected()?, self.streams.clone(), handler))
     }
 
     /// Has a handler replay dead letters that stood in no stream: it consumes nothing.

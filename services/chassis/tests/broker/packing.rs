@@ -1,9 +1,11 @@
 //! Packs: from accepted items to INBOUND and its handlers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use chassis::consumer::Handler;
+use chassis::clock;
+use chassis::consumer::{Handler, HandlerError, Heard};
 use chassis::id::AccountSlug;
 use chassis::packs::{PackError, PackItem, Packer, PackerConfig};
 use chassis::testing;
@@ -258,4 +260,56 @@ async fn measure_packs() {
         println!("  taken by a handler that does nothing: {rate:.0} items/s in {batches} batches");
         world.finish().await;
     }
+}
+
+#[tokio::test]
+async fn how_far_inbound_items_have_been_heard_is_told_whatever_waits() {
+    let world = World::bounded(1 << 20, 2).await;
+    let packer = Packer::new(
+        world.nats.clone(),
+        world.streams.clone(),
+        PackerConfig::default(),
+    );
+    let healed = Arc::new(AtomicBool::new(false));
+    let away = Arc::clone(&healed);
+    let recorder = Recorder::new("test-inbound", move |batch| {
+        let refuses = batch
+            .iter()
+            .any(|delivery| delivery.payload.as_ref() == b"1");
+        if refuses && !away.load(Ordering::SeqCst) {
+            return Err(HandlerError::Away("the database".into()));
+        }
+        Ok(())
+    });
+    let handler: Arc<dyn Handler> = recorder.clone();
+    let heard = Heard::new(world.nats.clone(), world.streams.clone(), &handler);
+    world.consumers(&world.lifecycle).spawn_inbound(&handler);
+    packer
+        .send("key", vec![item(&world.account, "key", 0)])
+        .await
+        .unwrap();
+    eventually("all is heard", async || {
+        let now = clock::now();
+        recorder.handled().len() == 1 && heard.until(now).await.unwrap() == now
+    })
+    .await;
+    let before = clock::now();
+    for number in 1..3 {
+        let pack = vec![item(&world.account, "key", number)];
+        packer.send("key", pack).await.unwrap();
+    }
+    let after = clock::now();
+    eventually("something waits", async || {
+        let until = heard.until(clock::now()).await.unwrap();
+        (before..after).contains(&until)
+    })
+    .await;
+    healed.store(true, Ordering::SeqCst);
+    eventually("all is heard again", async || {
+        let now = clock::now();
+        heard.until(now).await.unwrap() == now
+    })
+    .await;
+    assert_eq!(recorder.distinct(), numbers(0..3));
+    world.finish().await;
 }

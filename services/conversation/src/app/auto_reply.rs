@@ -13,7 +13,7 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 
 use super::announce::{self, Cause};
-use super::send::queue;
+use super::send::queued;
 use super::working_hours::{self, Calendars, Hours};
 use crate::domain::channel_rule::{self, Opened, Reply};
 use crate::domain::chat::Chat;
@@ -79,7 +79,8 @@ async fn answer(
     let ids: Vec<ChatId> = ids.into_iter().collect();
     let mut chats = store::chat::lock(tx, &ids).await?;
     let rules = store::channel_rule::several(tx, &keys).await?;
-    let (mut rows, mut events, mut changed) = (Vec::new(), Vec::new(), BTreeSet::new());
+    let (mut rows, mut commands) = (Vec::new(), Vec::new());
+    let (mut events, mut changed) = (Vec::new(), BTreeSet::new());
     for one in waiting {
         let key = (one.account.clone(), one.channel);
         let (Some(chat), Some(rule)) = (chats.get_mut(&one.chat), rules.get(&key)) else {
@@ -96,12 +97,15 @@ async fn answer(
         };
         let row = write(chat, one, reply, now);
         events.push(announce::stored(chat, wire::message(&row)?, &cause));
-        events.push(queue(tx, chat, &row, &cause, now).await?);
+        let (command, event) = queued(chat, &row, &cause)?;
+        events.push(event);
+        commands.push(command);
         metrics::counter!("conversation_auto_replies_total", "rule" => reply.rule()).increment(1);
         rows.push(row);
         changed.insert(one.chat);
     }
     store::message::insert(tx, &rows, now).await?;
+    store::delivery::keep_commands(tx, &commands, now).await?;
     let changed = chats.values().filter(|chat| changed.contains(&chat.id));
     store::chat::save(tx, changed).await?;
     Ok(events)

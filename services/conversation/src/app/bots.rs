@@ -1,33 +1,45 @@
 //! Bots: their scenarios, and their runs in chats (F187, F197-F199, F202, F203).
 
+pub mod named;
 pub mod nps;
 pub mod round;
 pub mod runs;
+mod start;
+
+pub use start::{send_nps, start};
 
 use std::collections::BTreeMap;
 
 use chassis::auth::Caller;
+use chassis::grpc::FieldViolation;
+use chassis::id::AccountSlug;
 use chassis::outbox::Waker;
 use chassis::request::{self, Claim};
 use chassis::{audit, id};
 use prost::Message as _;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use self::named::Things;
 use self::runs::Outcome;
 use super::access;
 use super::act::{Act, Repeat};
 use super::read::{self, Page};
 use crate::audit as told;
 use crate::domain::bot::{self, Flaw, RunState, Trigger};
+use crate::domain::channel_rule::ChannelRule;
+use crate::domain::words::{EntityKind, NpsSkipped};
 use crate::domain::{BotId, ChannelId, ChatId};
 use crate::error::{DOMAIN, Error};
 use crate::store;
-use crate::store::bots::runs::{self as table, Run};
+use crate::store::bots::runs::{self as table, Listed, Run};
 use crate::store::bots::{self as bots, Bot};
 use crate::wire;
+
+/// The call, as request ids are kept under it.
+const CREATE: &str = "CreateBot";
 
 /// Bots of an account at most.
 const OF_ACCOUNT_MAX: i64 = 200;
@@ -41,6 +53,9 @@ pub enum BotError {
     /// Its scenario is not sound.
     #[error("the scenario is not sound")]
     Flawed(Vec<Flaw>),
+    /// It names what there is not.
+    #[error("{} fields name what there is not", .0.len())]
+    Unknown(Vec<FieldViolation>),
     /// It is not what the caller saw.
     #[error("the bot has changed meanwhile: it is at revision {0}")]
     Changed(i64),
@@ -60,14 +75,16 @@ pub enum BotError {
     #[error("the rule of this channel names no bot of NPS that is enabled")]
     NpsOff,
     /// The question of NPS has to be sent first (F202).
-    #[error("NPS has to be sent before this conversation is closed")]
-    NpsNotSent,
+    #[error(
+        "NPS has to be sent before this conversation is closed: send it by SendNps, or `switchboardctl bot nps {0}`, then close"
+    )]
+    NpsNotSent(ChatId),
     /// It was sent already.
     #[error("NPS was sent in this conversation")]
     NpsSent,
     /// The channel cannot take it now.
-    #[error("the channel cannot take a message now: {0}")]
-    NpsImpossible(&'static str),
+    #[error("the channel cannot take a message now: {}", .0.as_str())]
+    NpsImpossible(NpsSkipped),
 }
 
 /// What a bot is to be.
@@ -87,34 +104,52 @@ pub struct Wanted {
     pub nps: bool,
 }
 
+impl Wanted {
+    /// It gets the usual questions of NPS.
+    fn is_usual(&self) -> bool {
+        self.nps && self.steps.is_empty()
+    }
+}
+
 /// Creates a bot.
 pub async fn create(
     pool: &PgPool,
+    things: &dyn Things,
     caller: &Caller,
     (mut wanted, repeat): (Wanted, Repeat),
     now: OffsetDateTime,
 ) -> Result<pb::CreateBotResponse, Error> {
-    const METHOD: &str = "CreateBot";
     access::may_change_settings(caller)?;
     may_name(caller, &wanted.channels)?;
     let account = caller.account();
+    // Other services are asked with no transaction open.
+    bot::check(&wanted.steps, wanted.nps)
+        .or_else(|flaws| {
+            if wanted.is_usual() {
+                Ok(())
+            } else {
+                Err(flaws)
+            }
+        })
+        .map_err(BotError::Flawed)?;
     let mut tx = pool.begin().await?;
-    if let Some(request_id) = &repeat.request_id {
-        match request::claim(&mut tx, account, METHOD, request_id, &repeat.hash, now).await? {
-            Claim::New => {}
-            Claim::Done(answer) => return Ok(pb::CreateBotResponse::decode(answer)?),
-            Claim::Conflict => return Err(Error::RequestIdReused(request_id.clone())),
-        }
+    if let Some(made) = made_before(&mut tx, account, &repeat, now).await? {
+        return Ok(made);
+    }
+    tx.rollback().await?;
+    named::check(things, account, &wanted, None).await?;
+    let mut tx = pool.begin().await?;
+    if let Some(made) = made_before(&mut tx, account, &repeat, now).await? {
+        return Ok(made);
     }
     audit::alone(&mut tx, account, "bots", account).await?;
     if bots::count(&mut tx, account).await? >= OF_ACCOUNT_MAX {
         return Err(BotError::TooMany.into());
     }
-    if wanted.nps && wanted.steps.is_empty() {
+    if wanted.is_usual() {
         let language = store::account::language(&mut tx, account).await?;
         wanted.steps = bot::nps::scenario(language);
     }
-    bot::check(&wanted.steps, wanted.nps).map_err(BotError::Flawed)?;
     let made = whole(id::v7(now).into(), wanted, (1, now), now);
     bots::put(&mut tx, account, &made).await?;
     let made = wire::bot(&made);
@@ -122,11 +157,28 @@ pub async fn create(
     let answer = pb::CreateBotResponse { bot: Some(made) };
     if let Some(request_id) = &repeat.request_id {
         let answer = answer.encode_to_vec();
-        request::store(&mut tx, account, METHOD, request_id, &answer).await?;
+        request::store(&mut tx, account, CREATE, request_id, &answer).await?;
     }
     audit::write(&mut tx, DOMAIN, vec![entry], now).await?;
     tx.commit().await?;
     Ok(answer)
+}
+
+/// Returns the first answer of a request that is made again; else claims it, until the transaction ends.
+async fn made_before(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    repeat: &Repeat,
+    now: OffsetDateTime,
+) -> Result<Option<pb::CreateBotResponse>, Error> {
+    let Some(request_id) = &repeat.request_id else {
+        return Ok(None);
+    };
+    match request::claim(connection, account, CREATE, request_id, &repeat.hash, now).await? {
+        Claim::New => Ok(None),
+        Claim::Done(answer) => Ok(Some(pb::CreateBotResponse::decode(answer)?)),
+        Claim::Conflict => Err(Error::RequestIdReused(request_id.clone())),
+    }
 }
 
 fn whole(
@@ -152,6 +204,7 @@ fn whole(
 /// Changes a bot, whole.
 pub async fn update(
     pool: &PgPool,
+    things: &dyn Things,
     caller: &Caller,
     (bot, wanted): (BotId, Wanted),
     expected: Option<i64>,
@@ -161,6 +214,8 @@ pub async fn update(
     may_name(caller, &wanted.channels)?;
     let account = caller.account();
     bot::check(&wanted.steps, wanted.nps).map_err(BotError::Flawed)?;
+    let known = get(pool, caller, bot).await?;
+    named::check(things, account, &wanted, Some(&known)).await?;
     let mut tx = pool.begin().await?;
     audit::alone(&mut tx, account, "bots", account).await?;
     let before = bots::get(&mut tx, account, bot).await?;
@@ -193,9 +248,19 @@ pub async fn delete(
     let before = before.ok_or(BotError::NotFound)?;
     may_name(caller, &before.channels)?;
     let before = wire::bot(&before);
+    let mut entries = vec![told::bot(caller, (Some(&before), None))?];
+    // What its deletion makes of rules is told as their change, in the order of their changes.
+    let channels = store::channel_rule::naming(&mut tx, account, bot).await?;
+    audit::alone_all(&mut tx, account, "channel-rules", &channels).await?;
     bots::delete(&mut tx, account, bot).await?;
-    let entry = told::bot(caller, (Some(&before), None))?;
-    audit::write(&mut tx, DOMAIN, vec![entry], now).await?;
+    for after in store::channel_rule::forget_bot(&mut tx, account, bot, now).await? {
+        let was = ChannelRule {
+            nps_bot: Some(bot),
+            ..after.clone()
+        };
+        entries.push(told::channel_rule(caller, &(Some(was), after))?);
+    }
+    audit::write(&mut tx, DOMAIN, entries, now).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -231,101 +296,6 @@ pub async fn list(
 ) -> Result<Vec<Bot>, Error> {
     let mut connection = pool.acquire().await?;
     Ok(bots::list(&mut connection, caller.account(), after, limit).await?)
-}
-
-/// Starts a bot in a chat with an open conversation. The same request begins no second run.
-pub async fn start(
-    pool: &PgPool,
-    waker: &Waker,
-    caller: &Caller,
-    (chat, bot): (ChatId, BotId),
-    request_id: Option<&str>,
-    now: OffsetDateTime,
-) -> Result<Run, Error> {
-    let mut act = Act::begin(pool, caller, chat, now).await?;
-    let account = caller.account();
-    let id = match request_id {
-        None => id::v7(now),
-        Some(request_id) => {
-            let of = [
-                account.as_str(),
-                &chat.to_string(),
-                &bot.to_string(),
-                request_id,
-            ];
-            id::v5("bot-run", &of)
-        }
-    };
-    let begun = table::several(&mut act.tx, &[id]).await?.remove(&id);
-    if let Some(begun) = begun {
-        return Ok(begun);
-    }
-    let bot = bots::get(&mut act.tx, account, bot).await?;
-    let bot = bot.ok_or(BotError::NotFound)?;
-    if bot.nps {
-        may_ask(&mut act).await?;
-    }
-    begin(act, waker, &bot, id).await
-}
-
-/// Starts the bot of NPS of the chat's channel (F202, F203).
-pub async fn send_nps(
-    pool: &PgPool,
-    waker: &Waker,
-    caller: &Caller,
-    chat: ChatId,
-    now: OffsetDateTime,
-) -> Result<Run, Error> {
-    let mut act = Act::begin(pool, caller, chat, now).await?;
-    let bot = nps::bot_of(&mut act.tx, &act.chat).await?;
-    let bot = bot.ok_or(BotError::NpsOff)?;
-    may_ask(&mut act).await?;
-    // What another bot was about is over: the agent comes to the end.
-    if act.chat.bot.is_some() {
-        stop_in(&mut act, RunState::Stopped).await?;
-    }
-    begin(act, waker, &bot, id::v7(now)).await
-}
-
-/// Refuses to ask a client of NPS who was asked in this conversation, or cannot be.
-async fn may_ask(act: &mut Act) -> Result<(), Error> {
-    if let Some(open) = act.chat.open_episode()
-        && table::was_sent(&mut act.tx, &act.chat, open.id).await?
-    {
-        return Err(BotError::NpsSent.into());
-    }
-    match bot::nps::obstacle(&act.chat, act.now) {
-        Some(obstacle) => Err(BotError::NpsImpossible(obstacle).into()),
-        None => Ok(()),
-    }
-}
-
-async fn begin(mut act: Act, waker: &Waker, bot: &Bot, id: Uuid) -> Result<Run, Error> {
-    if !bot.enabled {
-        return Err(BotError::Disabled.into());
-    }
-    if act.chat.spam {
-        return Err(Error::ChatIsSpam);
-    }
-    let Some(open) = act.chat.open_episode().map(|open| open.id) else {
-        let number = act.chat.episode.as_ref().map_or(0, |last| last.number);
-        return Err(Error::ConversationClosed { number });
-    };
-    if let Some((run, _)) = act.chat.bot {
-        let names = table::names(&mut act.tx, &[run]).await?;
-        let name = names.into_values().next().map(|(_, name)| name);
-        return Err(BotError::Runs(name.unwrap_or_default()).into());
-    }
-    let mut outcome = Outcome::default();
-    let of = (id, bot, open);
-    let run = runs::begin(&mut act.chat, of, &act.cause, act.now, &mut outcome)?;
-    if bot.nps {
-        let nps = table::Nps::default();
-        runs::nps_kept(&mut act.tx, &act.chat, &run, nps, act.now).await?;
-    }
-    act.take(outcome).await?;
-    act.finish(waker).await?;
-    Ok(run)
 }
 
 /// Stops the bot of a chat (F198); none where none runs.
@@ -372,16 +342,52 @@ pub(super) async fn stop_closed(act: &mut Act) -> Result<(), Error> {
     Ok(())
 }
 
-/// Lists the runs in a chat before one, the newest first (F197).
+/// Lists the runs in a chat, or in the chats that are linked with a card or contact, before one, the newest first (F197).
 pub async fn runs_of(
     pool: &PgPool,
     caller: &Caller,
-    chat: ChatId,
+    mut listed: Listed,
     before: (OffsetDateTime, Uuid),
     size: u32,
 ) -> Result<Page<Run, (OffsetDateTime, Uuid)>, Error> {
     let mut connection = pool.acquire().await?;
-    let chat = access::chat(&mut connection, caller, chat).await?;
-    let found = table::list(&mut connection, chat.id, before, i64::from(size) + 1).await?;
+    access::may_use_chats(caller)?;
+    if let Some(chat) = listed.chat {
+        access::chat(&mut connection, caller, chat).await?;
+    }
+    if let Some(entity) = listed.entity
+        && !sees_entity(&mut connection, caller, entity).await?
+    {
+        return Ok((Vec::new(), None));
+    }
+    listed.granted = access::granted(caller);
+    let account = caller.account();
+    let found = table::list(
+        &mut connection,
+        account,
+        &listed,
+        before,
+        i64::from(size) + 1,
+    )
+    .await?;
     Ok(read::cut(found, size, |run| (run.started_at, run.id)))
+}
+
+/// Tells whether the caller may know which chats a card or contact is linked with (F176). One that is not known here has none.
+async fn sees_entity(
+    connection: &mut PgConnection,
+    caller: &Caller,
+    entity: Uuid,
+) -> Result<bool, Error> {
+    let account = caller.account();
+    let Some((kind, responsible)) = store::chat_words::entity(connection, account, entity).await?
+    else {
+        return Ok(caller.access().is_none());
+    };
+    let (own_cards, own_people) = access::sees_own_only(caller);
+    let (sees, own) = match kind {
+        EntityKind::Card => (access::sees_cards(caller), own_cards),
+        _ => (access::sees_people(caller), own_people),
+    };
+    Ok(sees && (!own || responsible == caller.agent()))
 }

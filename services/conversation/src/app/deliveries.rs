@@ -13,6 +13,7 @@ use crate::domain::words::{DeliveryState, MessageKind};
 use crate::domain::{ChannelId, ChatId, MessageId};
 use crate::error::Error;
 use crate::store;
+use crate::store::bots::nps::Outcome;
 use crate::store::delivery::{PartKey, StoredPart};
 use crate::store::message::{Key, Known, Stored};
 
@@ -69,19 +70,28 @@ pub fn part(
     }
 }
 
-/// Applies reports about messages of locked chats, but for those about `amendments` of messages. Returns where messages with these provider keys are found now.
+/// What reports led to.
+#[derive(Debug, Default)]
+pub struct Applied {
+    /// Where messages with these provider keys are found now.
+    pub sent: BTreeMap<Key, Known>,
+    /// What became of messages of bots.
+    pub of_bots: Vec<Outcome>,
+}
+
+/// Applies reports about messages of locked chats, but for those about `amendments` of messages.
 pub async fn apply(
     connection: &mut PgConnection,
     chats: &mut BTreeMap<ChatId, Chat>,
     reports: &[Report],
     amendments: &BTreeSet<MessageId>,
-) -> Result<BTreeMap<Key, Known>, Error> {
+) -> Result<Applied, Error> {
     let reports = reports.iter();
     let reports: Vec<_> = reports
         .filter(|report| !amendments.contains(&report.key.message))
         .collect();
     if reports.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Applied::default());
     }
     let ids: BTreeSet<MessageId> = reports.iter().map(|report| report.key.message).collect();
     let ids: Vec<MessageId> = ids.into_iter().collect();
@@ -119,7 +129,7 @@ pub async fn apply(
 
     let touched: BTreeSet<MessageId> = changed.iter().map(|key| key.message).collect();
     let mut answers = BTreeMap::<ChatId, Answer>::new();
-    let mut summed = Vec::new();
+    let (mut summed, mut of_bots) = (Vec::new(), Vec::new());
     for message in messages.values_mut().filter(|m| touched.contains(&m.id)) {
         // What a bot says answers nobody (D08).
         if settle(message, &parts) && message.kind == MessageKind::Agent {
@@ -132,11 +142,21 @@ pub async fn apply(
                 *newest = answer;
             }
         }
+        let settled = message
+            .delivery
+            .filter(|state| state.is_sent() || *state == DeliveryState::Failed);
+        if let Some(state) = settled.filter(|_| message.kind == MessageKind::Bot) {
+            of_bots.push(Outcome {
+                account: message.account.clone(),
+                message: message.id,
+                failed: state == DeliveryState::Failed,
+            });
+        }
         summed.push(&*message);
     }
     store::message::deliver(connection, &summed).await?;
     answered(connection, chats, answers).await?;
-    Ok(sent)
+    Ok(Applied { sent, of_bots })
 }
 
 /// Moves a part forward; tells whether that changed anything.

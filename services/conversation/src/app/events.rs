@@ -10,12 +10,14 @@ use time::OffsetDateTime;
 
 use super::amend;
 use super::assignments::{self, Change};
+use super::bots;
 use super::cards::Told;
-use super::deliveries::{self, Report};
+use super::deliveries::{self, Applied, Report};
 use super::described::{self, Described};
 use super::inbound::Batch;
 use super::own_amend;
 use crate::domain::ChatId;
+use crate::domain::internal_chat::Entity;
 use crate::domain::words::Language;
 use crate::error::Error;
 use crate::store;
@@ -24,6 +26,7 @@ use crate::store::client_photo::Photo;
 use crate::store::lock::{self, Mode};
 use crate::store::message::Key;
 use crate::store::post::Post;
+use crate::store::reach::{Block, Line};
 use crate::store::working_hours::{Owner, Word as Hours};
 
 /// What a batch of events says, by kind.
@@ -43,10 +46,16 @@ pub struct Events {
     pub photos: Vec<Photo>,
     /// Pages of posts.
     pub posts: Vec<Post>,
+    /// Clients who blocked a channel, or unblocked it.
+    pub blocks: Vec<Block>,
+    /// Channels that were switched off or lost, or are heard again.
+    pub lines: Vec<Line>,
     /// Languages of accounts.
     pub languages: Vec<(AccountSlug, Language)>,
     /// Working hours of accounts and channels.
     pub hours: Vec<(Owner, Hours)>,
+    /// Entities of CRM that are gone.
+    pub gone: Vec<(AccountSlug, Entity)>,
     /// Rights of agents.
     pub access: Vec<(AccountSlug, AccessRecord)>,
 }
@@ -88,7 +97,10 @@ pub async fn apply(
     store::message::insert(connection, &rows, now).await?;
     let reports = &batch.deliveries;
     let amendments = own_amend::reported(connection, &mut chats, reports, &mut events).await?;
-    let sent = deliveries::apply(connection, &mut chats, reports, &amendments).await?;
+    let Applied { sent, of_bots } =
+        deliveries::apply(connection, &mut chats, reports, &amendments).await?;
+    let rows = bots::nps::delivered(connection, &mut chats, &of_bots, &mut events, now).await?;
+    store::message::insert(connection, &rows, now).await?;
     // A client may react to our message before we hear that it was sent.
     let mut unparked = Batch::default();
     let sent_keys: BTreeSet<Key> = sent.keys().cloned().collect();
@@ -109,11 +121,14 @@ pub async fn apply(
     store::chat::save(connection, changed).await?;
     store::attachment::keep(connection, &batch.files).await?;
     store::post::keep(connection, &batch.posts).await?;
+    store::reach::keep_blocks(connection, &batch.blocks).await?;
+    store::reach::keep_lines(connection, &batch.lines).await?;
     store::account::keep(connection, &batch.languages).await?;
     if !batch.hours.is_empty() {
         let changed = store::working_hours::keep(connection, &batch.hours).await?;
         store::response_wait::replan_accounts(connection, &changed).await?;
     }
+    store::internal_chat::mark_gone(connection, &batch.gone).await?;
     if !batch.access.is_empty() {
         AccessCopy::apply(connection, &batch.access).await?;
     }

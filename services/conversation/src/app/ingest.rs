@@ -71,10 +71,13 @@ pub async fn ingest(
         .map(|amendment| (amendment.key.clone(), amendment.moment.time))
         .collect();
 
+    let runs = hold::runs(connection, &new, &chats).await?;
     let mut work = Work {
         now,
         chats,
         fresh,
+        runs,
+        hearings: BTreeMap::new(),
         profiles,
         events,
         rows: Vec::with_capacity(new.len() * 2),
@@ -85,6 +88,7 @@ pub async fn ingest(
         automatic: Vec::new(),
         heard: Vec::new(),
     };
+    work.listen(&new);
     let mut touched: BTreeSet<ChatId> = new.iter().map(Arrival::chat).collect();
     touched.extend(start::come(connection, &mut work, starts).await?);
     let planned = plan(connection, &mut work, &new).await?;

@@ -19,7 +19,7 @@ use sqlx::{PgConnection, PgPool};
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
-use tonic::Status;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::access;
@@ -286,14 +286,40 @@ impl InternalChats {
     pub async fn mark(
         &self,
         caller: &Caller,
-        marked: &Marked,
+        mut marked: Marked,
     ) -> Result<pb::UnreadNotifications, Error> {
         let whose = whose(caller)?;
+        if let Marked::Of(EntityKind::Contact, ids) = &mut marked {
+            self.add_merged(caller, ids).await?;
+        }
         let mut tx = self.pool.begin().await?;
-        store::mark(&mut tx, whose.account, whose.agent, marked, MARKED).await?;
+        store::mark(&mut tx, whose.account, whose.agent, &marked, MARKED).await?;
         let unread = unread(&mut tx, &whose).await?;
         tx.commit().await?;
         Ok(unread)
+    }
+
+    /// Adds to contacts what is one with them now: their internal chats are read as one, and so are the notifications of them.
+    async fn add_merged(&self, caller: &Caller, ids: &mut Vec<Uuid>) -> Result<(), Error> {
+        let mut merged = Vec::new();
+        for id in &*ids {
+            let entity = Entity {
+                kind: EntityKind::Contact,
+                id: *id,
+            };
+            match self.entities.look(caller, entity, &BTreeSet::new()).await {
+                Ok(looked) => {
+                    merged.extend(looked.merged);
+                    merged.push(looked.id);
+                }
+                // It is gone, or hidden from the agent by now: what they were notified of stays theirs to mark.
+                Err(status) if matches!(status.code(), Code::NotFound | Code::PermissionDenied) => {
+                }
+                Err(status) => return Err(Error::Refused(status)),
+            }
+        }
+        ids.extend(merged);
+        Ok(())
     }
 }
 

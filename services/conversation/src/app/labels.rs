@@ -77,7 +77,7 @@ pub async fn label(
     Ok(pb::LabelChatResponse { chat })
 }
 
-/// Lists the labels that chats of the account have, by name: those that begin so.
+/// Lists the labels of chats that the caller may see (F062), by name: those that begin so.
 pub async fn list(
     connection: &mut PgConnection,
     caller: &Caller,
@@ -87,7 +87,9 @@ pub async fn list(
     access::may_use_chats(caller)?;
     let limit = i64::from(size) + 1;
     let account = caller.account();
-    let found = store::labels::list(connection, account, beginning, after, limit).await?;
+    let granted = access::granted(caller);
+    let wanted = (beginning, after);
+    let found = store::labels::list(connection, account, granted.as_deref(), wanted, limit).await?;
     let (found, next) = read::cut(found, size, |label| label.key.clone());
     let labels = found
         .into_iter()

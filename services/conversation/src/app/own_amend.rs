@@ -25,6 +25,7 @@ use crate::domain::words::{AmendmentKind, DeliveryState, MessageKind};
 use crate::domain::{AgentId, ChatId, MessageId};
 use crate::error::Error;
 use crate::store;
+use crate::store::delivery::NewCommand;
 use crate::store::message::Stored;
 use crate::store::own_amendment::OwnAmendment;
 use crate::wire;
@@ -213,7 +214,13 @@ async fn ask(
     };
     let (account, chat, out_seq) = (&act.chat.account, act.chat.id, queued.out_seq);
     let encoded = queued.encode_to_vec();
-    store::delivery::keep_command(&mut act.tx, account, chat, out_seq, &encoded, act.now).await?;
+    let command = NewCommand {
+        account: account.clone(),
+        chat,
+        out_seq,
+        command: encoded,
+    };
+    store::delivery::keep_commands(&mut act.tx, &[command], act.now).await?;
     let event = pb::MessageQueued {
         command: Some(queued),
     };

@@ -14,7 +14,7 @@ use super::working_hours::{self, Hours};
 use crate::domain::bot::Trigger;
 use crate::domain::channel_rule::due;
 use crate::error::{DOMAIN, Error};
-use crate::store::bots::runs as bots;
+use crate::store::bots::triggers as bots;
 use crate::store::channel_rule::Key;
 use crate::store::response_wait::{self as store, Exceeded, Unplanned};
 

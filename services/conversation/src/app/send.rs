@@ -26,7 +26,7 @@ use crate::domain::preview::Preview;
 use crate::domain::words::{DeliveryState, MessageKind, OpenReason};
 use crate::domain::{AgentId, ChatId, MessageId};
 use crate::error::{DOMAIN, Error};
-use crate::store::{self, message::Stored};
+use crate::store::{self, delivery::NewCommand, message::Stored};
 use crate::wire;
 
 /// How often assignment is asked before a chat that keeps changing is given up.
@@ -249,7 +249,9 @@ pub(super) async fn store_message(
         // An agent takes over from a bot.
         let mut chats = BTreeMap::from([(chat.id, chat.clone())]);
         let heard = vec![(chat.id, Heard::Agent, cause.clone())];
-        outcome = runs::hear(tx, &mut chats, heard, now).await?;
+        let ids: Vec<Uuid> = chat.bot.iter().map(|(run, _)| *run).collect();
+        let mut known = store::bots::runs::readable(tx, &ids).await?;
+        outcome = runs::hear(tx, &mut chats, &mut known, heard, now).await?;
         store::bots::runs::save(tx, &outcome.runs).await?;
         if let Some(after) = chats.remove(&chat.id) {
             *chat = after;
@@ -342,6 +344,17 @@ pub(super) async fn queue(
     cause: &Cause,
     now: OffsetDateTime,
 ) -> Result<Outgoing, Error> {
+    let (command, event) = queued(chat, row, cause)?;
+    store::delivery::keep_commands(tx, &[command], now).await?;
+    Ok(event)
+}
+
+/// Makes the command that sends a message, under the number that its row carries, and the event that announces it.
+pub(super) fn queued(
+    chat: &Chat,
+    row: &Stored,
+    cause: &Cause,
+) -> Result<(NewCommand, Outgoing), Error> {
     let content = pb::Message::decode(row.body.as_slice())?;
     let command = pb::OutboundCommand {
         action: pb::outbound_command::Action::Send.into(),
@@ -363,10 +376,14 @@ pub(super) async fn queue(
         automatic: row.kind == MessageKind::Bot,
         subject: content.subject,
     };
-    let encoded = command.encode_to_vec();
-    store::delivery::keep_command(tx, &chat.account, chat.id, row.out_seq, &encoded, now).await?;
+    let kept = NewCommand {
+        account: chat.account.clone(),
+        chat: chat.id,
+        out_seq: row.out_seq,
+        command: command.encode_to_vec(),
+    };
     let event = pb::MessageQueued {
         command: Some(command),
     };
-    Ok(announce::about_chat(chat, &event, cause))
+    Ok((kept, announce::about_chat(chat, &event, cause)))
 }

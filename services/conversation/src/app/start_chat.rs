@@ -168,8 +168,15 @@ async fn begin(
     if chat.spam {
         return Err(Error::ChatIsSpam);
     }
+    // Under the client's lock: what this person writes on another line waits.
+    let begun = store::first_message::begun_otherwise(&mut tx, account, chat.client, to.contact);
+    to.may_be_written_to(begun.await?)
+        .map_err(Error::NotFirst)?;
     if chat.open_episode().is_some() {
         return Ok(Begun::Open);
+    }
+    if chat.episode.is_none() {
+        store::first_message::keep(&mut tx, account, chat.id, to.contact).await?;
     }
     let opener = Opener {
         agent,

@@ -1,6 +1,7 @@
 //! Bots (F187, F199, F203): what a run does next, and which scenarios are sound. No I/O: whoever runs a bot carries out what is
 //! decided here, and stores where the run stands.
 
+mod hearing;
 pub mod nps;
 mod sound;
 
@@ -12,9 +13,10 @@ use switchboard_proto::conversation::v1::bot_step::{Act, Ask, Branch, ask::Expec
 use time::{Duration, OffsetDateTime};
 
 pub use super::words::{BotRunState as RunState, BotWaits as Waits};
+pub use hearing::{Hearing, Listening, Said, Stands};
 pub use sound::{Flaw, check};
 
-/// How long an answer is waited for where the scenario does not say.
+/// How long an answer is waited for where the scenario does not say; a comment less long.
 const USUAL_TIMEOUT: Duration = Duration::DAY;
 
 /// Questions of one run at most: one that is not answered may lead back to itself.
@@ -75,7 +77,7 @@ pub enum Effect<'s> {
         /// The comment; empty where there is none yet.
         comment: String,
     },
-    /// Keep the comment to it.
+    /// Keep the comment to it, after what is known of one.
     Comment {
         /// The score; none where it has not been asked for yet.
         score: Option<i32>,
@@ -213,7 +215,7 @@ fn entered<'s>(
         }
         // A picture says nothing that could be kept.
         Expects::Comment if !text.is_empty() => effects.push(Effect::Comment {
-            score: answered(scenario, state, Expects::Score).and_then(nps::score),
+            score: answered(scenario, state, Expects::Score).and_then(|score| score.parse().ok()),
             comment: kept(&text),
         }),
         Expects::Comment | Expects::Unspecified => {}
@@ -281,6 +283,7 @@ fn after<'s>(scenario: &'s [pb::BotStep], step: &pb::BotStep) -> Option<&'s pb::
 
 fn timeout(ask: &Ask) -> Duration {
     match ask.timeout_seconds {
+        0 if ask.expects() == Expects::Comment => nps::COMMENT_AWAITED,
         0 => USUAL_TIMEOUT,
         seconds => Duration::seconds(seconds.into()),
     }

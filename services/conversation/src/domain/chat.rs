@@ -6,7 +6,6 @@ use chassis::id::AccountSlug;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::bot::nps;
 use super::preview::Preview;
 use super::words::{BotWaits, ChannelKind, ChatState, OpenReason};
 use super::{AgentId, ChannelId, ChatId, ClientId, ConversationId};
@@ -278,12 +277,6 @@ impl Chat {
         self.show(preview);
     }
 
-    /// Tells whether a client's text is the score that a bot of NPS waits for (F203). It is an answer to that bot and to nobody
-    /// else: it opens no conversation, and no agent has to answer it. Words instead of a number are a message like any other.
-    pub fn takes_score(&self, text: &str) -> bool {
-        matches!(self.bot, Some((_, BotWaits::Score))) && nps::score(text).is_some()
-    }
-
     /// Notes that the client was heard.
     pub fn heard(&mut self, time: OffsetDateTime) {
         self.last_client_message_at = self.last_client_message_at.max(time);
@@ -380,4 +373,4 @@ pub fn arrange<T>(messages: &mut [T], key: impl Fn(&T) -> (OffsetDateTime, i64))
 
 #[cfg(test)]
 #[path = "chat_tests.rs"]
-mod tests;
+pub(super) mod tests;

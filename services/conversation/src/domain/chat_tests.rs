@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 const NOON: OffsetDateTime = datetime!(2026-05-01 12:00 UTC);
 
-fn chat() -> Chat {
+pub(crate) fn chat() -> Chat {
     Chat {
         id: Uuid::from_u128(1).into(),
         account: AccountSlug::parse("acme").unwrap(),

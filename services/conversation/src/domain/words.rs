@@ -81,6 +81,24 @@ words! {
 }
 
 words! {
+    /// Why a conversation's client was not asked of NPS.
+    NpsSkipped {
+        /// The provider takes no message any more, as the client's last one is too old (D15).
+        WindowClosed = "window-closed",
+        /// The client has blocked the channel (D15).
+        ClientBlocked = "client-blocked",
+        /// The channel is switched off, or was lost (D15).
+        ChannelOff = "channel-off",
+        /// The question did not reach the client.
+        NotDelivered = "not-delivered",
+        /// A bot ended the conversation.
+        ClosedByBot = "closed-by-bot",
+        /// The client opened it by what they said to the question of the conversation before.
+        AnsweredBefore = "answered-before",
+    }
+}
+
+words! {
     /// State of a chat.
     ChatState {
         /// Open, without a responsible.

@@ -31,7 +31,12 @@ pub(super) fn status(error: &BotError) -> Status {
         BotError::Disabled => not_now("BOT_DISABLED"),
         BotError::Runs(name) => refuse(Code::FailedPrecondition, "BOT_RUNS", &[("bot", name)]),
         BotError::NpsOff => not_now("NPS_OFF"),
-        BotError::NpsNotSent => not_now("NPS_NOT_SENT"),
+        BotError::Unknown(violations) => grpc::invalid(DOMAIN, violations),
+        BotError::NpsNotSent(chat) => refuse(
+            Code::FailedPrecondition,
+            "NPS_NOT_SENT",
+            &[("chat_id", &chat.to_string())],
+        ),
         BotError::NpsSent => not_now("NPS_SENT"),
         BotError::NpsImpossible(_) => not_now("CHANNEL_CANNOT"),
     }

@@ -18,11 +18,13 @@ use crate::app::cards::Told;
 use crate::app::deliveries::{self, Report};
 use crate::app::described::Described;
 use crate::app::inbound::storable;
-use crate::domain::words::{DeliveryState, Language};
+use crate::domain::internal_chat::Entity;
+use crate::domain::words::{DeliveryState, EntityKind, Language};
 use crate::store::attachment::Word;
 use crate::store::client_photo::Photo;
 use crate::store::delivery::{PartKey, StoredPart};
 use crate::store::post::Post;
+use crate::store::reach::{Block, Line};
 use crate::store::working_hours::{Owner, Word as Hours};
 use crate::wire;
 
@@ -62,6 +64,9 @@ pub(super) fn read(
         cards::CardCreated::TYPE | cards::CardConverted::TYPE | cards::OrderCreated::TYPE => {
             said.cards.extend(of_crm(delivery, account, cause)?);
         }
+        cards::CardDeleted::TYPE | cards::ContactDeleted::TYPE | cards::CompanyDeleted::TYPE => {
+            said.gone.extend(gone(delivery, account)?);
+        }
         gateway::AttachmentStored::TYPE => {
             let event: gateway::AttachmentStored = delivery.decode()?;
             said.files.extend(file(delivery, account, event.attachment));
@@ -95,9 +100,58 @@ pub(super) fn read(
                 });
             }
         }
+        gateway::ClientBlocked::TYPE | gateway::ClientUnblocked::TYPE => {
+            said.blocks.push(block(delivery, account)?);
+        }
+        gateway::ChannelEnabled::TYPE
+        | gateway::ChannelUpdated::TYPE
+        | gateway::ChannelDisconnected::TYPE => said.lines.extend(line(delivery, account)?),
         _ => said.deliveries.extend(report(delivery, account)?),
     }
     Ok(())
+}
+
+/// Reads that a client blocked a channel, or unblocked it.
+fn block(delivery: &Delivery, account: AccountSlug) -> Result<Block, HandlerError> {
+    let (blocked, channel, chat_key, time) =
+        if delivery.envelope.kind == gateway::ClientBlocked::TYPE {
+            let event: gateway::ClientBlocked = delivery.decode()?;
+            (true, event.channel_id, event.chat_key, event.time)
+        } else {
+            let event: gateway::ClientUnblocked = delivery.decode()?;
+            (false, event.channel_id, event.chat_key, event.time)
+        };
+    Ok(Block {
+        account,
+        chat: id::v5("chat", &[&channel, &chat_key]).into(),
+        blocked,
+        told_at: wire::time(time.as_ref()).unwrap_or(delivery.envelope.time),
+    })
+}
+
+/// Reads that nothing can be sent by a channel any more, or again; none where it names none. One that was lost is well again by being
+/// enabled alone.
+fn line(delivery: &Delivery, account: AccountSlug) -> Result<Option<Line>, HandlerError> {
+    let (off, channel) = match delivery.envelope.kind.as_str() {
+        gateway::ChannelUpdated::TYPE => {
+            let event: gateway::ChannelUpdated = delivery.decode()?;
+            (!event.enabled, event.channel_id)
+        }
+        gateway::ChannelDisconnected::TYPE => {
+            let event: gateway::ChannelDisconnected = delivery.decode()?;
+            (true, event.channel_id)
+        }
+        _ => {
+            let event: gateway::ChannelEnabled = delivery.decode()?;
+            (false, event.channel_id)
+        }
+    };
+    Ok(channel.parse().ok().map(|channel| Line {
+        account,
+        channel,
+        off,
+        told_at: delivery.envelope.time,
+    }))
 }
 
 /// Reads what is said of the photo of a chat's client; none where nothing is.
@@ -177,6 +231,29 @@ fn of_crm(
         time: delivery.envelope.time,
         cause,
     }))
+}
+
+/// Reads which entity of CRM is gone; none where the event names none.
+fn gone(
+    delivery: &Delivery,
+    account: AccountSlug,
+) -> Result<Option<(AccountSlug, Entity)>, HandlerError> {
+    let (kind, id) = match delivery.envelope.kind.as_str() {
+        cards::CardDeleted::TYPE => {
+            let card = delivery.decode::<cards::CardDeleted>()?.card;
+            (EntityKind::Card, card.unwrap_or_default().card_id)
+        }
+        cards::ContactDeleted::TYPE => {
+            let contact = delivery.decode::<cards::ContactDeleted>()?.contact;
+            (EntityKind::Contact, contact.unwrap_or_default().contact_id)
+        }
+        _ => {
+            let company = delivery.decode::<cards::CompanyDeleted>()?.company;
+            (EntityKind::Company, company.unwrap_or_default().company_id)
+        }
+    };
+    let entity = id.parse().ok().map(|id| Entity { kind, id });
+    Ok(entity.map(|entity| (account, entity)))
 }
 
 /// Reads what is said of a file; none where it names none.

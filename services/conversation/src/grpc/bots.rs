@@ -1,5 +1,7 @@
 //! The gRPC API of bots.
 
+use std::sync::Arc;
+
 use chassis::auth::Caller;
 use chassis::clock;
 use chassis::grpc::{page_of, page_token};
@@ -15,9 +17,12 @@ use uuid::Uuid;
 
 use super::{PARSE, hash, moment};
 use crate::app::act::Repeat;
+use crate::app::bots::named::Things;
 use crate::app::bots::{self, Wanted, nps};
+use crate::app::send::Admission;
 use crate::domain::bot::Trigger;
-use crate::store::bots::Counted;
+use crate::store::bots::nps::Counted;
+use crate::store::bots::runs::Listed;
 use crate::wire;
 
 /// Characters of a bot's name at most.
@@ -38,6 +43,10 @@ pub struct Api {
     pub pool: PgPool,
     /// Wakes the relay.
     pub waker: Waker,
+    /// Assignment: who may write.
+    pub admission: Arc<dyn Admission>,
+    /// Other services: what bots name.
+    pub things: Arc<dyn Things>,
 }
 
 /// Where a page of bots ended.
@@ -82,7 +91,14 @@ impl BotService for Api {
             hash: hash(&caller, &request),
         };
         let (wanted, _) = wanted(request.bot)?;
-        let made = bots::create(&self.pool, &caller, (wanted, repeat), clock::now()).await?;
+        let made = bots::create(
+            &self.pool,
+            &*self.things,
+            &caller,
+            (wanted, repeat),
+            clock::now(),
+        )
+        .await?;
         Ok(Response::new(made))
     }
 
@@ -95,7 +111,8 @@ impl BotService for Api {
         let (wanted, id) = wanted(request.bot)?;
         let bot = (PARSE.id("bot.bot_id", &id)?, wanted);
         let expected = request.expected_revision;
-        let changed = bots::update(&self.pool, &caller, bot, expected, clock::now()).await?;
+        let (pool, things) = (&self.pool, &*self.things);
+        let changed = bots::update(pool, things, &caller, bot, expected, clock::now()).await?;
         Ok(Response::new(pb::UpdateBotResponse {
             bot: Some(wire::bot(&changed)),
         }))
@@ -149,10 +166,9 @@ impl BotService for Api {
         let request = request.into_inner();
         let chat = PARSE.id("chat_id", &request.chat_id)?;
         let bot = PARSE.id("bot_id", &request.bot_id)?;
-        let (pool, waker) = (&self.pool, &self.waker);
-        let request_id = PARSE.request_id(&request.request_id)?;
-        let of = (chat, bot);
-        let run = bots::start(pool, waker, &caller, of, request_id, clock::now()).await?;
+        let (pool, waker, admission) = (&self.pool, &self.waker, &*self.admission);
+        let of = (chat, bot, PARSE.request_id(&request.request_id)?);
+        let run = bots::start(pool, waker, admission, &caller, of, clock::now()).await?;
         Ok(Response::new(pb::StartBotResponse {
             run: Some(wire::bot_run(&run)),
         }))
@@ -176,7 +192,8 @@ impl BotService for Api {
     ) -> Result<Response<pb::SendNpsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let chat = PARSE.id("chat_id", &request.get_ref().chat_id)?;
-        let run = bots::send_nps(&self.pool, &self.waker, &caller, chat, clock::now()).await?;
+        let (pool, waker, admission) = (&self.pool, &self.waker, &*self.admission);
+        let run = bots::send_nps(pool, waker, admission, &caller, chat, clock::now()).await?;
         Ok(Response::new(pb::SendNpsResponse {
             run: Some(wire::bot_run(&run)),
         }))
@@ -188,13 +205,21 @@ impl BotService for Api {
     ) -> Result<Response<pb::ListBotRunsResponse>, Status> {
         let caller = Caller::of(&request)?;
         let request = request.into_inner();
-        let chat = PARSE.id("chat_id", &request.chat_id)?;
+        let listed = Listed {
+            chat: PARSE.id_opt("chat_id", &request.chat_id)?,
+            entity: PARSE.id_opt("entity_id", &request.entity_id)?,
+            granted: None,
+            running: request.running_only,
+        };
+        if listed.chat.is_some() == listed.entity.is_some() {
+            return Err(PARSE.refuse("chat_id", "or `entity_id` must be given, and one alone"));
+        }
         let size = PARSE.page_size(request.page_size)?;
         let before = match PARSE.page_token::<(i128, Uuid)>(&request.page_token)? {
             Some((nanos, run)) => (moment(nanos)?, run),
             None => (END, Uuid::max()),
         };
-        let (runs, next) = bots::runs_of(&self.pool, &caller, chat, before, size).await?;
+        let (runs, next) = bots::runs_of(&self.pool, &caller, listed, before, size).await?;
         let token = next.map(|(time, run)| page_token(&(time.unix_timestamp_nanos(), run)));
         Ok(Response::new(pb::ListBotRunsResponse {
             runs: runs.iter().map(wire::bot_run).collect(),

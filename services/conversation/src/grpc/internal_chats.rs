@@ -130,7 +130,10 @@ impl InternalChatService for Api {
         let messages: Vec<Uuid> = PARSE.ids(field, &request.internal_message_ids, MARKED_MAX)?;
         let marked = match (messages.is_empty(), request.entity, request.all) {
             (false, None, false) => Marked::Messages(messages),
-            (true, Some(reference), false) => Marked::Of(entity(Some(reference))?),
+            (true, Some(reference), false) => {
+                let entity = entity(Some(reference))?;
+                Marked::Of(entity.kind, vec![entity.id])
+            }
             (true, None, true) => Marked::All,
             _ => {
                 return Err(
@@ -138,7 +141,7 @@ impl InternalChatService for Api {
                 );
             }
         };
-        let unread = self.chats.mark(&caller, &marked).await?;
+        let unread = self.chats.mark(&caller, marked).await?;
         Ok(Response::new(pb::MarkInternalNotificationsResponse {
             unread: Some(unread),
         }))

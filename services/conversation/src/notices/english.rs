@@ -32,14 +32,23 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             ended(value("reason").unwrap_or_default()),
             name = value("name").unwrap_or_default()
         ),
-        "nps.answered" => format!(
-            "The client answered NPS: {score}",
-            score = value("score").unwrap_or("?")
-        ),
+        "nps.answered" => {
+            let score = value("score").unwrap_or("?");
+            value("comment").map_or_else(
+                || format!("The client answered NPS: {score}"),
+                |comment| format!("The client answered NPS: {score}, \"{comment}\""),
+            )
+        }
         "nps.skipped" if value("reason") == Some("closed-by-bot") => {
             "NPS was not sent: a bot ended the conversation".to_owned()
         }
-        "nps.skipped" => "NPS was not sent: the channel could not take it".to_owned(),
+        "nps.skipped" => match value("reason") {
+            Some("client-blocked") => "NPS was not sent: the client has blocked the channel",
+            Some("channel-off") => "NPS was not sent: the channel is switched off",
+            Some("not-delivered") => "NPS did not reach the client",
+            _ => "NPS was not sent: the channel could not take it",
+        }
+        .to_owned(),
         "chat.reply-waived" => "No reply is needed".to_owned(),
         "client.came" => value("payload").map_or_else(
             || "The client came by a link".to_owned(),

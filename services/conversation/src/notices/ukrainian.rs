@@ -32,14 +32,23 @@ pub(super) fn sentence(facts: Facts<'_>) -> String {
             ended(value("reason").unwrap_or_default()),
             name = value("name").unwrap_or_default()
         ),
-        "nps.answered" => format!(
-            "Клієнт відповів на NPS: {score}",
-            score = value("score").unwrap_or("?")
-        ),
+        "nps.answered" => {
+            let score = value("score").unwrap_or("?");
+            value("comment").map_or_else(
+                || format!("Клієнт відповів на NPS: {score}"),
+                |comment| format!("Клієнт відповів на NPS: {score}, «{comment}»"),
+            )
+        }
         "nps.skipped" if value("reason") == Some("closed-by-bot") => {
             "NPS не надіслано: розмову завершив бот".to_owned()
         }
-        "nps.skipped" => "NPS не надіслано: канал не зміг його прийняти".to_owned(),
+        "nps.skipped" => match value("reason") {
+            Some("client-blocked") => "NPS не надіслано: клієнт заблокував канал",
+            Some("channel-off") => "NPS не надіслано: канал вимкнено",
+            Some("not-delivered") => "NPS не дійшло до клієнта",
+            _ => "NPS не надіслано: канал не зміг його прийняти",
+        }
+        .to_owned(),
         "chat.reply-waived" => "Відповідь не потрібна".to_owned(),
         "client.came" => value("payload").map_or_else(
             || "Клієнт прийшов за посиланням".to_owned(),

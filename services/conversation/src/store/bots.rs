@@ -1,6 +1,8 @@
-//! Tables `bot` and `nps_answer`; runs have a room of their own.
+//! Table `bot`; runs, and what is kept of NPS, have rooms of their own.
 
+pub mod nps;
 pub mod runs;
+pub mod triggers;
 
 use std::collections::BTreeMap;
 
@@ -211,79 +213,18 @@ pub async fn put(
     .map(drop)
 }
 
-/// Deletes a bot; rules of channels name it no more.
+/// Deletes a bot. Rules of channels may name it still.
 pub async fn delete(
     connection: &mut PgConnection,
     account: &AccountSlug,
     bot: BotId,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "with unruled as (update channel_rule set nps_bot = null, revision = revision + 1
-                          where account = $1 and nps_bot = $2)
-         delete from bot where account = $1 and bot_id = $2",
+        "delete from bot where account = $1 and bot_id = $2",
         account.as_str(),
         bot as BotId,
     )
     .execute(connection)
     .await
     .map(drop)
-}
-
-/// What clients answered in one period.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Total {
-    /// When the period begins.
-    pub start: OffsetDateTime,
-    /// Clients who were asked.
-    pub asked: i64,
-    /// Conversations that were closed without the question.
-    pub skipped: i64,
-    /// Clients who gave a score of 9 or 10.
-    pub promoters: i64,
-    /// Of 7 or 8.
-    pub passives: i64,
-    /// Of 0 to 6.
-    pub detractors: i64,
-}
-
-/// Which answers are counted.
-#[derive(Debug, Clone)]
-pub struct Counted {
-    /// Channels that the caller was granted; none for all.
-    pub granted: Option<Vec<Uuid>>,
-    /// One channel.
-    pub channel: Option<ChannelId>,
-    /// From when on.
-    pub from: OffsetDateTime,
-    /// Before when.
-    pub to: OffsetDateTime,
-    /// What is counted together: `day`, `week`, `month`, or nothing for all.
-    pub period: &'static str,
-}
-
-/// Counts answers by periods.
-pub async fn totals(
-    connection: &mut PgConnection,
-    account: &AccountSlug,
-    counted: &Counted,
-) -> Result<Vec<Total>, sqlx::Error> {
-    sqlx::query_as!(
-        Total,
-        r#"select case when $6 = '' then $4 else date_trunc($6, asked_at, 'UTC') end as "start!",
-               count(*) filter (where skipped = '') as "asked!", count(*) filter (where skipped not in ('', 'answered-before')) as "skipped!",
-               count(*) filter (where score >= 9) as "promoters!", count(*) filter (where score in (7, 8)) as "passives!",
-               count(*) filter (where score <= 6) as "detractors!"
-           from nps_answer
-           where account = $1 and asked_at >= $4 and asked_at < $5 and ($2::uuid[] is null or channel_id = any($2))
-             and ($3::uuid is null or channel_id = $3)
-           group by 1 order by 1"#,
-        account.as_str(),
-        counted.granted.as_deref(),
-        counted.channel as Option<ChannelId>,
-        counted.from,
-        counted.to,
-        counted.period,
-    )
-    .fetch_all(connection)
-    .await
 }

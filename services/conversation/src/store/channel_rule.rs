@@ -155,6 +155,45 @@ pub async fn set(
     .map(drop)
 }
 
+/// Returns the channels whose rules name a bot, in their order.
+pub async fn naming(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    bot: BotId,
+) -> Result<Vec<ChannelId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select channel_id as "channel: ChannelId" from channel_rule
+           where account = $1 and nps_bot = $2 order by channel_id"#,
+        account.as_str(),
+        bot as BotId,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Has rules name a bot no more; returns them as they are then.
+pub async fn forget_bot(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    bot: BotId,
+    now: OffsetDateTime,
+) -> Result<Vec<ChannelRule>, sqlx::Error> {
+    let rows = sqlx::query_as!(
+        Row,
+        r#"update channel_rule r set nps_bot = null, revision = r.revision + 1, updated_at = $3
+           where r.account = $1 and r.nps_bot = $2
+           returning r.account as "account: AccountSlug", r.channel_id as "channel: ChannelId", continue_minutes,
+               first_seconds, next_seconds, greeting, off_hours_reply, nps_bot as "nps_bot: BotId", revision, updated_at"#,
+        account.as_str(),
+        bot as BotId,
+        now,
+    )
+    .fetch_all(connection)
+    .await?;
+    let rules = rows.into_iter().map(<(AccountSlug, ChannelRule)>::from);
+    Ok(rules.map(|(_, rule)| rule).collect())
+}
+
 /// Returns within which time of its end a conversation is continued, of channels where one is (F210).
 pub async fn continue_within(
     connection: &mut PgConnection,

@@ -105,6 +105,27 @@ pub async fn keep_links(
     .map(drop)
 }
 
+/// Returns of which kind a card or contact is, and who answers for it; none where it is not known here.
+pub async fn entity(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    entity: Uuid,
+) -> Result<Option<(EntityKind, Option<AgentId>)>, sqlx::Error> {
+    let row = sqlx::query!(
+        r#"select kind, responsible as "responsible: AgentId" from entity_name
+           where account = $1 and entity_id = $2"#,
+        account.as_str(),
+        entity,
+    );
+    let row = row.fetch_optional(connection).await?;
+    row.map(|row| {
+        let kind = EntityKind::try_from(row.kind.as_str());
+        let kind = kind.map_err(|error| unreadable("entity_name.kind", error))?;
+        Ok((kind, row.responsible))
+    })
+    .transpose()
+}
+
 /// Returns those of cards and contacts that an agent answers for, as far as is known here.
 pub async fn own_among(
     connection: &mut PgConnection,

@@ -119,22 +119,41 @@ pub async fn save_parts(
     .map(drop)
 }
 
-/// Keeps a command to the provider.
-pub async fn keep_command(
+/// A command to the provider, to be kept.
+#[derive(Debug, Clone)]
+pub struct NewCommand {
+    /// Whose it is.
+    pub account: AccountSlug,
+    /// Its chat.
+    pub chat: ChatId,
+    /// Its number in the chat.
+    pub out_seq: i64,
+    /// Encoded `OutboundCommand`.
+    pub command: Vec<u8>,
+}
+
+/// Keeps commands to providers.
+pub async fn keep_commands(
     connection: &mut PgConnection,
-    account: &AccountSlug,
-    chat: ChatId,
-    out_seq: i64,
-    command: &[u8],
+    commands: &[NewCommand],
     now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
+    macro_rules! column {
+        (|$command:ident| $value:expr) => {
+            commands.iter().map(|$command| $value).collect::<Vec<_>>()
+        };
+    }
+    if commands.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
         "insert into outbound_command (chat_id, out_seq, account, command, created_at)
-         values ($1, $2, $3, $4, $5)",
-        chat as ChatId,
-        out_seq,
-        account.as_str(),
-        command,
+         select new.*, $5 from unnest($1::uuid[], $2::bigint[], $3::text[], $4::bytea[]) as new (chat_id, out_seq, account, command)
+         order by new.chat_id, new.out_seq",
+        &column!(|command| command.chat) as &[ChatId],
+        &column!(|command| command.out_seq),
+        &column!(|command| command.account.to_string()),
+        &column!(|command| command.command.clone()),
         now,
     )
     .execute(connection)

@@ -283,8 +283,8 @@ pub async fn unread(
 pub enum Marked {
     /// Those of these messages.
     Messages(Vec<Uuid>),
-    /// Those of messages on this entity.
-    Of(Entity),
+    /// Those of messages on these entities of a kind: one, and what was merged into it.
+    Of(EntityKind, Vec<Uuid>),
     /// All.
     All,
 }
@@ -297,10 +297,10 @@ pub async fn mark(
     marked: &Marked,
     most: i64,
 ) -> Result<(), sqlx::Error> {
-    let (messages, entity) = match marked {
-        Marked::Messages(messages) => (Some(messages.as_slice()), None),
-        Marked::Of(entity) => (None, Some(entity)),
-        Marked::All => (None, None),
+    let (messages, kind, entities) = match marked {
+        Marked::Messages(messages) => (Some(messages.as_slice()), None, None),
+        Marked::Of(kind, entities) => (None, Some(*kind), Some(entities.as_slice())),
+        Marked::All => (None, None, None),
     };
     let version = sqlx::query_scalar!(
         "insert into internal_notified as kept (account, agent_id, version) values ($1, $2, 1)
@@ -317,15 +317,55 @@ pub async fn mark(
              join internal_message m on m.account = n.account and m.message_id = n.message_id
              where n.account = $1 and n.agent_id = $2 and not n.read
                and ($4::uuid[] is null or n.message_id = any($4))
-               and ($5::text is null or (m.entity_kind = $5 and m.entity_id = $6))
+               and ($5::text is null or (m.entity_kind = $5 and m.entity_id = any($6)))
              order by n.message_id desc limit $7))",
         account.as_str(),
         agent as AgentId,
         version,
         messages,
-        entity.map(|entity| entity.kind.as_str()),
-        entity.map(|entity| entity.id),
+        kind.map(EntityKind::as_str),
+        entities,
         most,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// Marks all notifications of messages on entities that are gone as read, whosever they are: nobody can open them any more.
+pub async fn mark_gone(
+    connection: &mut PgConnection,
+    gone: &[(AccountSlug, Entity)],
+) -> Result<(), sqlx::Error> {
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let accounts: Vec<String> = gone
+        .iter()
+        .map(|(account, _)| account.to_string())
+        .collect();
+    let kinds: Vec<String> = gone
+        .iter()
+        .map(|(_, entity)| entity.kind.as_str().to_owned())
+        .collect();
+    let ids: Vec<Uuid> = gone.iter().map(|(_, entity)| entity.id).collect();
+    sqlx::query!(
+        "with unread as materialized (
+             select n.account, n.agent_id, n.message_id
+             from unnest($1::text[], $2::text[], $3::uuid[]) as gone (account, kind, id)
+             join internal_message m on m.account = gone.account and m.entity_id = gone.id and m.entity_kind = gone.kind
+             join internal_notification n on n.account = m.account and n.message_id = m.message_id and not n.read),
+         raised as (
+             insert into internal_notified as kept (account, agent_id, version)
+             select account, agent_id, 1 from unread group by account, agent_id order by account, agent_id
+             on conflict (account, agent_id) do update set version = kept.version + 1
+             returning account, agent_id, version)
+         update internal_notification n set read = true, version = raised.version
+         from unread join raised using (account, agent_id)
+         where n.account = unread.account and n.agent_id = unread.agent_id and n.message_id = unread.message_id",
+        &accounts,
+        &kinds,
+        &ids,
     )
     .execute(connection)
     .await

@@ -1,9 +1,10 @@
-//! Labels: tables `label` and `chat_label`.
+//! Labels: tables `label`, `chat_label` and `channel_label`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::id::AccountSlug;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::domain::chat::Chat;
 use crate::domain::label::Label;
@@ -76,10 +77,17 @@ pub async fn set(
 ) -> Result<(), sqlx::Error> {
     let keys: Vec<String> = keys.iter().cloned().collect();
     sqlx::query!(
-        "with gone as (delete from chat_label where chat_id = $2 and account = $1 and key <> all($3)),
+        "with gone as (delete from chat_label where chat_id = $2 and account = $1 and key <> all($3) returning key),
+             gone_of_channel as (
+             delete from channel_label c using gone
+             where c.account = $1 and c.channel_id = $6 and c.key = gone.key and c.chat_id = $2),
              come as (
              insert into chat_label (account, key, chat_id, listed_at)
              select $1, k.key, $2, $4 from unnest($3::text[]) k(key) order by k.key
+             on conflict do nothing),
+             come_of_channel as (
+             insert into channel_label (account, channel_id, key, chat_id)
+             select $1, $6, k.key, $2 from unnest($3::text[]) k(key) order by k.key
              on conflict do nothing)
          update chat set labels = $5 where chat_id = $2",
         chat.account.as_str(),
@@ -87,6 +95,7 @@ pub async fn set(
         &keys,
         chat.last_client_message_at,
         &chat.labels,
+        chat.channel.uuid(),
     )
     .execute(connection)
     .await
@@ -116,24 +125,28 @@ pub(super) async fn keep_times(
     .map(drop)
 }
 
-/// Lists labels that chats have, by their keys: those that begin so, after a key.
+/// Lists labels that chats have, of these channels or of all, by their keys: those that begin so, after a key.
 pub async fn list(
     connection: &mut PgConnection,
     account: &AccountSlug,
-    beginning: &str,
-    after: &str,
+    channels: Option<&[Uuid]>,
+    (beginning, after): (&str, &str),
     limit: i64,
 ) -> Result<Vec<Label>, sqlx::Error> {
     sqlx::query_as!(
         Label,
         "select l.name, l.key from label l
          where l.account = $1 and l.key >= $2 and l.key > $3 and starts_with(l.key, $2)
-           and exists (select from chat_label c where c.account = l.account and c.key = l.key)
+           and case when $5::uuid[] is null
+                    then exists (select from chat_label c where c.account = $1 and c.key = l.key)
+                    else exists (select from unnest($5) granted (channel_id)
+                                 join channel_label c on c.account = $1 and c.channel_id = granted.channel_id and c.key = l.key) end
          order by l.key limit $4",
         account.as_str(),
         beginning,
         after,
         limit,
+        channels,
     )
     .fetch_all(connection)
     .await

@@ -5,8 +5,9 @@ use switchboard_proto::conversation::v1 as pb;
 
 use crate::domain::bot::Trigger;
 use crate::domain::words::BotRunState;
+use crate::store::bots::Bot;
+use crate::store::bots::nps::Total;
 use crate::store::bots::runs::Run;
-use crate::store::bots::{Bot, Total};
 
 /// Writes a bot.
 pub fn bot(bot: &Bot) -> pb::Bot {

@@ -2,16 +2,20 @@
 
 mod held;
 mod nps;
+mod timing;
 
-use std::sync::Mutex;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex};
 
 use chassis::id::AccountSlug;
 use chassis::outbox::Waker;
 use chassis::testing::request;
-use conversation::app::bots::round::{self, Calls};
-use conversation::domain::ChatId;
+use conversation::app::bots::named::Things;
+use conversation::app::bots::round::{self, Backlog, Calls};
+use conversation::domain::{ChannelId, ChatId};
 use conversation::grpc::bots::Api;
 use serde_json::json;
+use switchboard_proto::channel_gateway::v1 as gateway;
 use switchboard_proto::conversation::v1::{
     self as pb, bot_run::State, bot_service_server::BotService as _, message::Kind,
 };
@@ -26,6 +30,53 @@ use crate::world::{World, at, plain, reason, text_of};
 struct Others {
     asked: Mutex<Vec<String>>,
     refusals: Mutex<Vec<Status>>,
+    /// The field whose writing is not answered.
+    hangs: &'static str,
+    /// Up to when what clients wrote has been heard; none where all has.
+    heard: Mutex<Option<OffsetDateTime>>,
+}
+
+#[tonic::async_trait]
+impl Backlog for Others {
+    async fn heard_until(&self, now: OffsetDateTime) -> Option<OffsetDateTime> {
+        Some(self.heard.lock().unwrap().unwrap_or(now))
+    }
+}
+
+/// An account with one field, where these agents and channels are not, and who knows of them may be away.
+#[derive(Default)]
+struct Account {
+    away: bool,
+}
+
+const NOBODY: Uuid = Uuid::from_u128(0xdead);
+
+#[tonic::async_trait]
+impl Things for Account {
+    async fn no_agents(
+        &self,
+        _account: &AccountSlug,
+        mut agents: BTreeSet<String>,
+    ) -> Result<BTreeSet<String>, Status> {
+        if self.away {
+            return Err(Status::unavailable("assignment is away"));
+        }
+        agents.retain(|agent| *agent == NOBODY.to_string());
+        Ok(agents)
+    }
+
+    async fn text_fields(&self, _account: &AccountSlug) -> Result<BTreeSet<String>, Status> {
+        Ok(BTreeSet::from(["city".to_owned(), "size".to_owned()]))
+    }
+
+    async fn no_channels(
+        &self,
+        _account: &AccountSlug,
+        mut channels: BTreeSet<ChannelId>,
+    ) -> Result<BTreeSet<ChannelId>, Status> {
+        channels.retain(|channel| channel.uuid() == NOBODY);
+        Ok(channels)
+    }
 }
 
 #[tonic::async_trait]
@@ -52,6 +103,9 @@ impl Calls for Others {
         text: &str,
     ) -> Result<(), Status> {
         self.asked.lock().unwrap().push(format!("{field} = {text}"));
+        if field == self.hangs {
+            std::future::pending::<()>().await;
+        }
         self.refusals.lock().unwrap().pop().map_or(Ok(()), Err)
     }
 }
@@ -61,6 +115,8 @@ impl World {
         Api {
             pool: self.db.pool.clone(),
             waker: Waker::new(),
+            admission: Arc::new(self.assignment.clone()),
+            things: Arc::new(Account::default()),
         }
     }
 
@@ -103,10 +159,10 @@ impl World {
     /// Lets bots go on until nothing is due.
     async fn go_on(&self, others: &Others, now: OffsetDateTime) {
         for _ in 0..10 {
+            let (pool, waker) = (&self.db.pool, Waker::new());
             let now = now.max(chassis::clock::now());
-            round::round(&self.db.pool, &Waker::new(), others, now)
-                .await
-                .unwrap();
+            round::round(pool, &waker, others, now).await.unwrap();
+            round::calls(pool, &waker, others, now).await.unwrap();
         }
     }
 
@@ -118,6 +174,11 @@ impl World {
         let api = self.bots();
         let runs = api.list_bot_runs(request(&self.as_agent("ann"), ask));
         runs.await.unwrap().into_inner().runs
+    }
+
+    /// A message that the client writes so many seconds from now.
+    fn says(&self, key: &str, number: &str, seconds: i64, text: &str) -> gateway::InboundEvent {
+        self.message(key, number, now() + Duration::seconds(seconds), text)
     }
 
     /// What the bots said in a chat.
@@ -208,9 +269,7 @@ async fn f187_f197_d08_a_bot_asks_waits_and_goes_on_with_the_answer() {
     assert_eq!(world.said("7").await, ["Hello, Ada", "which"]);
     assert_eq!(world.runs("7").await[0].state(), State::Waiting);
     // What the client answers is a message like any other: an agent may have to answer it (D08).
-    world
-        .receive(&[world.message("7", "2", at(2), "Kyiv")])
-        .await;
+    world.receive(&[world.says("7", "2", 0, "Kyiv")]).await;
     world.go_on(&others, now()).await;
     let request_id = chassis::id::v5("bot-call", &[&run.run_id, "give", "1"]);
     assert_eq!(
@@ -283,9 +342,7 @@ async fn f198_a_bot_is_stopped_by_hand_by_an_answer_and_by_the_end() {
         assert!(run.end_time.is_some());
     }
     // Stopped ones say nothing more, however long it takes.
-    world
-        .receive(&[world.message("1", "2", at(2), "hm?")])
-        .await;
+    world.receive(&[world.says("1", "2", 0, "hm?")]).await;
     world.go_on(&others, now() + Duration::days(2)).await;
     assert_eq!(world.said("1").await, ["which"]);
     assert_eq!(world.events_of::<pb::BotStopped>().await.len(), 3);
@@ -311,8 +368,8 @@ async fn f187_two_replicas_move_a_run_once_and_a_restart_loses_nothing() {
     assert_eq!(world.said("7").await, ["which"]);
     // Two words before it goes on are one answer.
     let words = [
-        world.message("7", "2", at(2), "the red"),
-        world.message("7", "3", at(3), "one"),
+        world.says("7", "2", 0, "the red"),
+        world.says("7", "3", 0, "one"),
     ];
     world.receive(&words).await;
     world.go_on(&others, now()).await;

@@ -1,5 +1,7 @@
 //! Labels on chats, and chats that are put off (B13).
 
+use chassis::access::ChannelGrant;
+use chassis::auth::Caller;
 use chassis::outbox::Waker;
 use chassis::testing::request;
 use conversation::app::snooze;
@@ -9,6 +11,7 @@ use switchboard_proto::conversation::v1::{
 };
 use time::Duration;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use crate::world::{World, agent, at, reason};
 
@@ -46,14 +49,15 @@ impl World {
     }
 
     async fn labels(&self, beginning: &str) -> Vec<String> {
+        self.labels_of(&self.as_agent("ann"), beginning).await
+    }
+
+    async fn labels_of(&self, caller: &Caller, beginning: &str) -> Vec<String> {
         let ask = pb::ListLabelsRequest {
             beginning: beginning.into(),
             ..Default::default()
         };
-        let page = self
-            .api
-            .list_labels(request(&self.as_agent("ann"), ask))
-            .await;
+        let page = self.api.list_labels(request(caller, ask)).await;
         let labels = page.unwrap().into_inner().labels;
         labels.into_iter().map(|label| label.name).collect()
     }
@@ -188,6 +192,90 @@ async fn b13_labels_tell_of_their_changes_once_and_are_limited() {
         .api
         .list_labels(request(&eve, pb::ListLabelsRequest::default()));
     assert!(page.await.unwrap().into_inner().labels.is_empty());
+}
+
+#[tokio::test]
+async fn b13_f062_labels_are_those_of_chats_that_the_caller_may_see() {
+    let world = three().await;
+    // Chat 2 is of another channel, before it gets its label.
+    let other = Uuid::from_u128(0xc4a2);
+    sqlx::query("update chat set channel_id = $1 where chat_id = $2")
+        .bind(other)
+        .bind(world.chat("2"))
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    world.label("1", &["both", "first"], &[]).await.unwrap();
+    world.label("2", &["both", "second"], &[]).await.unwrap();
+    let seen = async |granted: &[Uuid]| {
+        let mut record = chassis::testing::full_access(agent("bob"));
+        record.channels = ChannelGrant::Some(granted.iter().copied().collect());
+        let bob = chassis::testing::caller(&world.account, record.agent, &["chats:*"], record);
+        world.labels_of(&bob, "").await
+    };
+    assert_eq!(seen(&[world.channel]).await, ["both", "first"]);
+    assert_eq!(seen(&[other]).await, ["both", "second"]);
+    assert_eq!(
+        seen(&[other, world.channel]).await,
+        ["both", "first", "second"]
+    );
+    assert_eq!(seen(&[Uuid::from_u128(9)]).await, Vec::<String>::new());
+    assert_eq!(seen(&[]).await, Vec::<String>::new());
+    assert_eq!(world.labels("").await, ["both", "first", "second"]);
+    // With the last chat that had it, it goes.
+    world.label("1", &[], &["both"]).await.unwrap();
+    assert_eq!(seen(&[world.channel]).await, ["first"]);
+    assert_eq!(world.labels_of(&world.as_service(), "b").await, ["both"]);
+}
+
+/// The part of the migration that fills the table where labels came before it.
+fn fill() -> &'static str {
+    let migration = include_str!("../../migrations/0034_small_gaps.sql");
+    &migration[migration.find("do $$").unwrap()..]
+}
+
+#[tokio::test]
+async fn b13_labels_from_before_are_filled_in_by_their_channels() {
+    let world = three().await;
+    for (key, labels) in [("1", &["both", "first"][..]), ("2", &["both"])] {
+        world.label(key, labels, &[]).await.unwrap();
+    }
+    let rows = "select count(*) from channel_label";
+    assert_eq!(world.count(rows).await, 3);
+    sqlx::raw_sql("truncate channel_label")
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    sqlx::raw_sql(fill()).execute(&world.db.pool).await.unwrap();
+    assert_eq!(world.count(rows).await, 3);
+    let wrong = "select count(*) from channel_label l join chat c using (chat_id) where l.channel_id <> c.channel_id";
+    assert_eq!(world.count(wrong).await, 0);
+}
+
+#[tokio::test]
+async fn b13_labels_of_a_channel_are_found_by_their_index() {
+    let world = three().await;
+    let pool = &world.db.pool;
+    sqlx::raw_sql(
+        "insert into channel_label (account, channel_id, key, chat_id)
+         select 'acme', md5((i % 20)::text)::uuid, 'l' || i % 100, gen_random_uuid() from generate_series(1, 50000) i;
+         analyze channel_label",
+    )
+    .execute(pool)
+    .await
+    .unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(
+        "explain select from unnest(array[md5('a')::uuid, md5('b')::uuid]) granted (channel_id)
+         join channel_label c on c.account = 'acme' and c.channel_id = granted.channel_id and c.key = 'l7' limit 1",
+    )
+    .fetch_all(pool)
+    .await
+    .unwrap();
+    let plan = plan.join("\n");
+    assert!(
+        plan.contains("channel_label_pkey") && !plan.contains("Seq Scan"),
+        "{plan}"
+    );
 }
 
 #[tokio::test]

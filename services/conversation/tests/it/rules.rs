@@ -387,6 +387,34 @@ async fn b15_a_client_is_greeted_once_in_a_conversation_and_still_waits_for_an_a
 }
 
 #[tokio::test]
+async fn b15_of_many_that_are_greeted_at_once_each_gets_its_own_command() {
+    let world = World::new().await;
+    set(&world, |rule| rule.greeting = "Welcome!".into()).await;
+    let items: Vec<_> = (0..30)
+        .map(|n| world.message(&n.to_string(), "1", at(1), "hello"))
+        .collect();
+    world.receive(&items).await;
+    let pool = &world.db.pool;
+    let said = answers(&world, &Calendars::default(), at(2)).await;
+    assert_eq!(said, ["Welcome!"]);
+    let told = world.events_of::<pb::MessageQueued>().await;
+    assert_eq!(told.len(), 30);
+    for event in told {
+        let command = event.command.unwrap();
+        let kept: Vec<u8> = sqlx::query_scalar(
+            "select command from outbound_command c join message m using (chat_id, out_seq)
+             where c.account = 'acme' and c.chat_id = $1 and m.message_id = $2",
+        )
+        .bind(command.chat_id.parse::<uuid::Uuid>().unwrap())
+        .bind(command.message_id.parse::<uuid::Uuid>().unwrap())
+        .fetch_one(pool)
+        .await
+        .unwrap();
+        assert_eq!(kept, prost::Message::encode_to_vec(&command));
+    }
+}
+
+#[tokio::test]
 async fn b15_outside_working_hours_another_reply_goes_out() {
     let world = World::new().await;
     let hours = Calendars {

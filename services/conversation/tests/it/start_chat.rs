@@ -2,18 +2,20 @@
 
 use chassis::testing::request;
 use conversation::app::start_chat::Line;
-use conversation::domain::first_message::Contact;
+use conversation::domain::first_message::{Contact, Other};
 use conversation::domain::words::ChannelKind;
 use switchboard_proto::common::v1::OpenReason;
 use switchboard_proto::conversation::v1::{
     self as pb, chat::State, chat_service_server::ChatService as _,
 };
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 use uuid::Uuid;
 
 use crate::world::{World, agent, at, client, inbound_message, plain, reason, text_of};
 
 const OLENA: Uuid = Uuid::from_u128(0x01e4a);
+const ADDRESS: &str = "olena@client.example";
 
 impl World {
     /// A mailbox, and a contact with an address.
@@ -35,12 +37,38 @@ impl World {
     }
 
     fn knows(&self, emails: &[&str]) {
-        let contact = Contact {
+        self.has_contact(Contact {
+            id: OLENA,
             name: "Olena".into(),
             emails: emails.iter().map(ToString::to_string).collect(),
-            identities: Vec::new(),
-        };
-        self.contacts.0.lock().unwrap().insert(OLENA, contact);
+            ..Contact::default()
+        });
+    }
+
+    /// What the CRM says of a contact.
+    fn has_contact(&self, contact: Contact) {
+        let mut contacts = self.contacts.0.lock().unwrap();
+        contacts.insert(contact.id, contact);
+    }
+
+    /// The CRM says that the address is Olena's.
+    fn settled(&self) {
+        self.has_contact(Contact {
+            id: OLENA,
+            name: "Olena".into(),
+            emails: vec![ADDRESS.into()],
+            identities: vec![("email".into(), ADDRESS.into())],
+            others: Vec::new(),
+        });
+    }
+
+    /// The client writes by themselves.
+    async fn writes(&self, key: &str) {
+        let mut item = self.item(key, ADDRESS, at(0), gateway_message(key, "Good day"));
+        let mut person = client(ADDRESS, "Olena Kovalenko");
+        person.scope = "email".into();
+        item.client = Some(person);
+        self.receive(&[item]).await;
     }
 
     fn wanted(&self, request_id: &str, text: &str) -> pb::StartChatRequest {
@@ -157,16 +185,8 @@ async fn f087_a_chat_is_made_ready_and_written_into_later() {
 #[tokio::test]
 async fn f084_who_wrote_before_is_written_to_in_the_chat_that_there_is() {
     let world = World::with_mailbox().await;
-    let mut item = world.item(
-        "mail:1",
-        "olena@client.example",
-        at(0),
-        gateway_message("m1", "Good day"),
-    );
-    let mut person = client("olena@client.example", "Olena Kovalenko");
-    person.scope = "email".into();
-    item.client = Some(person);
-    world.receive(&[item]).await;
+    world.writes("m1").await;
+    world.settled();
     world
         .close(&world.as_agent("Petro"), "olena@client.example")
         .await
@@ -251,6 +271,123 @@ async fn f085_f088_what_is_missing_is_said_before_anything_is_done() {
 }
 
 #[tokio::test]
+async fn f084_what_is_written_to_a_contact_stands_in_no_other_contacts_chat() {
+    let world = World::with_mailbox().await;
+    let boris = Uuid::from_u128(0xb0815);
+    let contact = |others: Vec<(String, Option<Other>)>| Contact {
+        id: OLENA,
+        name: "Olena".into(),
+        emails: vec![ADDRESS.into()],
+        identities: Vec::new(),
+        others,
+    };
+    let other = Other {
+        id: boris,
+        name: "Boris".into(),
+    };
+    let before = world.everything().await;
+    world.has_contact(contact(vec![(ADDRESS.into(), Some(other))]));
+    for text in ["Hello", ""] {
+        let refused = world.begin("Petro", world.wanted("", text)).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition);
+        assert_eq!(reason(&refused), "ADDRESS_OF_OTHER_CONTACT");
+        let facts = refused.get_error_details();
+        let facts = &facts.error_info().unwrap().metadata;
+        assert_eq!(facts["contact_id"], boris.to_string());
+        assert_eq!(facts["contact_name"], "Boris");
+        assert!(refused.message().contains("Boris"), "{refused}");
+    }
+    // Whom the caller does not see is not named.
+    world.has_contact(contact(vec![(ADDRESS.into(), None)]));
+    let refused = world.begin("Petro", world.wanted("", "Hello")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(reason(&refused), "ADDRESS_OF_OTHER_CONTACT");
+    let facts = refused.get_error_details();
+    assert!(
+        !facts
+            .error_info()
+            .unwrap()
+            .metadata
+            .contains_key("contact_id")
+    );
+    assert_eq!(
+        world.everything().await,
+        before,
+        "nothing is sent, nothing begins"
+    );
+}
+
+#[tokio::test]
+async fn f084_nothing_is_sent_while_nobody_knows_who_has_just_written() {
+    let world = World::with_mailbox().await;
+    // The CRM has not heard of the conversation.
+    world.writes("m1").await;
+    let before = world.everything().await;
+    let refused = world.begin("Petro", world.wanted("", "Hello")).await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), Code::Aborted);
+    assert_eq!(reason(&refused), "ADDRESS_NOT_SETTLED");
+    assert_eq!(world.everything().await, before);
+    // Nor is it on another line, where there is no chat yet.
+    let mut elsewhere = world.wanted("", "Hello");
+    let line = world.files.lines.lock().unwrap()[&world.channel];
+    let channel = Uuid::from_u128(0xc4a2);
+    world.files.lines.lock().unwrap().insert(channel, line);
+    elsewhere.channel_id = channel.to_string();
+    let refused = world.begin("Petro", elsewhere.clone()).await.unwrap_err();
+    assert_eq!(reason(&refused), "ADDRESS_NOT_SETTLED");
+    assert_eq!(world.everything().await, before);
+    // It has, and it is whom the agent means.
+    world.settled();
+    world
+        .begin("Petro", world.wanted("", "Hello"))
+        .await
+        .unwrap();
+    world.begin("Petro", elsewhere).await.unwrap();
+}
+
+#[tokio::test]
+async fn f084_of_two_contacts_with_one_address_the_first_that_is_written_to_has_the_chat() {
+    let world = World::with_mailbox().await;
+    let boris = Uuid::from_u128(0xb0815);
+    world.has_contact(Contact {
+        id: boris,
+        name: "Boris".into(),
+        emails: vec![ADDRESS.into()],
+        ..Contact::default()
+    });
+    let first = world.wanted("r1", "Hello, Olena");
+    let sent = world.begin("Petro", first.clone()).await.unwrap();
+    let mut other = world.wanted("r2", "Hello, Boris");
+    other.contact_id = boris.to_string();
+    let refused = world.begin("Petro", other).await.unwrap_err();
+    assert_eq!(reason(&refused), "ADDRESS_NOT_SETTLED");
+    // To her more may be written before the CRM has heard of it, and a repeat is answered whatever it says by now.
+    let more = world.wanted("r3", "One more thing");
+    world.begin("Petro", more.clone()).await.unwrap();
+    world.has_contact(Contact {
+        id: OLENA,
+        name: "Olena".into(),
+        emails: vec![ADDRESS.into()],
+        identities: Vec::new(),
+        others: vec![(ADDRESS.into(), None)],
+    });
+    let again = world.begin("Petro", first).await.unwrap();
+    assert_eq!(
+        again.message.unwrap().message_id,
+        sent.message.unwrap().message_id
+    );
+    assert!(world.begin("Petro", more).await.unwrap().message.is_some());
+    assert_eq!(
+        world
+            .count("select count(*) from message where kind = 'agent'")
+            .await,
+        2
+    );
+}
+
+#[tokio::test]
 async fn f084_spam_stays_spam_and_two_at_once_open_one_conversation() {
     let world = World::with_mailbox().await;
     let both = tokio::join!(
@@ -285,9 +422,11 @@ async fn x07_numbers_have_no_gaps_under_sixty_four_who_write_first() {
     let ids: Vec<Uuid> = (1..=64).map(|n| Uuid::from_u128(0x0100 + n)).collect();
     for id in &ids {
         let contact = Contact {
+            id: *id,
             name: "Somebody".into(),
             emails: vec![format!("{}@client.example", id.simple())],
             identities: Vec::new(),
+            others: Vec::new(),
         };
         world.contacts.0.lock().unwrap().insert(*id, contact);
     }

@@ -1,5 +1,7 @@
 //! Reading contacts.
 
+use std::collections::HashMap;
+
 use chassis::auth::Caller;
 
 use super::people::{self, Wanted as Asked};
@@ -9,7 +11,7 @@ use crate::domain::entity::Contact;
 use crate::domain::ids::{CompanyId, ContactId};
 use crate::error::Error;
 use crate::store::person_lists::{self, Filter, Listed};
-use crate::store::{Before, contacts};
+use crate::store::{Before, contacts, openings};
 
 /// Returns a contact that the caller may see; by an id that was merged into another one, that one.
 pub async fn get(app: &App, caller: &Caller, id: ContactId) -> Result<Contact, Error> {
@@ -19,6 +21,53 @@ pub async fn get(app: &App, caller: &Caller, id: ContactId) -> Result<Contact, E
     contact
         .filter(|contact| sight.reaches(contact.responsible))
         .ok_or_else(|| unknown(id))
+}
+
+/// Scope in which a person who writes mails is known by the address.
+const MAIL_SCOPE: &str = "email";
+
+/// An address of a contact by which another one is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddressOwner {
+    /// The address.
+    pub address: String,
+    /// The other contact's id and name, where the caller sees it.
+    pub other: Option<(ContactId, String)>,
+}
+
+/// Returns which e-mail addresses of a contact are identities of others. Whose they are is told where the caller sees them.
+pub async fn address_owners(
+    app: &App,
+    caller: &Caller,
+    contact: &Contact,
+) -> Result<Vec<AddressOwner>, Error> {
+    if contact.emails.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sight = sight(caller, Kind::Contacts)?;
+    let account = caller.account();
+    let keys = contact.emails.iter();
+    let keys: Vec<_> = keys
+        .map(|email| (account.clone(), MAIL_SCOPE.to_owned(), email.clone()))
+        .collect();
+    let mut connection = app.pool.acquire().await?;
+    let mut owners = openings::contacts_of(&mut connection, &keys).await?;
+    owners.retain(|_, owner| *owner != contact.id);
+    let ids: Vec<_> = owners.values().map(|owner| owner.uuid()).collect();
+    let others = contacts::in_order(&mut connection, account, &ids).await?;
+    let others: HashMap<ContactId, Contact> = others
+        .into_iter()
+        .filter(|other| sight.reaches(other.responsible))
+        .map(|other| (other.id, other))
+        .collect();
+    let owned = keys.into_iter().filter_map(|key| {
+        let owner = owners.get(&key)?;
+        Some(AddressOwner {
+            address: key.2,
+            other: others.get(owner).map(|it| (it.id, it.name.clone())),
+        })
+    });
+    Ok(owned.collect())
 }
 
 /// Which contacts are asked for.

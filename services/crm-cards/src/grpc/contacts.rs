@@ -12,9 +12,23 @@ use super::parse::{self, Cursor, PairCursor};
 use super::{Answer, Handlers, PARSE};
 use crate::app;
 use crate::app::change_contact::{Change, Wanted};
+use crate::app::contacts::AddressOwner;
 use crate::app::merge_contacts::Bound;
 use crate::domain::points::Region;
 use crate::wire;
+
+/// Writes whose identity an address is.
+pub(super) fn address_owner(owner: AddressOwner) -> pb::AddressOwner {
+    let (contact_id, name) = owner
+        .other
+        .map(|(id, name)| (id.to_string(), name))
+        .unwrap_or_default();
+    pb::AddressOwner {
+        address: owner.address,
+        contact_id,
+        name,
+    }
+}
 
 #[tonic::async_trait]
 impl ContactService for Handlers {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod access;
+mod address_owners;
 mod audit;
 mod board;
 mod card_changes;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use switchboard_proto::channel_gateway::v1::{Channel, GetChannelRequest, channel::State};
-use switchboard_proto::conversation::v1::{Chat, ListChatsRequest};
+use switchboard_proto::conversation::v1::{Chat, ListChatsRequest, ListMessagesRequest, message};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -36,36 +36,38 @@ pub(crate) async fn run(
     heard(session, &stand_in, telegram.channel).await?;
     stand_in.name(id, name).await?;
     let before = stand_in.sent_total().await?;
-    let earlier = chat_of(session, &telegram.channel.to_string(), &id.to_string())
-        .await?
-        .map_or(0, |chat| chat.unanswered);
+    let channel = telegram.channel.to_string();
+    let customer = id.to_string();
+    let known = match chat_of(session, &channel, &customer).await? {
+        Some(chat) => written(session, &chat.chat_id).await?,
+        None => Vec::new(),
+    };
     let delivered = stand_in.say(id, &json!({ "text": text })).await?;
     say!("{name}: {text}");
     say!("  {}", delivered.told());
 
     let chat = until("the message in a chat", APPEAR, async || {
-        Ok(
-            match chat_of(session, &telegram.channel.to_string(), &id.to_string()).await? {
-                Some(chat) if chat.unanswered > earlier || earlier == 0 && chat.unanswered > 0 => {
-                    Seen::Yes(chat)
-                }
-                Some(chat) => Seen::NotYet(format!(
-                    "the chat with {} unanswered messages",
-                    chat.unanswered
-                )),
-                None => Seen::NotYet("no chat of this customer".into()),
-            },
-        )
+        let Some(chat) = chat_of(session, &channel, &customer).await? else {
+            return Ok(Seen::NotYet("no chat of this customer".into()));
+        };
+        let messages = written(session, &chat.chat_id).await?;
+        Ok(if messages.iter().all(|id| known.contains(id)) {
+            Seen::NotYet("the chat without the message".into())
+        } else {
+            Seen::Yes(chat)
+        })
     })
     .await?;
+    if let Some(told) = unopened(&chat) {
+        say!("  chat {} · {told}", chat.chat_id);
+        return Ok(());
+    }
     // Distribution takes a moment; off, it never comes.
     let assigned = until("a responsible", DISTRIBUTE, async || {
-        Ok(
-            match chat_of(session, &telegram.channel.to_string(), &id.to_string()).await? {
-                Some(chat) if !chat.responsible_agent_id.is_empty() => Seen::Yes(chat),
-                _ => Seen::NotYet(String::new()),
-            },
-        )
+        Ok(match chat_of(session, &channel, &customer).await? {
+            Some(chat) if !chat.responsible_agent_id.is_empty() => Seen::Yes(chat),
+            _ => Seen::NotYet(String::new()),
+        })
     });
     let chat = assigned.await.unwrap_or(chat);
     let number = chat
@@ -76,7 +78,7 @@ pub(crate) async fn run(
         "  chat {} · {} · {} · {}",
         chat.chat_id,
         words::word(chat.state().as_str_name(), "STATE_"),
-        number.unwrap_or_else(|| "no open conversation".into()),
+        number.unwrap_or_default(),
         if chat.responsible_agent_id.is_empty() {
             "nobody has it yet".to_owned()
         } else {
@@ -112,6 +114,35 @@ pub(crate) async fn run(
         _ = tokio::signal::ctrl_c() => {}
     }
     Ok(())
+}
+
+/// What is told of a customer's message that opened no conversation: nobody is to answer it.
+fn unopened(chat: &Chat) -> Option<String> {
+    if chat.open_conversation.is_some() {
+        return None;
+    }
+    let why = if chat.spam {
+        "the chat is marked as spam"
+    } else {
+        "it is an answer to the bot that asked for a score"
+    };
+    Some(format!(
+        "the message is stored and no conversation opened: {why}"
+    ))
+}
+
+/// Ids of the newest messages that a chat's client wrote.
+async fn written(session: &Session, chat: &str) -> Result<Vec<String>, CliError> {
+    let request = ListMessagesRequest {
+        chat_id: chat.to_owned(),
+        page_size: 200,
+        ..ListMessagesRequest::default()
+    };
+    let mut conversation = session.conversation(&Role::Account).await?;
+    let page = conversation.list_messages(request).await?.into_inner();
+    let messages = page.messages.into_iter();
+    let own = messages.filter(|message| message.kind() == message::Kind::Client);
+    Ok(own.map(|message| message.message_id).collect())
 }
 
 /// Fails at once where nobody would hear the customer, with what to do.
@@ -185,6 +216,8 @@ pub(crate) async fn chat_of(
 
 #[cfg(test)]
 mod tests {
+    use switchboard_proto::conversation::v1::Conversation;
+
     use super::*;
 
     #[test]
@@ -205,6 +238,26 @@ mod tests {
                 None => assert_eq!(error, None),
                 Some(hint) => assert!(error.is_some_and(|text| text.contains(hint)), "{hint}"),
             }
+        }
+    }
+
+    #[test]
+    fn f203_a_message_that_opens_nothing_is_told_and_not_waited_for() {
+        let open = Chat {
+            open_conversation: Some(Conversation::default()),
+            ..Chat::default()
+        };
+        assert_eq!(unopened(&open), None);
+        let spam = Chat {
+            spam: true,
+            ..Chat::default()
+        };
+        for (chat, word) in [(Chat::default(), "score"), (spam, "spam")] {
+            let told = unopened(&chat).unwrap();
+            assert!(
+                told.contains("no conversation opened") && told.contains(word),
+                "{told}"
+            );
         }
     }
 }

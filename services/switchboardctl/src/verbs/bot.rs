@@ -71,10 +71,20 @@ pub(crate) enum BotVerb {
         /// Id of the chat
         chat: Uuid,
     },
-    /// List the runs of bots in a chat, newest first
+    /// List the runs of bots in a chat, or in the chats of a card or contact, newest first
+    #[command(group = clap::ArgGroup::new("where").args(["chat", "card", "contact"]).required(true))]
     Runs {
         /// Id of the chat
-        chat: Uuid,
+        chat: Option<Uuid>,
+        /// Id of a card: in all chats that are linked with it
+        #[arg(long, value_name = "ID")]
+        card: Option<Uuid>,
+        /// Id of a contact: in all chats that are linked with it
+        #[arg(long, value_name = "ID")]
+        contact: Option<Uuid>,
+        /// Only what is under way
+        #[arg(long)]
+        running: bool,
         #[command(flatten)]
         page: Page,
     },
@@ -188,7 +198,22 @@ pub(crate) async fn run(verb: BotVerb, session: &Session, mut view: View) -> Res
         BotVerb::Start { .. } | BotVerb::Stop { .. } | BotVerb::Nps { .. } => {
             act(verb, session, &view).await
         }
-        BotVerb::Runs { chat, page } => runs(chat, &page, session, &view).await,
+        BotVerb::Runs {
+            chat,
+            card,
+            contact,
+            running,
+            page,
+        } => {
+            let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+            let asked = ListBotRunsRequest {
+                chat_id: text(chat),
+                entity_id: text(card.or(contact)),
+                running_only: running,
+                ..ListBotRunsRequest::default()
+            };
+            runs(asked, &page, session, &view).await
+        }
         BotVerb::Totals { last, by, channel } => totals((last, by, channel), session, &view).await,
         verb => settings(verb, session, &view).await,
     }
@@ -293,13 +318,18 @@ async fn act(verb: BotVerb, session: &Session, view: &View) -> Result<(), CliErr
     view.one(run)
 }
 
-async fn runs(chat: Uuid, page: &Page, session: &Session, view: &View) -> Result<(), CliError> {
+async fn runs(
+    asked: ListBotRunsRequest,
+    page: &Page,
+    session: &Session,
+    view: &View,
+) -> Result<(), CliError> {
     let mut client = session.bots(&session.role().await?).await?;
     let ask = async |page_size, page_token| {
         let request = ListBotRunsRequest {
-            chat_id: chat.to_string(),
             page_size,
             page_token,
+            ..asked.clone()
         };
         let page = client.list_bot_runs(request).await?.into_inner();
         Ok((page.runs, page.next_page_token))

@@ -113,11 +113,11 @@ pub(crate) enum CardVerb {
     /// Tell why a conversation made a card, or why it did not
     Explain {
         /// Id of the card
-        #[arg(required_unless_present = "conversation")]
+        #[arg(required_unless_present = "of")]
         card: Option<Uuid>,
         /// Id of the conversation, where there is no card
         #[arg(long, value_name = "UUID", conflicts_with = "card")]
-        conversation: Option<Uuid>,
+        of: Option<Uuid>,
     },
 }
 
@@ -245,8 +245,8 @@ pub(crate) async fn run(verb: CardVerb, session: &Session, mut view: View) -> Re
             };
             view.one(client.move_card(request).await?.into_inner().card)
         }
-        CardVerb::Explain { card, conversation } => {
-            let about = match (card, conversation) {
+        CardVerb::Explain { card, of } => {
+            let about = match (card, of) {
                 (_, Some(conversation)) => About::ConversationId(conversation.to_string()),
                 (card, None) => About::CardId(text(card)),
             };

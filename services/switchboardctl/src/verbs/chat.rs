@@ -5,7 +5,8 @@ mod aside;
 mod connections;
 mod deliveries;
 mod life;
-mod list;
+pub(super) mod list;
+mod presence;
 mod rows;
 mod search;
 mod send;
@@ -31,7 +32,7 @@ pub(crate) enum ChatVerb {
     /// List chats, newest client message first
     List {
         #[command(flatten)]
-        wanted: list::Wanted,
+        wanted: list::Listed,
         #[command(flatten)]
         page: Page,
     },
@@ -40,7 +41,7 @@ pub(crate) enum ChatVerb {
     /// Follow a list of chats: what changes in it, as it changes
     Watch {
         #[command(flatten)]
-        wanted: list::Wanted,
+        wanted: list::Listed,
         /// Go on after the answer that had this token
         #[arg(long, value_name = "TOKEN")]
         from: Option<String>,
@@ -95,6 +96,8 @@ pub(crate) enum ChatVerb {
     Life(life::LifeVerb),
     #[command(flatten)]
     Aside(aside::AsideVerb),
+    /// Show who looks at a chat or writes in it at this moment, or say what the acting agent does there
+    Presence(presence::PresenceArgs),
     /// Show what the chat is linked to: its contact, cards and orders
     Connections(connections::ConnectionsArgs),
     /// List what became of sent messages at the provider, part by part, newest first
@@ -107,9 +110,9 @@ pub(crate) enum ChatVerb {
     Close {
         /// Id of the chat
         chat: Uuid,
-        /// Id of the conversation that is meant; the open one unless given
+        /// Refuse unless this conversation is the open one
         #[arg(long, value_name = "UUID")]
-        conversation: Option<Uuid>,
+        expect: Option<Uuid>,
     },
 }
 
@@ -120,6 +123,7 @@ pub(crate) async fn run(verb: ChatVerb, session: &Session, mut view: View) -> Re
         ChatVerb::Action(verb) => actions::run(verb, session, &view).await,
         ChatVerb::Life(verb) => life::run(verb, session, &view).await,
         ChatVerb::Aside(verb) => aside::run(verb, session, &view).await,
+        ChatVerb::Presence(args) => presence::run(args, session, &view).await,
         ChatVerb::Connections(args) => connections::run(args, session, &view).await,
         ChatVerb::Search(args) => search::run(args, session, &view).await,
         ChatVerb::Deliveries(args) => deliveries::run(args, session, &view).await,
@@ -138,8 +142,8 @@ async fn read(verb: ChatVerb, session: &Session, view: &View) -> Result<(), CliE
         ChatVerb::Watch { wanted, from } => return list::watch(wanted, from, session, view).await,
         verb => return read_one(verb, session, view).await,
     };
-    let mut client = session.conversation(&wanted.role(session).await?).await?;
-    let wanted = wanted.request(session).await?;
+    let (role, wanted) = wanted.request(session).await?;
+    let mut client = session.conversation(&role).await?;
     let ask = async |page_size, page_token| {
         let request = ListChatsRequest {
             page_size,
@@ -240,11 +244,11 @@ async fn change(verb: ChatVerb, session: &Session, view: &View) -> Result<(), Cl
         }
         ChatVerb::Send(args) => send::run(args, session, view).await,
         ChatVerb::Write(args) => send::first(args, session, view).await,
-        ChatVerb::Close { chat, conversation } => {
+        ChatVerb::Close { chat, expect } => {
             let mut client = session.conversation(&session.agent_role().await?).await?;
             let request = CloseConversationRequest {
                 chat_id: chat.to_string(),
-                conversation_id: conversation.map(|id| id.to_string()).unwrap_or_default(),
+                conversation_id: expect.map(|id| id.to_string()).unwrap_or_default(),
             };
             view.one(
                 client

@@ -10,10 +10,11 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use super::nps;
 use crate::app::announce::{self, Cause, Notice};
 use crate::app::quick_replies::render::put_in;
 use crate::app::send::queue;
-use crate::domain::bot::{self, Effect, Input, RunState, Then, Waits, nps};
+use crate::domain::bot::{self, Effect, Hearing, Input, Listening, RunState, Stands, Then, Waits};
 use crate::domain::chat::{Chat, Episode};
 use crate::domain::preview::Preview;
 use crate::domain::words::{DeliveryState, MessageKind};
@@ -21,7 +22,8 @@ use crate::domain::{ChatId, ConversationId, MessageId};
 use crate::error::Error;
 use crate::store;
 use crate::store::bots::Bot;
-use crate::store::bots::runs::{self, Nps, Run};
+use crate::store::bots::nps as answers;
+use crate::store::bots::runs::{GivenUp, Run};
 use crate::store::client::Profile;
 use crate::store::message::Stored;
 use crate::wire;
@@ -58,11 +60,13 @@ pub fn begin(
         state: RunState::Ready,
         at: bot::State::default(),
         input: None,
+        since: None,
         due_at: Some(now),
         tries: 0,
         started_by: cause.actor_text(),
         started_at: now,
         ended_at: None,
+        is_new: true,
     };
     chat.bot = Some((run.id, Waits::Nothing));
     let event = pb::BotStarted {
@@ -117,12 +121,30 @@ pub fn end(
     if chat.bot.is_some_and(|(id, _)| id == run.id) {
         chat.bot = None;
     }
+    let ended = GivenUp {
+        run: run.id,
+        bot: run.bot,
+        bot_name: run.bot_name.clone(),
+        conversation: run.conversation,
+    };
+    tell_end(chat, &ended, state, cause, now, outcome)
+}
+
+/// Tells that a run has ended, to integrators and in the chat.
+fn tell_end(
+    chat: &mut Chat,
+    run: &GivenUp,
+    state: RunState,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
     let event = pb::BotStopped {
-        run_id: run.id.to_string(),
+        run_id: run.run.to_string(),
         bot_id: run.bot.to_string(),
         bot_name: run.bot_name.clone(),
-        chat_id: run.chat.to_string(),
-        channel_id: run.channel.to_string(),
+        chat_id: chat.id.to_string(),
+        channel_id: chat.channel.to_string(),
         conversation_id: run.conversation.to_string(),
         reason: state.as_str().to_owned(),
     };
@@ -130,7 +152,7 @@ pub fn end(
         .events
         .push(announce::about_chat(chat, &event, cause));
     let notice = Notice {
-        of: format!("{}/ended", run.id),
+        of: format!("{}/ended", run.run),
         kind: "bot.stopped",
         parameters: &[
             ("name", run.bot_name.clone()),
@@ -144,13 +166,45 @@ pub fn end(
     Ok(())
 }
 
+/// Tells that a run was given up that could not be moved on, which may not even be read.
+pub fn gave_up(
+    chat: &mut Chat,
+    run: &GivenUp,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
+    let why = "it could not be moved on, however often it was tried";
+    leave(chat, &run.bot_name, why, cause, now, outcome)?;
+    tell_end(chat, run, RunState::Failed, cause, now, outcome)
+}
+
 /// Somebody was heard in a chat where a bot runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Heard {
-    /// The client wrote this.
-    Client(String),
+    /// The client wrote this, which is that to the run, and was accepted then.
+    Client(Hearing, String, OffsetDateTime),
     /// An agent answered.
     Agent,
+}
+
+/// A run of a locked chat, as it listens.
+pub fn listening(chat: &Chat, run: &Run) -> Listening {
+    Listening::of(&Stands {
+        nps: run.nps,
+        own_open: is_own_open(chat, run),
+        state: run.state,
+        expects: bot::expected(&run.steps, &run.at.step),
+        input: run.input.as_deref(),
+        since: run.since,
+        due_at: run.due_at,
+    })
+}
+
+/// Tells whether the conversation in which a run began is open.
+pub fn is_own_open(chat: &Chat, run: &Run) -> bool {
+    let is_own = |open: &Episode| open.id == run.conversation;
+    chat.open_episode().is_some_and(is_own)
 }
 
 /// Lets the runs of locked chats hear what was said there, in its order: an answer of the client moves a run on that waits, one of
@@ -158,69 +212,44 @@ pub enum Heard {
 pub async fn hear(
     connection: &mut PgConnection,
     chats: &mut BTreeMap<ChatId, Chat>,
+    runs: &mut BTreeMap<Uuid, Run>,
     heard: Vec<(ChatId, Heard, Cause)>,
     now: OffsetDateTime,
 ) -> Result<Outcome, Error> {
     let mut outcome = Outcome::default();
-    let of = |chat: &ChatId| chats.get(chat).and_then(|chat| chat.bot);
-    let ids: Vec<_> = heard
-        .iter()
-        .filter_map(|(chat, ..)| of(chat))
-        .map(|bot| bot.0)
-        .collect();
-    let mut known = runs::several(connection, &ids).await?;
+    let before = runs.clone();
     for (id, heard, cause) in heard {
         let Some(chat) = chats.get_mut(&id) else {
             continue;
         };
-        let Some(run) = chat.bot.and_then(|(run, _)| known.get_mut(&run)) else {
+        let Some(run) = chat.bot.and_then(|(run, _)| runs.get_mut(&run)) else {
             continue;
         };
         match heard {
             Heard::Agent => end(chat, run, RunState::Answered, &cause, now, &mut outcome)?,
-            // Words instead of a score end it, and make room for a bot that begins with the conversation that they open.
-            Heard::Client(text)
-                if matches!(chat.bot, Some((_, Waits::Score)))
-                    && run.state == RunState::Waiting
-                    && nps::read(&text).is_none() =>
-            {
+            Heard::Client(Hearing::Nothing, ..) => {}
+            // It makes room for a bot that begins with the conversation that the words open.
+            Heard::Client(Hearing::Ends, ..) => {
                 end(chat, run, RunState::Finished, &cause, now, &mut outcome)?;
             }
-            Heard::Client(text) => {
-                comment_heard(connection, chat, run, now).await?;
-                answered(run, text, now);
+            Heard::Client(Hearing::Answer | Hearing::Score | Hearing::Comment, text, at) => {
+                nps::answer_heard(connection, chat, run, now).await?;
+                answered(run, text, at, now);
             }
         }
     }
-    outcome.runs.extend(known.into_values());
+    let changed = runs.values().filter(|run| before.get(&run.id) != Some(run));
+    outcome.runs.extend(changed.cloned());
     Ok(outcome)
 }
 
-/// What is said to the score after the end opens a conversation, as agents are to read it. Its client is not asked of NPS again.
-async fn comment_heard(
-    connection: &mut PgConnection,
-    chat: &Chat,
-    run: &Run,
-    now: OffsetDateTime,
-) -> Result<(), Error> {
-    let open = chat.open_episode().map(|open| open.id);
-    let Some(open) = open.filter(|open| run.nps && *open != run.conversation) else {
-        return Ok(());
-    };
-    let whose = (&chat.account, chat.id, chat.channel);
-    let nps = Nps {
-        skipped: "answered-before",
-        ..Nps::default()
-    };
-    Ok(runs::keep_nps(connection, whose, open, &nps, now).await?)
-}
-
 /// Notes what the client answered. What comes before the run went on with the first words belongs to the same answer.
-fn answered(run: &mut Run, text: String, now: OffsetDateTime) {
+fn answered(run: &mut Run, text: String, accepted_at: OffsetDateTime, now: OffsetDateTime) {
     match (run.state, &mut run.input) {
         (RunState::Waiting, _) => {
             run.state = RunState::Ready;
             run.input = Some(text);
+            run.since = Some(accepted_at);
             run.due_at = Some(now);
         }
         (RunState::Ready, Some(input)) => {
@@ -243,33 +272,21 @@ pub async fn go_on(
     let steps = std::mem::take(&mut run.steps);
     let (effects, then) = bot::advance(&steps, &mut run.at, input, now);
     (run.input, run.tries) = (None, 0);
-    let mut closed = false;
+    let (mut closed, mut asks) = (false, None);
     for effect in effects {
         match effect {
             Effect::Say(text) => {
-                say(connection, (chat, run, client), text, cause, now, outcome).await?;
+                let who = (&mut *chat, &*run, client);
+                asks = Some(say(connection, who, text, cause, now, outcome).await?);
             }
             Effect::Note(text) => note(chat, client, text, cause, now, outcome)?,
             Effect::Score { score, comment } => {
-                let nps = Nps {
-                    score: Some(score),
-                    comment: &comment,
-                    ..Nps::default()
-                };
-                nps_kept(connection, chat, run, nps, now).await?;
-                note_score(chat, run, score, cause, now, outcome)?;
-                tell_nps(chat, run, (score, comment), cause, outcome);
+                let said = (score, &*comment);
+                nps::scored(connection, chat, run, said, cause, now, outcome).await?;
             }
             Effect::Comment { score, comment } => {
-                let nps = Nps {
-                    comment: &comment,
-                    ..Nps::default()
-                };
-                nps_kept(connection, chat, run, nps, now).await?;
-                // Without a score it is told of with the score.
-                if let Some(score) = score {
-                    tell_nps(chat, run, (score, comment), cause, outcome);
-                }
+                let said = (score, &*comment);
+                nps::commented(connection, chat, run, said, cause, now, outcome).await?;
             }
             Effect::Close => closed = true,
         }
@@ -278,9 +295,15 @@ pub async fn go_on(
     run.steps = steps;
     match then {
         Then::Waits(until) => {
-            (run.state, run.due_at) = (RunState::Waiting, Some(until));
+            (run.state, run.due_at, run.since) = (RunState::Waiting, Some(until), Some(now));
             let score = waits == Some(pb::bot_step::ask::Expects::Score);
             chat.bot = Some((run.id, if score { Waits::Score } else { Waits::Answer }));
+            if score {
+                let (account, conversation) = (&chat.account, run.conversation);
+                let responsible = chat.responsible;
+                answers::keep_question(connection, account, conversation, responsible, asks)
+                    .await?;
+            }
         }
         Then::Calls => {
             (run.state, run.due_at) = (RunState::Calling, Some(now));
@@ -290,9 +313,8 @@ pub async fn go_on(
         Then::Fails(why) => fail(chat, run, why, cause, now, outcome)?,
     }
     // A later conversation is none of its business: a bot of NPS goes on after the end of its own.
-    let is_own = |open: &Episode| open.id == run.conversation;
-    if closed && chat.open_episode().is_some_and(is_own) {
-        skip_nps(connection, chat, run, cause, now, outcome).await?;
+    if closed && is_own_open(chat, run) {
+        nps::skip_by_bot(connection, chat, run, cause, now, outcome).await?;
         close(connection, chat, cause, now, outcome).await?;
     }
     Ok(())
@@ -308,8 +330,21 @@ pub fn fail(
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
     tracing::info!(run = %run.id, why, "a bot could not go on");
+    leave(chat, &run.bot_name, why, cause, now, outcome)?;
+    end(chat, run, RunState::Failed, cause, now, outcome)
+}
+
+/// Leaves a note on why a bot could not go on.
+fn leave(
+    chat: &mut Chat,
+    bot_name: &str,
+    why: &str,
+    cause: &Cause,
+    now: OffsetDateTime,
+    outcome: &mut Outcome,
+) -> Result<(), Error> {
     let words = Text {
-        text: format!("{}: {why}", run.bot_name),
+        text: format!("{bot_name}: {why}"),
         ..Text::default()
     };
     let row = message(chat, MessageKind::Note, words, now);
@@ -317,38 +352,6 @@ pub fn fail(
         .events
         .push(announce::stored(chat, wire::message(&row)?, cause));
     outcome.rows.push(row);
-    end(chat, run, RunState::Failed, cause, now, outcome)
-}
-
-/// Notes that a bot ends a conversation without its client being asked of NPS, where the channel's rule asks (F202): nobody is
-/// there to press "Send NPS".
-async fn skip_nps(
-    connection: &mut PgConnection,
-    chat: &mut Chat,
-    run: &Run,
-    cause: &Cause,
-    now: OffsetDateTime,
-    outcome: &mut Outcome,
-) -> Result<(), Error> {
-    const REASON: &str = "closed-by-bot";
-    let Some(open) = chat.open_episode().map(|open| (open.id, open.revision)) else {
-        return Ok(());
-    };
-    if run.nps
-        || super::nps::bot_of(connection, chat).await?.is_none()
-        || runs::is_settled(connection, chat, open.0).await?
-    {
-        return Ok(());
-    }
-    let whose = (&chat.account, chat.id, chat.channel);
-    let nps = Nps {
-        skipped: REASON,
-        ..Nps::default()
-    };
-    runs::keep_nps(connection, whose, open.0, &nps, now).await?;
-    let (row, events) = super::nps::skipped(chat, open, REASON, cause, now)?;
-    outcome.rows.push(row);
-    outcome.events.extend(events);
     Ok(())
 }
 
@@ -378,7 +381,7 @@ async fn close(
     Ok(())
 }
 
-/// Says something to the client.
+/// Says something to the client; returns the message.
 async fn say(
     connection: &mut PgConnection,
     (chat, run, client): (&mut Chat, &Run, &Profile),
@@ -386,7 +389,7 @@ async fn say(
     cause: &Cause,
     now: OffsetDateTime,
     outcome: &mut Outcome,
-) -> Result<(), Error> {
+) -> Result<MessageId, Error> {
     let mut row = message(chat, MessageKind::Bot, put_in(text, chat, client), now);
     row.conversation = Some(run.conversation);
     row.delivery = Some(DeliveryState::Queued);
@@ -399,8 +402,9 @@ async fn say(
     outcome
         .events
         .push(queue(connection, chat, &row, cause, now).await?);
+    let id = row.id;
     outcome.rows.push(row);
-    Ok(())
+    Ok(id)
 }
 
 fn note(
@@ -437,66 +441,4 @@ fn message(chat: &mut Chat, kind: MessageKind, words: Text, now: OffsetDateTime)
         });
     }
     announce::new_message(chat, id, kind, None, now, &content)
-}
-
-/// Keeps what became of the question of NPS.
-pub async fn nps_kept(
-    connection: &mut PgConnection,
-    chat: &Chat,
-    run: &Run,
-    nps: Nps<'_>,
-    now: OffsetDateTime,
-) -> Result<(), Error> {
-    let whose = (&chat.account, chat.id, chat.channel);
-    let nps = Nps {
-        run: Some(run.id),
-        ..nps
-    };
-    Ok(runs::keep_nps(connection, whose, run.conversation, &nps, now).await?)
-}
-
-/// Says in the chat which score the client gave.
-fn note_score(
-    chat: &mut Chat,
-    run: &Run,
-    score: i32,
-    cause: &Cause,
-    now: OffsetDateTime,
-    outcome: &mut Outcome,
-) -> Result<(), Error> {
-    let notice = Notice {
-        of: format!("{}/score", run.id),
-        kind: "nps.answered",
-        parameters: &[("score", score.to_string())],
-        time: now,
-    };
-    let (row, event) = announce::system(chat, &notice, cause)?;
-    outcome.rows.push(row);
-    outcome.events.push(event);
-    Ok(())
-}
-
-/// `nps.answered`
-fn tell_nps(
-    chat: &Chat,
-    run: &Run,
-    (score, comment): (i32, String),
-    cause: &Cause,
-    outcome: &mut Outcome,
-) {
-    let event = pb::NpsAnswered {
-        run_id: run.id.to_string(),
-        chat_id: chat.id.to_string(),
-        channel_id: chat.channel.to_string(),
-        conversation_id: run.conversation.to_string(),
-        responsible_agent_id: chat
-            .responsible
-            .map(|agent| agent.to_string())
-            .unwrap_or_default(),
-        score,
-        comment,
-    };
-    outcome
-        .events
-        .push(announce::about_chat(chat, &event, cause));
 }

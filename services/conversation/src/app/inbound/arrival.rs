@@ -38,6 +38,8 @@ pub struct Arrival {
     pub profile: Profile,
     /// When it was sent, by the provider's clock.
     pub time: OffsetDateTime,
+    /// When the gateway accepted it.
+    pub accepted_at: OffsetDateTime,
     /// The message.
     pub message: gateway::InboundMessage,
     /// Not the client wrote it but somebody of ours, in the provider's own app.
@@ -111,6 +113,7 @@ pub(super) fn arrival(
         chat_key: key_text(&event.chat_key, "chat_key")?,
         profile,
         time,
+        accepted_at: wire::time(event.received_at.as_ref()).unwrap_or(time),
         message,
         own_app: false,
     };

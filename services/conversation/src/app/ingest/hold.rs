@@ -7,6 +7,7 @@ use chassis::outbox::Outgoing;
 use sqlx::PgConnection;
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::{find, start};
 use crate::app::announce;
@@ -14,6 +15,7 @@ use crate::app::inbound::{Amendment, Arrival, Start};
 use crate::domain::chat::Chat;
 use crate::domain::{ChatId, ClientId};
 use crate::error::Error;
+use crate::store::bots::runs::Run;
 use crate::store::chat::NewChat;
 use crate::store::client::{Profile, Seen};
 use crate::store::lock::{self, Mode};
@@ -139,6 +141,18 @@ pub(super) async fn clients(
         })
         .collect();
     Ok((profiles, events))
+}
+
+/// Returns the runs of bots in the chats of messages.
+pub(super) async fn runs(
+    connection: &mut PgConnection,
+    arrivals: &[Arrival],
+    chats: &BTreeMap<ChatId, Chat>,
+) -> Result<BTreeMap<Uuid, Run>, Error> {
+    let of = |arrival: &Arrival| Some(chats.get(&arrival.chat())?.bot?.0);
+    let ids: BTreeSet<Uuid> = arrivals.iter().filter_map(of).collect();
+    let ids: Vec<Uuid> = ids.into_iter().collect();
+    Ok(store::bots::runs::readable(connection, &ids).await?)
 }
 
 /// Finds or makes the chats of messages, and locks them with those of amended messages.

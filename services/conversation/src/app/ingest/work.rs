@@ -8,6 +8,7 @@ use sqlx::PgConnection;
 use switchboard_proto::common::v1::{ContentPart, ReplyReference, content_part::Content};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::find;
 use crate::app::amend;
@@ -15,13 +16,14 @@ use crate::app::announce::{self, Cause, First, Notice};
 use crate::app::bots::runs::{self, Heard, Outcome};
 use crate::app::inbound::{Arrival, Start};
 use crate::domain::album::Album;
-use crate::domain::bot::Trigger;
+use crate::domain::bot::{Hearing, Listening, Said, Trigger};
 use crate::domain::chat::{Answer, Chat, Episode, Later};
 use crate::domain::preview::Preview;
 use crate::domain::words::{MessageKind, OpenReason};
 use crate::domain::{ChatId, ClientId, ConversationId, MessageId};
 use crate::error::Error;
 use crate::store;
+use crate::store::bots::runs::Run;
 use crate::store::client::Profile;
 use crate::store::message::{Key, Known, Stored};
 use crate::wire;
@@ -34,6 +36,10 @@ pub(super) struct Work {
     pub chats: BTreeMap<ChatId, Chat>,
     /// Chats that this batch made.
     pub fresh: BTreeSet<ChatId>,
+    /// The runs of bots in the chats that messages come into.
+    pub runs: BTreeMap<Uuid, Run>,
+    /// What messages of clients are to those runs; nothing where they are not named.
+    pub hearings: BTreeMap<Key, Hearing>,
     /// The clients as they are now.
     pub profiles: BTreeMap<ClientId, Profile>,
     /// Events to be written, in order.
@@ -61,11 +67,41 @@ impl Work {
         chat.map_or(arrival.time, |chat| chat.history_time(arrival.time))
     }
 
-    /// Tells whether a message begins an episode where none is open. The score that a bot of NPS waits for does not.
+    /// Tells for each message, in their order, what it is to the run of its chat. Before anything is stored: what answers a bot
+    /// of NPS opens no conversation.
+    pub fn listen(&mut self, new: &[Arrival]) {
+        let mut listening: BTreeMap<Uuid, Listening> = BTreeMap::new();
+        for arrival in new {
+            let heard = !arrival.message.automatic && !self.tombstones.contains_key(&arrival.key());
+            let chat = self.chats.get(&arrival.chat()).filter(|_| heard);
+            let run = chat.and_then(|chat| Some((chat, self.runs.get(&chat.bot?.0)?)));
+            let Some((chat, run)) = run else {
+                continue;
+            };
+            let listening = listening
+                .entry(run.id)
+                .or_insert_with(|| runs::listening(chat, run));
+            if arrival.own_app {
+                listening.agent();
+                continue;
+            }
+            let said = Said {
+                text: &wire::words(&arrival.message.parts),
+                sent_at: arrival.time,
+                accepted_at: arrival.accepted_at,
+            };
+            self.hearings.insert(arrival.key(), listening.client(&said));
+        }
+    }
+
+    fn hearing(&self, arrival: &Arrival) -> Hearing {
+        let hearing = self.hearings.get(&arrival.key());
+        hearing.copied().unwrap_or(Hearing::Nothing)
+    }
+
+    /// Tells whether a message begins an episode where none is open. What answers a bot of NPS does not.
     pub fn opens(&self, arrival: &Arrival) -> bool {
-        let chat = self.chats.get(&arrival.chat());
-        let words = || wire::words(&arrival.message.parts);
-        arrival.opens() && (arrival.own_app || !chat.is_some_and(|chat| chat.takes_score(&words())))
+        arrival.opens() && !self.hearing(arrival).opens_nothing()
     }
 
     /// Lets bots hear what was said, and starts those that start by themselves when a client opens a conversation.
@@ -76,7 +112,8 @@ impl Work {
     ) -> Result<(), Error> {
         let heard = std::mem::take(&mut self.heard);
         if !heard.is_empty() {
-            let outcome = runs::hear(connection, &mut self.chats, heard, self.now).await?;
+            let (chats, runs) = (&mut self.chats, &mut self.runs);
+            let outcome = runs::hear(connection, chats, runs, heard, self.now).await?;
             self.take(connection, outcome).await?;
         }
         let by_client = opened
@@ -88,7 +125,7 @@ impl Work {
             return Ok(());
         }
         let trigger = Trigger::ConversationOpened;
-        let bots = store::bots::runs::triggered(connection, &free, trigger).await?;
+        let bots = store::bots::triggers::triggered(connection, &free, trigger).await?;
         let mut outcome = Outcome::default();
         for (id, bot) in bots {
             if let Some(chat) = self.chats.get_mut(&id) {
@@ -235,9 +272,13 @@ impl Work {
         time: OffsetDateTime,
         known: &BTreeMap<Key, Known>,
     ) -> Result<(), Error> {
+        let hearing = self.hearing(arrival);
         let Some(chat) = self.chats.get_mut(&arrival.chat()) else {
             return Ok(());
         };
+        let run = chat.bot.and_then(|(run, _)| self.runs.get(&run));
+        let own_open = run.is_some_and(|run| runs::is_own_open(chat, run));
+        let for_agents = hearing.is_answered_by_agents(own_open);
         let mut content = content(arrival, chat.id, known);
         let id = arrival.id();
         let album = self.albums.get(&id).map(|items| {
@@ -274,19 +315,17 @@ impl Work {
             text: wire::preview_text(&content.parts),
             time,
         };
-        let text = wire::words(&content.parts);
-        let scored = !arrival.own_app && chat.takes_score(&text);
         let automatic = arrival.message.automatic;
         if chat.bot.is_some() && !automatic && deleted_at.is_none() {
             let heard = if arrival.own_app {
                 Heard::Agent
             } else {
-                Heard::Client(text)
+                Heard::Client(hearing, wire::words(&content.parts), arrival.accepted_at)
             };
             self.heard.push((chat.id, heard, arrival.cause.clone()));
         }
         let before = chat.clone();
-        match (arrival.own_app, automatic || scored) {
+        match (arrival.own_app, automatic || !for_agents) {
             (true, _) => {
                 // It left already: whoever wrote it has answered (D08), unless nobody did.
                 if !automatic {

@@ -1,76 +1,243 @@
-//! The question of NPS (F202, F203).
+//! The question of NPS (F202, F203, D15): which words are a score, what counts as its comment, and why a client is not asked.
 
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1 as pb;
 use switchboard_proto::conversation::v1::bot_step::{Act, Ask, Send, ask::Expects};
 
+use crate::domain::ConversationId;
 use crate::domain::chat::Chat;
-use crate::domain::words::{ChannelKind, Language};
+use crate::domain::words::{ChannelKind, Language, NpsSkipped};
 use time::{Duration, OffsetDateTime};
 
 /// How long after the client's last message Instagram takes messages (channels.md §4).
 const WINDOW: Duration = Duration::hours(24);
 
-/// How long a score and a comment are waited for.
-const WAITED: i32 = 3 * 24 * 60 * 60;
+/// Seconds for which the usual question waits for a score.
+const SCORE_AWAITED: i32 = 3 * 24 * 60 * 60;
 
-/// What may stand behind a score: out of how many it is, or what is counted.
-const COUNTED: [&str; 12] = [
-    "",
-    "/10",
-    "з 10",
-    "із 10",
-    "из 10",
-    "of 10",
-    "out of 10",
+/// How long a comment is waited for where the scenario does not say: what the client writes later is about something else.
+pub const COMMENT_AWAITED: Duration = Duration::minutes(15);
+
+/// Characters of a comment that agents read in the chat's history; the whole is in the message itself.
+const SHOWN_MAX: usize = 200;
+
+/// Words beside a score at most, and characters of each: longer ones are not about the score alone.
+const WORDS_MAX: usize = 5;
+const WORD_MAX: usize = 20;
+
+/// What may stand between a score and the ten of which it is.
+const OF_TEN: [&str; 8] = ["/", "з", "із", "зі", "из", "of", "out of", "от"];
+
+/// What is counted in a score, which is no comment.
+const POINTS: [&str; 9] = [
     "балів",
     "бали",
     "бал",
+    "балла",
     "баллов",
+    "балл",
     "points",
+    "point",
+    "stars",
 ];
 
-/// Reads a score from 0 to 10: the number alone, as typed or as keyboards make it of digits, also out of ten.
-pub fn score(text: &str) -> Option<i32> {
-    // Keyboards make an emoji of a digit by two signs that stand after it.
-    let plain: String = text
-        .chars()
-        .filter(|sign| !matches!(sign, '\u{fe0f}' | '\u{20e3}'))
-        .collect();
-    let plain = plain.trim().trim_end_matches(['.', '!']).trim_end();
-    let plain = if plain == "🔟" { "10" } else { plain };
-    let plain = plain.strip_prefix('+').unwrap_or(plain).to_lowercase();
-    let end = plain.find(|sign: char| !sign.is_ascii_digit());
-    let (number, rest) = plain.split_at(end.unwrap_or(plain.len()));
-    let rest = rest
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .replace("/ ", "/");
-    let digits = (1..=2).contains(&number.len()) && COUNTED.contains(&&*rest);
-    let score: i32 = number.parse().ok()?;
-    (digits && (0..=10).contains(&score)).then_some(score)
-}
+/// Words after which a number is no score: it is denied, or a time, a place, a number of something.
+const BEFORE: &str = "\
+    no not number order room flat apt house floor at in by after before until till call of another need want least about \
+    не ні нет номер замовлення заказ кімната комната квартира кв будинок дом поверх этаж о об до після после через близько \
+    около ще еще ещё потрібно нужно треба хочу розмір размер size";
+
+/// Words before which a number is no score: what they count.
+const AFTER: &str = "\
+    more less times time min mins minute minutes hour hours h day days week weeks month months year years am pm oclock \
+    o'clock pcs pieces piece items item orders people kg g km m cm percent usd eur uah dollars euro euros th st nd rd of \
+    or to ще еще ещё раз рази раза разів хв хвилин хвилини хвилину мин минут минуты минуту год годин години годину час \
+    часа часов ранку вечора утра вечера дня ночі день дні днів дней тиждень тижні тижнів недель недели неделю місяць \
+    місяці місяців месяц месяца месяцев рік роки років лет года шт штук штуки пар кг г км м см літрів литров грн гривень \
+    гривні руб рублей долларов доларів євро евро відсотків процентов людей осіб человек замовлень заказов або или чи січня \
+    лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня января февраля марта апреля мая июня \
+    июля августа сентября октября ноября декабря january february march april may june july august september october \
+    november december";
+
+/// What may not touch a number that is a score: signs of sums, ranges, ordinals and keys.
+const NO_SCORE: &str = "-−–—#№$€£₴₽@/\\_=%<>*°^~";
 
 /// Reads an answer to the question, which may be several messages that came close upon another: the score, and what was said to
 /// it. Of several scores the last one counts.
+///
+/// A score is the only number of the first line, or of the whole: 0 to 10, alone or out of ten, among few short words or
+/// emoji. A number that is denied, asked about, or counts something else is none: better no score than a wrong one.
 pub fn read(text: &str) -> Option<(i32, String)> {
     let mut lines = text
         .lines()
-        .filter(|line| !line.trim().is_empty())
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
         .peekable();
-    let mut read = None;
-    while let Some(next) = lines.next_if(|line| score(line).is_some()) {
-        read = score(next);
+    let Some((mut score, said)) = lines.next().and_then(one) else {
+        return one(text);
+    };
+    while said.is_empty()
+        && let Some(next) = lines.next_if(|line| one(line).is_some_and(|(_, said)| said.is_empty()))
+    {
+        score = one(next).map_or(score, |(next, _)| next);
     }
-    let more: Vec<&str> = lines.map(str::trim).collect();
-    read.map(|score| (score, more.join("\n")))
+    let mut comment: Vec<&str> = Vec::new();
+    comment.extend((!said.is_empty()).then_some(&*said));
+    comment.extend(lines);
+    Some((score, comment.join("\n")))
+}
+
+/// Reads a score and the words beside it.
+fn one(text: &str) -> Option<(i32, String)> {
+    let plain = plain(text);
+    if plain.contains('?')
+        || plain
+            .chars()
+            .any(|sign| sign.is_numeric() && !sign.is_ascii_digit())
+    {
+        return None;
+    }
+    let numbers = numbers(&plain);
+    let (start, end) = match *numbers {
+        [(start, end)] => (start, end),
+        // Out of ten.
+        [(start, middle), (ten, end)] => {
+            let between = plain.get(middle..ten)?.trim().to_lowercase();
+            let between = between.split_whitespace().collect::<Vec<_>>().join(" ");
+            if plain.get(ten..end)? != "10" || !OF_TEN.contains(&&*between) {
+                return None;
+            }
+            (start, end)
+        }
+        _ => return None,
+    };
+    let number_end = numbers.first()?.1;
+    let number = plain.get(start..number_end)?;
+    let score: i32 = number.parse().ok()?;
+    let (before, after) = (plain.get(..start)?, plain.get(end..)?);
+    let before = before.strip_suffix('+').unwrap_or(before);
+    let stands_alone = |sign: Option<char>| {
+        sign.is_none_or(|sign| !sign.is_alphanumeric() && !NO_SCORE.contains(sign))
+    };
+    let alone = stands_alone(before.chars().next_back()) && stands_alone(after.chars().next());
+    if number.len() > 2 || !(0..=10).contains(&score) || !alone {
+        return None;
+    }
+    let (words_before, words_after) = (words(before)?, words(after)?);
+    let refused = words_before.last().is_some_and(|word| lists(BEFORE, word))
+        || words_after.first().is_some_and(|word| lists(AFTER, word));
+    if refused || words_before.len() + words_after.len() > WORDS_MAX {
+        return None;
+    }
+    let counted = words_after
+        .first()
+        .is_some_and(|word| POINTS.contains(&&**word));
+    if words_before.is_empty() && words_after.len() == usize::from(counted) {
+        return Some((score, String::new()));
+    }
+    let after = if counted {
+        after
+            .trim_start()
+            .split_once(char::is_whitespace)
+            .map_or("", |(_, rest)| rest)
+    } else {
+        after
+    };
+    let rest = format!("{} {}", before.trim(), after.trim_start_matches(beside));
+    Some((score, rest.trim_matches(beside).to_owned()))
+}
+
+fn lists(words: &str, word: &str) -> bool {
+    words.split_whitespace().any(|listed| listed == word)
+}
+
+/// Text without what keyboards make of digits: two signs that stand after them, or one sign for ten.
+fn plain(text: &str) -> String {
+    let text = text.replace('🔟', "10");
+    let kept = |sign: &char| !matches!(sign, '\u{fe0f}' | '\u{20e3}');
+    text.chars().filter(kept).collect()
+}
+
+/// Where the numbers of a text begin and end.
+fn numbers(text: &str) -> Vec<(usize, usize)> {
+    let mut found: Vec<(usize, usize)> = Vec::new();
+    for (at, _) in text.match_indices(|sign: char| sign.is_ascii_digit()) {
+        match found.last_mut() {
+            Some((_, end)) if *end == at => *end = at + 1,
+            _ => found.push((at, at + 1)),
+        }
+    }
+    found
+}
+
+/// The words of a text, in small letters; none where one of them is too long, or no word of a sentence.
+fn words(text: &str) -> Option<Vec<String>> {
+    let tokens = text.split_whitespace();
+    let tokens = tokens.map(|token| token.trim_matches(|sign: char| !sign.is_alphanumeric()));
+    let tokens = tokens.filter(|token| !token.is_empty());
+    let word = |token: &str| {
+        let fits = token.chars().count() <= WORD_MAX
+            && token
+                .chars()
+                .all(|sign| !sign.is_ascii_punctuation() || matches!(sign, '\'' | '-' | ',' | '!'));
+        fits.then(|| token.to_lowercase())
+    };
+    tokens.map(word).collect()
+}
+
+/// What stands between a score and the words to it.
+fn beside(sign: char) -> bool {
+    sign.is_whitespace() || matches!(sign, ',' | '.' | ';' | ':' | '-' | '–' | '—' | '!')
+}
+
+/// A comment as agents read it in the chat's history.
+pub fn shown(comment: &str) -> String {
+    let mut shown: String = comment.chars().take(SHOWN_MAX).collect();
+    if shown.len() < comment.len() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// What is known of whether a client can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reach {
+    /// When the client blocked the channel, by the provider's clock; none where nothing is known of it.
+    pub blocked_at: Option<OffsetDateTime>,
+    /// The channel is switched off, or its provider has refused it.
+    pub channel_off: bool,
 }
 
 /// Why the channel cannot take a message of ours now; none where it can, as far as is known here.
-pub fn obstacle(chat: &Chat, now: OffsetDateTime) -> Option<&'static str> {
+pub fn obstacle(chat: &Chat, reach: Reach, now: OffsetDateTime) -> Option<NpsSkipped> {
+    if reach.channel_off {
+        return Some(NpsSkipped::ChannelOff);
+    }
+    // Who has written since has unblocked it.
+    if reach
+        .blocked_at
+        .is_some_and(|at| at >= chat.last_client_message_at)
+    {
+        return Some(NpsSkipped::ClientBlocked);
+    }
     let since = now - chat.last_client_message_at;
-    (chat.channel_kind == ChannelKind::Instagram && since >= WINDOW).then_some("window-closed")
+    let closed = chat.channel_kind == ChannelKind::Instagram && since >= WINDOW;
+    closed.then_some(NpsSkipped::WindowClosed)
+}
+
+/// Tells whether a conversation's end by a bot leaves its client not asked (F202): nobody is there to press "Send NPS".
+/// `asks` tells that the channel's rule does, `settled` that the client was asked or is not to be.
+pub const fn skipped_by_bot(by_nps: bool, asks: bool, settled: bool) -> bool {
+    !by_nps && asks && !settled
+}
+
+/// Tells whether what a client said to a bot of NPS opened a conversation that is not its own: who said that is not asked again.
+pub fn answered_before(
+    nps: bool,
+    own: ConversationId,
+    open: Option<ConversationId>,
+) -> Option<ConversationId> {
+    open.filter(|open| nps && *open != own)
 }
 
 /// The usual questions.
@@ -93,19 +260,20 @@ pub fn scenario(language: Language) -> Vec<pb::BotStep> {
             ..Text::default()
         })
     };
-    let question = |key: &str, words: &str, expects: Expects| pb::BotStep {
+    // How long a comment is waited for is the service's to say.
+    let question = |key: &str, words: &str, (expects, timeout_seconds)| pb::BotStep {
         key: key.to_owned(),
         act: Some(Act::Ask(Ask {
             text: text(words),
-            timeout_seconds: WAITED,
-            expects: expects.into(),
+            timeout_seconds,
+            expects: Expects::into(expects),
             ..Ask::default()
         })),
         ..pb::BotStep::default()
     };
     vec![
-        question("score", ask, Expects::Score),
-        question("comment", comment, Expects::Comment),
+        question("score", ask, (Expects::Score, SCORE_AWAITED)),
+        question("comment", comment, (Expects::Comment, 0)),
         pb::BotStep {
             key: "thanks".to_owned(),
             act: Some(Act::Send(Send { text: text(thanks) })),

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1 as pb;
 use switchboard_proto::conversation::v1::bot_step::{Act, Ask, ask::Expects, branch::Fits};
+use time::Duration;
 
-use super::{after, named};
+use super::{after, named, timeout};
 use crate::domain::quick_reply::{self, Variable};
 
 /// Steps of a scenario at most.
@@ -31,8 +32,9 @@ const BRANCHES_MAX: usize = 50;
 /// Seconds for which an answer is waited for, at most: 30 days.
 const TIMEOUT_MAX: i32 = 30 * 24 * 60 * 60;
 
-/// Seconds after which a question that was not answered may be asked again, at least: nobody is written to every second.
-const REPEATED_AFTER: i32 = 60;
+/// After how long a question that was not answered may be asked again, at least, by whatever way: nobody is written to every
+/// second.
+const REPEATED_AFTER: Duration = Duration::MINUTE;
 
 /// What is wrong in a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +114,7 @@ pub fn check(steps: &[pb::BotStep], nps: bool) -> Result<(), Vec<Flaw>> {
     }
     if flaws.0.is_empty() {
         circles(&mut flaws, steps);
+        hasty(&mut flaws, steps);
         asked_again(&mut flaws, steps);
     }
     if flaws.0.is_empty() {
@@ -184,15 +187,6 @@ fn question(flaws: &mut Flaws, at: &str, steps: &[pb::BotStep], ask: &Ask) {
         format!("{at}.on_timeout"),
         "must be the key of a step",
     );
-    let repeats = steps.iter().any(|step| {
-        step.key == ask.on_timeout && matches!(&step.act, Some(Act::Ask(other)) if other == ask)
-    });
-    let hasty = repeats && (1..REPEATED_AFTER).contains(&ask.timeout_seconds);
-    flaws.unless(
-        !hasty,
-        format!("{at}.timeout_seconds"),
-        "must be 60 at least where the same is asked again",
-    );
     let known = Expects::try_from(ask.expects).is_ok();
     flaws.unless(known, format!("{at}.expects"), "names what there is not");
     let fits = ask.branches.len() <= BRANCHES_MAX;
@@ -256,6 +250,43 @@ fn circles(flaws: &mut Flaws, steps: &[pb::BotStep]) {
             return;
         }
     }
+}
+
+/// Refuses questions to which time-outs alone lead back too soon: a client who says nothing is asked again and again.
+fn hasty(flaws: &mut Flaws, steps: &[pb::BotStep]) {
+    for (place, first) in steps.iter().enumerate() {
+        let (mut at, mut waited) = (first, Duration::ZERO);
+        // As many questions as there are: by then it has come back, or goes round without this one.
+        for _ in 0..steps.len() {
+            let Some(Act::Ask(ask)) = &at.act else { break };
+            waited += timeout(ask);
+            let Some(next) = next_question(steps, named(steps, &ask.on_timeout)) else {
+                break;
+            };
+            at = next;
+            if at.key == first.key {
+                let rule = "must lead back here by time-outs after 60 seconds at least, in all";
+                let field = format!("steps[{place}].ask.timeout_seconds");
+                flaws.unless(waited >= REPEATED_AFTER, field, rule);
+                break;
+            }
+        }
+    }
+}
+
+/// The question to which a step leads without an answer, itself or one after it; none where it ends before.
+fn next_question<'s>(
+    steps: &'s [pb::BotStep],
+    mut at: Option<&'s pb::BotStep>,
+) -> Option<&'s pb::BotStep> {
+    for _ in 0..=steps.len() {
+        match at?.act {
+            Some(Act::Ask(_)) => return at,
+            Some(Act::Close(_)) => return None,
+            _ => at = after(steps, at?),
+        }
+    }
+    None
 }
 
 /// Refuses steps that lead from an answer with a score back to the question: a client is counted once.

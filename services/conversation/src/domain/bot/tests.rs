@@ -207,34 +207,77 @@ fn f187_a_run_that_asks_for_ever_comes_to_an_end() {
 }
 
 #[test]
-fn f203_scores_are_numbers_from_0_to_10_and_nothing_else() {
-    for (words, score) in [
-        ("10", Some(10)),
-        ("0", Some(0)),
-        (" 7 ", Some(7)),
-        ("7.", Some(7)),
-        ("9/10", Some(9)),
-        ("10!", Some(10)),
-        ("8\u{fe0f}\u{20e3}", Some(8)),
-        ("🔟", Some(10)),
-        ("07", Some(7)),
+fn f203_a_score_is_the_only_number_among_few_short_words() {
+    for (words, expected) in [
+        ("10", Some((10, ""))),
+        ("0", Some((0, ""))),
+        (" 7 ", Some((7, ""))),
+        ("7.", Some((7, ""))),
+        ("10!", Some((10, ""))),
+        ("+5", Some((5, ""))),
+        ("07", Some((7, ""))),
+        ("8\u{fe0f}\u{20e3}", Some((8, ""))),
+        ("🔟", Some((10, ""))),
+        ("10 👍", Some((10, ""))),
+        ("👍👍 10❤️", Some((10, ""))),
+        ("9/10", Some((9, ""))),
+        ("10 / 10", Some((10, ""))),
+        ("8 з 10", Some((8, ""))),
+        ("9 из 10", Some((9, ""))),
+        ("9 of 10", Some((9, ""))),
+        ("7 out of 10", Some((7, ""))),
+        ("9 Балів!", Some((9, ""))),
+        ("10 балів, дякую", Some((10, "дякую"))),
+        ("10, thanks", Some((10, "thanks"))),
+        ("9/10 дуже добре", Some((9, "дуже добре"))),
+        ("дам 9", Some((9, "дам"))),
+        ("thanks\n10", Some((10, "thanks"))),
+        ("10 - дякую вам 👍", Some((10, "дякую вам 👍"))),
+        ("10, не пошкодував", Some((10, "не пошкодував"))),
+        // Not of 0 to 10.
         ("11", None),
         ("-1", None),
-        ("+5", Some(5)),
-        ("10 / 10", Some(10)),
-        ("8 з 10", Some(8)),
-        ("9 Балів!", Some(9)),
-        ("7 out of 10", Some(7)),
+        ("100", None),
         ("8 з 100", None),
+        ("9.5", None),
+        ("1 0", None),
+        ("7-8", None),
         ("8/10/10", None),
+        ("½", None),
+        ("ten", None),
+        ("", None),
+        // Phones, prices, dates, times, places and other numbers.
+        ("0501234567", None),
+        ("+380 50 123", None),
+        ("10 грн", None),
+        ("$5", None),
+        ("5%", None),
+        ("10:30", None),
+        ("о 9", None),
+        ("at 9 please", None),
+        ("9 am", None),
+        ("10.05", None),
+        ("9 травня", None),
         ("10 хвилин", None),
         ("7 days", None),
-        ("", None),
-        ("ten", None),
-        ("100", None),
-        ("1 0", None),
+        ("кв 5", None),
+        ("order 7", None),
+        ("№5", None),
+        ("5G", None),
+        ("no 5 more", None),
+        ("not 9", None),
+        ("ще 2", None),
+        ("2 шт", None),
+        ("5 or 6", None),
+        ("5?", None),
+        ("why 9", Some((9, "why"))),
+        // More than a score.
+        ("10 but my parcel has not come yet", None),
+        ("10 https://example.com/a", None),
+        ("9 me@example.com", None),
     ] {
-        assert_eq!(nps::score(words), score, "{words:?}");
+        let expected = expected.map(|(score, more)| (score, more.to_owned()));
+        assert_eq!(nps::read(words), expected, "{words:?}");
     }
 }
 
@@ -340,9 +383,9 @@ fn f203_a_score_is_read_among_what_came_with_it() {
         ("10\nthanks", Some((10, "thanks"))),
         ("9/10\n\n fast \nand kind", Some((9, "fast\nand kind"))),
         ("10\n9\nno, nine", Some((9, "no, nine"))),
-        ("thanks\n10", None),
+        ("10, thanks\nfast", Some((10, "thanks\nfast"))),
         ("10 хвилин", None),
-        ("", None),
+        ("hello\nwhere is order 5", None),
     ] {
         let expected = expected.map(|(score, more)| (score, more.to_owned()));
         assert_eq!(nps::read(text), expected, "{text}");
@@ -367,9 +410,71 @@ fn f203_a_comment_goes_with_its_score() {
     let mut state = begun();
     let (words, _) = moved(&scenario, &mut state, Input::Answer("7\nslow"));
     assert_eq!(words[0], "score 7, slow");
+    // A comment is waited for less long than an answer, unless the scenario says.
+    let mut state = begun();
+    let (_, then) = moved(&scenario, &mut state, Input::Answer("7"));
+    assert_eq!(then, Then::Waits(NOON + Duration::minutes(15)));
     // A picture is no comment.
     let (words, then) = moved(&scenario, &mut state, Input::Answer(""));
     assert_eq!((words.len(), then), (1, Then::Ends));
+}
+
+#[test]
+fn d15_who_cannot_be_reached_is_not_asked() {
+    use crate::domain::chat::tests::chat;
+    use crate::domain::words::{ChannelKind, NpsSkipped};
+    let reach = |blocked: Option<i64>, channel_off| nps::Reach {
+        blocked_at: blocked.map(|hours| NOON + Duration::hours(hours)),
+        channel_off,
+    };
+    let telegram = ChannelKind::TelegramBot;
+    for (kind, reach, hours, expected) in [
+        (telegram, reach(None, false), 100, None),
+        (telegram, reach(None, true), 0, Some(NpsSkipped::ChannelOff)),
+        (
+            telegram,
+            reach(Some(0), false),
+            0,
+            Some(NpsSkipped::ClientBlocked),
+        ),
+        (telegram, reach(Some(-1), false), 0, None),
+        (ChannelKind::Instagram, reach(None, false), 23, None),
+        (
+            ChannelKind::Instagram,
+            reach(None, false),
+            24,
+            Some(NpsSkipped::WindowClosed),
+        ),
+    ] {
+        let mut chat = chat();
+        (chat.channel_kind, chat.last_client_message_at) = (kind, NOON);
+        let now = NOON + Duration::hours(hours);
+        assert_eq!(
+            nps::obstacle(&chat, reach, now),
+            expected,
+            "{kind:?} {reach:?}"
+        );
+    }
+}
+
+#[test]
+fn f202_who_a_bot_let_go_and_who_answered_before_is_told_apart() {
+    for (by_nps, asks, settled, skipped) in [
+        (false, true, false, true),
+        (true, true, false, false),
+        (false, false, false, false),
+        (false, true, true, false),
+    ] {
+        assert_eq!(nps::skipped_by_bot(by_nps, asks, settled), skipped);
+    }
+    let (own, other) = (
+        uuid::Uuid::from_u128(1).into(),
+        uuid::Uuid::from_u128(2).into(),
+    );
+    assert_eq!(nps::answered_before(true, own, Some(other)), Some(other));
+    assert_eq!(nps::answered_before(true, own, Some(own)), None);
+    assert_eq!(nps::answered_before(false, own, Some(other)), None);
+    assert_eq!(nps::answered_before(true, own, None), None);
 }
 
 #[test]
@@ -405,6 +510,45 @@ fn f203_nobody_is_counted_twice() {
             say("thanks"),
         ],
     );
+}
+
+#[test]
+fn f199_nobody_is_asked_again_and_again_by_short_time_outs() {
+    let timed = |key: &str, seconds: i32, on_timeout: &str| {
+        let mut step = ask(key, &[], on_timeout);
+        if let Some(Act::Ask(ask)) = &mut step.act {
+            ask.timeout_seconds = seconds;
+        }
+        step
+    };
+    for (scenario, flawed) in [
+        (vec![timed("a", 1, "a")], &["steps[0]"][..]),
+        (vec![timed("a", 60, "a")], &[]),
+        (
+            vec![timed("a", 1, "b"), timed("b", 58, "a")],
+            &["steps[0]", "steps[1]"],
+        ),
+        (vec![timed("a", 1, "b"), timed("b", 59, "a")], &[]),
+        (vec![timed("a", 1, "b"), timed("b", 0, "a")], &[]),
+        // By way of a step that asks nothing.
+        (
+            vec![timed("a", 1, "b"), say("thanks"), then(say("b"), "a")],
+            &["steps[0]"],
+        ),
+        // Into a circle, which is not its own.
+        (
+            vec![timed("a", 1, "b"), timed("b", 30, "c"), timed("c", 29, "b")],
+            &["steps[1]", "steps[2]"],
+        ),
+        (vec![timed("a", 1, "b"), timed("b", 1, "")], &[]),
+    ] {
+        let flaws = check(&scenario, false).err().unwrap_or_default();
+        let places: Vec<String> = flaws
+            .iter()
+            .map(|flaw| flaw.field.replace(".ask.timeout_seconds", ""))
+            .collect();
+        assert_eq!(places, flawed, "{scenario:?}");
+    }
 }
 
 #[test]

@@ -1,4 +1,6 @@
-//! Table `bot_run`: runs of bots. A chat's run is changed under the chat's lock.
+//! Tables `bot_run` and `bot_wait`: runs of bots. A chat's run is changed under the chat's lock.
+//!
+//! A run carries the scenario that it began with: it is written once, and dropped when the run ends.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +11,8 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Bot, decoded, encoded};
-use crate::domain::bot::{self, RunState, Trigger};
-use crate::domain::chat::Chat;
+use super::{decoded, encoded};
+use crate::domain::bot::{self, RunState};
 use crate::domain::{BotId, ChannelId, ChatId, ConversationId};
 use crate::store::unreadable;
 
@@ -42,6 +43,8 @@ pub struct Run {
     pub at: bot::State,
     /// What the client answered, until it goes on with that.
     pub input: Option<String>,
+    /// When it asked, or heard what it goes on with.
+    pub since: Option<OffsetDateTime>,
     /// When it goes on by itself.
     pub due_at: Option<OffsetDateTime>,
     /// How often another service was asked in vain.
@@ -52,6 +55,8 @@ pub struct Run {
     pub started_at: OffsetDateTime,
     /// When it ended.
     pub ended_at: Option<OffsetDateTime>,
+    /// It is not stored yet.
+    pub is_new: bool,
 }
 
 struct Row {
@@ -69,6 +74,7 @@ struct Row {
     answers: Json<BTreeMap<String, String>>,
     questions: i32,
     input: Option<String>,
+    since: Option<OffsetDateTime>,
     due_at: Option<OffsetDateTime>,
     tries: i32,
     started_by: String,
@@ -98,28 +104,41 @@ impl TryFrom<Row> for Run {
                 questions: row.questions,
             },
             input: row.input,
+            since: row.since,
             due_at: row.due_at,
             tries: row.tries,
             started_by: row.started_by,
             started_at: row.started_at,
             ended_at: row.ended_at,
+            is_new: false,
         })
     }
 }
 
+/// Selects whole runs with a literal for the column of the scenario, and a literal tail of the statement.
 macro_rules! select_runs {
-    ($tail:literal $(, $argument:expr)* $(,)?) => {
+    ($body:literal, $tail:literal $(, $argument:expr)* $(,)?) => {
         sqlx::query_as!(
             Row,
-            r#"select run_id as "id", account as "account: AccountSlug", bot_id as "bot: BotId", bot_name, nps,
-                   chat_id as "chat: ChatId", channel_id as "channel: ChannelId",
-                   conversation_id as "conversation: ConversationId", body, state, step,
-                   answers as "answers: Json<BTreeMap<String, String>>", questions, input, due_at, tries, started_by,
-                   started_at, ended_at
-               from bot_run "# + $tail,
+            r#"select r.run_id as "id", r.account as "account: AccountSlug", r.bot_id as "bot: BotId", r.bot_name, r.nps,
+                   r.chat_id as "chat: ChatId", r.channel_id as "channel: ChannelId",
+                   r.conversation_id as "conversation: ConversationId", "# + $body + r#" as "body!", r.state, r.step,
+                   r.answers as "answers: Json<BTreeMap<String, String>>", r.questions, r.input,
+                   (select w.since from bot_wait w where w.run_id = r.run_id and w.account = r.account) as since,
+                   r.due_at, r.tries, r.started_by, r.started_at, r.ended_at
+               from bot_run r "# + $tail,
             $($argument),*
         )
     };
+}
+
+async fn rows(connection: &mut PgConnection, runs: &[Uuid]) -> Result<Vec<Row>, sqlx::Error> {
+    if runs.is_empty() {
+        return Ok(Vec::new());
+    }
+    select_runs!("r.body", "where r.run_id = any($1)", runs)
+        .fetch_all(connection)
+        .await
 }
 
 /// Returns runs.
@@ -127,12 +146,27 @@ pub async fn several(
     connection: &mut PgConnection,
     runs: &[Uuid],
 ) -> Result<BTreeMap<Uuid, Run>, sqlx::Error> {
-    if runs.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let rows = select_runs!("where run_id = any($1)", runs);
-    let rows = rows.fetch_all(connection).await?.into_iter();
+    let rows = rows(connection, runs).await?.into_iter();
     rows.map(|row| Ok((row.id, Run::try_from(row)?))).collect()
+}
+
+/// Returns those of runs that can be read: one that cannot holds up no message. The rounds fail it at last.
+pub async fn readable(
+    connection: &mut PgConnection,
+    runs: &[Uuid],
+) -> Result<BTreeMap<Uuid, Run>, sqlx::Error> {
+    let rows = rows(connection, runs).await?.into_iter();
+    let read = rows.filter_map(|row| {
+        let id = row.id;
+        match Run::try_from(row) {
+            Ok(run) => Some((id, run)),
+            Err(error) => {
+                tracing::error!(%error, run = %id, "a bot does not hear what is said to it");
+                None
+            }
+        }
+    });
+    Ok(read.collect())
 }
 
 /// Names of runs' bots, with the bots' ids.
@@ -153,66 +187,105 @@ pub async fn names(
         .collect())
 }
 
-/// Lists the runs of a chat before one, the newest first.
+/// Which runs are listed: those of a chat, or of the chats that are linked with a card or contact.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// The chat.
+    pub chat: Option<ChatId>,
+    /// The card or contact, where no chat is named.
+    pub entity: Option<Uuid>,
+    /// Channels that the caller is narrowed to; none for all.
+    pub granted: Option<Vec<Uuid>>,
+    /// Only what is under way.
+    pub running: bool,
+}
+
+/// Lists runs of an account before one, the newest first. Without their scenarios, which nobody is shown.
 pub async fn list(
     connection: &mut PgConnection,
-    chat: ChatId,
+    account: &AccountSlug,
+    listed: &Listed,
     (time, id): (OffsetDateTime, Uuid),
     limit: i64,
 ) -> Result<Vec<Run>, sqlx::Error> {
-    let rows = select_runs!(
-        "where chat_id = $1 and (started_at, run_id) < ($2, $3) order by started_at desc, run_id desc limit $4",
-        chat as ChatId,
-        time,
-        id,
-        limit,
-    );
-    let rows = rows.fetch_all(connection).await?.into_iter();
-    rows.map(Run::try_from).collect()
+    let rows = if let Some(chat) = listed.chat {
+        let rows = select_runs!(
+            "''::bytea",
+            "where r.account = $1 and r.chat_id = $2 and (r.started_at, r.run_id) < ($3, $4)
+               and (not $5 or r.ended_at is null)
+             order by r.started_at desc, r.run_id desc limit $6",
+            account.as_str(),
+            chat as ChatId,
+            time,
+            id,
+            listed.running,
+            limit,
+        );
+        rows.fetch_all(connection).await?
+    } else {
+        let rows = select_runs!(
+            "''::bytea",
+            "where r.account = $1
+               and r.chat_id = any(array(select l.chat_id from entity_link l
+                                         where l.account = $1 and l.entity_id = $2 and l.linked))
+               and ($7::uuid[] is null or r.channel_id = any($7)) and (r.started_at, r.run_id) < ($3, $4)
+               and (not $5 or r.ended_at is null)
+             order by r.started_at desc, r.run_id desc limit $6",
+            account.as_str(),
+            listed.entity,
+            time,
+            id,
+            listed.running,
+            limit,
+            listed.granted.as_deref(),
+        );
+        rows.fetch_all(connection).await?
+    };
+    rows.into_iter().map(Run::try_from).collect()
 }
 
-/// Tells whether a bot of NPS ran in a conversation.
-pub async fn was_sent(
+/// Tells whether a run waits whose time is over.
+pub async fn any_late(
     connection: &mut PgConnection,
-    chat: &Chat,
-    conversation: ConversationId,
+    now: OffsetDateTime,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists(select from bot_run where chat_id = $1 and conversation_id = $2 and nps) as "sent!""#,
-        chat.id as ChatId,
-        conversation as ConversationId,
+        r#"select exists(select from bot_run where ended_at is null and due_at <= $1 and state = 'waiting') as "late!""#,
+        now,
     )
     .fetch_one(connection)
     .await
 }
 
-/// Tells whether a conversation's client was asked of NPS, or is not to be.
-pub async fn is_settled(
-    connection: &mut PgConnection,
-    chat: &Chat,
-    conversation: ConversationId,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists(select from bot_run where chat_id = $1 and conversation_id = $2 and nps)
-               or exists(select from nps_answer where account = $3 and conversation_id = $2 and skipped = 'answered-before')
-               as "settled!""#,
-        chat.id as ChatId,
-        conversation as ConversationId,
-        chat.account.as_str(),
-    )
-    .fetch_one(connection)
-    .await
-}
-
-/// Returns the chats of runs that go on by now, the one that is due longest first.
+/// Returns the chats of runs that go on by now, the one that is due longest first: those that wait for an answer only where they
+/// ran out of time by `late`, those that wait for another service not at all.
 pub async fn due(
+    connection: &mut PgConnection,
+    now: OffsetDateTime,
+    late: Option<OffsetDateTime>,
+    limit: i64,
+) -> Result<Vec<ChatId>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select chat_id as "chat: ChatId" from bot_run
+           where ended_at is null and due_at <= $1 and (state = 'ready' or state = 'waiting' and due_at <= $2)
+           order by due_at limit $3"#,
+        now,
+        late,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Returns the chats of runs for which another service is to be asked by now, the one that is due longest first.
+pub async fn calling(
     connection: &mut PgConnection,
     now: OffsetDateTime,
     limit: i64,
 ) -> Result<Vec<ChatId>, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select chat_id as "chat: ChatId" from bot_run where ended_at is null and due_at <= $1
-           order by due_at limit $2"#,
+        r#"select chat_id as "chat: ChatId" from bot_run
+           where ended_at is null and due_at <= $1 and state = 'calling' order by due_at limit $2"#,
         now,
         limit,
     )
@@ -220,36 +293,58 @@ pub async fn due(
     .await
 }
 
-/// Has the run of a locked chat, which cannot go on, tried again later; after so many tries it has failed.
+/// A run that was given up, as far as it can be read.
+#[derive(Debug, Clone)]
+pub struct GivenUp {
+    /// Id.
+    pub run: Uuid,
+    /// The bot.
+    pub bot: BotId,
+    /// Its name when the run began.
+    pub bot_name: String,
+    /// The conversation.
+    pub conversation: ConversationId,
+}
+
+/// Has the run of a locked chat, which cannot go on, tried again later; after so many tries it has failed, and is returned.
 pub async fn put_off(
     connection: &mut PgConnection,
     chat: ChatId,
     most: i32,
     later: OffsetDateTime,
     now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "with run as (
-             update bot_run r
-             set tries = r.tries + 1, due_at = case when r.tries < $2 then $3::timestamptz end,
-                 state = case when r.tries < $2 then r.state else 'failed' end,
-                 ended_at = case when r.tries >= $2 then $4::timestamptz end
-             from chat where chat.chat_id = $1 and r.run_id = chat.bot_run and r.ended_at is null
-             returning r.run_id, r.ended_at)
-         update chat set bot_run = null, bot_waits = ''
-         from run where chat.chat_id = $1 and chat.bot_run = run.run_id and run.ended_at is not null",
+) -> Result<Option<GivenUp>, sqlx::Error> {
+    sqlx::query_as!(
+        GivenUp,
+        r#"with run as (
+               update bot_run r
+               set tries = r.tries + 1, due_at = case when r.tries < $2 then $3::timestamptz end,
+                   state = case when r.tries < $2 then r.state else 'failed' end,
+                   ended_at = case when r.tries >= $2 then $4::timestamptz end,
+                   body = case when r.tries < $2 then r.body else '' end
+               from chat where chat.chat_id = $1 and r.run_id = chat.bot_run and r.ended_at is null
+               returning r.run_id, r.bot_id, r.bot_name, r.conversation_id, r.ended_at)
+           update chat set bot_run = null, bot_waits = ''
+           from run where chat.chat_id = $1 and chat.bot_run = run.run_id and run.ended_at is not null
+           returning run.run_id as "run!", run.bot_id as "bot!: BotId", run.bot_name as "bot_name!",
+               run.conversation_id as "conversation!: ConversationId""#,
         chat as ChatId,
         most,
         later,
         now,
     )
-    .execute(connection)
+    .fetch_optional(connection)
     .await
-    .map(drop)
 }
 
 /// Writes new runs and changed ones, of locked chats.
 pub async fn save(connection: &mut PgConnection, runs: &[Run]) -> Result<(), sqlx::Error> {
+    let (new, changed): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.is_new);
+    insert(connection, &new).await?;
+    update(connection, &changed).await
+}
+
+async fn insert(connection: &mut PgConnection, runs: &[&Run]) -> Result<(), sqlx::Error> {
     if runs.is_empty() {
         return Ok(());
     }
@@ -258,16 +353,11 @@ pub async fn save(connection: &mut PgConnection, runs: &[Run]) -> Result<(), sql
             runs.iter().map(|$run| $value).collect::<Vec<_>>()
         };
     }
-    let answers = column!(|run| serde_json::json!(run.at.answers));
     sqlx::query!(
         "insert into bot_run (run_id, account, bot_id, bot_name, nps, chat_id, channel_id, conversation_id, body, state,
-             step, answers, questions, input, due_at, tries, started_by, started_at, ended_at)
+             due_at, started_by, started_at)
          select * from unnest($1::uuid[], $2::text[], $3::uuid[], $4::text[], $5::boolean[], $6::uuid[], $7::uuid[],
-             $8::uuid[], $9::bytea[], $10::text[], $11::text[], $12::jsonb[], $13::int[], $14::text[],
-             $15::timestamptz[], $16::int[], $17::text[], $18::timestamptz[], $19::timestamptz[])
-         on conflict (run_id) do update
-         set state = excluded.state, step = excluded.step, answers = excluded.answers, questions = excluded.questions,
-             input = excluded.input, due_at = excluded.due_at, tries = excluded.tries, ended_at = excluded.ended_at",
+             $8::uuid[], $9::bytea[], $10::text[], $11::timestamptz[], $12::text[], $13::timestamptz[])",
         &column!(|run| run.id),
         &column!(|run| run.account.to_string()),
         &column!(|run| run.bot) as &[BotId],
@@ -278,156 +368,52 @@ pub async fn save(connection: &mut PgConnection, runs: &[Run]) -> Result<(), sql
         &column!(|run| run.conversation) as &[ConversationId],
         &column!(|run| encoded(&run.steps)),
         &column!(|run| run.state.as_str().to_owned()),
+        &column!(|run| run.due_at) as &[Option<OffsetDateTime>],
+        &column!(|run| run.started_by.clone()),
+        &column!(|run| run.started_at),
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+async fn update(connection: &mut PgConnection, runs: &[&Run]) -> Result<(), sqlx::Error> {
+    if runs.is_empty() {
+        return Ok(());
+    }
+    macro_rules! column {
+        (|$run:ident| $value:expr) => {
+            runs.iter().map(|$run| $value).collect::<Vec<_>>()
+        };
+    }
+    let answers = column!(|run| serde_json::json!(run.at.answers));
+    sqlx::query!(
+        "with changed as materialized (
+             select * from unnest($1::uuid[], $2::text[], $3::text[], $4::jsonb[], $5::int[], $6::text[],
+                 $7::timestamptz[], $8::int[], $9::timestamptz[], $10::text[], $11::timestamptz[])
+                 as c (run_id, state, step, answers, questions, input, due_at, tries, ended_at, account, since)),
+         waits as (
+             insert into bot_wait (run_id, account, since)
+             select run_id, account, since from changed where since is not null order by run_id
+             on conflict (run_id) do update set since = excluded.since)
+         update bot_run r
+         set state = c.state, step = c.step, answers = c.answers, questions = c.questions, input = c.input,
+             due_at = c.due_at, tries = c.tries, ended_at = c.ended_at,
+             body = case when c.ended_at is null then r.body else '' end
+         from changed c where r.run_id = c.run_id and r.account = c.account",
+        &column!(|run| run.id),
+        &column!(|run| run.state.as_str().to_owned()),
         &column!(|run| run.at.step.clone()),
         &answers,
         &column!(|run| run.at.questions),
         &column!(|run| run.input.clone()) as &[Option<String>],
         &column!(|run| run.due_at) as &[Option<OffsetDateTime>],
         &column!(|run| run.tries),
-        &column!(|run| run.started_by.clone()),
-        &column!(|run| run.started_at),
         &column!(|run| run.ended_at) as &[Option<OffsetDateTime>],
+        &column!(|run| run.account.to_string()),
+        &column!(|run| run.since) as &[Option<OffsetDateTime>],
     )
     .execute(connection)
     .await
     .map(drop)
-}
-
-/// Returns the bots that start by themselves in chats at such a moment: of each chat the one that was created first.
-pub async fn triggered(
-    connection: &mut PgConnection,
-    chats: &[&Chat],
-    trigger: Trigger,
-) -> Result<BTreeMap<ChatId, Bot>, sqlx::Error> {
-    let ids: Vec<ChatId> = chats.iter().map(|chat| chat.id).collect();
-    let accounts: Vec<String> = chats.iter().map(|chat| chat.account.to_string()).collect();
-    let channels: Vec<ChannelId> = chats.iter().map(|chat| chat.channel).collect();
-    let found = sqlx::query!(
-        r#"select distinct on (c.chat_id) c.chat_id as "chat!: ChatId", b.account as "account: AccountSlug",
-               b.bot_id as "bot: BotId"
-           from unnest($1::uuid[], $2::text[], $3::uuid[]) c(chat_id, account, channel_id)
-           join bot b on b.account = c.account and b.trigger = $4 and b.enabled
-               and (b.channels = '{}' or c.channel_id = any(b.channels))
-           order by c.chat_id, b.bot_id"#,
-        &ids as &[ChatId],
-        &accounts,
-        &channels as &[ChannelId],
-        trigger.word(),
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    if found.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let (accounts, wanted): (Vec<String>, Vec<Uuid>) = found
-        .iter()
-        .map(|row| (row.account.to_string(), row.bot.uuid()))
-        .unzip();
-    let bots = super::several(connection, &accounts, &wanted).await?;
-    let of_chat = found.into_iter().filter_map(|row| {
-        let bot = bots.get(&(row.account, row.bot))?;
-        Some((row.chat, bot.clone()))
-    });
-    Ok(of_chat.collect())
-}
-
-/// Notes that bots start by themselves in chats, where the accounts have such bots.
-pub async fn want(
-    connection: &mut PgConnection,
-    chats: &[(ChatId, &AccountSlug)],
-    trigger: Trigger,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    let (ids, accounts): (Vec<ChatId>, Vec<String>) = chats
-        .iter()
-        .map(|(chat, account)| (*chat, account.to_string()))
-        .unzip();
-    sqlx::query!(
-        "insert into bot_wanted (chat_id, trigger, noted_at)
-         select c.chat_id, $3, $4 from unnest($1::uuid[], $2::text[]) c(chat_id, account)
-         where exists (select from bot b where b.account = c.account and b.trigger = $3 and b.enabled)
-         order by c.chat_id
-         on conflict do nothing",
-        &ids as &[ChatId],
-        &accounts,
-        trigger.word(),
-        now,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// Returns chats in which bots are to start by themselves.
-pub async fn wanted(
-    connection: &mut PgConnection,
-    trigger: Trigger,
-    limit: i64,
-) -> Result<Vec<ChatId>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select chat_id as "chat: ChatId" from bot_wanted where trigger = $1 limit $2"#,
-        trigger.word(),
-        limit,
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// Takes what was noted of locked chats; returns those of which it still was.
-pub async fn take_wanted(
-    connection: &mut PgConnection,
-    chats: &[ChatId],
-    trigger: Trigger,
-) -> Result<Vec<ChatId>, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"delete from bot_wanted where chat_id = any($1) and trigger = $2 returning chat_id as "chat: ChatId""#,
-        chats as &[ChatId],
-        trigger.word(),
-    )
-    .fetch_all(connection)
-    .await
-}
-
-/// Keeps that a conversation's client was asked, what they answered, or why they were not asked.
-pub async fn keep_nps(
-    connection: &mut PgConnection,
-    (account, chat, channel): (&AccountSlug, ChatId, ChannelId),
-    conversation: ConversationId,
-    nps: &Nps<'_>,
-    now: OffsetDateTime,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "insert into nps_answer as kept (account, conversation_id, chat_id, channel_id, run_id, skipped, score, comment,
-             asked_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-         on conflict (account, conversation_id) do update
-         set run_id = coalesce(excluded.run_id, kept.run_id), skipped = excluded.skipped,
-             score = coalesce(excluded.score, kept.score),
-             comment = case when excluded.comment <> '' then excluded.comment else kept.comment end",
-        account.as_str(),
-        conversation as ConversationId,
-        chat as ChatId,
-        channel as ChannelId,
-        nps.run,
-        nps.skipped,
-        nps.score.and_then(|score| i16::try_from(score).ok()),
-        nps.comment,
-        now,
-    )
-    .execute(connection)
-    .await
-    .map(drop)
-}
-
-/// What is kept of the question of NPS.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Nps<'n> {
-    /// The run that asked.
-    pub run: Option<Uuid>,
-    /// Why it was not asked; empty where it was.
-    pub skipped: &'n str,
-    /// The score.
-    pub score: Option<i32>,
-    /// The comment; empty where there is none.
-    pub comment: &'n str,
 }

@@ -10,6 +10,17 @@ use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::View;
 use crate::token::Role;
+use crate::verbs::filter;
+
+/// Which chats are wanted, by a saved filter too.
+#[derive(clap::Args)]
+pub(crate) struct Listed {
+    /// Those of a saved filter (name or id; `filter list`); what is given beside it goes before what it says
+    #[arg(long, value_name = "FILTER")]
+    filter: Option<String>,
+    #[command(flatten)]
+    wanted: Wanted,
+}
 
 /// Which chats are wanted.
 #[derive(clap::Args)]
@@ -44,18 +55,60 @@ pub(crate) struct Wanted {
     text: Option<String>,
 }
 
-impl Wanted {
-    /// Who asks: whose Active tab it is, where it is one.
-    pub(super) async fn role(&self, session: &Session) -> Result<Role, CliError> {
-        if self.mine {
-            session.agent_role().await
-        } else {
-            session.role().await
+impl Listed {
+    /// Makes the request, without a page, and says who asks: whose Active tab it is, where it is one.
+    pub(super) async fn request(
+        self,
+        session: &Session,
+    ) -> Result<(Role, ListChatsRequest), CliError> {
+        let mut list = self.wanted.request(session).await?;
+        if let Some(named) = &self.filter {
+            let saved = filter::named(session, named).await?;
+            list = over(saved.list.unwrap_or_default(), list);
         }
+        let role = if list.mine {
+            session.agent_role().await?
+        } else if self.filter.is_some() && list.responsible == "me" {
+            filter::role(session).await?
+        } else {
+            session.role().await?
+        };
+        Ok((role, list))
     }
+}
 
+/// Lays what was typed over what a filter says.
+fn over(saved: ListChatsRequest, typed: ListChatsRequest) -> ListChatsRequest {
+    fn either<T: Default + PartialEq>(typed: T, saved: T) -> T {
+        if typed == T::default() { saved } else { typed }
+    }
+    // Whose they are is said in one of two ways.
+    let whose = typed.mine || !typed.responsible.is_empty();
+    let (mine, responsible) = if whose {
+        (typed.mine, typed.responsible)
+    } else {
+        (saved.mine, saved.responsible)
+    };
+    ListChatsRequest {
+        states: either(typed.states, saved.states),
+        channel_id: either(typed.channel_id, saved.channel_id),
+        responsible,
+        unanswered_only: typed.unanswered_only || saved.unanswered_only,
+        read_state: either(typed.read_state, saved.read_state),
+        mine,
+        label: either(typed.label, saved.label),
+        snoozed: typed.snoozed.or(saved.snoozed),
+        text: either(typed.text, saved.text),
+        ..typed
+    }
+}
+
+impl Wanted {
     /// Makes the request, without a page.
-    pub(super) async fn request(self, session: &Session) -> Result<ListChatsRequest, CliError> {
+    pub(in crate::verbs) async fn request(
+        self,
+        session: &Session,
+    ) -> Result<ListChatsRequest, CliError> {
         let responsible = match self.responsible.as_deref() {
             None => String::new(),
             Some(word @ ("me" | "none")) => word.to_owned(),
@@ -78,14 +131,15 @@ impl Wanted {
 
 /// Shows what changes in a list until the stream ends.
 pub(super) async fn watch(
-    wanted: Wanted,
+    wanted: Listed,
     from: Option<String>,
     session: &Session,
     view: &View,
 ) -> Result<(), CliError> {
-    let mut client = session.conversation(&wanted.role(session).await?).await?;
+    let (role, list) = wanted.request(session).await?;
+    let mut client = session.conversation(&role).await?;
     let request = WatchChatsRequest {
-        list: Some(wanted.request(session).await?),
+        list: Some(list),
         resume_token: from.unwrap_or_default(),
     };
     let mut told = client.watch_chats(request).await?.into_inner();
@@ -97,4 +151,46 @@ pub(super) async fn watch(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b13_what_is_typed_goes_before_what_a_filter_says() {
+        let saved = ListChatsRequest {
+            states: vec![State::Active.into()],
+            responsible: "none".into(),
+            unanswered_only: true,
+            label: "vip".into(),
+            snoozed: Some(false),
+            ..ListChatsRequest::default()
+        };
+        assert_eq!(over(saved.clone(), ListChatsRequest::default()), saved);
+        let typed = ListChatsRequest {
+            mine: true,
+            label: "new".into(),
+            ..ListChatsRequest::default()
+        };
+        let expected = ListChatsRequest {
+            responsible: String::new(),
+            mine: true,
+            label: "new".into(),
+            ..saved.clone()
+        };
+        assert_eq!(over(saved, typed.clone()), expected);
+        let other = ListChatsRequest {
+            responsible: "me".into(),
+            snoozed: Some(true),
+            ..ListChatsRequest::default()
+        };
+        let expected = ListChatsRequest {
+            mine: false,
+            responsible: "me".into(),
+            snoozed: Some(true),
+            ..typed.clone()
+        };
+        assert_eq!(over(typed, other), expected);
+    }
 }

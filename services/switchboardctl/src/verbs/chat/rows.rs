@@ -21,9 +21,10 @@ impl Show for Chat {
         "UNANSWERED",
         "WHEN",
         "LABELS",
+        "BOT",
         "RESPONSIBLE",
     ];
-    const SPARSE: &'static [&'static str] = &["CAME BY", "LABELS"];
+    const SPARSE: &'static [&'static str] = &["CAME BY", "LABELS", "BOT"];
     const HEADERS: &'static [&'static str] = &[
         "ID",
         "CLIENT",
@@ -32,6 +33,7 @@ impl Show for Chat {
         "NO",
         "CAME BY",
         "LABELS",
+        "BOT",
         "RESPONSIBLE",
         "UNANSWERED",
         "LAST MESSAGE",
@@ -55,17 +57,7 @@ impl Show for Chat {
                     .unwrap_or_default(),
             ),
             cell(view.name(&self.channel_id)),
-            cell(if self.spam {
-                "spam".to_owned()
-            } else if self.snoozed {
-                format!(
-                    "{}, snoozed",
-                    words::word(self.state().as_str_name(), "STATE_")
-                )
-            } else {
-                words::word(self.state().as_str_name(), "STATE_")
-            })
-            .by_word(),
+            cell(state(self, view)).by_word(),
             cell(number),
             cell(words::short(
                 self.open_conversation
@@ -75,6 +67,7 @@ impl Show for Chat {
                 PAYLOAD,
             )),
             cell(words::short(&self.labels.join(", "), PAYLOAD)),
+            cell(words::short(&self.bot_name, PAYLOAD)),
             cell(view.name(&self.responsible_agent_id)),
             cell(match (self.unanswered, self.waiting) {
                 (0, _) => "0".to_owned(),
@@ -91,6 +84,22 @@ impl Show for Chat {
             ))
             .dim(),
         ]
+    }
+}
+
+/// The state of a chat, and that it is put off: until the client writes, or until when.
+fn state(chat: &Chat, view: &View) -> String {
+    let state = words::word(chat.state().as_str_name(), "STATE_");
+    match (chat.spam, chat.snoozed, chat.wake_time.as_ref()) {
+        (true, ..) => "spam".to_owned(),
+        (_, true, Some(until)) => {
+            format!(
+                "{state}, snoozed, back {}",
+                words::ago(Some(until), view.now)
+            )
+        }
+        (_, true, None) => format!("{state}, snoozed"),
+        (_, false, _) => state,
     }
 }
 
@@ -223,11 +232,15 @@ pub(crate) fn text_of(message: &Message) -> String {
 fn part(part: &ContentPart) -> String {
     match &part.content {
         Some(Content::Text(text)) => text.text.clone(),
-        Some(Content::Attachment(file)) => match file.kind() {
-            // One just sent, which nobody has looked at yet.
-            attachment::Kind::Unspecified => "[file]".to_owned(),
-            kind => format!("[{}]", words::word(kind.as_str_name(), "KIND_")),
-        },
+        Some(Content::Attachment(file)) => {
+            let kind = match file.kind() {
+                // One just sent, which nobody has looked at yet.
+                attachment::Kind::Unspecified => "file".to_owned(),
+                kind => words::word(kind.as_str_name(), "KIND_"),
+            };
+            // The name comes with what the gateway says of it.
+            format!("[{}]", format!("{kind} {}", file.file_name).trim_end())
+        }
         Some(Content::Location(place)) => {
             format!("[place {:.4}, {:.4}]", place.latitude, place.longitude)
         }
@@ -246,10 +259,12 @@ fn part(part: &ContentPart) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser as _;
     use switchboard_proto::common::v1::{Origin, Text};
-    use switchboard_proto::conversation::v1::SystemNotice;
+    use switchboard_proto::conversation::v1::{SystemNotice, chat};
 
     use super::*;
+    use crate::cli::Cli;
 
     #[test]
     fn where_a_message_was_written_is_told_by_its_link() {
@@ -272,6 +287,47 @@ mod tests {
                 ..Message::default()
             };
             assert_eq!(under(&message), expected);
+        }
+    }
+
+    #[test]
+    fn b13_f197_a_list_marks_what_is_put_off_labelled_or_with_a_bot() {
+        let globals = Cli::parse_from(["switchboardctl", "chat", "list"]).globals;
+        let view = View::new(&globals);
+        let in_hours = |hours: i64| prost_types::Timestamp {
+            seconds: view.now.unix_timestamp() + hours * 3_600 + 60,
+            nanos: 0,
+        };
+        let chat = Chat {
+            state: chat::State::Active.into(),
+            labels: vec!["VIP".into(), "late".into()],
+            bot_name: "Greeter".into(),
+            ..Chat::default()
+        };
+        let snoozed = |until| Chat {
+            snoozed: true,
+            wake_time: until,
+            ..chat.clone()
+        };
+        for (chat, expected) in [
+            (chat.clone(), "active"),
+            (snoozed(None), "active, snoozed"),
+            (snoozed(Some(in_hours(2))), "active, snoozed, back in 2 h"),
+            (
+                Chat {
+                    spam: true,
+                    ..snoozed(None)
+                },
+                "spam",
+            ),
+        ] {
+            let cells = chat.cells(&view);
+            let of = |header: &str| {
+                let place = Chat::HEADERS.iter().position(|it| *it == header);
+                cells[place.unwrap()].text()
+            };
+            assert_eq!(of("STATE"), expected);
+            assert_eq!((of("LABELS"), of("BOT")), ("VIP, late", "Greeter"));
         }
     }
 
@@ -302,6 +358,16 @@ mod tests {
             ..Message::default()
         };
         assert_eq!(text_of(&unknown), "[file]");
+        let named = Attachment {
+            kind: attachment::Kind::Document.into(),
+            file_name: "prices.csv".into(),
+            ..Attachment::default()
+        };
+        let named = Message {
+            parts: vec![content(Content::Attachment(named))],
+            ..Message::default()
+        };
+        assert_eq!(text_of(&named), "[document prices.csv]");
         let deleted = Message {
             delete_time: Some(prost_types::Timestamp::default()),
             ..message.clone()

@@ -1,0 +1,30 @@
+//! Methods of the operator, which each service answers.
+
+use super::super::requests::*;
+use super::Told::{Refused, Seen, Without};
+use super::{NOBODY, Row, row, service};
+
+pub(super) fn rows() -> Vec<Row> {
+    [
+        service(
+            "operator.v1.AuditService",
+            [row(
+                "ListAuditEntries",
+                nothing,
+                "",
+                [
+                    Seen, Refused, Refused, Refused, Refused, Without, Refused, Without,
+                ],
+            )],
+        ),
+        service(
+            "operator.v1.OperatorService",
+            [
+                row("ListDeadLetters", nothing, "", NOBODY),
+                row("GetDeadLetter", get_dead_letter, "", NOBODY),
+                row("ReplayDeadLetters", nothing, "", NOBODY),
+            ],
+        ),
+    ]
+    .concat()
+}
