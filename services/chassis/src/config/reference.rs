@@ -208,7 +208,7 @@ pub fn dump(
 
 /// Numbers and truth stand as they are, other values in quotes.
 fn quoted(text: &str) -> String {
-    let plain = text.parse::<f64>().is_ok() || matches!(text, "true" | "false");
+    let plain = text.parse::<serde_json::Number>().is_ok() || matches!(text, "true" | "false");
     if plain {
         text.to_owned()
     } else {

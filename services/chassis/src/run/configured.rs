@@ -57,6 +57,9 @@ pub(super) fn run<C: ServiceConfig>(
                     "{name}: {variable} is no key: two underscores stand between section and key"
                 );
             }
+            if !unheard.is_empty() {
+                return Ok(ExitCode::from(command::BAD_CONFIGURATION));
+            }
             let set = reference::dump(&schema, embedded, file, &environment)?;
             let own = set
                 .iter()
@@ -66,15 +69,14 @@ pub(super) fn run<C: ServiceConfig>(
                 "{name}: the configuration can be used: {own} of {} keys are set, the others have their defaults\n",
                 set.len()
             ));
-            if !unheard.is_empty() {
-                return Ok(ExitCode::from(command::BAD_CONFIGURATION));
-            }
         }
         Verb::Dump { output } => {
             let set = reference::dump(&schema, embedded, file, &environment)?;
             if output == Output::Json {
                 let keys = set.into_iter().map(|set| {
-                    let shown = serde_json::json!({ "value": set.value, "from": set.from });
+                    // Texts, numbers and truth are written in TOML as in JSON.
+                    let value: Value = set.value.parse().unwrap_or_default();
+                    let shown = serde_json::json!({ "value": value, "from": set.from });
                     (set.path, shown)
                 });
                 print(&format!(

@@ -12,7 +12,7 @@ use super::{Service, ServiceConfig, Stopped};
 use crate::config;
 use crate::testing::{self, Records};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Config {
     database: config::Database,
