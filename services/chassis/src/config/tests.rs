@@ -137,19 +137,19 @@ fn a_refusal_tells_where_the_value_was_set() {
             "[nats]\nreplica = 3\n",
             &[("SWITCHBOARD_NATS__REPLICAS", "3")],
             "configuration: nats.replica: unknown field `replica`",
-            " (from FILE)",
+            " (from FILE); did you mean `replicas`?",
         ),
         (
             "[nats]\nreplicas = 3\n",
             &[("SWITCHBOARD_NATS__REPLICA", "3")],
             "configuration: nats.replica: unknown field `replica`",
-            " (from SWITCHBOARD_NATS__REPLICA)",
+            " (from SWITCHBOARD_NATS__REPLICA); did you mean `replicas`?",
         ),
         (
             "",
             &[("SWITCHBOARD_NAT__URL", "x")],
             "configuration: nat: unknown field `nat`",
-            " (from SWITCHBOARD_NAT__URL)",
+            " (from SWITCHBOARD_NAT__URL); did you mean `nats`?",
         ),
     ] {
         let refused = refused(content, variables);

@@ -21,10 +21,6 @@ pub const COMMENT_AWAITED: Duration = Duration::minutes(15);
 /// Characters of a comment that agents read in the chat's history; the whole is in the message itself.
 const SHOWN_MAX: usize = 200;
 
-/// Words beside a score at most, and characters of each: longer ones are not about the score alone.
-const WORDS_MAX: usize = 5;
-const WORD_MAX: usize = 20;
-
 /// What may stand between a score and the ten of which it is.
 const OF_TEN: [&str; 8] = ["/", "з", "із", "зі", "из", "of", "out of", "от"];
 
@@ -41,23 +37,16 @@ const POINTS: [&str; 9] = [
     "stars",
 ];
 
-/// Words after which a number is no score: it is denied, or a time, a place, a number of something.
-const BEFORE: &str = "\
-    no not number order room flat apt house floor at in by after before until till call of another need want least about \
-    не ні нет номер замовлення заказ кімната комната квартира кв будинок дом поверх этаж о об до після после через близько \
-    около ще еще ещё потрібно нужно треба хочу розмір размер size";
+/// Words that give a score.
+const GIVING: &str = "\
+    my our score rating mark is i we give rate it a an the say i'd we'd would here \
+    моя наша оцінка оценка це это дам дамо даю даємо даем дадим ставлю поставлю ставимо ставим оцінюю оцениваю";
 
-/// Words before which a number is no score: what they count.
-const AFTER: &str = "\
-    more less times time min mins minute minutes hour hours h day days week weeks month months year years am pm oclock \
-    o'clock pcs pieces piece items item orders people kg g km m cm percent usd eur uah dollars euro euros th st nd rd of \
-    or to ще еще ещё раз рази раза разів хв хвилин хвилини хвилину мин минут минуты минуту год годин години годину час \
-    часа часов ранку вечора утра вечера дня ночі день дні днів дней тиждень тижні тижнів недель недели неделю місяць \
-    місяці місяців месяц месяца месяцев рік роки років лет года шт штук штуки пар кг г км м см літрів литров грн гривень \
-    гривні руб рублей долларов доларів євро евро відсотків процентов людей осіб человек замовлень заказов або или чи січня \
-    лютого березня квітня травня червня липня серпня вересня жовтня листопада грудня января февраля марта апреля мая июня \
-    июля августа сентября октября ноября декабря january february march april may june july august september october \
-    november december";
+/// Words of kindness beside it, which begin its comment.
+const KIND: &str = "\
+    thanks thank you thx very much great good super excellent perfect nice ok okay everything all was fine love cool best \
+    дякую дякуємо спасибі спасибо дуже добре очень хорошо все всё було было чудово супер відмінно отлично круто класно \
+    классно молодці молодцы вам";
 
 /// What may not touch a number that is a score: signs of sums, ranges, ordinals and keys.
 const NO_SCORE: &str = "-−–—#№$€£₴₽@/\\_=%<>*°^~";
@@ -65,8 +54,8 @@ const NO_SCORE: &str = "-−–—#№$€£₴₽@/\\_=%<>*°^~";
 /// Reads an answer to the question, which may be several messages that came close upon another: the score, and what was said to
 /// it. Of several scores the last one counts.
 ///
-/// A score is the only number of the first line, or of the whole: 0 to 10, alone or out of ten, among few short words or
-/// emoji. A number that is denied, asked about, or counts something else is none: better no score than a wrong one.
+/// A score is the only number of the first line, or of the whole: 0 to 10, alone or out of ten, with emoji and words of giving and
+/// kindness. With any other word it is none: it may be an order, a time or a place, which would be read by nobody.
 pub fn read(text: &str) -> Option<(i32, String)> {
     let mut lines = text
         .lines()
@@ -123,16 +112,20 @@ fn one(text: &str) -> Option<(i32, String)> {
     if number.len() > 2 || !(0..=10).contains(&score) || !alone {
         return None;
     }
-    let (words_before, words_after) = (words(before)?, words(after)?);
-    let refused = words_before.last().is_some_and(|word| lists(BEFORE, word))
-        || words_after.first().is_some_and(|word| lists(AFTER, word));
-    if refused || words_before.len() + words_after.len() > WORDS_MAX {
-        return None;
-    }
+    let (words_before, words_after) = (words(before), words(after));
     let counted = words_after
         .first()
         .is_some_and(|word| POINTS.contains(&&**word));
-    if words_before.is_empty() && words_after.len() == usize::from(counted) {
+    let beside_it = words_after.iter().skip(usize::from(counted));
+    let mut kind = false;
+    for word in words_before.iter().chain(beside_it) {
+        let is_kind = lists(KIND, word);
+        if !is_kind && !lists(GIVING, word) {
+            return None;
+        }
+        kind |= is_kind;
+    }
+    if !kind {
         return Some((score, String::new()));
     }
     let after = if counted {
@@ -170,19 +163,12 @@ fn numbers(text: &str) -> Vec<(usize, usize)> {
     found
 }
 
-/// The words of a text, in small letters; none where one of them is too long, or no word of a sentence.
-fn words(text: &str) -> Option<Vec<String>> {
-    let tokens = text.split_whitespace();
+/// The words of a text, in small letters.
+fn words(text: &str) -> Vec<String> {
+    let tokens = text.split(|sign: char| sign.is_whitespace() || matches!(sign, ',' | '.' | '!'));
     let tokens = tokens.map(|token| token.trim_matches(|sign: char| !sign.is_alphanumeric()));
     let tokens = tokens.filter(|token| !token.is_empty());
-    let word = |token: &str| {
-        let fits = token.chars().count() <= WORD_MAX
-            && token
-                .chars()
-                .all(|sign| !sign.is_ascii_punctuation() || matches!(sign, '\'' | '-' | ',' | '!'));
-        fits.then(|| token.to_lowercase())
-    };
-    tokens.map(word).collect()
+    tokens.map(str::to_lowercase).collect()
 }
 
 /// What stands between a score and the words to it.

@@ -207,7 +207,7 @@ fn f187_a_run_that_asks_for_ever_comes_to_an_end() {
 }
 
 #[test]
-fn f203_a_score_is_the_only_number_among_few_short_words() {
+fn f203_a_score_is_the_only_number_among_words_of_giving_and_kindness() {
     for (words, expected) in [
         ("10", Some((10, ""))),
         ("0", Some((0, ""))),
@@ -230,10 +230,11 @@ fn f203_a_score_is_the_only_number_among_few_short_words() {
         ("10 балів, дякую", Some((10, "дякую"))),
         ("10, thanks", Some((10, "thanks"))),
         ("9/10 дуже добре", Some((9, "дуже добре"))),
-        ("дам 9", Some((9, "дам"))),
+        ("дам 9", Some((9, ""))),
+        ("My score is 9", Some((9, ""))),
+        ("I'd say 8!", Some((8, ""))),
         ("thanks\n10", Some((10, "thanks"))),
         ("10 - дякую вам 👍", Some((10, "дякую вам 👍"))),
-        ("10, не пошкодував", Some((10, "не пошкодував"))),
         // Not of 0 to 10.
         ("11", None),
         ("-1", None),
@@ -270,7 +271,15 @@ fn f203_a_score_is_the_only_number_among_few_short_words() {
         ("2 шт", None),
         ("5 or 6", None),
         ("5?", None),
-        ("why 9", Some((9, "why"))),
+        ("why 9", None),
+        // Orders, and what else an agent has to read.
+        ("2 tickets please", None),
+        ("I need exactly 3 boxes", None),
+        ("5 black ones", None),
+        ("thanks, also broken 1", None),
+        ("my code is 4", None),
+        ("Send 1 courier", None),
+        ("10, не пошкодував", None),
         // More than a score.
         ("10 but my parcel has not come yet", None),
         ("10 https://example.com/a", None),

@@ -114,7 +114,7 @@ mod tests {
             (datetime!(1970-01-01 0:00 UTC), 0),
             (datetime!(2020-01-01 18:12:15 UTC), 0),
             (datetime!(2020-01-01 18:12:16 UTC), 1),
-            (datetime!(2026-03-02 12:00 UTC), 2968),
+            (datetime!(2026-03-02 12:00 UTC), 2969),
         ] {
             assert_eq!(bucket(time), expected, "{time}");
         }
