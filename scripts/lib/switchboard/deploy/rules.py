@@ -1,7 +1,8 @@
-"""Own checks of rendered objects: what Kubernetes' schemas cannot say. Each rule takes what was rendered and returns what is
-wrong, and names a breakage that it must notice: a check that cannot fail is worth nothing."""
+"""Own checks of rendered objects: what Kubernetes' schemas cannot say. Each rule takes what was rendered and tells what is
+wrong. What each must notice stands in `breakages`."""
 
 import copy
+import ipaddress
 import re
 
 import jsonschema
@@ -38,6 +39,10 @@ REACHES = {
     "providers": {"channel-gateway"},
     "objectStore": {"channel-gateway"},
 }
+# Addresses of one's own networks, machines and links.
+INSIDE = (
+    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
 NEEDED = ("dns", "postgres", "nats")
 PUBLIC_PATHS = {"/in/", "/files/", "/f/", "/l/"}
 FOREIGN_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -54,7 +59,7 @@ class Rendered:
 
     def broken(self, change):
         """A copy that is broken by `change`."""
-        copied = Rendered(copy.deepcopy(self.objects), self.values)
+        copied = Rendered(copy.deepcopy(self.objects), copy.deepcopy(self.values))
         change(copied)
         return copied
 
@@ -85,25 +90,15 @@ def service_of(labels):
 RULES = {}
 
 
-def rule(name, breakage):
-    """A rule with what breaks it: a function that spoils one rendering."""
-
+def rule(name):
     def keep(function):
-        RULES[name] = (function, breakage)
+        RULES[name] = function
         return function
 
     return keep
 
 
-def first(rendered, kind="Deployment"):
-    return rendered.of(kind)[0]
-
-
-def container(rendered):
-    return first(rendered)["spec"]["template"]["spec"]["containers"][0]
-
-
-@rule("probes", lambda rendered: container(rendered).pop("readinessProbe"))
+@rule("probes")
 def probes(rendered):
     for name, each, _, is_job in rendered.containers():
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
@@ -111,7 +106,7 @@ def probes(rendered):
                 yield f"{name} has no {probe}"
 
 
-@rule("limits", lambda rendered: container(rendered)["resources"]["limits"].pop("memory"))
+@rule("limits")
 def limits(rendered):
     for name, each, *_ in rendered.containers():
         for kind in ("requests", "limits"):
@@ -120,7 +115,7 @@ def limits(rendered):
                     yield f"{name} has no {kind} of {what}"
 
 
-@rule("security context", lambda rendered: container(rendered)["securityContext"].update(readOnlyRootFilesystem=False))
+@rule("security context")
 def security(rendered):
     for name, each, *_ in rendered.containers():
         context = each.get("securityContext", {})
@@ -134,7 +129,7 @@ def security(rendered):
             yield f"{name} is privileged"
 
 
-@rule("pod security", lambda rendered: first(rendered)["spec"]["template"]["spec"].update(automountServiceAccountToken=True))
+@rule("pod security")
 def pod_security(rendered):
     for name, pod, *_ in rendered.workloads():
         context = pod.get("securityContext", {})
@@ -154,7 +149,7 @@ def pod_security(rendered):
                 yield f"{name} mounts the node's folder {volume['hostPath']['path']}"
 
 
-@rule("images pinned", lambda rendered: container(rendered).update(image="registry.example.com/switchboard/conversation:latest"))
+@rule("images pinned")
 def images(rendered):
     for name, each, *_ in rendered.containers():
         image = each["image"]
@@ -204,7 +199,7 @@ def typed(text, form):
     return text
 
 
-@rule("environment", lambda rendered: container(rendered)["env"].append({"name": "SWITCHBOARD_NATS__REPLICA", "value": "3"}))
+@rule("environment")
 def environment(rendered):
     """Every variable is a key of the service's configuration, with a value of its form."""
     for name, each, labels, _ in rendered.containers():
@@ -224,12 +219,7 @@ def environment(rendered):
                 yield from (f"{name}: {variable}: {error.message}" for error in wrong)
 
 
-def without_listen(rendered):
-    name = container(rendered)["envFrom"][0]["configMapRef"]["name"]
-    config_map(rendered, name)["data"].pop("SWITCHBOARD_GRPC__LISTEN")
-
-
-@rule("configuration complete", without_listen)
+@rule("configuration complete")
 def complete(rendered):
     """The other way round: every key of a service's configuration is set by the chart, or may stand in its values."""
     for service in GRPC:
@@ -247,7 +237,7 @@ def complete(rendered):
                 yield f"{service}: {key} is neither set by the chart nor offered by its values"
 
 
-@rule("own secrets", lambda rendered: container(rendered)["env"][0]["valueFrom"]["secretKeyRef"].update(key="assignment" if service_of(first(rendered)["metadata"]["labels"]) != "assignment" else "conversation"))  # fmt: skip
+@rule("own secrets")
 def own_secrets(rendered):
     """A pod gets the Secrets that its values name, each by its own key: none of another service's."""
     for name, pod, labels, is_job in rendered.workloads():
@@ -290,14 +280,7 @@ def own_secrets(rendered):
             yield f"{name} does not get {lacking}"
 
 
-def mounted_token(rendered):
-    for source in first(rendered)["spec"]["template"]["spec"]["volumes"][0]["projected"]["sources"]:
-        for item in source.get("secret", {}).get("items", []):
-            if item["path"] == "internal.token":
-                item["path"] = "token"
-
-
-@rule("mounted files", mounted_token)
+@rule("mounted files")
 def mounted(rendered):
     """Files that the configuration names are mounted, as folders: a single file would never change in a running pod."""
     for name, pod, _, is_job in rendered.workloads():
@@ -335,11 +318,6 @@ def selects(selector, labels):
 
 def ports_of(rule_):
     return sorted((port.get("protocol", "TCP"), port["port"]) for port in rule_.get("ports", []))
-
-
-def open_to_all(rendered):
-    policy = next(each for each in rendered.of("NetworkPolicy") if component(each["metadata"]["labels"]) == "crm-cards")
-    policy["spec"]["egress"].append({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"protocol": "TCP", "port": 443}]})
 
 
 def paths(rendered):
@@ -383,7 +361,7 @@ def expected_ports(section, said):
     return [("TCP", said["port"])] if "port" in said else None
 
 
-@rule("network policies: only the paths of the design", open_to_all)
+@rule("network policies: only the paths of the design")
 def only_paths(rendered):
     for name, selected, direction, peer, ports in paths(rendered):
         for who in selected:
@@ -402,12 +380,18 @@ def only_paths(rendered):
                 yield f"{told} is no path of the design"
 
 
-def forget_broker(rendered):
-    policy = next(each for each in rendered.of("NetworkPolicy") if component(each["metadata"]["labels"]) == "assignment")
-    policy["spec"]["egress"] = [rule_ for rule_ in policy["spec"]["egress"] if ("TCP", 4222) not in ports_of(rule_)]
+@rule("network policies: providers are public addresses")
+def public_only(rendered):
+    """Whoever makes the gateway fetch something must not reach what is inside by it."""
+    for peer in rendered.values["networkPolicy"]["providers"]["to"]:
+        block = ipaddress.ip_network(peer.get("ipBlock", {}).get("cidr", "0.0.0.0/0"))
+        left = [ipaddress.ip_network(cidr) for cidr in peer.get("ipBlock", {}).get("except", [])]
+        for inside in map(ipaddress.ip_network, INSIDE):
+            if inside.version == block.version and inside.overlaps(block) and not any(inside.subnet_of(cidr) for cidr in left):
+                yield f"networkPolicy.providers.to: {block} holds {inside}"
 
 
-@rule("network policies: every path of the design", forget_broker)
+@rule("network policies: every path of the design")
 def every_path(rendered):
     wanted = rendered.values["networkPolicy"]
     if not wanted["enabled"]:
@@ -440,11 +424,7 @@ def every_path(rendered):
                 yield f"Prometheus cannot reach {who}"
 
 
-def forget_denial(rendered):
-    rendered.objects = [each for each in rendered.objects if not each["metadata"]["name"].endswith("-deny-all")]
-
-
-@rule("network policies: everything else is denied", forget_denial)
+@rule("network policies: everything else is denied")
 def denied(rendered):
     if not rendered.values["networkPolicy"]["enabled"]:
         return
@@ -462,11 +442,7 @@ def denied(rendered):
 # --- how objects fit together
 
 
-def wrong_port(rendered):
-    first(rendered, "Service")["spec"]["ports"][0]["targetPort"] = "gprc"
-
-
-@rule("objects fit together", wrong_port)
+@rule("objects fit together")
 def together(rendered):
     pods = {name: (pod, labels) for name, pod, labels, is_job in rendered.workloads() if not is_job}
     services = {each["metadata"]["name"]: each for each in rendered.of("Service")}
@@ -541,14 +517,7 @@ def backends(rendered):
                         yield each, host, match.get("path", {}).get("value"), backend["name"], port
 
 
-def lead_to_grpc(rendered):
-    for each in rendered.of("Ingress"):
-        each["spec"]["rules"][0]["http"]["paths"][0]["path"] = "/"
-    for each in rendered.of("HTTPRoute"):
-        each["spec"]["rules"][0]["backendRefs"][0]["port"] = 7111
-
-
-@rule("from outside only webhooks, files and links", lead_to_grpc)
+@rule("from outside only webhooks, files and links")
 def outside(rendered):
     services = {each["metadata"]["name"]: component(each["metadata"]["labels"]) for each in rendered.of("Service")}
     host = re.sub(r"^https?://|[:/].*$", "", rendered.values["channelGateway"]["publicUrl"])
@@ -567,14 +536,7 @@ def outside(rendered):
             yield f"{name} lacks {sorted(PUBLIC_PATHS - paths_)}"
 
 
-def late_account(rendered):
-    job = first(rendered, "Job")
-    for each in rendered.of("ServiceAccount"):
-        if each["metadata"]["name"] == job["spec"]["template"]["spec"]["serviceAccountName"]:
-            del each["metadata"]["annotations"]["helm.sh/hook"]
-
-
-@rule("migrations", late_account)
+@rule("migrations")
 def migrations(rendered):
     """A job for each service, before the first install and every upgrade, that needs nothing which is not there yet."""
 
@@ -612,11 +574,7 @@ def migrations(rendered):
                 yield f"the job of {service} runs before its way to the database is opened"
 
 
-def twice(rendered):
-    rendered.objects.append(copy.deepcopy(first(rendered)))
-
-
-@rule("names and labels", twice)
+@rule("names and labels")
 def names(rendered):
     seen = set()
     for each in rendered.objects:
@@ -631,13 +589,7 @@ def names(rendered):
             yield f"{each['kind']} {each['metadata']['name']} does not say that Helm manages it"
 
 
-def wrong_consumer(rendered):
-    each = first(rendered, "HorizontalPodAutoscaler")
-    metric = {"name": "consumer_pending", "selector": {"matchLabels": {"consumer": "nobody"}}}
-    each["spec"]["metrics"].append({"type": "External", "external": {"metric": metric, "target": {"type": "AverageValue", "averageValue": "1"}}})
-
-
-@rule("autoscalers look at consumers that are there", wrong_consumer)
+@rule("autoscalers look at consumers that are there")
 def consumers(rendered):
     from . import nats
 
@@ -655,7 +607,6 @@ def consumers(rendered):
 # --- secrets
 
 CREDENTIALS = re.compile(r"://[^\s/:@]+:(?!password@|\$)[^\s/@]+@")
-SECRET_NAME = re.compile(r"(^|[._-])(password|passwd|secret|token|credential|api[_-]?key|private[_-]?key|key)s?$", re.IGNORECASE)
 RANDOM = re.compile(r"(?<![A-Za-z0-9+/:_-])(?=[A-Za-z0-9+/_-]*[0-9])(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{40,}={0,2}(?![A-Za-z0-9+/_-])")
 KEY_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
@@ -686,12 +637,7 @@ def looks_secret(path, value):
     return bool(RANDOM.search(re.sub(r"sha256:[0-9a-f]{64}", "", value)) and not re.search(r"[./]", value))
 
 
-def put_password(rendered):
-    map_ = first(rendered, "ConfigMap")
-    map_["data"]["SWITCHBOARD_NATS__URL"] = "nats://conversation:hunter2@nats:4222"
-
-
-@rule("no secret in the open", put_password)
+@rule("no secret in the open")
 def no_secret(rendered):
     for each in rendered.objects:
         name = f"{each['kind']} {each['metadata']['name']}"
