@@ -15,6 +15,9 @@ BUF_PACKAGE = ("buf-bin", "1.75.0", "buf")
 AIOSMTPD_PACKAGE = ("aiosmtpd", "1.4.6", "aiosmtpd")
 # Its own list of what its server needs is for all of Amazon's services: S3 alone asks for much less.
 MOTO_PACKAGE = ("moto", "5.2.5", "python", "moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5")
+# Its newest schemas are those of three Kubernetes versions and more.
+KUBERNETES_PACKAGE = ("kubernetes-validate", "1.37.0", "python", "kubernetes-validate==1.37.0", "pyyaml==6.0.4", "jsonschema==4.26.0")
+HELM_MODULE = ("helm.sh/helm/v3/cmd/helm", "3.22.0")
 POSTGRES_OLDEST = 14
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -141,8 +144,10 @@ def from_pypi(package, version, program, *requirements):
     return found
 
 
-def run_quietly(command, what):
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+def run_quietly(command, what, environment=None):
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
         raise Refusal(f"could not install {what}", f"The installer said:\n{tail}")
@@ -191,6 +196,34 @@ def external_crm_python():
     pinned = (ROOT / "tests/clients/external_crm/requirements.txt").read_text().split()
     versions = "-".join(pin.partition("==")[2] for pin in pinned)
     return from_pypi("external-crm", versions, "python", *pinned)
+
+
+def kubernetes_python():
+    """A Python that has Kubernetes' schemas, and reads YAML."""
+    return from_pypi(*KUBERNETES_PACKAGE)
+
+
+def helm():
+    """Helm, exactly as pinned: built by Go out of its module, as no registry at hand has it ready."""
+    module, version = HELM_MODULE
+    folder = cache() / f"helm-{version}"
+    found = folder / "helm"
+    if found.exists():
+        return found
+    if not shutil.which("go"):
+        raise Refusal("Go is not on PATH, and helm is built with it", "Install Go 1.26 or newer (https://go.dev/dl), then run this again.")
+    with step(f"building helm {version} into {folder} (some minutes, once)"):
+        making = folder.with_name(f"{folder.name}.{os.getpid()}")
+        making.mkdir(parents=True, exist_ok=True)
+        try:
+            # One package at a time: the machine does other work meanwhile.
+            environment = {**os.environ, "GOBIN": str(making), "GOFLAGS": f"{os.environ.get('GOFLAGS', '')} -p=1".strip()}
+            run_quietly(["nice", "-n", "15", "go", "install", f"{module}@v{version}"], f"helm {version}", environment)
+            shutil.rmtree(folder, ignore_errors=True)
+            making.rename(folder)
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
+    return found
 
 
 def dovecot():

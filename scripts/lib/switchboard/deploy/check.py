@@ -1,0 +1,454 @@
+"""The checks themselves; see `__main__`."""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
+from kubernetes_validate.utils import all_versions, major_minor
+
+from .. import machine, ui
+from . import breakages, custom, generate, nats, rules
+
+FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
+REQUIRED = FIXTURES / "required.yaml"
+# What is rendered: {name: (release, values files)}.
+CASES = {
+    "required values": ("switchboard", [REQUIRED]),
+    "production": ("switchboard", [generate.CHART / "values-production.yaml", REQUIRED, FIXTURES / "production.yaml"]),
+    "minimal": ("sw", [REQUIRED, FIXTURES / "minimal.yaml"]),
+    "HTTPRoute": ("a-release-whose-name-is-as-long-as-helm-allows-it-all", [REQUIRED, FIXTURES / "http-route.yaml"]),
+    "S3": ("sw", [REQUIRED, FIXTURES / "s3.yaml"]),
+    "everything else": ("prod", [REQUIRED, FIXTURES / "everything.yaml"]),
+}
+NEWEST = 3
+
+
+class Check:
+    """Steps with what each found. A failed step keeps no later one from running."""
+
+    def __init__(self, helm):
+        self.helm, self.failed, self.done = helm, 0, 0
+
+    def step(self, name, found):
+        begun = time.monotonic()
+        found = list(found)
+        self.done += 1
+        self.failed += bool(found)
+        ui.say(f"  {ui.paint('FAILED', '31') if found else ui.paint('ok', '32'):<6}  {name}  ({time.monotonic() - begun:.1f} s)")
+        for line in found[:40]:
+            ui.say(f"          {line}")
+        if len(found) > 40:
+            ui.say(f"          and {len(found) - 40} more")
+
+    def run(self, *args):
+        # Nothing of the user's own: neither a cluster nor plugins.
+        environment = {**os.environ, "KUBECONFIG": os.devnull, "HELM_NO_PLUGINS": "1"}
+        return subprocess.run(
+            [self.helm, *map(str, args)], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+
+    def template(self, release, files, *more, chart=generate.CHART):
+        values = [part for file in files for part in ("--values", file)]
+        return self.run("template", release, chart, "--namespace", "sales", "--kube-version", versions()[-1], *values, *more)
+
+
+def versions():
+    """The newest Kubernetes versions whose schemas are there."""
+    found = sorted({major_minor(version) for version in all_versions()}, key=lambda version: [int(part) for part in version.split(".")])
+    return [f"{version}.0" for version in found[-NEWEST:]]
+
+
+def load(text):
+    return [each for each in yaml.safe_load_all(text) if each]
+
+
+def values_of(files):
+    values = yaml.safe_load((generate.CHART / "values.yaml").read_text())
+    for file in files:
+        values = generate.deep(values, yaml.safe_load(file.read_text()))
+    return values
+
+
+# --- Kubernetes' schemas
+
+
+def invalid(objects, version):
+    """What Kubernetes of a version would refuse."""
+    for each in objects:
+        name = f"{each['kind']} {each['metadata']['name']}"
+        found = custom.problems(each)
+        if found is not None:
+            yield from (f"{name}: {problem}" for problem in found)
+            continue
+        try:
+            used = validate(each, version, strict=True)
+            # The library falls back on an older one without a word.
+            if used != major_minor(version):
+                yield f"{name} was held against {used}, not {version}"
+        except ValidationError as error:
+            yield f"{name}: {'.'.join(map(str, error.path))}: {error.message}"
+        except SchemaNotFoundError as error:
+            yield f"{name}: {error.message}"
+
+
+def schemas_notice():
+    """The schemas themselves are tried: a spoiled object must be refused by each."""
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "x"}, "spec": {"podSelectr": {}}}
+    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "x"}, "spec": {"parentRef": []}}
+    unknown = {"apiVersion": "example.com/v1", "kind": "Nothing", "metadata": {"name": "x"}, "spec": {}}
+    for version in versions():
+        for each in (policy, route, unknown):
+            if not list(invalid([each], version)):
+                yield f"{version} takes a {each['kind']} that is none"
+
+
+# --- refusals
+
+
+def changed(**paths):
+    """Values out of `a__b=value`."""
+    values = {}
+    for path, value in paths.items():
+        inner = values
+        *above, last = path.split("__")
+        for part in above:
+            inner = inner.setdefault(part, {})
+        inner[last] = value
+    return values
+
+
+# What must be refused, and the name that the refusal must give. On top of required.yaml.
+REFUSED = [
+    *[
+        (changed(**{path.replace(".", "__"): ""}), path)
+        for path in (
+            "image.repository", "secrets.database.existingSecret", "secrets.nats.existingSecret", "secrets.internalToken.existingSecret",
+            "auth.jwks.existingConfigMap", "channelGateway.publicUrl", "channelGateway.secrets.seal.existingSecret",
+        )
+    ],
+    (changed(channelGateway__files__create=False), "channelGateway.files.existingClaim"),
+    (changed(channelGateway__files__existingClaim="files"), "channelGateway.files.create"),
+    (changed(channelGateway__config__files__store="s3"), "channelGateway.config.files.bucket"),
+    (changed(secrets__nats__existingSecret="", conversation__secrets__nats__existingSecret="x"), "crmCards.secrets.nats.existingSecret"),
+    (changed(ingress__enabled=True), "networkPolicy.webhooks.from"),
+    (changed(httpRoute__enabled=True), "httpRoute.parentRefs"),
+    (changed(monitoring__podMonitor__enabled=True), "networkPolicy.metrics.from"),
+    (changed(auth__jwks__url="https://id.example.com/jwks"), "networkPolicy.jwks.to"),
+    (changed(config__telemetry__otlp_endpoint="http://collector:4317"), "networkPolicy.telemetry.to"),
+    (changed(crmCards__config__telemetry__otlp_endpoint="http://collector:4317"), "networkPolicy.telemetry.to"),
+    (changed(monitoring__podMonitor__enabled=True, monitoring__serviceMonitor__enabled=True, networkPolicy__enabled=False), "monitoring.podMonitor.enabled"),
+    (changed(channelGateway__publicUrl="https://example.com/hooks"), "publicUrl"),
+    (changed(channelGateway__publicUrl="hooks.example.com"), "publicUrl"),
+    (changed(defaults__preStopSleepSeconds=10), "terminationGracePeriodSeconds"),
+    (changed(defaults__autoscaling__minReplicas=9), "autoscaling.minReplicas"),
+    # Wrong keys.
+    (changed(conversation__config__nats__replica=3), "replica"),
+    (changed(config__natss__replicas=3), "natss"),
+    (changed(config__files__store="s3"), "files"),
+    (changed(replicas=3), "replicas"),
+    (changed(channelGateways={}), "channelGateways"),
+    (changed(merge__deploymnt={}), "deploymnt"),
+    # What the chart sets itself, and secrets.
+    (changed(conversation__config__grpc__listen="0.0.0.0:1"), "grpc"),
+    (changed(conversation__config__database__url="postgres://db/x"), "url"),
+    (changed(config__nats__url="nats://nats:4222"), "url"),
+    (changed(channelGateway__config__instagram__app_secret="x"), "app_secret"),
+    # Wrong types, units and values.
+    (changed(config__nats__replicas="three"), "replicas"),
+    (changed(conversation__config__parked__sweep="1 minute"), "sweep"),
+    (changed(conversation__config__parked__sweep=60), "sweep"),
+    (changed(config__nats__events_max_bytes="8 gigabytes"), "events_max_bytes"),
+    (changed(channelGateway__config__files__store="ftp"), "store"),
+    (changed(channelGateway__config__files__allow_private="no"), "allow_private"),
+    (changed(defaults__replicas="two"), "replicas"),
+    (changed(crmCards__replicas=-1), "replicas"),
+    (changed(image__tag="latest"), "tag"),
+    (changed(conversation__image__digest="sha256:1"), "digest"),
+    (changed(networkPolicy__nats__port=70000), "port"),
+    (changed(networkPolicy__api__from=[{"podSelectr": {}}]), "podSelectr"),
+    (changed(networkPolicy__api__from=[{}]), "from"),
+]  # fmt: skip
+
+
+def refusals(check, folder):
+    for number, (values, name) in enumerate(REFUSED):
+        file = folder / f"refused-{number}.yaml"
+        file.write_text(yaml.safe_dump(values))
+        done = check.template("sw", [REQUIRED, file])
+        if done.returncode == 0:
+            yield f"{json.dumps(values)} is not refused"
+        elif name not in done.stderr:
+            yield f"{json.dumps(values)} is refused without the name {name}: {done.stderr.strip()}"
+
+
+# --- NOTES.txt
+
+
+def notes(check, folder, release, files):
+    """NOTES.txt as it is shown. `helm template` leaves it out, so a copy of the chart renders it into an object."""
+    chart = folder / "notes"
+    shutil.rmtree(chart, ignore_errors=True)
+    shutil.copytree(generate.CHART, chart)
+    (chart / "templates" / "NOTES.txt").rename(chart / "notes.txt")
+    (chart / "templates" / "notes.yaml").write_text(
+        "kind: Notes\napiVersion: v1\nmetadata: {name: notes}\nnotes: {{ tpl (.Files.Get \"notes.txt\") . | toJson }}\n"
+    )
+    done = check.template(release, files, "--show-only", "templates/notes.yaml", chart=chart)
+    return load(done.stdout)[0]["notes"] if done.returncode == 0 else f"cannot be rendered: {done.stderr}"
+
+
+def wrong_notes(text, rendered):
+    """Three commands, each one that a shell understands, about objects that are there."""
+    commands = [line.strip() for line in text.splitlines() if line.startswith("   ") and re.match(r"\s+(kubectl|curl|switchboardctl)", line)]
+    if len(commands) != 3:
+        yield f"{len(commands)} commands in place of three: {text}"
+    there = {each["metadata"]["name"] for each in rendered.of("Service")}
+    for command in commands:
+        done = subprocess.run(["bash", "-n", "-c", command], capture_output=True, text=True, check=False)
+        if done.returncode:
+            yield f"no command: {command}: {done.stderr.strip()}"
+        for service in re.findall(r"service/(\S+)", command):
+            if service not in there:
+                yield f"no such Service: {command}"
+        if "kubectl" in command and "--namespace sales" not in command:
+            yield f"not in the release's namespace: {command}"
+    is_open = rendered.values["ingress"]["enabled"] or rendered.values["httpRoute"]["enabled"]
+    if is_open != (f"POST {rendered.values['channelGateway']['publicUrl']}/in/" in text):
+        yield f"the second command does not go by ingress and httpRoute: {text}"
+    if bool(rendered.values["auth"]["jwks"]["url"]) != ("ops.token" in text):
+        yield f"the third command does not go by auth.jwks: {text}"
+
+
+# --- NATS and PostgreSQL
+
+
+def nats_values():
+    values = yaml.safe_load((generate.DEPLOY / "nats" / "values.yaml").read_text())
+    return generate.deep(values, yaml.safe_load((generate.DEPLOY / "nats" / "users.yaml").read_text()))
+
+
+def server_config(values):
+    """The server's configuration as the official chart writes it of these values, as far as they go."""
+    config = values["config"]
+    stream = {"max_memory_store": 0, "store_dir": config["jetstream"]["fileStore"]["dir"]}
+    stream |= {"max_file_store": f"<< {config['jetstream']['fileStore']['maxSize']} >>", **config["jetstream"]["merge"]}
+    whole = {"server_name": "nats-0", "port": 4222, "http_port": 8222, "jetstream": stream, **config["merge"]}
+    return re.sub(r'"<<\s+(.*)\s+>>"', r"\1", json.dumps(whole, indent=2))
+
+
+def nats_problems(values=None):
+    values = values or nats_values()
+    config = values["config"]
+    if config["jetstream"]["merge"].get("sync_interval") != "always":
+        yield "sync_interval is not always: what was acknowledged could be lost"
+    if not (config["cluster"]["enabled"] and config["cluster"]["replicas"] >= 3):
+        yield "fewer than three servers"
+    conf = nats.parse((generate.DEPLOY / "nats" / "nats.conf").read_text())
+    if config["merge"]["max_payload"] != f"<< {conf['max_payload']} >>":
+        yield "max_payload is not that of nats.conf"
+    users = config["merge"].get("authorization", {}).get("users", [])
+    told = {user["user"]: user["permissions"] for user in conf["authorization"]["users"]}
+    if {user["user"]: user["permissions"] for user in users} != told:
+        yield "users or permissions are not those of nats.conf"
+    for user in users:
+        variable = re.fullmatch(r"<< \$(\w+) >>", user["password"])
+        if not variable or "secretKeyRef" not in values["container"]["env"].get(variable[1], {}).get("valueFrom", {}):
+            yield f"the password of {user['user']} does not come from a Secret"
+    # The streams that the services declare, with two shards, must have room.
+    size = {"Mi": 2**20, "MiB": 2**20, "Gi": 2**30, "GiB": 2**30}
+
+    def bytes_of(text):
+        number, unit = re.fullmatch(r"(\d+)(\w+)", text).groups()
+        return int(number) * size[unit]
+
+    defaults = generate.keys(generate.service_schema("conversation"))
+    needed = sum(times * bytes_of(defaults[f"nats.{key}"]["default"]) for key, times in (("events_max_bytes", 1), ("inbound_max_bytes", 2), ("dead_letters_max_bytes", 1)))
+    store = config["jetstream"]["fileStore"]
+    if bytes_of(store["maxSize"]) < needed:
+        yield f"the streams' bounds need {needed >> 30} GiB"
+    if bytes_of(store["pvc"]["size"]) <= bytes_of(store["maxSize"]):
+        yield "the volume is no larger than maxSize"
+
+
+def nats_server_takes(folder):
+    """The server itself reads the configuration, with passwords in its environment."""
+    file = folder / "nats.conf"
+    values = nats_values()
+    values["config"]["jetstream"]["fileStore"]["dir"] = str(folder / "store")
+    file.write_text(server_config(values))
+    environment = {**os.environ, **{name: "x" for name, value in values["container"]["env"].items() if isinstance(value, dict)}}
+    done = subprocess.run([machine.nats_server(), "-t", "-c", file], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        yield done.stderr.strip()
+    without = subprocess.run([machine.nats_server(), "-t", "-c", file], capture_output=True, text=True, check=False)
+    if without.returncode == 0:
+        yield "the server starts without the passwords"
+
+
+def postgres_problems(objects):
+    cluster = next(each for each in objects if each["kind"] == "Cluster")
+    roles = {role["name"]: role["passwordSecret"]["name"] for role in cluster["spec"]["managed"]["roles"]}
+    databases = {each["spec"]["name"]: each["spec"] for each in objects if each["kind"] == "Database"}
+    rules_ = cluster["spec"]["postgresql"]["pg_hba"]
+    for service in generate.SERVICES:
+        role = service.replace("-", "_")
+        default = generate.keys(generate.service_schema(service))["database.url"]["default"].rpartition("/")[2]
+        if roles.get(role) != f"switchboard-postgres-{service}":
+            yield f"{service} has no role of its own"
+        if databases.get(default, {}).get("owner") != role or databases[default]["cluster"]["name"] != cluster["metadata"]["name"]:
+            yield f"{service} has no database {default} of its own"
+        if f"host {default} {role} all scram-sha-256" not in rules_:
+            yield f"{service} cannot reach its database"
+        reject = rules_[-1].split()
+        if reject[-1] != "reject" or role not in reject[2].split(","):
+            yield f"{service} could reach others' databases"
+    if len(databases) != 4 or len(roles) != 4:
+        yield "there are more roles or databases than services"
+    values = yaml.safe_load((generate.CHART / "values.yaml").read_text())
+    selector = values["networkPolicy"]["postgres"]["to"][0]["podSelector"]["matchLabels"]
+    if selector != {"cnpg.io/cluster": cluster["metadata"]["name"]}:
+        yield "networkPolicy.postgres.to in values.yaml does not select this cluster"
+    # All replicas at their most, and one more of each while an upgrade runs, each with two pools.
+    values = values_of([generate.CHART / "values-production.yaml"])
+    pool = generate.keys(generate.service_schema("conversation"))["database.max_connections"]["default"]
+    needed = 4 * (values["defaults"]["autoscaling"]["maxReplicas"] + 1) * 2 * pool
+    if int(cluster["spec"]["postgresql"]["parameters"]["max_connections"]) < needed + 20:
+        yield f"the services may open {needed} connections, and the operator has some of its own"
+
+
+# --- texts
+
+
+def secrets_in_texts():
+    for file in sorted(p for folder in (generate.DEPLOY, FIXTURES) for p in folder.rglob("*") if p.suffix in (".yaml", ".tpl", ".txt", ".md", ".conf")):
+        text = file.read_text()
+        name = file.relative_to(machine.ROOT)
+        for pattern in (rules.CREDENTIALS, rules.KEY_BLOCK):
+            for found in pattern.finditer(text):
+                yield f"{name}: {found[0]}"
+        if file.suffix == ".yaml" and "templates" not in file.parts:
+            for each in load(text):
+                yield from (f"{name}: {path}" for path, value in rules.literals(each) if rules.looks_secret(path, value))
+
+
+def unnoticed(renderings):
+    """Each rule is tried against charts that are broken in one place."""
+    for name, function in rules.RULES.items():
+        tried = breakages.BREAKAGES.get(name, [])
+        if not tried:
+            yield f"{name}: nothing tells that it can fail"
+        for breakage in tried:
+            # The first rendering that has what is to be broken.
+            for rendered in renderings.values():
+                try:
+                    broken = rendered.broken(breakage)
+                except LookupError:
+                    continue
+                if not list(function(broken)):
+                    yield f"{name}: {breakage.__name__} is not noticed"
+                break
+            else:
+                yield f"{name}: {breakage.__name__}: nothing to break"
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--helm", required=True)
+    parser.add_argument("--write", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.write:
+        generate.write()
+    check = Check(arguments.helm)
+    folder = Path(tempfile.mkdtemp(prefix="switchboard-deploy-"))
+    try:
+        everything(check, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    ui.say(f"{check.done - check.failed} passed, {check.failed} failed")
+    return 1 if check.failed else 0
+
+
+def everything(check, folder):
+    ui.say(ui.bold("generated files"))
+    check.step("values.schema.json, the table of values and the broker's users are what is generated", generate.differences())
+
+    ui.say(ui.bold("the chart"))
+    renderings = {}
+    for name, (release, files) in CASES.items():
+        values = [part for file in files for part in ("--values", file)]
+        lint = check.run("lint", generate.CHART, "--strict", "--quiet", "--kube-version", versions()[-1], *values)
+        check.step(f"{name}: helm lint", [] if lint.returncode == 0 else [(lint.stdout + lint.stderr).strip()])
+        done = check.template(release, files)
+        check.step(f"{name}: helm template", [] if done.returncode == 0 else [done.stderr.strip()])
+        if done.returncode:
+            continue
+        rendered = renderings[name] = rules.Rendered(load(done.stdout), values_of(files))
+        for version in versions():
+            check.step(f"{name}: {len(rendered.objects)} objects, Kubernetes {major_minor(version)}", invalid(rendered.objects, version))
+        wrong = [f"{title}: {line}" for title, function in rules.RULES.items() for line in function(rendered)]
+        check.step(f"{name}: own rules", wrong)
+        check.step(f"{name}: NOTES.txt", wrong_notes(notes(check, folder, release, files), rendered))
+    number = sum(map(len, breakages.BREAKAGES.values()))
+    check.step(f"{len(rules.RULES)} rules notice {number} broken charts", unnoticed(renderings))
+    check.step("the schemas notice a broken object", schemas_notice())
+    check.step(f"{len(REFUSED)} wrong or missing values are refused by name", refusals(check, folder))
+
+    ui.say(ui.bold("NATS and PostgreSQL"))
+    check.step("values for NATS's chart", nats_problems())
+    check.step("the server reads what they make of it", nats_server_takes(folder))
+    check.step("values for NATS's chart: a broken one is noticed", nats_unnoticed())
+    objects = [each for file in sorted((generate.DEPLOY / "postgres").glob("*.yaml")) for each in load(file.read_text())]
+    policies = load((generate.DEPLOY / "nats" / "network-policy.yaml").read_text())
+    for version in versions():
+        check.step(f"PostgreSQL cluster and policies, Kubernetes {major_minor(version)}", invalid([*objects, *policies], version))
+    check.step("PostgreSQL cluster: one role and database a service", postgres_problems(objects))
+    check.step("PostgreSQL cluster: a broken one is noticed", postgres_unnoticed(objects))
+    check.step("no secret in any text of deploy/", secrets_in_texts())
+
+
+def nats_unnoticed():
+    for path, value in (
+        (("config", "jetstream", "merge", "sync_interval"), "2m"),
+        (("config", "cluster", "replicas"), 1),
+        (("config", "merge", "max_payload"), "<< 1MB >>"),
+        (("config", "merge", "authorization", "users"), []),
+        (("config", "jetstream", "fileStore", "maxSize"), "8Gi"),
+        (("container", "env"), {}),
+    ):
+        values = nats_values()
+        inner = values
+        for key in path[:-1]:
+            inner = inner[key]
+        inner[path[-1]] = value
+        if not list(nats_problems(values)):
+            yield f"{'.'.join(path)} = {value}"
+
+
+def postgres_unnoticed(objects):
+    def without_role(cluster):
+        cluster["spec"]["managed"]["roles"].pop()
+
+    def without_reject(cluster):
+        cluster["spec"]["postgresql"]["pg_hba"].pop()
+
+    def too_few(cluster):
+        cluster["spec"]["postgresql"]["parameters"]["max_connections"] = "100"
+
+    for spoil in (without_role, without_reject, too_few):
+        copied = yaml.safe_load_all(yaml.safe_dump_all(objects))
+        copied = list(copied)
+        spoil(next(each for each in copied if each["kind"] == "Cluster"))
+        if not list(postgres_problems(copied)):
+            yield spoil.__name__
+
+
+if __name__ == "__main__":
+    ui.run_main(main)
