@@ -287,7 +287,7 @@ pub struct Peers {
 #[serde(deny_unknown_fields)]
 pub struct Files {
     /// Where files, and raw items too large to travel, are kept: `local` is a folder that all replicas share; `s3` takes its
-    /// keys from the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, or what the machine's role gives), and needs
+    /// keys from the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, or what the machine's role gives), and needs
     /// s3:PutObject, s3:GetObject, s3:DeleteObject and s3:AbortMultipartUpload on the bucket's objects. At the start a small
     /// object is put, read and deleted: what is wrong with bucket or keys ends the start. Give the bucket a lifecycle rule
     /// that aborts incomplete multipart uploads after a day: what a killed process was uploading shows nowhere else. In the
@@ -297,9 +297,9 @@ pub struct Files {
     pub folder: PathBuf,
     /// The bucket, of `s3`.
     pub bucket: String,
-    /// Empty: AWS_REGION, or us-east-1.
+    /// Empty: `AWS_REGION`, or `us-east-1`.
     pub region: String,
-    /// Of a server that speaks S3, as "https://s3.example"; empty is Amazon's own.
+    /// Of a server that speaks S3, as `https://s3.example`; empty is Amazon's own.
     pub endpoint: String,
     /// Bytes of one file at most, in and out.
     #[serde(with = "config::bytes")]

@@ -9,7 +9,7 @@ use super::nps::{self, COMMENT_AWAITED};
 use super::{Expects, RunState};
 
 /// How far a provider's clock may be behind ours, and what it leaves out of seconds.
-const CLOCKS: Duration = Duration::seconds(5);
+const CLOCKS: Duration = Duration::seconds(30);
 
 /// Something that a client said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

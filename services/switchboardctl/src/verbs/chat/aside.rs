@@ -43,7 +43,7 @@ pub(crate) enum AsideVerb {
         /// Id of the chat
         chat: Uuid,
         /// For how long, as 45m, 2h or 3days
-        #[arg(long = "for", value_name = "TIME", value_parser = humantime::parse_duration, conflicts_with = "until")]
+        #[arg(long = "for", value_name = "TIME", value_parser = lasting, conflicts_with = "until")]
         lasting: Option<Duration>,
         /// Until when, as 2026-03-02T18:00:00+02:00
         #[arg(long, value_name = "TIME", value_parser = at)]
@@ -128,4 +128,16 @@ async fn labels(
     };
     let (labels, next) = page.read(ask).await?;
     view.list(&labels, &next)
+}
+
+/// The longest time for which the service lets a chat sleep is shorter; a longer one would not even be a date.
+const LONGEST: Duration = Duration::from_hours(10 * 366 * 24);
+
+/// Reads a time from now on.
+fn lasting(text: &str) -> Result<Duration, String> {
+    let lasting = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if lasting > LONGEST {
+        return Err("is longer than ten years".to_owned());
+    }
+    Ok(lasting)
 }
