@@ -409,8 +409,10 @@ fn wanted(run: &Run) -> Option<Asked> {
 fn is_passing(status: &Status) -> bool {
     matches!(
         status.code(),
+        // A call's own time-out is told as cancelled.
         Code::Unavailable
             | Code::DeadlineExceeded
+            | Code::Cancelled
             | Code::Aborted
             | Code::ResourceExhausted
             | Code::Internal

@@ -86,7 +86,7 @@ impl Work {
                 continue;
             }
             let said = Said {
-                text: &wire::words(&arrival.message.parts),
+                text: &said_alone(&arrival.message.parts),
                 sent_at: arrival.time,
                 accepted_at: arrival.accepted_at,
             };
@@ -477,5 +477,16 @@ pub(super) fn reason(arrival: &Arrival) -> OpenReason {
         OpenReason::AgentMessage
     } else {
         OpenReason::ClientMessage
+    }
+}
+
+/// What was said in words alone: a file that comes with them is for agents to look at, and neither a score nor a comment.
+fn said_alone(parts: &[ContentPart]) -> String {
+    let in_words =
+        |part: &ContentPart| matches!(part.content, Some(Content::Text(_) | Content::Button(_)));
+    if parts.iter().all(in_words) {
+        wire::words(parts)
+    } else {
+        String::new()
     }
 }

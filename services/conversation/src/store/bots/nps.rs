@@ -153,14 +153,18 @@ pub async fn delivered(
         .collect())
 }
 
-/// Tells whether a bot of NPS ran in a conversation.
+/// Tells whether a bot of NPS runs in a conversation, or ran and asked: one that was stopped before did not.
 pub async fn was_sent(
     connection: &mut PgConnection,
     chat: &Chat,
     conversation: ConversationId,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists(select from bot_run where chat_id = $1 and conversation_id = $2 and nps and account = $3) as "sent!""#,
+        r#"select exists(select from bot_run r where r.chat_id = $1 and r.conversation_id = $2 and r.nps and r.account = $3
+                          and (r.ended_at is null
+                               or exists(select from nps_question q where q.account = $3 and q.conversation_id = $2
+                                         and q.message_id is not null)))
+               as "sent!""#,
         chat.id as ChatId,
         conversation as ConversationId,
         chat.account.as_str(),
@@ -176,7 +180,10 @@ pub async fn is_settled(
     conversation: ConversationId,
 ) -> Result<bool, sqlx::Error> {
     sqlx::query_scalar!(
-        r#"select exists(select from bot_run where chat_id = $1 and conversation_id = $2 and nps and account = $3)
+        r#"select exists(select from bot_run r where r.chat_id = $1 and r.conversation_id = $2 and r.nps and r.account = $3
+                          and (r.ended_at is null
+                               or exists(select from nps_question q where q.account = $3 and q.conversation_id = $2
+                                         and q.message_id is not null)))
                or exists(select from nps_answer where account = $3 and conversation_id = $2 and skipped = $4)
                as "settled!""#,
         chat.id as ChatId,

@@ -394,8 +394,11 @@ async fn update(connection: &mut PgConnection, runs: &[&Run]) -> Result<(), sqlx
                  as c (run_id, state, step, answers, questions, input, due_at, tries, ended_at, account, since)),
          waits as (
              insert into bot_wait (run_id, account, since)
-             select run_id, account, since from changed where since is not null order by run_id
-             on conflict (run_id) do update set since = excluded.since)
+             select run_id, account, since from changed where since is not null and ended_at is null order by run_id
+             on conflict (run_id) do update set since = excluded.since),
+         waits_no_more as (
+             delete from bot_wait w using changed c
+             where w.run_id = c.run_id and w.account = c.account and c.ended_at is not null)
          update bot_run r
          set state = c.state, step = c.step, answers = c.answers, questions = c.questions, input = c.input,
              due_at = c.due_at, tries = c.tries, ended_at = c.ended_at,

@@ -1,5 +1,7 @@
 //! NPS (F202, F203, D15).
 
+use switchboard_proto::common::v1::{self as common, content_part::Content};
+
 use super::*;
 
 /// A chat of a channel whose rule asks for NPS.
@@ -481,4 +483,39 @@ async fn f202_a_bot_that_ends_a_conversation_notes_that_nps_was_not_sent() {
     assert_eq!(skipped, ["closed-by-bot"]);
     let chat = world.get_chat(&world.as_agent("ann"), "7").await.unwrap();
     assert_eq!(chat.state(), pb::chat::State::Inactive);
+}
+
+#[tokio::test]
+async fn f202_a_question_that_was_stopped_before_it_was_sent_is_sent_again() {
+    let ((world, _), others) = (with_nps().await, Others::default());
+    let ann = world.as_agent("ann");
+    world.hello("7").await;
+    world.nps("7").await.unwrap();
+    let stop = pb::StopBotRequest {
+        chat_id: world.chat("7").to_string(),
+    };
+    world.bots().stop_bot(request(&ann, stop)).await.unwrap();
+    assert!(world.said("7").await.is_empty());
+    let refused = world.close(&ann, "7").await.unwrap_err();
+    assert_eq!(reason(&refused), "NPS_NOT_SENT");
+    world.nps("7").await.unwrap();
+    world.go_on(&others, now()).await;
+    assert_eq!(world.said("7").await.len(), 1);
+    world.close(&ann, "7").await.unwrap();
+    assert_eq!(world.count("select count(*) from bot_wait").await, 1);
+
+    // A file is for agents to look at, whatever is written under it.
+    let mut broken = world.says("7", "2", 0, "1");
+    if let Some(gateway::inbound_event::Kind::Message(message)) = &mut broken.kind {
+        message.parts.push(common::ContentPart {
+            content: Some(Content::Attachment(common::Attachment {
+                kind: common::attachment::Kind::Photo.into(),
+                ..Default::default()
+            })),
+        });
+    }
+    world.receive(&[broken]).await;
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert_eq!(chat.open_conversation.unwrap().number, 2);
+    assert_eq!(world.count("select count(*) from bot_wait").await, 0);
 }
