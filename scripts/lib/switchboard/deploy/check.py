@@ -15,7 +15,7 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import breakages, custom, generate, nats, rules
+from . import breakages, custom, generate, guide, nats, rules
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -339,6 +339,22 @@ def secrets_in_texts():
                 yield from (f"{name}: {path}" for path, value in rules.literals(each) if rules.looks_secret(path, value))
 
 
+def broken_rules(rendered):
+    return [f"{title}: {line}" for title, function in rules.RULES.items() for line in function(rendered)]
+
+
+def refused_by_services(services, rendered):
+    """The services themselves read what the chart renders: `config check`."""
+    for service in generate.SERVICES:
+        deployment = rendered.deployment(service)
+        found, _ = rules.variables(rendered, deployment["spec"]["template"]["spec"]["containers"][0])
+        stand_ins = {"SWITCHBOARD_DATABASE__URL": "postgres://database/x", "SWITCHBOARD_NATS__URL": "nats://broker:4222"}
+        variables = {name: stand_ins.get(name, "x") if value is None else value for name, value in found.items()}
+        done = subprocess.run([services / service, "config", "check"], env=variables, capture_output=True, text=True, check=False)
+        if done.returncode:
+            yield f"{service}: {(done.stdout + done.stderr).strip()}"
+
+
 def unnoticed(renderings):
     """Each rule is tried against charts that are broken in one place."""
     for name, function in rules.RULES.items():
@@ -363,20 +379,21 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--helm", required=True)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--services", type=Path)
     arguments = parser.parse_args()
     if arguments.write:
         generate.write()
     check = Check(arguments.helm)
     folder = Path(tempfile.mkdtemp(prefix="switchboard-deploy-"))
     try:
-        everything(check, folder)
+        everything(check, folder, arguments.services)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     ui.say(f"{check.done - check.failed} passed, {check.failed} failed")
     return 1 if check.failed else 0
 
 
-def everything(check, folder):
+def everything(check, folder, services):
     ui.say(ui.bold("generated files"))
     check.step("values.schema.json, the table of values and the broker's users are what is generated", generate.differences())
 
@@ -393,8 +410,9 @@ def everything(check, folder):
         rendered = renderings[name] = rules.Rendered(load(done.stdout), values_of(files))
         for version in versions():
             check.step(f"{name}: {len(rendered.objects)} objects, Kubernetes {major_minor(version)}", invalid(rendered.objects, version))
-        wrong = [f"{title}: {line}" for title, function in rules.RULES.items() for line in function(rendered)]
-        check.step(f"{name}: own rules", wrong)
+        check.step(f"{name}: own rules", broken_rules(rendered))
+        if services:
+            check.step(f"{name}: the services read their configuration", refused_by_services(services, rendered))
         check.step(f"{name}: NOTES.txt", wrong_notes(notes(check, folder, release, files), rendered))
     number = sum(map(len, breakages.BREAKAGES.values()))
     check.step(f"{len(rules.RULES)} rules notice {number} broken charts", unnoticed(renderings))
@@ -412,6 +430,17 @@ def everything(check, folder):
     check.step("PostgreSQL cluster: one role and database a service", postgres_problems(objects))
     check.step("PostgreSQL cluster: a broken one is noticed", postgres_unnoticed(objects))
     check.step("no secret in any text of deploy/", secrets_in_texts())
+
+    ui.say(ui.bold("deploy/README.md"))
+    check.step("shells read its commands, and the files they name are there", guide.unreadable())
+    done = check.template("switchboard", [guide.example(folder)])
+    check.step("its example of values: helm template", [] if done.returncode == 0 else [done.stderr.strip()])
+    if done.returncode == 0:
+        rendered = rules.Rendered(load(done.stdout), values_of([guide.example(folder)]))
+        check.step("its example of values: own rules", broken_rules(rendered))
+    if "required values" in renderings:
+        found = guide.followed(folder, services, renderings["required values"], nats_values(), objects)
+        check.step("what makes the Secrets makes what is asked for", found)
 
 
 def nats_unnoticed():
