@@ -11,7 +11,9 @@ def main():
     parser = argparse.ArgumentParser(prog="scripts/check-deploy", description=__doc__)
     parser.add_argument("--write", action="store_true", help="write the generated files, then check")
     parser.add_argument(
-        "--services", metavar="FOLDER", help="where built services and switchboardctl are: they read what is rendered for them too"
+        "--services",
+        metavar="FOLDER",
+        help="where built services and switchboardctl are: they read what is rendered for them too",
     )
     arguments = parser.parse_args()
     python, helm = machine.kubernetes_python(), machine.helm()

@@ -1,5 +1,5 @@
-"""deploy/README.md is followed: its commands are read by a shell, its example of values is rendered, and the block that makes the
-Secrets is run, with stand-ins for what needs a cluster. What it makes must be what chart, broker and databases ask for."""
+"""deploy/README.md is followed: its commands are read by a shell, its example of values is rendered, and the block that makes
+the Secrets is run, with stand-ins for what needs a cluster. What it makes must be what chart, broker and databases ask for."""
 
 import json
 import os
@@ -71,8 +71,15 @@ def made(folder, services):
         (bin_ / "switchboardctl").symlink_to((services / "switchboardctl").absolute())
     # People's own settings of the command line would change what it makes.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SWITCHBOARD")}
-    environment |= {"PATH": f"{bin_}:{os.environ['PATH']}", "KUBECTL_LOG": str(log), "TMPDIR": str(folder), "HOME": str(folder)}
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", block], env=environment, capture_output=True, text=True, check=False)
+    environment |= {
+        "PATH": f"{bin_}:{os.environ['PATH']}",
+        "KUBECTL_LOG": str(log),
+        "TMPDIR": str(folder),
+        "HOME": str(folder),
+    }
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         return None, done.stderr.strip()
     found = {}
@@ -111,7 +118,9 @@ def followed(folder, services, rendered, nats_values, postgres):
     needed = set(asked_for(rendered))
     for variable in nats_values["container"]["env"].values():
         if isinstance(variable, dict):
-            needed.add(("Secret", variable["valueFrom"]["secretKeyRef"]["name"], variable["valueFrom"]["secretKeyRef"]["key"]))
+            needed.add(
+                ("Secret", variable["valueFrom"]["secretKeyRef"]["name"], variable["valueFrom"]["secretKeyRef"]["key"])
+            )
     cluster = next(each for each in postgres if each["kind"] == "Cluster")
     roles = {role["name"]: role["passwordSecret"]["name"] for role in cluster["spec"]["managed"]["roles"]}
     needed |= {("Secret", name, key) for name in roles.values() for key in ("username", "password")}
@@ -135,7 +144,8 @@ def followed(folder, services, rendered, nats_values, postgres):
             yield f"the database's address of {service} does not fit role, password and cluster"
         if found["Secret", "switchboard-nats"][service] != f"nats://{service}:{passwords[service]}@nats:4222":
             yield f"the broker's address of {service} does not fit user and password"
-    secrets = [value for content in found.values() for key, value in content.items() if key == "password"] + list(passwords.values())
+    secrets = [value for content in found.values() for key, value in content.items() if key == "password"] + list(
+        passwords.values()
+    )
     if len(set(passwords.values())) != len(passwords) or any(not re.fullmatch(r"p[0-9a-f]{48}", each) for each in secrets):
         yield "passwords are not each their own"
-
