@@ -406,6 +406,13 @@ def killed_early(rendered):
 
 
 @breaks(FIT)
+def selects_by_version(rendered):
+    version = {"app.kubernetes.io/version": "0.1.0"}
+    first(rendered)["spec"]["selector"]["matchLabels"] |= version
+    first(rendered)["spec"]["template"]["metadata"]["labels"] |= version
+
+
+@breaks(FIT)
 def account_away(rendered):
     pod(rendered)["serviceAccountName"] = "nobody"
 

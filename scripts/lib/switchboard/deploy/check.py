@@ -133,6 +133,14 @@ def schemas_notice():
 # --- refusals
 
 
+def bare_refusal(check):
+    """Without any values all that is missing is told at once."""
+    done = check.template("sw", [])
+    for _, name in refused.REFUSED[: refused.MISSING]:
+        if done.returncode == 0 or name not in done.stderr:
+            yield f"{name} is not told: {done.stderr.strip()}"
+
+
 def refusals(check, folder):
     for number, (values, name) in enumerate(refused.REFUSED):
         file = folder / f"refused-{number}.yaml"
@@ -413,6 +421,7 @@ def everything(check, folder, services):
         check.step(f"{name}: NOTES.txt", wrong_notes(notes(check, folder, release, files), rendered))
     number = sum(map(len, breakages.BREAKAGES.values()))
     check.step(f"{len(rules.RULES)} rules notice {number} broken charts", unnoticed(renderings))
+    check.step("without values all that is missing is told at once", bare_refusal(check))
     check.step("the schemas notice a broken object", schemas_notice())
     check.step(f"{len(refused.REFUSED)} wrong or missing values are refused by name", refusals(check, folder))
 

@@ -77,3 +77,5 @@ REFUSED = [
     (changed(networkPolicy__api__from=[{"podSelectr": {}}]), "podSelectr"),
     (changed(networkPolicy__api__from=[{}]), "from"),
 ]
+# The first of them are the values that have no default.
+MISSING = 8

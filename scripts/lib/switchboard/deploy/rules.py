@@ -12,6 +12,8 @@ from . import generate
 GRPC = {"channel-gateway": 7101, "conversation": 7102, "crm-cards": 7103, "assignment": 7104}
 ADMIN = {"channel-gateway": 7111, "conversation": 7112, "crm-cards": 7113, "assignment": 7114}
 WEBHOOKS = 7121
+# A Deployment's selector cannot be changed: no label that a person may set, nor one that an upgrade changes, belongs into it.
+SELECTING = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
 
 # The paths between the services (architecture, section 4, and what follows from it): who calls whom by gRPC.
 CALLS = {
@@ -503,6 +505,8 @@ def together(rendered):
             host, _, port = address.removeprefix("http://").partition(":")
             if host not in services or component(services[host]["metadata"]["labels"]) != callee or port != str(GRPC[callee]):
                 yield f"{service} calls {callee} at {address}, where it is not"
+        if set(each["spec"]["selector"]["matchLabels"]) != SELECTING:
+            yield f"Deployment {each['metadata']['name']} selects by {each['spec']['selector']}: it could never be upgraded"
         grace = each["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         sleep = each["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         if grace < sleep + 25:
