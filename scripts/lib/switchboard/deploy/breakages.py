@@ -477,6 +477,11 @@ def links_left_out(rendered):
 
 
 @breaks(OUTSIDE)
+def visitors_not_told_apart(rendered):
+    del data(rendered, "channel-gateway")["SWITCHBOARD_HTTP__CLIENT_ADDRESS_HEADER"]
+
+
+@breaks(OUTSIDE)
 def route_to_metrics(rendered):
     first(rendered, "HTTPRoute")["spec"]["rules"][0]["backendRefs"][0]["port"] = 7111
 

@@ -69,11 +69,23 @@ class Check:
 
 
 def versions():
-    """The newest Kubernetes versions whose schemas are there."""
+    """The oldest Kubernetes that the chart admits, and the newest versions whose schemas are there."""
     found = sorted(
         {major_minor(version) for version in all_versions()}, key=lambda version: [int(part) for part in version.split(".")]
     )
-    return [f"{version}.0" for version in found[-NEWEST:]]
+    return [oldest(), *(f"{version}.0" for version in found[-NEWEST:])]
+
+
+def oldest():
+    admitted = yaml.safe_load((generate.CHART / "Chart.yaml").read_text())["kubeVersion"]
+    return re.fullmatch(r">=(\d+\.\d+\.\d+)-0", admitted)[1]
+
+
+def older_refused(check):
+    minor = int(oldest().split(".")[1]) - 1
+    done = check.template("sw", [REQUIRED], "--kube-version", f"1.{minor}.0")
+    if done.returncode == 0 or "kubeVersion" not in done.stderr:
+        yield f"Kubernetes 1.{minor} is not refused: {done.stderr.strip()}"
 
 
 def load(text):
@@ -421,6 +433,7 @@ def everything(check, folder, services):
         check.step(f"{name}: NOTES.txt", wrong_notes(notes(check, folder, release, files), rendered))
     number = sum(map(len, breakages.BREAKAGES.values()))
     check.step(f"{len(rules.RULES)} rules notice {number} broken charts", unnoticed(renderings))
+    check.step("an older Kubernetes is refused", older_refused(check))
     check.step("without values all that is missing is told at once", bare_refusal(check))
     check.step("the schemas notice a broken object", schemas_notice())
     check.step(f"{len(refused.REFUSED)} wrong or missing values are refused by name", refusals(check, folder))

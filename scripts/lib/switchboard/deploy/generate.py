@@ -192,6 +192,8 @@ FORMS = {
     "defaults.migrate.backoffLimit": COUNT,
     "channelGateway.publicUrl": {"type": "string", "pattern": "^(https?://[^/?#]+/?)?$"},
     "*.image.digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
+    "channelGateway.files.accessMode": {"enum": ["ReadWriteMany", "ReadWriteOnce"]},
+    "channelGateway.files.size": {"type": "string", "pattern": "^[0-9]+(Mi|Gi|Ti)$"},
     "httpRoute.parentRefs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
     "networkPolicy.*.to": PEERS,
     "networkPolicy.*.from": PEERS,

@@ -34,6 +34,8 @@ REFUSED = [
         changed(secrets__nats__existingSecret="", conversation__secrets__nats__existingSecret="x"),
         "crmCards.secrets.nats.existingSecret",
     ),
+    (changed(channelGateway__files__accessMode="ReadWriteOnce"), "channelGateway.files.accessMode"),
+    (changed(channelGateway__files__accessMode="ReadOnlyMany"), "accessMode"),
     (changed(ingress__enabled=True), "networkPolicy.webhooks.from"),
     (changed(httpRoute__enabled=True), "httpRoute.parentRefs"),
     (changed(monitoring__podMonitor__enabled=True), "networkPolicy.metrics.from"),

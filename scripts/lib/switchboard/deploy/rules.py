@@ -569,6 +569,10 @@ def outside(rendered):
             yield f"{name} leads in at {path}"
         if at != host:
             yield f"{name} is for {at}, not for {host}"
+    if found:
+        gateway = rendered.deployment("channel-gateway")["spec"]["template"]["spec"]["containers"][0]
+        if not variables(rendered, gateway)[0].get("SWITCHBOARD_HTTP__CLIENT_ADDRESS_HEADER"):
+            yield "behind the proxy all visitors of links have one address: http.client_address_header is not set"
     for name, paths_ in found.items():
         if paths_ != PUBLIC_PATHS:
             yield f"{name} lacks {sorted(PUBLIC_PATHS - paths_)}"
