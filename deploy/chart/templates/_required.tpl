@@ -73,6 +73,10 @@
 {{- if and $gateway.files.existingClaim $gateway.files.create }}
 {{- fail "channelGateway.files.existingClaim and channelGateway.files.create: one of them" }}
 {{- end }}
+{{- $pods := mergeOverwrite (deepCopy $v.defaults) (deepCopy $gateway) }}
+{{- if and $gateway.files.create (eq $gateway.files.accessMode "ReadWriteOnce") (or $pods.autoscaling.enabled (gt (int $pods.replicas) 1)) }}
+{{- fail "channelGateway.files.accessMode: more than one replica of the gateway need ReadWriteMany" }}
+{{- end }}
 {{- $path := (urlParse $gateway.publicUrl).path }}
 {{- if not (has $path (list "" "/")) }}
 {{- fail (printf "channelGateway.publicUrl: the gateway serves at the root of its host: leave out %q" $path) }}

@@ -16,7 +16,8 @@ AIOSMTPD_PACKAGE = ("aiosmtpd", "1.4.6", "aiosmtpd")
 # Its own list of what its server needs is for all of Amazon's services: S3 alone asks for much less.
 MOTO_PACKAGE = ("moto", "5.2.5", "python", "moto[s3]==5.2.5", "flask==3.1.3", "flask-cors==6.0.5")
 # Its newest schemas are those of three Kubernetes versions and more.
-KUBERNETES_PACKAGE = ("kubernetes-validate", "1.37.0", "python", "kubernetes-validate==1.37.0", "pyyaml==6.0.4", "jsonschema==4.26.0")
+KUBERNETES_PINS = ("kubernetes-validate==1.37.0", "pyyaml==6.0.4", "jsonschema==4.26.0")
+KUBERNETES_PACKAGE = ("kubernetes-validate", "1.37.0", "python", *KUBERNETES_PINS)
 HELM_MODULE = ("helm.sh/helm/v3/cmd/helm", "3.22.0")
 POSTGRES_OLDEST = 14
 
@@ -211,7 +212,10 @@ def helm():
     if found.exists():
         return found
     if not shutil.which("go"):
-        raise Refusal("Go is not on PATH, and helm is built with it", "Install Go 1.26 or newer (https://go.dev/dl), then run this again.")
+        raise Refusal(
+            "Go is not on PATH, and helm is built with it",
+            "Install Go 1.26 or newer (https://go.dev/dl), then run this again.",
+        )
     with step(f"building helm {version} into {folder} (some minutes, once)"):
         making = folder.with_name(f"{folder.name}.{os.getpid()}")
         making.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,5 @@
-"""Charts that are broken in one place, and the rule that must notice each: a check that cannot fail is worth nothing. A breakage
-raises LookupError where a rendering has not what it breaks."""
+"""Charts that are broken in one place, and the rule that must notice each: a check that cannot fail is worth nothing.
+A breakage raises LookupError where a rendering has not what it breaks."""
 
 BREAKAGES = {}
 
@@ -231,7 +231,9 @@ ONLY = "network policies: only the paths of the design"
 
 @breaks(ONLY)
 def everywhere(rendered):
-    policy(rendered, "crm-cards")["egress"].append({"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"protocol": "TCP", "port": 443}]})
+    policy(rendered, "crm-cards")["egress"].append(
+        {"to": [{"ipBlock": {"cidr": "0.0.0.0/0"}}], "ports": [{"protocol": "TCP", "port": 443}]}
+    )
 
 
 @breaks(ONLY)
@@ -253,13 +255,17 @@ def every_port(rendered):
 def wrong_direction(rendered):
     # assignment never calls crm-cards.
     labels = policy(rendered, "crm-cards")["podSelector"]
-    policy(rendered, "assignment")["egress"].append({"to": [{"podSelector": labels}], "ports": [{"protocol": "TCP", "port": 7103}]})
+    policy(rendered, "assignment")["egress"].append(
+        {"to": [{"podSelector": labels}], "ports": [{"protocol": "TCP", "port": 7103}]}
+    )
 
 
 @breaks(ONLY)
 def metrics_of_each_other(rendered):
     labels = policy(rendered, "crm-cards")["podSelector"]
-    policy(rendered, "assignment")["ingress"].append({"from": [{"podSelector": labels}], "ports": [{"protocol": "TCP", "port": 7114}]})
+    policy(rendered, "assignment")["ingress"].append(
+        {"from": [{"podSelector": labels}], "ports": [{"protocol": "TCP", "port": 7114}]}
+    )
 
 
 @breaks(ONLY)
@@ -272,7 +278,9 @@ def providers_for_conversation(rendered):
 @breaks(ONLY)
 def migration_reaches_broker(rendered):
     broker = rendered.values["networkPolicy"]["nats"]
-    policy(rendered, "conversation-migrate")["egress"].append({"to": broker["to"], "ports": [{"protocol": "TCP", "port": broker["port"]}]})
+    policy(rendered, "conversation-migrate")["egress"].append(
+        {"to": broker["to"], "ports": [{"protocol": "TCP", "port": broker["port"]}]}
+    )
 
 
 @breaks(ONLY)
@@ -346,12 +354,17 @@ def tracing_unreachable(rendered):
 
 @breaks("network policies: everything else is denied")
 def no_denial(rendered):
-    rendered.objects.remove(next((each for each in rendered.of("NetworkPolicy") if each["metadata"]["name"].endswith("-deny-all")), None) or raise_lookup())
+    rendered.objects.remove(
+        next((each for each in rendered.of("NetworkPolicy") if each["metadata"]["name"].endswith("-deny-all")), None)
+        or raise_lookup()
+    )
 
 
 @breaks("network policies: everything else is denied")
 def denial_of_one_direction(rendered):
-    next(each for each in rendered.of("NetworkPolicy") if each["metadata"]["name"].endswith("-deny-all"))["spec"]["policyTypes"] = ["Ingress"]
+    next(each for each in rendered.of("NetworkPolicy") if each["metadata"]["name"].endswith("-deny-all"))["spec"][
+        "policyTypes"
+    ] = ["Ingress"]
 
 
 FIT = "objects fit together"
@@ -390,6 +403,13 @@ def listens_inside_alone(rendered):
 @breaks(FIT)
 def killed_early(rendered):
     pod(rendered)["terminationGracePeriodSeconds"] = 20
+
+
+@breaks(FIT)
+def selects_by_version(rendered):
+    version = {"app.kubernetes.io/version": "0.1.0"}
+    first(rendered)["spec"]["selector"]["matchLabels"] |= version
+    first(rendered)["spec"]["template"]["metadata"]["labels"] |= version
 
 
 @breaks(FIT)
@@ -454,6 +474,11 @@ def other_host(rendered):
 @breaks(OUTSIDE)
 def links_left_out(rendered):
     way_in(rendered)["http"]["paths"].pop()
+
+
+@breaks(OUTSIDE)
+def visitors_not_told_apart(rendered):
+    del data(rendered, "channel-gateway")["SWITCHBOARD_HTTP__CLIENT_ADDRESS_HEADER"]
 
 
 @breaks(OUTSIDE)
@@ -525,7 +550,9 @@ def consumer_of_nobody(rendered):
 @breaks("autoscalers look at consumers that are there")
 def consumer_of_another(rendered):
     external = {"metric": {"name": "consumer_pending", "selector": {"matchLabels": {"consumer": "assignment-events"}}}}
-    first(rendered, "HorizontalPodAutoscaler", "crm-cards")["spec"]["metrics"].append({"type": "External", "external": external})
+    first(rendered, "HorizontalPodAutoscaler", "crm-cards")["spec"]["metrics"].append(
+        {"type": "External", "external": external}
+    )
 
 
 SECRET = "no secret in the open"

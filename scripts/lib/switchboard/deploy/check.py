@@ -10,12 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
+import jsonschema
 import yaml
 from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import breakages, custom, generate, nats, rules
+from . import breakages, custom, generate, guide, nats, refused, rules
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -42,7 +43,9 @@ class Check:
         found = list(found)
         self.done += 1
         self.failed += bool(found)
-        ui.say(f"  {ui.paint('FAILED', '31') if found else ui.paint('ok', '32'):<6}  {name}  ({time.monotonic() - begun:.1f} s)")
+        ui.say(
+            f"  {ui.paint('FAILED', '31') if found else ui.paint('ok', '32'):<6}  {name}  ({time.monotonic() - begun:.1f} s)"
+        )
         for line in found[:40]:
             ui.say(f"          {line}")
         if len(found) > 40:
@@ -52,7 +55,12 @@ class Check:
         # Nothing of the user's own: neither a cluster nor plugins.
         environment = {**os.environ, "KUBECONFIG": os.devnull, "HELM_NO_PLUGINS": "1"}
         return subprocess.run(
-            [self.helm, *map(str, args)], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            [self.helm, *map(str, args)],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def template(self, release, files, *more, chart=generate.CHART):
@@ -61,9 +69,23 @@ class Check:
 
 
 def versions():
-    """The newest Kubernetes versions whose schemas are there."""
-    found = sorted({major_minor(version) for version in all_versions()}, key=lambda version: [int(part) for part in version.split(".")])
-    return [f"{version}.0" for version in found[-NEWEST:]]
+    """The oldest Kubernetes that the chart admits, and the newest versions whose schemas are there."""
+    found = sorted(
+        {major_minor(version) for version in all_versions()}, key=lambda version: [int(part) for part in version.split(".")]
+    )
+    return [oldest(), *(f"{version}.0" for version in found[-NEWEST:])]
+
+
+def oldest():
+    admitted = yaml.safe_load((generate.CHART / "Chart.yaml").read_text())["kubeVersion"]
+    return re.fullmatch(r">=(\d+\.\d+\.\d+)-0", admitted)[1]
+
+
+def older_refused(check):
+    minor = int(oldest().split(".")[1]) - 1
+    done = check.template("sw", [REQUIRED], "--kube-version", f"1.{minor}.0")
+    if done.returncode == 0 or "kubeVersion" not in done.stderr:
+        yield f"Kubernetes 1.{minor} is not refused: {done.stderr.strip()}"
 
 
 def load(text):
@@ -101,8 +123,18 @@ def invalid(objects, version):
 
 def schemas_notice():
     """The schemas themselves are tried: a spoiled object must be refused by each."""
-    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"name": "x"}, "spec": {"podSelectr": {}}}
-    route = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute", "metadata": {"name": "x"}, "spec": {"parentRef": []}}
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "x"},
+        "spec": {"podSelectr": {}},
+    }
+    route = {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "x"},
+        "spec": {"parentRef": []},
+    }
     unknown = {"apiVersion": "example.com/v1", "kind": "Nothing", "metadata": {"name": "x"}, "spec": {}}
     for version in versions():
         for each in (policy, route, unknown):
@@ -113,73 +145,16 @@ def schemas_notice():
 # --- refusals
 
 
-def changed(**paths):
-    """Values out of `a__b=value`."""
-    values = {}
-    for path, value in paths.items():
-        inner = values
-        *above, last = path.split("__")
-        for part in above:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return values
-
-
-# What must be refused, and the name that the refusal must give. On top of required.yaml.
-REFUSED = [
-    *[
-        (changed(**{path.replace(".", "__"): ""}), path)
-        for path in (
-            "image.repository", "secrets.database.existingSecret", "secrets.nats.existingSecret", "secrets.internalToken.existingSecret",
-            "auth.jwks.existingConfigMap", "channelGateway.publicUrl", "channelGateway.secrets.seal.existingSecret",
-        )
-    ],
-    (changed(channelGateway__files__create=False), "channelGateway.files.existingClaim"),
-    (changed(channelGateway__files__existingClaim="files"), "channelGateway.files.create"),
-    (changed(channelGateway__config__files__store="s3"), "channelGateway.config.files.bucket"),
-    (changed(secrets__nats__existingSecret="", conversation__secrets__nats__existingSecret="x"), "crmCards.secrets.nats.existingSecret"),
-    (changed(ingress__enabled=True), "networkPolicy.webhooks.from"),
-    (changed(httpRoute__enabled=True), "httpRoute.parentRefs"),
-    (changed(monitoring__podMonitor__enabled=True), "networkPolicy.metrics.from"),
-    (changed(auth__jwks__url="https://id.example.com/jwks"), "networkPolicy.jwks.to"),
-    (changed(config__telemetry__otlp_endpoint="http://collector:4317"), "networkPolicy.telemetry.to"),
-    (changed(crmCards__config__telemetry__otlp_endpoint="http://collector:4317"), "networkPolicy.telemetry.to"),
-    (changed(monitoring__podMonitor__enabled=True, monitoring__serviceMonitor__enabled=True, networkPolicy__enabled=False), "monitoring.podMonitor.enabled"),
-    (changed(channelGateway__publicUrl="https://example.com/hooks"), "publicUrl"),
-    (changed(channelGateway__publicUrl="hooks.example.com"), "publicUrl"),
-    (changed(defaults__preStopSleepSeconds=10), "terminationGracePeriodSeconds"),
-    (changed(defaults__autoscaling__minReplicas=9), "autoscaling.minReplicas"),
-    # Wrong keys.
-    (changed(conversation__config__nats__replica=3), "replica"),
-    (changed(config__natss__replicas=3), "natss"),
-    (changed(config__files__store="s3"), "files"),
-    (changed(replicas=3), "replicas"),
-    (changed(channelGateways={}), "channelGateways"),
-    (changed(merge__deploymnt={}), "deploymnt"),
-    # What the chart sets itself, and secrets.
-    (changed(conversation__config__grpc__listen="0.0.0.0:1"), "grpc"),
-    (changed(conversation__config__database__url="postgres://db/x"), "url"),
-    (changed(config__nats__url="nats://nats:4222"), "url"),
-    (changed(channelGateway__config__instagram__app_secret="x"), "app_secret"),
-    # Wrong types, units and values.
-    (changed(config__nats__replicas="three"), "replicas"),
-    (changed(conversation__config__parked__sweep="1 minute"), "sweep"),
-    (changed(conversation__config__parked__sweep=60), "sweep"),
-    (changed(config__nats__events_max_bytes="8 gigabytes"), "events_max_bytes"),
-    (changed(channelGateway__config__files__store="ftp"), "store"),
-    (changed(channelGateway__config__files__allow_private="no"), "allow_private"),
-    (changed(defaults__replicas="two"), "replicas"),
-    (changed(crmCards__replicas=-1), "replicas"),
-    (changed(image__tag="latest"), "tag"),
-    (changed(conversation__image__digest="sha256:1"), "digest"),
-    (changed(networkPolicy__nats__port=70000), "port"),
-    (changed(networkPolicy__api__from=[{"podSelectr": {}}]), "podSelectr"),
-    (changed(networkPolicy__api__from=[{}]), "from"),
-]  # fmt: skip
+def bare_refusal(check):
+    """Without any values all that is missing is told at once."""
+    done = check.template("sw", [])
+    for _, name in refused.REFUSED[: refused.MISSING]:
+        if done.returncode == 0 or name not in done.stderr:
+            yield f"{name} is not told: {done.stderr.strip()}"
 
 
 def refusals(check, folder):
-    for number, (values, name) in enumerate(REFUSED):
+    for number, (values, name) in enumerate(refused.REFUSED):
         file = folder / f"refused-{number}.yaml"
         file.write_text(yaml.safe_dump(values))
         done = check.template("sw", [REQUIRED, file])
@@ -199,7 +174,7 @@ def notes(check, folder, release, files):
     shutil.copytree(generate.CHART, chart)
     (chart / "templates" / "NOTES.txt").rename(chart / "notes.txt")
     (chart / "templates" / "notes.yaml").write_text(
-        "kind: Notes\napiVersion: v1\nmetadata: {name: notes}\nnotes: {{ tpl (.Files.Get \"notes.txt\") . | toJson }}\n"
+        'kind: Notes\napiVersion: v1\nmetadata: {name: notes}\nnotes: {{ tpl (.Files.Get "notes.txt") . | toJson }}\n'
     )
     done = check.template(release, files, "--show-only", "templates/notes.yaml", chart=chart)
     return load(done.stdout)[0]["notes"] if done.returncode == 0 else f"cannot be rendered: {done.stderr}"
@@ -207,7 +182,11 @@ def notes(check, folder, release, files):
 
 def wrong_notes(text, rendered):
     """Three commands, each one that a shell understands, about objects that are there."""
-    commands = [line.strip() for line in text.splitlines() if line.startswith("   ") and re.match(r"\s+(kubectl|curl|switchboardctl)", line)]
+    commands = [
+        line.strip()
+        for line in text.splitlines()
+        if line.startswith("   ") and re.match(r"\s+(kubectl|curl|switchboardctl)", line)
+    ]
     if len(commands) != 3:
         yield f"{len(commands)} commands in place of three: {text}"
     there = {each["metadata"]["name"] for each in rendered.of("Service")}
@@ -270,7 +249,10 @@ def nats_problems(values=None):
         return int(number) * size[unit]
 
     defaults = generate.keys(generate.service_schema("conversation"))
-    needed = sum(times * bytes_of(defaults[f"nats.{key}"]["default"]) for key, times in (("events_max_bytes", 1), ("inbound_max_bytes", 2), ("dead_letters_max_bytes", 1)))
+    needed = sum(
+        times * bytes_of(defaults[f"nats.{key}"]["default"])
+        for key, times in (("events_max_bytes", 1), ("inbound_max_bytes", 2), ("dead_letters_max_bytes", 1))
+    )
     store = config["jetstream"]["fileStore"]
     if bytes_of(store["maxSize"]) < needed:
         yield f"the streams' bounds need {needed >> 30} GiB"
@@ -284,8 +266,13 @@ def nats_server_takes(folder):
     values = nats_values()
     values["config"]["jetstream"]["fileStore"]["dir"] = str(folder / "store")
     file.write_text(server_config(values))
-    environment = {**os.environ, **{name: "x" for name, value in values["container"]["env"].items() if isinstance(value, dict)}}
-    done = subprocess.run([machine.nats_server(), "-t", "-c", file], env=environment, capture_output=True, text=True, check=False)
+    environment = {
+        **os.environ,
+        **{name: "x" for name, value in values["container"]["env"].items() if isinstance(value, dict)},
+    }
+    done = subprocess.run(
+        [machine.nats_server(), "-t", "-c", file], env=environment, capture_output=True, text=True, check=False
+    )
     if done.returncode:
         yield done.stderr.strip()
     without = subprocess.run([machine.nats_server(), "-t", "-c", file], capture_output=True, text=True, check=False)
@@ -303,7 +290,10 @@ def postgres_problems(objects):
         default = generate.keys(generate.service_schema(service))["database.url"]["default"].rpartition("/")[2]
         if roles.get(role) != f"switchboard-postgres-{service}":
             yield f"{service} has no role of its own"
-        if databases.get(default, {}).get("owner") != role or databases[default]["cluster"]["name"] != cluster["metadata"]["name"]:
+        if (
+            databases.get(default, {}).get("owner") != role
+            or databases[default]["cluster"]["name"] != cluster["metadata"]["name"]
+        ):
             yield f"{service} has no database {default} of its own"
         if f"host {default} {role} all scram-sha-256" not in rules_:
             yield f"{service} cannot reach its database"
@@ -328,7 +318,12 @@ def postgres_problems(objects):
 
 
 def secrets_in_texts():
-    for file in sorted(p for folder in (generate.DEPLOY, FIXTURES) for p in folder.rglob("*") if p.suffix in (".yaml", ".tpl", ".txt", ".md", ".conf")):
+    for file in sorted(
+        p
+        for folder in (generate.DEPLOY, FIXTURES)
+        for p in folder.rglob("*")
+        if p.suffix in (".yaml", ".tpl", ".txt", ".md", ".conf")
+    ):
         text = file.read_text()
         name = file.relative_to(machine.ROOT)
         for pattern in (rules.CREDENTIALS, rules.KEY_BLOCK):
@@ -337,6 +332,36 @@ def secrets_in_texts():
         if file.suffix == ".yaml" and "templates" not in file.parts:
             for each in load(text):
                 yield from (f"{name}: {path}" for path, value in rules.literals(each) if rules.looks_secret(path, value))
+
+
+def schema_problems():
+    schema = json.loads((generate.CHART / "values.schema.json").read_text())
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        yield error.message
+        return
+    values = yaml.safe_load((generate.CHART / "values.yaml").read_text())
+    for error in jsonschema.Draft202012Validator(schema).iter_errors(values):
+        yield f"{'.'.join(map(str, error.path))}: {error.message}"
+
+
+def broken_rules(rendered):
+    return [f"{title}: {line}" for title, function in rules.RULES.items() for line in function(rendered)]
+
+
+def refused_by_services(services, rendered):
+    """The services themselves read what the chart renders: `config check`."""
+    for service in generate.SERVICES:
+        deployment = rendered.deployment(service)
+        found, _ = rules.variables(rendered, deployment["spec"]["template"]["spec"]["containers"][0])
+        stand_ins = {"SWITCHBOARD_DATABASE__URL": "postgres://database/x", "SWITCHBOARD_NATS__URL": "nats://broker:4222"}
+        variables = {name: stand_ins.get(name, "x") if value is None else value for name, value in found.items()}
+        done = subprocess.run(
+            [services / service, "config", "check"], env=variables, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            yield f"{service}: {(done.stdout + done.stderr).strip()}"
 
 
 def unnoticed(renderings):
@@ -363,24 +388,28 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--helm", required=True)
     parser.add_argument("--write", action="store_true")
+    parser.add_argument("--services", type=Path)
     arguments = parser.parse_args()
     if arguments.write:
         generate.write()
     check = Check(arguments.helm)
     folder = Path(tempfile.mkdtemp(prefix="switchboard-deploy-"))
     try:
-        everything(check, folder)
+        everything(check, folder, arguments.services)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     ui.say(f"{check.done - check.failed} passed, {check.failed} failed")
     return 1 if check.failed else 0
 
 
-def everything(check, folder):
+def everything(check, folder, services):
     ui.say(ui.bold("generated files"))
     check.step("values.schema.json, the table of values and the broker's users are what is generated", generate.differences())
 
     ui.say(ui.bold("the chart"))
+    check.step("values.schema.json is a schema, and values.yaml fits it", schema_problems())
+    packed = check.run("package", generate.CHART, "--destination", folder)
+    check.step("helm package", [] if packed.returncode == 0 else [packed.stderr.strip()])
     renderings = {}
     for name, (release, files) in CASES.items():
         values = [part for file in files for part in ("--values", file)]
@@ -390,16 +419,24 @@ def everything(check, folder):
         check.step(f"{name}: helm template", [] if done.returncode == 0 else [done.stderr.strip()])
         if done.returncode:
             continue
+        again = check.template(release, files)
+        check.step(f"{name}: the same each time", [] if again.stdout == done.stdout else ["two renderings differ"])
         rendered = renderings[name] = rules.Rendered(load(done.stdout), values_of(files))
         for version in versions():
-            check.step(f"{name}: {len(rendered.objects)} objects, Kubernetes {major_minor(version)}", invalid(rendered.objects, version))
-        wrong = [f"{title}: {line}" for title, function in rules.RULES.items() for line in function(rendered)]
-        check.step(f"{name}: own rules", wrong)
+            check.step(
+                f"{name}: {len(rendered.objects)} objects, Kubernetes {major_minor(version)}",
+                invalid(rendered.objects, version),
+            )
+        check.step(f"{name}: own rules", broken_rules(rendered))
+        if services:
+            check.step(f"{name}: the services read their configuration", refused_by_services(services, rendered))
         check.step(f"{name}: NOTES.txt", wrong_notes(notes(check, folder, release, files), rendered))
     number = sum(map(len, breakages.BREAKAGES.values()))
     check.step(f"{len(rules.RULES)} rules notice {number} broken charts", unnoticed(renderings))
+    check.step("an older Kubernetes is refused", older_refused(check))
+    check.step("without values all that is missing is told at once", bare_refusal(check))
     check.step("the schemas notice a broken object", schemas_notice())
-    check.step(f"{len(REFUSED)} wrong or missing values are refused by name", refusals(check, folder))
+    check.step(f"{len(refused.REFUSED)} wrong or missing values are refused by name", refusals(check, folder))
 
     ui.say(ui.bold("NATS and PostgreSQL"))
     check.step("values for NATS's chart", nats_problems())
@@ -408,10 +445,23 @@ def everything(check, folder):
     objects = [each for file in sorted((generate.DEPLOY / "postgres").glob("*.yaml")) for each in load(file.read_text())]
     policies = load((generate.DEPLOY / "nats" / "network-policy.yaml").read_text())
     for version in versions():
-        check.step(f"PostgreSQL cluster and policies, Kubernetes {major_minor(version)}", invalid([*objects, *policies], version))
+        check.step(
+            f"PostgreSQL cluster and policies, Kubernetes {major_minor(version)}", invalid([*objects, *policies], version)
+        )
     check.step("PostgreSQL cluster: one role and database a service", postgres_problems(objects))
     check.step("PostgreSQL cluster: a broken one is noticed", postgres_unnoticed(objects))
     check.step("no secret in any text of deploy/", secrets_in_texts())
+
+    ui.say(ui.bold("deploy/README.md"))
+    check.step("shells read its commands, and the files they name are there", guide.unreadable())
+    done = check.template("switchboard", [guide.example(folder)])
+    check.step("its example of values: helm template", [] if done.returncode == 0 else [done.stderr.strip()])
+    if done.returncode == 0:
+        rendered = rules.Rendered(load(done.stdout), values_of([guide.example(folder)]))
+        check.step("its example of values: own rules", broken_rules(rendered))
+    if "required values" in renderings:
+        found = guide.followed(folder, services, renderings["required values"], nats_values(), objects)
+        check.step("what makes the Secrets makes what is asked for", found)
 
 
 def nats_unnoticed():

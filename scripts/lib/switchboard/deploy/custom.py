@@ -4,7 +4,12 @@ import jsonschema
 
 TEXT, NUMBER, FLAG = {"type": "string", "minLength": 1}, {"type": "integer"}, {"type": "boolean"}
 STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
-SELECTOR = {"type": "object", "additionalProperties": False, "required": ["matchLabels"], "properties": {"matchLabels": STRINGS}}
+SELECTOR = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["matchLabels"],
+    "properties": {"matchLabels": STRINGS},
+}
 RESOURCES = {"type": "object", "required": ["requests", "limits"], "additionalProperties": False, "properties": {
     "requests": STRINGS, "limits": STRINGS,
 }}  # fmt: skip
@@ -19,7 +24,9 @@ def many(items):
 
 
 def metrics(endpoint):
-    endpoint_schema = closed("port path interval", port=TEXT, path=TEXT, interval={"type": "string", "pattern": "^[0-9]+(ms|s|m)$"})
+    endpoint_schema = closed(
+        "port path interval", port=TEXT, path=TEXT, interval={"type": "string", "pattern": "^[0-9]+(ms|s|m)$"}
+    )
     return closed(f"selector {endpoint}", selector=SELECTOR, **{endpoint: many(endpoint_schema)})
 
 
@@ -32,7 +39,14 @@ SPECS = {
         rules=many(
             closed(
                 "matches backendRefs",
-                matches=many(closed("path", path=closed("type value", type={"enum": ["PathPrefix", "Exact"]}, value={"type": "string", "pattern": "^/"}))),
+                matches=many(
+                    closed(
+                        "path",
+                        path=closed(
+                            "type value", type={"enum": ["PathPrefix", "Exact"]}, value={"type": "string", "pattern": "^/"}
+                        ),
+                    )
+                ),
                 backendRefs=many(closed("name port", name=TEXT, port=NUMBER)),
             )
         ),
@@ -42,29 +56,48 @@ SPECS = {
     ("postgresql.cnpg.io/v1", "Cluster"): closed(
         "instances storage postgresql managed resources",
         instances={"type": "integer", "minimum": 3},
+        imageName=TEXT,
         storage=closed("size", size=SIZE, storageClass=TEXT),
         walStorage=closed("size", size=SIZE, storageClass=TEXT),
         resources=RESOURCES,
-        affinity=closed("", enablePodAntiAffinity=FLAG, podAntiAffinityType={"enum": ["required", "preferred"]}, topologyKey=TEXT),
+        affinity=closed(
+            "", enablePodAntiAffinity=FLAG, podAntiAffinityType={"enum": ["required", "preferred"]}, topologyKey=TEXT
+        ),
         postgresql=closed(
             "parameters synchronous pg_hba",
             parameters=STRINGS,
-            synchronous=closed("method number", method={"enum": ["any", "first"]}, number=NUMBER, dataDurability={"enum": ["required", "preferred"]}),
+            synchronous=closed(
+                "method number",
+                method={"enum": ["any", "first"]},
+                number=NUMBER,
+                dataDurability={"enum": ["required", "preferred"]},
+            ),
             pg_hba=many({"type": "string", "pattern": "^(host|hostssl) "}),
         ),
         managed=closed(
             "roles",
             roles=many(
-                closed("name ensure login passwordSecret", name=TEXT, ensure={"enum": ["present", "absent"]}, login=FLAG, passwordSecret=closed("name", name=TEXT))
+                closed(
+                    "name ensure login passwordSecret",
+                    name=TEXT,
+                    ensure={"enum": ["present", "absent"]},
+                    login=FLAG,
+                    passwordSecret=closed("name", name=TEXT),
+                )
             ),
         ),
     ),
     ("postgresql.cnpg.io/v1", "Database"): closed(
         "cluster name owner",
-        cluster=closed("name", name=TEXT), name=TEXT, owner=TEXT, encoding=TEXT, locale=TEXT, template=TEXT,
+        cluster=closed("name", name=TEXT),
+        name=TEXT,
+        owner=TEXT,
+        encoding=TEXT,
+        locale=TEXT,
+        template=TEXT,
         databaseReclaimPolicy={"enum": ["retain", "delete"]},
     ),
-}  # fmt: skip
+}
 METADATA = {"type": "object", "required": ["name"], "properties": {"name": TEXT, "labels": STRINGS, "annotations": STRINGS}}
 
 
@@ -74,4 +107,7 @@ def problems(each):
     if spec is None:
         return None
     schema = closed("apiVersion kind metadata spec", apiVersion=TEXT, kind=TEXT, metadata=METADATA, spec=spec)
-    return [f"{'.'.join(map(str, error.path))}: {error.message}" for error in jsonschema.Draft202012Validator(schema).iter_errors(each)]
+    return [
+        f"{'.'.join(map(str, error.path))}: {error.message}"
+        for error in jsonschema.Draft202012Validator(schema).iter_errors(each)
+    ]

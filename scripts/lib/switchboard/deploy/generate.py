@@ -171,6 +171,8 @@ FORMS = {
         "type": "object", "required": ["name"], "additionalProperties": False,
         "properties": {"name": {"type": "string"}, "value": {"type": "string"}, "valueFrom": {"type": "object"}},
     }},
+    "defaults.extraVolumes": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    "defaults.extraVolumeMounts": {"type": "array", "items": {"type": "object", "required": ["name", "mountPath"]}},
     "defaults.replicas": COUNT,
     "defaults.autoscaling.minReplicas": {"type": "integer", "minimum": 1},
     "defaults.autoscaling.maxReplicas": {"type": "integer", "minimum": 1},
@@ -190,6 +192,8 @@ FORMS = {
     "defaults.migrate.backoffLimit": COUNT,
     "channelGateway.publicUrl": {"type": "string", "pattern": "^(https?://[^/?#]+/?)?$"},
     "*.image.digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
+    "channelGateway.files.accessMode": {"enum": ["ReadWriteMany", "ReadWriteOnce"]},
+    "channelGateway.files.size": {"type": "string", "pattern": "^[0-9]+(Mi|Gi|Ti)$"},
     "httpRoute.parentRefs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
     "networkPolicy.*.to": PEERS,
     "networkPolicy.*.from": PEERS,
@@ -229,7 +233,11 @@ def schema_of(values):
 def without_defaults(form):
     if isinstance(form, dict):
         # A property may be called `default`: then it is a schema.
-        return {key: without_defaults(inner) for key, inner in form.items() if key != "default" or isinstance(inner, dict) and "type" in inner}
+        return {
+            key: without_defaults(inner)
+            for key, inner in form.items()
+            if key != "default" or isinstance(inner, dict) and "type" in inner
+        }
     return [without_defaults(inner) for inner in form] if isinstance(form, list) else form
 
 
@@ -258,7 +266,10 @@ def values_schema():
         own = properties[name]
         own["properties"] = deep(without_defaults(properties["defaults"]["properties"]), own["properties"])
         own["properties"]["config"] = offered(service_schema(service))
-        own["properties"]["image"]["properties"]["tag"] = {**properties["image"]["properties"]["tag"], "description": "Another tag."}
+        own["properties"]["image"]["properties"]["tag"] = {
+            **properties["image"]["properties"]["tag"],
+            "description": "Another tag.",
+        }
         secrets = own["properties"].setdefault("secrets", {"type": "object", "additionalProperties": False, "properties": {}})
         for secret in properties["secrets"]["properties"]:
             secrets["properties"][secret] = copy.deepcopy(own_secret)

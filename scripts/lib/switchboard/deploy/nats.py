@@ -4,7 +4,9 @@ import re
 
 import yaml
 
-TOKEN = re.compile(r'\s+|\#[^\n]*|(?P<string>"[^"]*")|(?P<sign>[{}\[\]=,:])|(?P<word>[^\s"{}\[\]=,]+?(?=[\s"{}\[\]=,]|:\s|$))')
+TOKEN = re.compile(
+    r'\s+|\#[^\n]*|(?P<string>"[^"]*")|(?P<sign>[{}\[\]=,:])|(?P<word>[^\s"{}\[\]=,]+?(?=[\s"{}\[\]=,]|:\s|$))'
+)
 
 
 class Variable(str):
@@ -85,8 +87,8 @@ def secret_key(variable):
 
 
 HEAD = """\
-# The broker's users and what each may do: written by scripts/check-deploy --write out of nats.conf, which tells why. Passwords come
-# from the Secret switchboard-nats-passwords, one key a user.
+# The broker's users and what each may do: written by scripts/check-deploy --write out of nats.conf, which tells why.
+# Passwords come from the Secret switchboard-nats-passwords, one key a user.
 """
 
 
@@ -115,9 +117,7 @@ def users_yaml(text):
         "container": {
             "env": {
                 str(user["password"]): {
-                    "valueFrom": {
-                        "secretKeyRef": {"name": "switchboard-nats-passwords", "key": secret_key(user["password"])}
-                    }
+                    "valueFrom": {"secretKeyRef": {"name": "switchboard-nats-passwords", "key": secret_key(user["password"])}}
                 }
                 for user in read
             }

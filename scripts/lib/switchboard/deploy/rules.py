@@ -12,6 +12,8 @@ from . import generate
 GRPC = {"channel-gateway": 7101, "conversation": 7102, "crm-cards": 7103, "assignment": 7104}
 ADMIN = {"channel-gateway": 7111, "conversation": 7112, "crm-cards": 7113, "assignment": 7114}
 WEBHOOKS = 7121
+# A Deployment's selector cannot be changed: no label that a person may set, nor one that an upgrade changes, belongs into it.
+SELECTING = {"app.kubernetes.io/name", "app.kubernetes.io/instance", "app.kubernetes.io/component"}
 
 # The paths between the services (architecture, section 4, and what follows from it): who calls whom by gRPC.
 CALLS = {
@@ -40,9 +42,8 @@ REACHES = {
     "objectStore": {"channel-gateway"},
 }
 # Addresses of one's own networks, machines and links.
-INSIDE = (
-    "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "::1/128", "fc00::/7", "fe80::/10",
-)  # fmt: skip
+INSIDE_4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
+INSIDE = (*INSIDE_4, "::1/128", "fc00::/7", "fe80::/10")
 NEEDED = ("dns", "postgres", "nats")
 PUBLIC_PATHS = {"/in/", "/files/", "/f/", "/l/"}
 FOREIGN_VARIABLES = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
@@ -67,7 +68,12 @@ class Rendered:
         """(name, pod, labels, is a job) of all that makes pods."""
         for each in self.of("Deployment", "Job"):
             template = each["spec"]["template"]
-            yield f"{each['kind']} {each['metadata']['name']}", template["spec"], template["metadata"]["labels"], each["kind"] == "Job"
+            yield (
+                f"{each['kind']} {each['metadata']['name']}",
+                template["spec"],
+                template["metadata"]["labels"],
+                each["kind"] == "Job",
+            )
 
     def containers(self):
         for name, pod, labels, is_job in self.workloads():
@@ -204,10 +210,18 @@ def environment(rendered):
     """Every variable is a key of the service's configuration, with a value of its form."""
     for name, each, labels, _ in rendered.containers():
         known = generate.keys(generate.service_schema(service_of(labels)))
+        own = generate.deep(rendered.values["defaults"], rendered.values[generate.SERVICES[service_of(labels)]])
+        extra = {variable["name"] for variable in own["extraEnv"]}
         found, missing = variables(rendered, each)
         yield from (f"{name}: {what}" for what in missing)
         for variable, value in found.items():
-            if variable in FOREIGN_VARIABLES and value is None:
+            # Keys of the bucket come from a Secret; what people add for other libraries is theirs.
+            if (
+                variable in FOREIGN_VARIABLES
+                and value is None
+                or variable in extra
+                and not variable.startswith("SWITCHBOARD_")
+            ):
                 continue
             form = known.get(key_of(variable)) if variable.startswith("SWITCHBOARD_") else None
             if form is None:
@@ -298,7 +312,11 @@ def mounted(rendered):
                 for kind in ("secret", "configMap"):
                     paths |= {f"{mount['mountPath']}/{item['path']}" for item in source.get(kind, {}).get("items", [])}
         for variable, value in found.items():
-            is_file = variable.endswith("_FILE") or variable == "SWITCHBOARD_AUTH__JWKS" and str(value).startswith("/")
+            is_file = (
+                re.match(r"SWITCHBOARD_.*_FILE$", variable)
+                or variable == "SWITCHBOARD_AUTH__JWKS"
+                and str(value).startswith("/")
+            )
             if is_file and value not in paths:
                 yield f"{name}: {variable}={value} is not mounted"
         if found.get("SWITCHBOARD_FILES__STORE", "local") == "local" and "SWITCHBOARD_FILES__FOLDER" in found:
@@ -337,14 +355,20 @@ def paths(rendered):
                 sections = [
                     section
                     for section, said in wanted.items()
-                    if isinstance(said, dict) and said.get(peers_key) == peers and expected_ports(section, said) in (None, ports)
+                    if isinstance(said, dict)
+                    and said.get(peers_key) == peers
+                    and expected_ports(section, said) in (None, ports)
                 ]
                 if sections:
                     yield name, selected, direction, sections[0], ports
                     continue
                 for peer in peers:
                     pod = peer.get("podSelector")
-                    own = [who for who, labels in by_component.items() if pod and component(pod.get("matchLabels")) and selects(pod, labels)]
+                    own = [
+                        who
+                        for who, labels in by_component.items()
+                        if pod and component(pod.get("matchLabels")) and selects(pod, labels)
+                    ]
                     if own and set(peer) == {"podSelector"}:
                         yield name, selected, direction, own[0], ports
                     elif direction == "ingress" and peer in wanted["api"]["from"]:
@@ -387,7 +411,11 @@ def public_only(rendered):
         block = ipaddress.ip_network(peer.get("ipBlock", {}).get("cidr", "0.0.0.0/0"))
         left = [ipaddress.ip_network(cidr) for cidr in peer.get("ipBlock", {}).get("except", [])]
         for inside in map(ipaddress.ip_network, INSIDE):
-            if inside.version == block.version and inside.overlaps(block) and not any(inside.subnet_of(cidr) for cidr in left):
+            if (
+                inside.version == block.version
+                and inside.overlaps(block)
+                and not any(inside.subnet_of(cidr) for cidr in left)
+            ):
                 yield f"networkPolicy.providers.to: {block} holds {inside}"
 
 
@@ -416,7 +444,11 @@ def every_path(rendered):
             role = "migrate" if who.endswith("-migrate") else who
             if role in REACHES[section] and (who, "egress", section) not in opened:
                 yield f"{who} cannot reach what networkPolicy.{section} names"
-    if (values["ingress"]["enabled"] or values["httpRoute"]["enabled"]) and ("channel-gateway", "ingress", "webhooks") not in opened:
+    if (values["ingress"]["enabled"] or values["httpRoute"]["enabled"]) and (
+        "channel-gateway",
+        "ingress",
+        "webhooks",
+    ) not in opened:
         yield "no proxy reaches the webhooks"
     if values["monitoring"]["serviceMonitor"]["enabled"] or values["monitoring"]["podMonitor"]["enabled"]:
         for who in GRPC:
@@ -473,6 +505,8 @@ def together(rendered):
             host, _, port = address.removeprefix("http://").partition(":")
             if host not in services or component(services[host]["metadata"]["labels"]) != callee or port != str(GRPC[callee]):
                 yield f"{service} calls {callee} at {address}, where it is not"
+        if set(each["spec"]["selector"]["matchLabels"]) != SELECTING:
+            yield f"Deployment {each['metadata']['name']} selects by {each['spec']['selector']}: it could never be upgraded"
         grace = each["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
         sleep = each["spec"]["template"]["spec"]["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
         if grace < sleep + 25:
@@ -480,7 +514,11 @@ def together(rendered):
         account = each["spec"]["template"]["spec"]["serviceAccountName"]
         if account not in {"default", *(account["metadata"]["name"] for account in rendered.of("ServiceAccount"))}:
             yield f"Deployment {each['metadata']['name']}: its account {account} is not there"
-        scaled = [s for s in rendered.of("HorizontalPodAutoscaler") if s["spec"]["scaleTargetRef"]["name"] == each["metadata"]["name"]]
+        scaled = [
+            s
+            for s in rendered.of("HorizontalPodAutoscaler")
+            if s["spec"]["scaleTargetRef"]["name"] == each["metadata"]["name"]
+        ]
         if bool(scaled) == ("replicas" in each["spec"]):
             yield f"Deployment {each['metadata']['name']}: either an autoscaler or `replicas` says how many"
     for each in rendered.of("HorizontalPodAutoscaler"):
@@ -531,6 +569,10 @@ def outside(rendered):
             yield f"{name} leads in at {path}"
         if at != host:
             yield f"{name} is for {at}, not for {host}"
+    if found:
+        gateway = rendered.deployment("channel-gateway")["spec"]["template"]["spec"]["containers"][0]
+        if not variables(rendered, gateway)[0].get("SWITCHBOARD_HTTP__CLIENT_ADDRESS_HEADER"):
+            yield "behind the proxy all visitors of links have one address: http.client_address_header is not set"
     for name, paths_ in found.items():
         if paths_ != PUBLIC_PATHS:
             yield f"{name} lacks {sorted(PUBLIC_PATHS - paths_)}"
@@ -542,7 +584,9 @@ def migrations(rendered):
 
     def hooks(each):
         annotations = each["metadata"].get("annotations") or {}
-        return set(filter(None, annotations.get("helm.sh/hook", "").split(","))), int(annotations.get("helm.sh/hook-weight", 0))
+        return set(filter(None, annotations.get("helm.sh/hook", "").split(","))), int(
+            annotations.get("helm.sh/hook-weight", 0)
+        )
 
     jobs = {service_of(each["metadata"]["labels"]): each for each in rendered.of("Job")}
     for service, name in generate.SERVICES.items():
@@ -578,14 +622,20 @@ def migrations(rendered):
 def names(rendered):
     seen = set()
     for each in rendered.objects:
-        key = (each["apiVersion"].partition("/")[0] if "/" in each["apiVersion"] else "", each["kind"], each["metadata"]["name"])
+        key = (
+            each["apiVersion"].partition("/")[0] if "/" in each["apiVersion"] else "",
+            each["kind"],
+            each["metadata"]["name"],
+        )
         if key in seen:
             yield f"{each['kind']} {each['metadata']['name']} is there twice"
         seen.add(key)
         if len(each["metadata"]["name"]) > 63 or not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", each["metadata"]["name"]):
             yield f"{each['kind']} {each['metadata']['name']}: no name of an object"
         # What people add is theirs to label.
-        if each["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "Helm" and not each["metadata"]["name"].endswith(("-extra", "-text")):
+        if each["metadata"].get("labels", {}).get("app.kubernetes.io/managed-by") != "Helm" and not each["metadata"][
+            "name"
+        ].endswith(("-extra", "-text")):
             yield f"{each['kind']} {each['metadata']['name']} does not say that Helm manages it"
 
 
@@ -593,7 +643,10 @@ def names(rendered):
 def consumers(rendered):
     from . import nats
 
-    rights = {user["user"]: user["permissions"]["publish"] for user in nats.users((generate.DEPLOY / "nats" / "nats.conf").read_text())}
+    rights = {
+        user["user"]: user["permissions"]["publish"]
+        for user in nats.users((generate.DEPLOY / "nats" / "nats.conf").read_text())
+    }
     for each in rendered.of("HorizontalPodAutoscaler"):
         service = component(each["metadata"]["labels"])
         for metric in each["spec"]["metrics"]:
@@ -607,7 +660,9 @@ def consumers(rendered):
 # --- secrets
 
 CREDENTIALS = re.compile(r"://[^\s/:@]+:(?!password@|\$)[^\s/@]+@")
-RANDOM = re.compile(r"(?<![A-Za-z0-9+/:_-])(?=[A-Za-z0-9+/_-]*[0-9])(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{40,}={0,2}(?![A-Za-z0-9+/_-])")
+RANDOM = re.compile(
+    r"(?<![A-Za-z0-9+/:_-])(?=[A-Za-z0-9+/_-]*[0-9])(?=[A-Za-z0-9+/_-]*[A-Za-z])[A-Za-z0-9+/_-]{40,}={0,2}(?![A-Za-z0-9+/_-])"
+)
 KEY_BLOCK = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 
 
