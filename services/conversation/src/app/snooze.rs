@@ -34,6 +34,10 @@ pub async fn snooze(
     if act.chat.spam {
         return Err(Error::ChatIsSpam);
     }
+    if act.chat.open_episode().is_none() {
+        let number = act.chat.episode.as_ref().map_or(0, |last| last.number);
+        return Err(Error::ConversationClosed { number });
+    }
     if act.chat.snooze != Some(snooze) {
         act.chat.snooze = Some(snooze);
         let until = snooze.until.map(|until| timestamp(until).to_string());

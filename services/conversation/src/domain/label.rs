@@ -54,6 +54,14 @@ fn shown(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// Signs that nobody sees, or that turn around the text beside them.
+const fn turns_or_hides(sign: char) -> bool {
+    matches!(
+        sign,
+        '\u{ad}' | '\u{200b}' | '\u{200e}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
+}
+
 /// Reads a label.
 ///
 /// # Errors
@@ -61,8 +69,13 @@ fn shown(name: &str) -> String {
 pub fn read(name: &str) -> Result<Label, &'static str> {
     let name = shown(name);
     let length = name.chars().count();
-    if !(1..=CHARACTERS_MAX).contains(&length) || name.chars().any(char::is_control) {
-        return Err("must be a word or some, of at most 50 characters");
+    // Joiners within a word belong to it, as in some emoji.
+    let hidden = |sign: char| sign.is_control() || turns_or_hides(sign);
+    let nothing = name
+        .chars()
+        .all(|sign| matches!(sign, '\u{200c}' | '\u{200d}'));
+    if !(1..=CHARACTERS_MAX).contains(&length) || nothing || name.chars().any(hidden) {
+        return Err("must be a word or some, of at most 50 characters that can be seen");
     }
     Ok(Label {
         key: name.to_lowercase(),
@@ -109,7 +122,11 @@ mod tests {
             };
             assert_eq!(read(written), Ok(expected), "{written}");
         }
-        for wrong in ["", "   ", "a\u{7}b", &"x".repeat(51)] {
+        let hidden = ["\u{200b}", "a\u{200b}", "\u{202e}evil", "\u{200d}"];
+        for wrong in hidden
+            .into_iter()
+            .chain(["", "   ", "a\u{7}b", &"x".repeat(51)])
+        {
             assert!(read(wrong).is_err(), "{wrong:?}");
         }
         assert!(read(&"ї".repeat(50)).is_ok());

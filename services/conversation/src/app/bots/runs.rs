@@ -193,6 +193,7 @@ pub fn listening(chat: &Chat, run: &Run) -> Listening {
     Listening::of(&Stands {
         nps: run.nps,
         own_open: is_own_open(chat, run),
+        aside: chat.bot == Some((run.id, Waits::Nothing)),
         state: run.state,
         expects: bot::expected(&run.steps, &run.at.step),
         input: run.input.as_deref(),
@@ -226,6 +227,10 @@ pub async fn hear(
             continue;
         };
         match heard {
+            // Who says goodbye before the end of the conversation does not take the question of NPS back (F203).
+            Heard::Agent if run.nps && is_own_open(chat, run) => {
+                chat.bot = Some((run.id, Waits::Nothing));
+            }
             Heard::Agent => end(chat, run, RunState::Answered, &cause, now, &mut outcome)?,
             Heard::Client(Hearing::Nothing, ..) => {}
             // It makes room for a bot that begins with the conversation that the words open.

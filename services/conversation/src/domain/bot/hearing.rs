@@ -60,6 +60,8 @@ pub struct Stands<'s> {
     pub nps: bool,
     /// Its own conversation is open.
     pub own_open: bool,
+    /// An agent has spoken since it asked: until the conversation's end the client answers the agent.
+    pub aside: bool,
     /// Its state.
     pub state: RunState,
     /// What the question at which it is expects; none where it is at none.
@@ -93,6 +95,7 @@ impl Listening {
             until: None,
         };
         match (run.state, run.input) {
+            (RunState::Waiting, _) if run.aside && run.own_open => {}
             (RunState::Waiting, _) => {
                 (listening.awaits, listening.until) = (run.expects, run.due_at);
             }
@@ -167,6 +170,7 @@ mod tests {
         Stands {
             nps: expects != Expects::Unspecified,
             own_open: false,
+            aside: false,
             state: RunState::Waiting,
             expects: Some(expects),
             input: None,
@@ -187,6 +191,7 @@ mod tests {
     fn f203_words_are_the_comment_while_it_is_awaited_and_a_message_like_any_other_then() {
         let own = |run| Stands {
             own_open: true,
+            aside: false,
             ..run
         };
         let (score, comment) = (waits(Expects::Score), waits(Expects::Comment));

@@ -519,3 +519,34 @@ async fn f202_a_question_that_was_stopped_before_it_was_sent_is_sent_again() {
     assert_eq!(chat.open_conversation.unwrap().number, 2);
     assert_eq!(world.count("select count(*) from bot_wait").await, 0);
 }
+
+#[tokio::test]
+async fn f203_who_says_goodbye_before_the_end_does_not_take_the_question_back() {
+    let ((world, _), others) = (with_nps().await, Others::default());
+    let ann = world.as_agent("ann");
+    world.hello("7").await;
+    world.nps("7").await.unwrap();
+    world.go_on(&others, now()).await;
+    world
+        .send(&ann, "7", "", "How many of them? Bye!")
+        .await
+        .unwrap();
+    assert_eq!(world.runs("7").await[0].state(), State::Waiting);
+    // This is the agent's.
+    world.receive(&[world.says("7", "2", 0, "2")]).await;
+    world.go_on(&others, now()).await;
+    assert!(world.events_of::<pb::NpsAnswered>().await.is_empty());
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert!(chat.unanswered > 0);
+    world.close(&ann, "7").await.unwrap();
+    world.receive(&[world.says("7", "3", 1, "9")]).await;
+    world.go_on(&others, now()).await;
+    let told = world.events_of::<pb::NpsAnswered>().await;
+    assert_eq!((told.len(), told[0].score), (1, 9));
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert!(chat.open_conversation.is_none());
+
+    // In a conversation of its own an agent takes over.
+    world.send(&ann, "7", "", "Thank you").await.unwrap();
+    assert_eq!(world.runs("7").await[0].state(), State::Answered);
+}
