@@ -141,6 +141,11 @@ def number_as_float(rendered):
 
 
 @breaks("environment")
+def size_as_float(rendered):
+    data(rendered, "crm-cards")["SWITCHBOARD_NATS__EVENTS_MAX_BYTES"] = "8.589934592e+09"
+
+
+@breaks("environment")
 def wrong_unit(rendered):
     data(rendered, "crm-cards")["SWITCHBOARD_RELAY__WAIT"] = "20"
 

@@ -200,7 +200,7 @@ def wrong_notes(text, rendered):
         if "kubectl" in command and "--namespace sales" not in command:
             yield f"not in the release's namespace: {command}"
     is_open = rendered.values["ingress"]["enabled"] or rendered.values["httpRoute"]["enabled"]
-    if is_open != (f"POST {rendered.values['channelGateway']['publicUrl']}/in/" in text):
+    if is_open != (f" {rendered.values['channelGateway']['publicUrl']}/in/" in text):
         yield f"the second command does not go by ingress and httpRoute: {text}"
     if bool(rendered.values["auth"]["jwks"]["url"]) != ("ops.token" in text):
         yield f"the third command does not go by auth.jwks: {text}"

@@ -29,7 +29,12 @@ def is_fixed(key):
 
 
 def service_schema(service):
-    return json.loads((DEPLOY / "config" / f"{service}.schema.json").read_text())
+    schema = json.loads((DEPLOY / "config" / f"{service}.schema.json").read_text())
+    for form in keys(schema).values():
+        # Sizes: a number of bytes, or one with a unit. The services refuse other texts, which their schemas let pass.
+        if form.get("type") == ["string", "integer"]:
+            form.setdefault("pattern", "^ *[0-9]+ *(B|KiB|MiB|GiB|TiB)? *$")
+    return schema
 
 
 def keys(schema):
@@ -55,9 +60,6 @@ def offered(schema):
             # The format is no more than a name for Rust's type, and Helm knows it not.
             elif not form.get("format", "").startswith("date"):
                 form.pop("format", None)
-            # Sizes: a number of bytes, or one with a unit. The services refuse other texts, which their schemas let pass.
-            if form.get("type") == ["string", "integer"]:
-                form.setdefault("pattern", "^ *[0-9]+ *(B|KiB|MiB|GiB|TiB)? *$")
         if not inner["properties"]:
             del schema["properties"][section]
     for extra in ("$schema", "title"):
