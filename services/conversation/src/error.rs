@@ -104,6 +104,9 @@ pub enum Error {
     /// There are too many filters.
     #[error("there are 100 filters already: delete one first")]
     TooManyFilters,
+    /// Another filter has the name.
+    #[error("another of these filters has this name: choose another name, or change that filter")]
+    FilterNameTaken,
     /// So many search already that another one would not be answered in time.
     #[error("too many searches wait already: try again in a moment")]
     TooManySearches,
@@ -191,6 +194,7 @@ impl From<Error> for Status {
             }
             Error::FilterNotFound => refuse(Code::NotFound, "FILTER_NOT_FOUND", &[]),
             Error::TooManyFilters => refuse(Code::FailedPrecondition, "TOO_MANY_FILTERS", &[]),
+            Error::FilterNameTaken => refuse(Code::AlreadyExists, "FILTER_NAME_TAKEN", &[]),
             Error::TooManySearches => refuse(Code::ResourceExhausted, "TOO_MANY_SEARCHES", &[]),
             Error::NotLabelled(why) => refuse(Code::FailedPrecondition, why.reason(), &[]),
             Error::NotInChat => refuse(Code::FailedPrecondition, "NOT_IN_CHAT", &[]),

@@ -42,6 +42,24 @@ impl Kind {
     }
 }
 
+/// The places of kinds in one round: each as often as it says, and evenly, so that what takes long does not stand together.
+fn in_turns(kinds: &[(&'static str, u32)]) -> Vec<usize> {
+    let places = kinds.iter().enumerate();
+    let mut round: Vec<(f64, usize)> = places
+        .flat_map(|(place, (_, times))| {
+            // Where a kind begins is moved by the golden section, which comes close to no fraction.
+            let begin = (f64::from(u32::try_from(place).unwrap_or_default()) * 0.618_034).fract();
+            let times = f64::from(*times);
+            (0..).map_while(move |turn| {
+                let turn = f64::from(turn);
+                (turn < times).then_some(((turn + begin) / times, place))
+            })
+        })
+        .collect();
+    round.sort_by(|one, other| one.0.total_cmp(&other.0));
+    round.into_iter().map(|(_, place)| place).collect()
+}
+
 /// Asks `rate` a second for a time, in rounds of which each has every kind as often as it says; `ask` gets the place of the kind.
 pub(super) async fn at_a_rate<F, A>(
     kinds: &[(&'static str, u32)],
@@ -54,13 +72,7 @@ where
     A: Future<Output = Result<(), Status>> + Send + 'static,
 {
     let mut each: Vec<_> = kinds.iter().map(|(name, _)| Kind::new(name)).collect();
-    // Those that are asked more often than once are so again after all others.
-    let most = kinds.iter().map(|(_, times)| *times).max().unwrap_or(1);
-    let again = (0..most).flat_map(|turn| {
-        let asked = kinds.iter().enumerate();
-        asked.filter_map(move |(place, (_, times))| (turn < *times).then_some(place))
-    });
-    let mut round = again.collect::<Vec<_>>().into_iter().cycle();
+    let mut round = in_turns(kinds).into_iter().cycle();
     let total = u64::from(rate) * during.as_secs();
     let (begun, mut asked) = (tokio::time::Instant::now(), JoinSet::new());
     for number in 0..total {
@@ -133,5 +145,25 @@ impl Answered {
             (kind.name.to_owned(), figures)
         };
         Value::Object(self.with_all().into_iter().map(figures).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_round_has_each_kind_as_often_as_it_says_and_no_two_rare_ones_together() {
+        let mut kinds = vec![("often", 3); 25];
+        kinds.extend([("rare", 1); 8]);
+        let round = in_turns(&kinds);
+        assert_eq!(round.len(), 25 * 3 + 8);
+        for (place, (_, times)) in kinds.iter().enumerate() {
+            let asked = round.iter().filter(|asked| **asked == place).count();
+            assert_eq!(asked, *times as usize);
+        }
+        let rare: Vec<usize> = (0..round.len()).filter(|at| round[*at] >= 25).collect();
+        let gaps = rare.windows(2).map(|pair| pair[1] - pair[0]);
+        assert!(gaps.min() > Some(2), "{rare:?}");
     }
 }

@@ -34,6 +34,7 @@ use crate::domain::words::{EntityKind, NpsSkipped};
 use crate::domain::{BotId, ChannelId, ChatId};
 use crate::error::{DOMAIN, Error};
 use crate::store;
+use crate::store::bots::nps as answers;
 use crate::store::bots::runs::{self as table, Listed, Run};
 use crate::store::bots::{self as bots, Bot};
 use crate::wire;
@@ -326,6 +327,9 @@ pub(super) async fn stop_in(act: &mut Act, state: RunState) -> Result<Option<Run
     let (chat, cause) = (&mut act.chat, &act.cause);
     runs::end(chat, &mut run, state, cause, act.now, &mut outcome)?;
     outcome.runs.push(run.clone());
+    if run.nps {
+        answers::take_back(&mut act.tx, &run.account, run.conversation).await?;
+    }
     act.take(outcome).await?;
     Ok(Some(run))
 }

@@ -39,7 +39,12 @@ pub async fn save(
     } else if store::count(&mut tx, account, filter.owner).await? >= MOST {
         return Err(Error::TooManyFilters);
     }
-    store::put(&mut tx, account, &filter).await?;
+    if store::is_named(&mut tx, account, &filter).await? {
+        return Err(Error::FilterNameTaken);
+    }
+    if !store::put(&mut tx, account, &filter).await? {
+        return Err(Error::FilterNotFound);
+    }
     let saved = shown(&filter)?;
     if shared {
         let before = before.as_ref().map(shown).transpose()?;

@@ -68,15 +68,34 @@ pub async fn list(
     .await
 }
 
-/// Writes a filter whole; its owner stays.
+/// Tells whether another filter of its owner has a filter's name, however it is written.
+pub async fn is_named(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    filter: &Filter,
+) -> Result<bool, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"select exists(select from chat_filter
+               where account = $1 and owner = $2 and filter_id <> $3 and lower(name) = lower($4)) as "named!""#,
+        account.as_str(),
+        filter.owner,
+        filter.id,
+        filter.name,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// Writes a filter whole; its owner stays. Tells whether it could: somebody else may have taken its id in this moment.
 pub async fn put(
     connection: &mut PgConnection,
     account: &AccountSlug,
     filter: &Filter,
-) -> Result<(), sqlx::Error> {
-    sqlx::query!(
+) -> Result<bool, sqlx::Error> {
+    let written = sqlx::query!(
         "insert into chat_filter (account, filter_id, owner, name, body) values ($1, $2, $3, $4, $5)
-         on conflict (account, filter_id) do update set name = excluded.name, body = excluded.body",
+         on conflict (account, filter_id) do update set name = excluded.name, body = excluded.body
+         where chat_filter.owner = excluded.owner",
         account.as_str(),
         filter.id,
         filter.owner,
@@ -84,8 +103,8 @@ pub async fn put(
         filter.body,
     )
     .execute(connection)
-    .await
-    .map(drop)
+    .await?;
+    Ok(written.rows_affected() == 1)
 }
 
 /// Deletes a filter.

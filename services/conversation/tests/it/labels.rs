@@ -398,6 +398,9 @@ async fn b13_filters_are_kept_for_oneself_or_shared_with_settings() {
         filters.into_iter().map(|filter| filter.name).collect()
     };
     assert_eq!(names(&ann).await, ["All of us", "Mine"]);
+    let again = kept("mine", false).await.unwrap_err();
+    let told = (again.code(), &*reason(&again));
+    assert_eq!(told, (Code::AlreadyExists, "FILTER_NAME_TAKEN"));
     assert_eq!(names(&bob).await, ["All of us"]);
     // Another's is neither changed nor deleted, and nobody learns that it is there.
     let taken = world

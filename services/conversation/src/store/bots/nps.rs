@@ -94,6 +94,25 @@ pub async fn keep_question(
     .map(drop)
 }
 
+/// Takes back that a conversation's client was asked, whose question was never sent.
+pub async fn take_back(
+    connection: &mut PgConnection,
+    account: &AccountSlug,
+    conversation: ConversationId,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "delete from nps_answer a
+         where a.account = $1 and a.conversation_id = $2 and a.skipped = '' and a.score is null
+           and not exists(select from nps_question q
+                          where q.account = $1 and q.conversation_id = $2 and q.message_id is not null)",
+        account.as_str(),
+        conversation as ConversationId,
+    )
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
 /// What became of a bot's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {

@@ -496,6 +496,7 @@ async fn f202_a_question_that_was_stopped_before_it_was_sent_is_sent_again() {
     };
     world.bots().stop_bot(request(&ann, stop)).await.unwrap();
     assert!(world.said("7").await.is_empty());
+    assert_eq!(world.count("select count(*) from nps_answer").await, 0);
     let refused = world.close(&ann, "7").await.unwrap_err();
     assert_eq!(reason(&refused), "NPS_NOT_SENT");
     world.nps("7").await.unwrap();
