@@ -13,3 +13,6 @@ create index chat_notified_of_nobody on chat (account, last_client_message_at de
 -- Unanswered chats of few channels: the list of all is long where others are busy.
 create index chat_waiting_by_channel on chat (account, channel_id, last_client_message_at desc, chat_id desc)
     where waiting and not spam;
+
+-- Unread chats of an agent: few of somebody's chats are.
+create index chat_unread_by_responsible on chat (account, responsible, last_client_message_at desc, chat_id desc) where unread;

@@ -71,12 +71,19 @@ async fn lists_are_read_from_their_indexes() {
     let unanswered = format!("'acme', {position}, null, null, null, true, 51, null, null, null");
     let unread = format!("'acme', {position}, null, null, null, false, 51, true, null, null");
     let snoozed = format!("'acme', {position}, null, null, null, false, 51, null, true, null");
+    let unread_of_agent = format!("{unread}, '00000000-0000-0000-0000-000000000002'");
     for (statement, mode, parameters, index) in [
         (ALL, generic, &listed, "chat_by_last_client_message"),
         (ALL, custom, &channel, "chat_by_channel"),
         (ALL, custom, &unanswered, "chat_waiting"),
         (ALL, custom, &unread, "chat_unread"),
         (ALL, custom, &snoozed, "chat_snoozed"),
+        (
+            r"from chat.*\)\) and responsible = \$12",
+            custom,
+            &unread_of_agent,
+            "chat_unread_by_responsible",
+        ),
         (
             r"from chat.*and responsible is null",
             generic,
