@@ -33,6 +33,7 @@ async fn fill(world: &World) {
 #[tokio::test]
 async fn lists_are_read_from_their_indexes() {
     const ALL: &str = r"from chat\s+where.*w.chat_id = chat.chat_id\)\)\s+order by";
+    const AGENTS: &str = r"from chat.*\)\) and responsible = \$12";
     let world = World::new().await;
     fill(&world).await;
     // The statements are those that the store itself prepared on this connection; they are planned as the server
@@ -79,7 +80,7 @@ async fn lists_are_read_from_their_indexes() {
         (ALL, custom, &unread, "chat_unread"),
         (ALL, custom, &snoozed, "chat_snoozed"),
         (
-            r"from chat.*\)\) and responsible = \$12",
+            AGENTS,
             custom,
             &unread_of_agent,
             "chat_unread_by_responsible",
@@ -90,12 +91,7 @@ async fn lists_are_read_from_their_indexes() {
             &listed,
             "chat_of_nobody",
         ),
-        (
-            r"from chat.*\)\) and responsible = \$12",
-            generic,
-            &mine,
-            "chat_by_responsible",
-        ),
+        (AGENTS, generic, &mine, "chat_by_responsible"),
         (
             r"from message.*order by time desc",
             generic,
