@@ -20,6 +20,7 @@ use uuid::Uuid;
 use self::questions::{ALL, Field};
 use super::asking::{self, Answered};
 use super::load::{self, Driven};
+use super::processes::Usage;
 use super::statements::{self, Statement};
 use crate::services::Kind;
 use crate::world::{Account, Bearer, Plan, World, WorldOptions};
@@ -53,6 +54,8 @@ pub struct Measured {
     alone: Answered,
     beside: Answered,
     driven: Driven,
+    /// What the processes took while clients wrote.
+    usage: Usage,
     /// While asked alone, and while clients wrote.
     statements: [Vec<Statement>; 2],
 }
@@ -63,7 +66,7 @@ pub async fn measure(
     environment: Vec<(Option<Kind>, String, String)>,
     with_statements: bool,
 ) -> anyhow::Result<Measured> {
-    let world = World::start_with(WorldOptions {
+    let mut world = World::start_with(WorldOptions {
         synced: true,
         memory: Some(MEMORY),
         environment,
@@ -100,10 +103,12 @@ pub async fn measure(
     };
     let sent = Arc::new(load::Sent::default());
     let during = Duration::from_secs(size.seconds);
+    let before = Usage::of(&mut world)?;
     let (driven, beside) = tokio::join!(
         load::drive(&target, &sent, size.arriving, during),
         ask(&field, size, size.seconds)
     );
+    let usage = Usage::of(&mut world)?.since(&before);
     let taken_beside = statements::taken(&databases).await?;
     Ok(Measured {
         size,
@@ -111,6 +116,7 @@ pub async fn measure(
         alone,
         beside: beside?,
         driven: driven?,
+        usage,
         statements: if with_statements {
             [taken_alone, taken_beside]
         } else {
@@ -215,6 +221,7 @@ impl fmt::Display for Measured {
             self.driven.accepted, self.driven.refused
         )?;
         write!(out, "{}", self.beside.lines())?;
+        write!(out, "{}", self.usage)?;
         for (what, statements) in ["alone", "while clients write"]
             .iter()
             .zip(&self.statements)

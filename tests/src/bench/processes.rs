@@ -1,6 +1,7 @@
 //! CPU time and resident memory of each process, from the kernel's tables.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -69,6 +70,21 @@ impl Usage {
             *cpu = cpu.saturating_sub(earlier);
         }
         self
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(out, "processes over {:.0} s", self.span.as_secs_f64())?;
+        for (name, (cpu, memory)) in &self.processes {
+            let percent = 100.0 * cpu.as_secs_f64() / self.span.as_secs_f64();
+            writeln!(
+                out,
+                "  {name:<46} {percent:>6.1} % of a core   {:>6} MiB resident",
+                memory / 1_048_576
+            )?;
+        }
+        Ok(())
     }
 }
 

@@ -117,15 +117,7 @@ impl fmt::Display for Report {
             )?;
             line(out, "SendMessage to provider", &answers.to_provider)?;
         }
-        writeln!(out, "processes over {:.0} s", self.usage.span.as_secs_f64())?;
-        for (name, (cpu, memory)) in &self.usage.processes {
-            let percent = 100.0 * cpu.as_secs_f64() / self.usage.span.as_secs_f64();
-            writeln!(
-                out,
-                "  {name:<46} {percent:>6.1} % of a core   {:>6} MiB resident",
-                memory / 1_048_576
-            )?;
-        }
+        write!(out, "{}", self.usage)?;
         if !self.statements.is_empty() {
             writeln!(
                 out,
