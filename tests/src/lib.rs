@@ -5,6 +5,7 @@ pub mod bench;
 pub mod command;
 pub mod events;
 pub mod external_crm;
+pub mod fronts;
 pub mod mail;
 pub mod meta;
 pub mod oauth;

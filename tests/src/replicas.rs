@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::servers::{Process, ports};
-use crate::services::{Kind, System, binary};
+use crate::services::{GRACE, Kind, Ports, System};
 
 /// How long a replica may take until it is ready.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -15,18 +15,18 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Replica {
     kind: Kind,
     number: usize,
-    ports: [u16; 2],
+    ports: Ports,
     process: Option<Process>,
 }
 
 impl Replica {
     /// Reserves ports for a replica; `number` tells it from the others in the names of its logs.
     pub fn new(kind: Kind, number: usize) -> anyhow::Result<Self> {
-        let reserved = ports(2)?;
+        let reserved = ports(3)?;
         Ok(Self {
             kind,
             number,
-            ports: [reserved[0], reserved[1]],
+            ports: [reserved[0], reserved[1], reserved[2]],
             process: None,
         })
     }
@@ -36,10 +36,15 @@ impl Replica {
         format!("http://127.0.0.1:{}", self.ports[0])
     }
 
+    /// Its ports.
+    pub fn ports(&self) -> Ports {
+        self.ports
+    }
+
     /// Starts it, with the configuration of the first process but for the ports.
     pub fn launch(&mut self, system: &System) -> anyhow::Result<()> {
-        let [grpc, admin] = self.ports;
-        let mut command = Command::new(binary(self.kind.name())?);
+        let [grpc, admin, http] = self.ports;
+        let mut command = Command::new(system.program(self.kind)?);
         command.arg("serve").env_clear();
         command.envs(
             std::env::vars_os()
@@ -49,6 +54,9 @@ impl Replica {
             .envs(system.environment(self.kind)?)
             .env("SWITCHBOARD_GRPC__LISTEN", format!("127.0.0.1:{grpc}"))
             .env("SWITCHBOARD_ADMIN__LISTEN", format!("127.0.0.1:{admin}"));
+        if self.kind == Kind::ChannelGateway {
+            command.env("SWITCHBOARD_HTTP__LISTEN", format!("127.0.0.1:{http}"));
+        }
         let name = format!("{}-{}", self.kind.name(), self.number);
         let log = system.folder().join(format!("{name}.log"));
         self.process = Some(Process::start(&name, &mut command, &log, "TERM")?);
@@ -60,6 +68,13 @@ impl Replica {
         self.process
             .take()
             .map_or(Ok(()), |mut process| process.kill())
+    }
+
+    /// Ends it with `SIGTERM`; true when it drained and exited within the grace period.
+    pub fn terminate(&mut self) -> anyhow::Result<bool> {
+        self.process
+            .take()
+            .map_or(Ok(true), |mut process| process.stop(GRACE))
     }
 
     /// Waits until it answers 200 to `/readyz`; an error with the end of its log if it ends first.

@@ -11,13 +11,14 @@ use base64::Engine;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::fronts::Front;
 use crate::servers::{Process, ports};
 use crate::tokens::{AUDIENCE, ISSUER, TokenMaker};
 
 /// How long a service may take until it is ready, its migrations included.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How long a service may take to drain and exit (architecture, grace period 20 s).
-const GRACE: Duration = Duration::from_secs(25);
+pub(crate) const GRACE: Duration = Duration::from_secs(25);
 
 /// One of the four services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,7 +93,7 @@ pub struct Addresses {
 }
 
 /// What the services are connected to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Surroundings {
     /// NATS, for example from [`crate::servers::NatsServer::url`].
     pub nats_url: String,
@@ -102,10 +103,19 @@ pub struct Surroundings {
     pub telegram_url: String,
     /// More environment for all or one of the services: (service or none for all, variable, value).
     pub environment: Vec<(Option<Kind>, String, String)>,
+    /// Callers come by an address before each service, behind which there may be several replicas: see [`System::admit`].
+    pub fronted: bool,
+    /// Where the services' programs are, if not beside the test: another version's.
+    pub programs: Option<PathBuf>,
 }
 
+/// Ports of one process: gRPC, health and metrics, webhooks and files.
+pub type Ports = [u16; 3];
+
 struct Service {
-    ports: [u16; 3],
+    /// Addresses that callers use for gRPC and for webhooks and files; none where they use the process's own.
+    fronts: Option<[Front; 2]>,
+    ports: Ports,
     addresses: Option<Addresses>,
     process: Option<Process>,
     database_url: String,
@@ -154,9 +164,15 @@ impl System {
             let database_url =
                 crate::servers::create_database(&surroundings.postgres_url, &database).await?;
             let ports = [ports[0], ports[1], ports[2]];
+            let fronts = if surroundings.fronted {
+                Some([Front::open().await?, Front::open().await?])
+            } else {
+                None
+            };
             services.insert(
                 kind,
                 Service {
+                    fronts,
                     ports,
                     addresses: None,
                     process: None,
@@ -164,12 +180,52 @@ impl System {
                 },
             );
         }
-        Ok(Self {
+        let system = Self {
             folder,
             surroundings,
             tokens,
             services,
-        })
+        };
+        for kind in Kind::ALL {
+            system.admit(kind, system.ports(kind)?)?;
+        }
+        Ok(system)
+    }
+
+    /// Ports of a service's first process.
+    pub fn ports(&self, kind: Kind) -> anyhow::Result<Ports> {
+        Ok(self.service(kind)?.ports)
+    }
+
+    /// Lets callers come to a process; nothing where there is no front.
+    pub fn admit(&self, kind: Kind, [grpc, _, http]: Ports) -> anyhow::Result<()> {
+        if let Some(fronts) = &self.service(kind)?.fronts {
+            fronts[0].add(grpc);
+            fronts[1].add(http);
+        }
+        Ok(())
+    }
+
+    /// Lets callers come to a process no more; those who are there stay.
+    pub fn withdraw(&self, kind: Kind, [grpc, _, http]: Ports) -> anyhow::Result<()> {
+        if let Some(fronts) = &self.service(kind)?.fronts {
+            fronts[0].remove(grpc);
+            fronts[1].remove(http);
+        }
+        Ok(())
+    }
+
+    /// What is launched from now on are programs of this folder; none for those beside the test.
+    pub fn use_programs(&mut self, folder: Option<PathBuf>) {
+        self.surroundings.programs = folder;
+    }
+
+    /// The program of a service.
+    pub(crate) fn program(&self, kind: Kind) -> anyhow::Result<PathBuf> {
+        match &self.surroundings.programs {
+            Some(folder) => Ok(folder.join(kind.name())),
+            None => binary(kind.name()),
+        }
     }
 
     /// Tokens that the services accept.
@@ -194,14 +250,21 @@ impl System {
 
     /// gRPC address of a service with scheme.
     pub fn grpc_url(&self, kind: Kind) -> anyhow::Result<String> {
-        Ok(format!("http://127.0.0.1:{}", self.service(kind)?.ports[0]))
+        let service = self.service(kind)?;
+        let front = service.fronts.as_ref().map(|fronts| fronts[0].port());
+        Ok(format!(
+            "http://127.0.0.1:{}",
+            front.unwrap_or(service.ports[0])
+        ))
     }
 
     /// Address of the gateway's webhooks and files with scheme.
     pub fn http_url(&self) -> anyhow::Result<String> {
+        let service = self.service(Kind::ChannelGateway)?;
+        let front = service.fronts.as_ref().map(|fronts| fronts[1].port());
         Ok(format!(
             "http://127.0.0.1:{}",
-            self.service(Kind::ChannelGateway)?.ports[2]
+            front.unwrap_or(service.ports[2])
         ))
     }
 
@@ -251,7 +314,7 @@ impl System {
         let address_file = self.address_file(kind);
         // What an earlier life wrote would be read as ready.
         let _ = std::fs::remove_file(&address_file);
-        let mut command = Command::new(binary(kind.name())?);
+        let mut command = Command::new(self.program(kind)?);
         command.arg("serve").env_clear();
         command.envs(
             std::env::vars_os()

@@ -99,6 +99,10 @@ pub struct WorldOptions {
     pub memory: Option<&'static str>,
     /// More environment for all or one of the services.
     pub environment: Vec<(Option<Kind>, String, String)>,
+    /// Callers come by an address before each service.
+    pub fronted: bool,
+    /// Where the services' programs are, if not beside the test.
+    pub programs: Option<std::path::PathBuf>,
     /// The broker has the configuration that is shipped, with a user for each service.
     pub shipped_broker: bool,
 }
@@ -132,6 +136,8 @@ impl World {
             postgres_url: postgres.url(),
             telegram_url: telegram.url(),
             environment: options.environment,
+            fronted: options.fronted,
+            programs: options.programs,
         })
         .await?;
         Ok(Self {

@@ -70,7 +70,7 @@ pub async fn measure(
         synced: true,
         memory: Some(MEMORY),
         environment,
-        shipped_broker: false,
+        ..WorldOptions::default()
     })
     .await?;
     let plan = Plan {

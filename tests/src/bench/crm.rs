@@ -129,6 +129,7 @@ pub async fn measure(size: Size, with_statements: bool) -> anyhow::Result<Measur
         postgres_url: postgres.url(),
         telegram_url: String::new(),
         environment: environment.to_vec(),
+        ..Surroundings::default()
     })
     .await?;
     system.launch(Kind::CrmCards)?;

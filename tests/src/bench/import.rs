@@ -53,6 +53,7 @@ pub async fn measure(contacts: usize, with_statements: bool) -> anyhow::Result<I
         postgres_url: postgres.url(),
         telegram_url: String::new(),
         environment: Vec::new(),
+        ..Surroundings::default()
     })
     .await?;
     for kind in [Kind::Assignment, Kind::CrmCards] {

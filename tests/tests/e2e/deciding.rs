@@ -61,6 +61,7 @@ async fn x04_d29_every_decision_is_what_the_facts_at_its_moment_say_whatever_com
         postgres_url: postgres.url(),
         telegram_url: String::new(),
         environment: environment.to_vec(),
+        ..Surroundings::default()
     })
     .await?;
     system.launch(Kind::CrmCards)?;

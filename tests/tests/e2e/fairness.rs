@@ -64,6 +64,7 @@ async fn b04_distribution_is_fair_within_limits_whatever_comes_and_whoever_dies(
         postgres_url: postgres.url(),
         telegram_url: String::new(),
         environment: environment.to_vec(),
+        ..Surroundings::default()
     })
     .await?;
     system.launch(Kind::Assignment)?;

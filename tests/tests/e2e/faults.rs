@@ -3,8 +3,8 @@
 //!
 //! `SWITCHBOARD_FAULT_SECONDS` (default 120) and `SWITCHBOARD_FAULT_SEED` (default random, printed) steer it.
 
-mod check;
-mod drive;
+pub(crate) mod check;
+pub(crate) mod drive;
 
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,19 @@ fn setting(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// The checks read everything at once; how much one account may ask is not what is tried.
+pub(crate) fn unlimited() -> Vec<(Option<Kind>, String, String)> {
+    ["REQUESTS_PER_SECOND_PER_ACCOUNT", "BURST"]
+        .map(|key| {
+            (
+                None,
+                format!("SWITCHBOARD_LIMITS__{key}"),
+                "100000".to_owned(),
+            )
+        })
+        .to_vec()
+}
+
 /// X01–X04, X07, B01–B03 under load and kills: nothing lost, nothing double.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_or_doubled_whatever_is_killed() -> anyhow::Result<()> {
@@ -40,18 +53,8 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed() -> anyhow::Result<()> {
     );
     let mut world = World::start_with(WorldOptions {
         synced: true,
-        memory: None,
-        shipped_broker: false,
-        // The check reads everything at once; how much one account may ask is not what is tried here.
-        environment: ["REQUESTS_PER_SECOND_PER_ACCOUNT", "BURST"]
-            .map(|key| {
-                (
-                    None,
-                    format!("SWITCHBOARD_LIMITS__{key}"),
-                    "100000".to_owned(),
-                )
-            })
-            .to_vec(),
+        environment: unlimited(),
+        ..WorldOptions::default()
     })
     .await?;
     let account = std::sync::Arc::new(
@@ -64,6 +67,7 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed() -> anyhow::Result<()> {
     );
 
     let end = Instant::now() + Duration::from_secs(seconds);
+    let go_on = || Instant::now() < end;
     let (sent, answered, kills) = {
         let World {
             system,
@@ -71,8 +75,8 @@ async fn nothing_is_lost_or_doubled_whatever_is_killed() -> anyhow::Result<()> {
             nats,
             postgres,
         } = &mut world;
-        let customers = drive::customers(telegram, &account, seed, end);
-        let agents = drive::agents(&account, seed, end);
+        let customers = drive::customers(telegram, &account, seed, go_on);
+        let agents = drive::agents(&account, seed, go_on);
         tokio::join!(
             customers,
             agents,

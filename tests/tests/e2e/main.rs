@@ -19,6 +19,7 @@ mod main_path;
 mod once;
 mod responsible;
 mod rights;
+mod rolling;
 mod search;
 mod sync;
 mod waiting;

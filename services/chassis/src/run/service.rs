@@ -512,7 +512,7 @@ async fn check_postgres(options: PgConnectOptions) -> anyhow::Result<()> {
 async fn apply(options: PgConnectOptions, migrator: &'static Migrator) -> anyhow::Result<()> {
     // Its own connection: a migration may wait for its lock, and work, longer than a request may.
     let mut connection = PgConnection::connect_with(&options).await?;
-    for migrator in [&crate::MIGRATOR, migrator] {
+    for migrator in [&crate::MIGRATOR, migrator].map(lenient) {
         // `run` would not be `Send` here for the compiler (its `Acquire` is not general enough).
         migrator
             .run_direct(None, &mut connection, false)
@@ -526,6 +526,19 @@ async fn apply(options: PgConnectOptions, migrator: &'static Migrator) -> anyhow
     }
     connection.close().await?;
     Ok(())
+}
+
+/// Lets be what a later version of the service has applied. Migrations only add, and what a version stops to read goes with a later
+/// one: so the version before can come back without a restored database (O2.11).
+fn lenient(migrator: &Migrator) -> Migrator {
+    Migrator {
+        migrations: migrator.migrations.clone(),
+        ignore_missing: true,
+        locking: migrator.locking,
+        no_tx: migrator.no_tx,
+        table_name: migrator.table_name.clone(),
+        create_schemas: migrator.create_schemas.clone(),
+    }
 }
 
 async fn reached(pool: PgPool) -> anyhow::Result<()> {

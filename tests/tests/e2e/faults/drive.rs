@@ -1,8 +1,8 @@
 //! Customers who write at a steady rate, and agents who answer and close.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures::future::join_all;
 use rand::rngs::StdRng;
@@ -15,7 +15,7 @@ use switchboard_proto::conversation::v1::{
 use switchboard_tests::telegram::StandIn;
 use switchboard_tests::world::{Account, StoryAgent};
 use tokio::task::JoinSet;
-use tonic::Code;
+use tonic::{Code, Status};
 use uuid::Uuid;
 
 use super::{CUSTOMERS, RATE};
@@ -26,21 +26,23 @@ pub struct SentByCustomers {
     pub texts: BTreeMap<String, i64>,
     /// How many were delivered again though accepted.
     pub repeated: usize,
+    /// Statuses of attempts that were not accepted and had to be repeated; 0 where there was no answer.
+    pub not_accepted: Vec<u16>,
 }
 
-/// Customers write at [`RATE`]; the provider repeats what was not answered, and one in ten although it was.
+/// Customers write at [`RATE`] as long as they are to; the provider repeats what was not answered, and one in ten although it was.
 pub async fn customers(
     telegram: &StandIn,
     account: &Arc<Account>,
     seed: u64,
-    end: Instant,
+    go_on: impl Fn() -> bool,
 ) -> anyhow::Result<SentByCustomers> {
     let mut random = StdRng::seed_from_u64(seed ^ 1);
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / RATE);
     let mut texts = BTreeMap::new();
     let mut repeated = 0;
     let mut waiting = Vec::new();
-    while Instant::now() < end {
+    while go_on() {
         ticks.tick().await;
         let customer = 1_000 + random.random_range(0..CUSTOMERS);
         let text = format!("c{customer} m{}", texts.len());
@@ -50,10 +52,17 @@ pub async fn customers(
         waiting.push(telegram.enqueue_text(&account.bot_token, customer, &text, repeats)?);
     }
     // All that was sent is accepted at last: the provider keeps repeating.
+    let mut not_accepted = Vec::new();
     for accepted in join_all(waiting).await {
-        accepted.map_err(|_| anyhow::anyhow!("an update was never accepted"))?;
+        let accepted = accepted.map_err(|_| anyhow::anyhow!("an update was never accepted"))?;
+        let statuses = accepted.statuses.into_iter();
+        not_accepted.extend(statuses.filter(|status| !(200..300).contains(status)));
     }
-    Ok(SentByCustomers { texts, repeated })
+    Ok(SentByCustomers {
+        texts,
+        repeated,
+        not_accepted,
+    })
 }
 
 /// What agents were told is on its way.
@@ -62,48 +71,74 @@ pub struct Answered {
     pub messages: BTreeMap<String, Vec<(String, String)>>,
     /// Answers refused for good, as when somebody else has the chat.
     pub refused: usize,
+    /// Errors after which a request was repeated, and what the first of each code said.
+    pub repeated: HashMap<Code, (usize, String)>,
 }
 
-/// Agents answer chats in turn, each chat by one answer at a time, repeating a request until it has a definite answer.
-pub async fn agents(account: &Arc<Account>, seed: u64, end: Instant) -> anyhow::Result<Answered> {
+impl Answered {
+    fn repeat(&mut self, error: &Status) {
+        let first = || (0, format!("{error:?}"));
+        let repeated = self.repeated.entry(error.code()).or_insert_with(first);
+        repeated.0 += 1;
+    }
+}
+
+/// What became of one answer.
+struct Done {
+    chat: String,
+    text: String,
+    /// The message's id, unless it was refused for good.
+    message: Option<String>,
+    repeated: Vec<Status>,
+}
+
+/// Agents answer chats in turn, each chat by one answer at a time, repeating a request until it has a
+/// definite answer, as long as they are to.
+pub async fn agents(
+    account: &Arc<Account>,
+    seed: u64,
+    go_on: impl Fn() -> bool,
+) -> anyhow::Result<Answered> {
     let mut random = StdRng::seed_from_u64(seed ^ 2);
     let mut ticks = tokio::time::interval(Duration::from_millis(50));
-    let mut under_way: JoinSet<(String, String, Option<String>)> = JoinSet::new();
+    let mut under_way: JoinSet<Done> = JoinSet::new();
     let mut busy = HashSet::new();
     let mut answered = Answered {
         messages: BTreeMap::new(),
         refused: 0,
+        repeated: HashMap::new(),
     };
-    let mut note = |busy: &mut HashSet<String>, done: (String, String, Option<String>)| {
-        let (chat, text, message) = done;
-        busy.remove(&chat);
-        match message {
+    let note = |answered: &mut Answered, busy: &mut HashSet<String>, done: Done| {
+        busy.remove(&done.chat);
+        for error in &done.repeated {
+            answered.repeat(error);
+        }
+        match done.message {
             Some(message) => answered
                 .messages
-                .entry(chat)
+                .entry(done.chat)
                 .or_default()
-                .push((message, text)),
+                .push((message, done.text)),
             None => answered.refused += 1,
         }
     };
     let mut chats: Vec<Chat> = Vec::new();
     let mut number = 0_usize;
-    while Instant::now() < end {
+    while go_on() {
         ticks.tick().await;
         while let Some(done) = under_way.try_join_next() {
-            note(&mut busy, done?);
+            note(&mut answered, &mut busy, done?);
         }
         if number.is_multiple_of(20) {
             let mut client = account.admin.conversation.clone();
             // The list may be away for a moment: the old one serves.
-            if let Ok(page) = client
-                .list_chats(ListChatsRequest {
-                    page_size: 200,
-                    ..Default::default()
-                })
-                .await
-            {
-                chats = page.into_inner().chats;
+            let request = ListChatsRequest {
+                page_size: 200,
+                ..Default::default()
+            };
+            match client.list_chats(request).await {
+                Ok(page) => chats = page.into_inner().chats,
+                Err(error) => answered.repeat(&error),
             }
         }
         number += 1;
@@ -132,19 +167,15 @@ pub async fn agents(account: &Arc<Account>, seed: u64, end: Instant) -> anyhow::
         under_way.spawn(async move { answer(agent, chat.chat_id, text).await });
     }
     while let Some(done) = under_way.join_next().await {
-        note(&mut busy, done?);
+        note(&mut answered, &mut busy, done?);
     }
     Ok(answered)
 }
 
-async fn answer(
-    agent: StoryAgent,
-    chat_id: String,
-    text: String,
-) -> (String, String, Option<String>) {
+async fn answer(agent: StoryAgent, chat: String, text: String) -> Done {
     let request = SendMessageRequest {
         request_id: Uuid::new_v4().to_string(),
-        chat_id: chat_id.clone(),
+        chat_id: chat.clone(),
         text: Some(Text {
             text: text.clone(),
             entities: Vec::new(),
@@ -153,23 +184,25 @@ async fn answer(
         attachment_ids: Vec::new(),
     };
     let mut client = agent.clients.conversation;
+    let mut done = Done {
+        chat,
+        text,
+        message: None,
+        repeated: Vec::new(),
+    };
     loop {
         match client.send_message(request.clone()).await {
             Ok(answer) => {
-                return (
-                    chat_id,
-                    text,
-                    answer
-                        .into_inner()
-                        .message
-                        .map(|message| message.message_id),
-                );
+                let message = answer.into_inner().message;
+                done.message = message.map(|message| message.message_id);
+                return done;
             }
             Err(refused) if matches!(refused.code(), Code::FailedPrecondition | Code::NotFound) => {
-                return (chat_id, text, None);
+                return done;
             }
-            // Away, cut off or timed out: the same request id makes asking again harmless (B02).
-            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(error) => done.repeated.push(error),
         }
+        // Away, cut off or timed out: the same request id makes asking again harmless (B02).
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
