@@ -64,10 +64,7 @@ impl Drop for Front {
 
 async fn accept(listener: TcpListener, behind: Arc<Mutex<Behind>>) {
     while let Ok((mut client, _)) = listener.accept().await {
-        let replica = behind
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .next();
+        let replica = behind.lock().unwrap_or_else(PoisonError::into_inner).next();
         // Where nothing is behind, the client sees its connection closed.
         let Some(replica) = replica else { continue };
         tokio::spawn(async move {

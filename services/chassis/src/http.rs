@@ -9,6 +9,7 @@ use axum::Router;
 use axum::extract::ConnectInfo;
 use axum::response::Response;
 use http::Request;
+use http::header::{CONNECTION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,7 +31,10 @@ pub struct Limits {
     /// How long the head of a request may take, counted from the connection or the answer before: an idle connection
     /// ends by it too.
     pub head: Duration,
-    /// How long requests under way may go on when the server stops.
+    /// How long connections are kept when the server stops, for a request that is on its way: it is answered, and told that there
+    /// will be no other here. To end idle ones at once would cut it.
+    pub farewell: Duration,
+    /// How long requests under way may go on after that.
     pub grace: Duration,
 }
 
@@ -39,12 +43,14 @@ impl Default for Limits {
         Self {
             connections: 4_096,
             head: Duration::from_secs(30),
+            farewell: Duration::from_secs(2),
             grace: Duration::from_secs(5),
         }
     }
 }
 
-/// Serves until `stop`; handlers find from where they are called as [`ConnectInfo`]. In the end idle connections end at once, and the others after their request or the grace.
+/// Serves until `stop`; handlers find from where they are called as [`ConnectInfo`]. In the end connections end after a request or
+/// the farewell, at the latest after the grace.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let (connections, abandon) = (TaskTracker::new(), CancellationToken::new());
@@ -63,7 +69,7 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     let _ = stop.run_until_cancelled(accepting).await;
     drop(listener);
     connections.close();
-    if tokio::time::timeout(limits.grace, connections.wait())
+    if tokio::time::timeout(limits.farewell + limits.grace, connections.wait())
         .await
         .is_err()
     {
@@ -97,10 +103,18 @@ async fn connection(
 ) {
     // Answers are small and whole: waiting for more to send only delays them.
     let _ = stream.set_nodelay(true);
+    let stopping = stop.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
-        let router = router.clone();
-        async move { answer(router, request).await }
+        let (router, stopping) = (router.clone(), stopping.clone());
+        async move {
+            let mut response = answer(router, request).await?;
+            if stopping.is_cancelled() {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<_, Infallible>(response)
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -109,7 +123,10 @@ async fn connection(
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
+        () = async {
+            stop.cancelled().await;
+            tokio::time::sleep(limits.farewell).await;
+        } => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -155,6 +172,7 @@ mod tests {
         let limits = Limits {
             connections: 2,
             head: Duration::from_millis(300),
+            farewell: Duration::ZERO,
             grace: Duration::from_millis(300),
         };
         let stop = CancellationToken::new();
@@ -177,9 +195,33 @@ mod tests {
             .unwrap();
     }
 
+    /// O2.11: who sends a request at that very moment is not cut off.
+    #[tokio::test]
+    async fn a_request_that_comes_while_the_server_stops_is_answered_as_the_last_one() {
+        let stop = CancellationToken::new();
+        let limits = Limits {
+            farewell: Duration::from_mins(1),
+            ..Limits::default()
+        };
+        let (address, server) = serving(limits, &stop).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert!(!ask(&mut stream).await.contains("connection: close"));
+        stop.cancel();
+        let answer = ask(&mut stream).await;
+        assert!(
+            answer.contains("connection: close") && answer.ends_with("here"),
+            "{answer}"
+        );
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap(), 0, "closed");
+        tokio::time::timeout(Duration::from_secs(5), server.wait())
+            .await
+            .unwrap();
+    }
+
     #[tokio::test]
     async fn a_request_that_does_not_end_is_abandoned_after_the_grace() {
         let limits = Limits {
+            farewell: Duration::ZERO,
             grace: Duration::from_millis(200),
             ..Limits::default()
         };

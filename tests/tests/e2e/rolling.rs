@@ -22,7 +22,8 @@ const LONGEST: Duration = Duration::from_mins(4);
 
 /// O2.11: forward and one step back no webhook fails, no RPC beyond one that may be repeated, nothing is lost or doubled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn o2_11_each_process_is_replaced_forward_and_back_under_load_and_nobody_notices() -> anyhow::Result<()> {
+async fn o2_11_each_process_is_replaced_forward_and_back_under_load_and_nobody_notices()
+-> anyhow::Result<()> {
     let old = std::env::var_os("SWITCHBOARD_OLD_PROGRAMS").map(PathBuf::from);
     let mut world = World::start_with(WorldOptions {
         synced: true,
