@@ -111,9 +111,12 @@ pub async fn connect(config: &config::Nats, service: &str) -> Result<Nats, NatsE
                 .map_err(|error| NatsError::Address(format!("address {}: {error}", place + 1)))
         })
         .collect::<Result<_, _>>()?;
+    let login = addresses.iter().find_map(login);
+    // The client logs its addresses as they are, passwords included, where somebody turns its talk up.
+    let addresses: Vec<_> = addresses.into_iter().map(bare).collect::<Result<_, _>>()?;
     let mut attempt = 0;
     let client = loop {
-        let options = options(config, service, &addresses).await?;
+        let options = options(config, service, login.clone()).await?;
         match options.connect(addresses.clone()).await {
             Ok(client) => break client,
             Err(error) => {
@@ -131,7 +134,7 @@ pub async fn connect(config: &config::Nats, service: &str) -> Result<Nats, NatsE
 async fn options(
     config: &config::Nats,
     service: &str,
-    addresses: &[async_nats::ServerAddr],
+    login: Option<(String, String)>,
 ) -> Result<ConnectOptions, NatsError> {
     let mut options = ConnectOptions::new()
         .name(service)
@@ -150,7 +153,7 @@ async fn options(
             }
         });
     // The client leaves users and passwords of addresses alone.
-    if let Some((user, password)) = addresses.iter().find_map(login) {
+    if let Some((user, password)) = login {
         options = options.user_and_password(user, password);
     }
     if let Some(path) = &config.credentials_file {
@@ -167,6 +170,16 @@ fn login(address: &async_nats::ServerAddr) -> Option<(String, String)> {
     let plain = |escaped: &str| percent_decode_str(escaped).decode_utf8_lossy().into_owned();
     let password = address.password().unwrap_or_default();
     Some((plain(address.username()?), plain(password)))
+}
+
+/// Returns an address without user and password.
+fn bare(address: async_nats::ServerAddr) -> Result<async_nats::ServerAddr, NatsError> {
+    let mut url = address.into_inner();
+    // Refused for addresses without a host only, of which there are none.
+    let _ = url.set_password(None);
+    let _ = url.set_username("");
+    async_nats::ServerAddr::from_url(url)
+        .map_err(|error| NatsError::Address(format!("address: {error}")))
 }
 
 /// Returns the pause before the given attempt: doubling from 50 ms to 2 s, with jitter so that replicas spread.

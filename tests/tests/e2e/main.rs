@@ -21,5 +21,6 @@ mod responsible;
 mod rights;
 mod rolling;
 mod search;
+mod secrets;
 mod sync;
 mod waiting;
