@@ -302,5 +302,4 @@ fn fits(branch: &Branch, text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "bot/tests.rs"]
 mod tests;
