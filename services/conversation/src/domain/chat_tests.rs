@@ -26,6 +26,7 @@ pub(crate) fn chat() -> Chat {
         waiting_since: None,
         answered_number: 0,
         last_client_sequence: 0,
+        commented: false,
         unread: false,
         read_version: 0,
         name: String::new(),

@@ -24,12 +24,16 @@ fn step(key: &str, act: Act) -> pb::BotStep {
 }
 
 fn say(key: &str) -> pb::BotStep {
-    step(
-        key,
-        Act::Send(Send {
-            text: Some(text(key)),
-        }),
-    )
+    sends(key, key, &[])
+}
+
+/// Sends words, where there are some, and files.
+fn sends(key: &str, words: &str, files: &[&str]) -> pb::BotStep {
+    let send = Send {
+        text: (!words.is_empty()).then(|| text(words)),
+        attachment_ids: files.iter().map(ToString::to_string).collect(),
+    };
+    step(key, Act::Send(send))
 }
 
 fn ask(key: &str, branches: &[(Fits, &str)], on_timeout: &str) -> pb::BotStep {
@@ -60,7 +64,15 @@ fn then(mut step: pb::BotStep, next: &str) -> pb::BotStep {
 fn moved(scenario: &[pb::BotStep], state: &mut State, input: Input<'_>) -> (Vec<String>, Then) {
     let (effects, then) = advance(scenario, state, input, NOON);
     let words = effects.iter().map(|effect| match effect {
-        Effect::Say(text) => text.map_or("", |text| &text.text).to_owned(),
+        Effect::Say { text, files } => {
+            let text = text.map_or("", |text| &text.text).to_owned();
+            let files = files.iter().map(|file| format!("[{file}]"));
+            files
+                .chain([text])
+                .filter(|word| !word.is_empty())
+                .collect::<Vec<_>>()
+                .join(" ")
+        }
         Effect::Note(text) => format!("note {}", text.map_or("", |text| &text.text)),
         Effect::Score { score, comment } if comment.is_empty() => format!("score {score}"),
         Effect::Score { score, comment } => format!("score {score}, {comment}"),

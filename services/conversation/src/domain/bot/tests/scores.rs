@@ -212,3 +212,29 @@ fn f202_who_a_bot_let_go_and_who_answered_before_is_told_apart() {
     assert_eq!(nps::answered_before(false, own, Some(other)), None);
     assert_eq!(nps::answered_before(true, own, None), None);
 }
+
+#[test]
+fn f202_each_end_of_a_conversation_has_its_question_and_a_score_is_asked_for_once() {
+    let asked = |running, at, scored, before| nps::Asked {
+        running,
+        at,
+        scored,
+        before,
+    };
+    // Open at revision 3: ended once, and taken up again.
+    for (asked, sent, settled) in [
+        (asked(false, None, false, false), false, false),
+        (asked(true, None, false, false), true, true),
+        (asked(false, Some(3), false, false), true, true),
+        (asked(false, Some(1), false, false), false, false),
+        (asked(false, Some(2), false, false), false, false),
+        (asked(false, Some(1), true, false), true, true),
+        (asked(true, Some(1), false, false), true, true),
+        (asked(false, Some(0), false, false), true, true),
+        // Who has just been asked in another conversation may be asked, and need not.
+        (asked(false, None, false, true), false, true),
+    ] {
+        let is = (asked.is_sent(3), asked.is_settled(3));
+        assert_eq!(is, (sent, settled), "{asked:?}");
+    }
+}
