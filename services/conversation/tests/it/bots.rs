@@ -1,6 +1,8 @@
 //! Bots in chats (F187, F197-F199).
 
+mod files;
 mod held;
+mod kept;
 mod nps;
 mod timing;
 

@@ -8,7 +8,7 @@ use switchboard_proto::common::v1::{self as common, content_part::Content};
 use super::*;
 
 /// A chat of a channel whose rule asks for NPS.
-async fn with_nps() -> (World, pb::Bot) {
+pub(super) async fn with_nps() -> (World, pb::Bot) {
     let world = World::new().await;
     let nps = pb::Bot {
         name: "NPS".into(),
@@ -29,7 +29,7 @@ async fn with_nps() -> (World, pb::Bot) {
 
 impl World {
     /// Clients who were asked, who answered, who promote, and conversations of which nobody was asked.
-    async fn totals(&self) -> (i64, i64, i64, i64) {
+    pub(super) async fn totals(&self) -> (i64, i64, i64, i64) {
         let totals = pb::GetNpsTotalsRequest {
             from_time: Some(chassis::grpc::timestamp(now() - Duration::DAY)),
             to_time: Some(chassis::grpc::timestamp(now() + Duration::DAY)),
@@ -232,4 +232,120 @@ async fn f203_who_says_goodbye_before_the_end_does_not_take_the_question_back() 
     // In a conversation of its own an agent takes over.
     world.send(&ann, "7", "", "Thank you").await.unwrap();
     assert_eq!(world.runs("7").await[0].state(), State::Answered);
+}
+
+#[tokio::test]
+async fn f202_f210_a_conversation_that_goes_on_after_its_end_is_asked_of_again_until_it_is_scored()
+{
+    let ((world, _), others) = (with_nps().await, Others::default());
+    let ann = world.as_agent("ann");
+    sqlx::query("update channel_rule set continue_minutes = 60")
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    world.hello("7").await;
+    world.nps("7").await.unwrap();
+    world.go_on(&others, now()).await;
+    world.close(&ann, "7").await.unwrap();
+    // Words that are no score: the conversation goes on, and comes to an end once more.
+    world
+        .receive(&[world.says("7", "2", 0, "where is my parcel?")])
+        .await;
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert_eq!(chat.open_conversation.unwrap().number, 1);
+    assert_eq!(
+        reason(&world.close(&ann, "7").await.unwrap_err()),
+        "NPS_NOT_SENT"
+    );
+    // Stopped before it asked: the first question counts, and was of the first end.
+    world.nps("7").await.unwrap();
+    let stop = pb::StopBotRequest {
+        chat_id: world.chat("7").to_string(),
+    };
+    world.bots().stop_bot(request(&ann, stop)).await.unwrap();
+    assert_eq!(
+        reason(&world.close(&ann, "7").await.unwrap_err()),
+        "NPS_NOT_SENT"
+    );
+    world.nps("7").await.unwrap();
+    world.go_on(&others, now()).await;
+    assert_eq!(reason(&world.nps("7").await.unwrap_err()), "NPS_SENT");
+    assert_eq!(world.said("7").await.len(), 2);
+    world.close(&ann, "7").await.unwrap();
+    world.receive(&[world.says("7", "3", 0, "9")]).await;
+    world.go_on(&others, now()).await;
+    assert_eq!(
+        world.totals().await,
+        (1, 1, 1, 0),
+        "asked once, scored once"
+    );
+
+    // It goes on again: who has given a score is not asked for one more, and holds up nobody.
+    world
+        .receive(&[world.says("7", "4", 16 * 60, "one more question")])
+        .await;
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert_eq!(chat.open_conversation.unwrap().number, 1);
+    assert_eq!(reason(&world.nps("7").await.unwrap_err()), "NPS_SENT");
+    world.close(&ann, "7").await.unwrap();
+    assert_eq!(world.totals().await, (1, 1, 1, 0));
+}
+
+#[tokio::test]
+async fn f202_a_question_whose_bot_failed_before_it_asked_is_not_counted_and_sent_again() {
+    let (world, others) = (World::new().await, Others::default());
+    let ann = world.as_agent("ann");
+    let assign = pb::bot_step::Assign {
+        agent_id: Uuid::from_u128(5).to_string(),
+    };
+    let mut score = ask("score");
+    if let Some(pb::bot_step::Act::Ask(ask)) = &mut score.act {
+        ask.expects = pb::bot_step::ask::Expects::Score.into();
+    }
+    let steps = vec![step("give", pb::bot_step::Act::Assign(assign)), score];
+    let mut asks = bot(steps);
+    asks.nps = true;
+    let asks = world.bot(asks).await.unwrap();
+    sqlx::query("insert into channel_rule (account, channel_id, continue_minutes, nps_bot) values ($1, $2, 0, $3)")
+        .bind(world.account.as_str())
+        .bind(world.channel)
+        .bind(asks.bot_id.parse::<Uuid>().unwrap())
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    let asked = "select count(*) from nps_answer";
+    for key in ["7", "8"] {
+        world.hello(key).await;
+        world.nps(key).await.unwrap();
+    }
+    assert_eq!(world.count(asked).await, 2);
+    // One is refused what it asks for, one cannot even be read.
+    let refusal = Status::failed_precondition("the agent is inactive");
+    others.refusals.lock().unwrap().push(refusal);
+    sqlx::query("update bot_run set body = '\\xff' where chat_id = $1")
+        .bind(world.chat("8"))
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    let mut later = now();
+    for _ in 0..10 {
+        world.go_on(&others, later).await;
+        later += Duration::HOUR;
+    }
+    assert_eq!(world.count(asked).await, 0);
+    for key in ["7", "8"] {
+        let state: String = sqlx::query_scalar("select state from bot_run where chat_id = $1")
+            .bind(world.chat(key))
+            .fetch_one(&world.db.pool)
+            .await
+            .unwrap();
+        assert_eq!(state, "failed", "{key}");
+        let refused = world.close(&ann, key).await.unwrap_err();
+        assert_eq!(reason(&refused), "NPS_NOT_SENT", "{key}");
+    }
+    world.nps("7").await.unwrap();
+    world.go_on(&others, later).await;
+    assert_eq!(world.said("7").await, ["score"]);
+    world.close(&ann, "7").await.unwrap();
+    assert_eq!(world.totals().await, (1, 0, 0, 0));
 }

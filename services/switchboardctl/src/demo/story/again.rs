@@ -182,6 +182,7 @@ async fn ask_first(
     let mut bots = stage.session.bots(&Role::Agent(agent.id)).await?;
     let run = bots.send_nps(request).await?.into_inner().run;
     let run = run.unwrap_or_default();
+    stage.asked = true;
     let fact = format!("bot “{}” asks the customer", run.bot_name);
     stage.out.fact("nps", &fact);
     Ok(())

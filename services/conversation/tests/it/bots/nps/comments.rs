@@ -1,5 +1,10 @@
 //! What clients answer: scores, comments, and what is neither (F203).
 
+use conversation::grpc::notifications;
+use switchboard_proto::common::v1::ButtonPress;
+use switchboard_proto::conversation::v1::chat_service_server::ChatService as _;
+use switchboard_proto::conversation::v1::notification_service_server::NotificationService as _;
+
 use super::*;
 
 #[tokio::test]
@@ -192,4 +197,141 @@ async fn f203_a_picture_for_a_comment_holds_up_nobody_and_words_at_once_with_the
     assert_eq!(runs[0].state(), State::Finished, "{runs:?}");
     let again = world.nps("7").await.unwrap_err();
     assert_eq!(reason(&again), "NPS_SENT");
+}
+
+impl World {
+    /// An agent's notifications: whether each tells of a comment, and whether it is read; and how many are not.
+    async fn notified(&self, name: &str) -> (Vec<(String, bool, bool)>, i32) {
+        let api = notifications::Api {
+            pool: self.db.pool.clone(),
+            watch: self.watch.clone(),
+        };
+        let list = pb::ListNotificationsRequest::default();
+        let page = api.list_notifications(request(&self.as_agent(name), list));
+        let page = page.await.unwrap().into_inner();
+        let all = page.notifications.into_iter().map(|one| {
+            let chat = one.chat.unwrap();
+            (chat.last_message.unwrap().text, one.nps_comment, one.read)
+        });
+        (all.collect(), page.unread.unwrap().count)
+    }
+}
+
+#[tokio::test]
+async fn f203_f207_a_comment_that_opens_nothing_notifies_who_was_responsible_until_it_is_read() {
+    let ((world, _), others) = (with_nps().await, Others::default());
+    let ann = world.as_agent("ann");
+    world.hello("7").await;
+    sqlx::query("update chat set responsible = $1, assignment_number = number, state = 'active'")
+        .bind(crate::world::agent("ann"))
+        .execute(&world.db.pool)
+        .await
+        .unwrap();
+    world.hello("8").await;
+    for key in ["7", "8"] {
+        world.nps(key).await.unwrap();
+        world.go_on(&others, now()).await;
+        world.close(&ann, key).await.unwrap();
+        world.receive(&[world.says(key, "2", 0, "3")]).await;
+        world.go_on(&others, now()).await;
+    }
+    let nothing = (vec![], 0);
+    assert_eq!(
+        world.notified("ann").await,
+        nothing,
+        "a score alone is for the bot"
+    );
+    world
+        .receive(&[world.says("7", "3", 1, "the courier was rude")])
+        .await;
+    world.go_on(&others, now()).await;
+    // The newest words are the bot's thanks by now.
+    let rude = |read| (thanks(), true, read);
+    assert_eq!(world.notified("ann").await, (vec![rude(false)], 1));
+    assert_eq!(world.notified("bob").await, nothing, "it is Ann's");
+    let chat = world.get_chat(&ann, "7").await.unwrap();
+    assert!(chat.open_conversation.is_none());
+
+    // Nobody's is everybody's, as of those who wait.
+    world.receive(&[world.says("8", "3", 2, "slow")]).await;
+    assert_eq!(
+        world.notified("bob").await,
+        (vec![("slow".into(), true, false)], 1)
+    );
+    assert_eq!(world.notified("ann").await.1, 2);
+    // A mark is each agent's own; who reads the chat has read it for all.
+    let mark = pb::MarkNotificationsRequest {
+        all: true,
+        ..Default::default()
+    };
+    let api = notifications::Api {
+        pool: world.db.pool.clone(),
+        watch: world.watch.clone(),
+    };
+    api.mark_notifications(request(&ann, mark)).await.unwrap();
+    assert_eq!(world.notified("ann").await.1, 0);
+    assert_eq!(world.notified("ann").await.0.len(), 2);
+    assert_eq!(world.notified("bob").await.1, 1);
+    for key in ["7", "8"] {
+        let read = pb::MarkReadRequest {
+            chat_id: world.chat(key).to_string(),
+            ..Default::default()
+        };
+        world.api.mark_read(request(&ann, read)).await.unwrap();
+    }
+    assert_eq!(world.notified("ann").await, nothing);
+    assert_eq!(world.notified("bob").await, nothing);
+}
+
+/// What the usual questions end with.
+fn thanks() -> String {
+    "Thank you, that helps us.".to_owned()
+}
+
+#[tokio::test]
+async fn f203_f207_the_next_conversation_stands_for_a_comment_that_nobody_has_read() {
+    let ((world, _), others) = (with_nps().await, Others::default());
+    world.scored(&others, "7").await;
+    world.receive(&[world.says("7", "3", 1, "slow")]).await;
+    world.go_on(&others, now()).await;
+    assert!(world.notified("ann").await.0[0].1);
+    world
+        .receive(&[world.says("7", "4", 20 * 60, "hello again")])
+        .await;
+    let waits = ("hello again".to_owned(), false, false);
+    assert_eq!(world.notified("ann").await, (vec![waits], 1));
+}
+
+#[tokio::test]
+async fn f203_a_press_of_a_button_is_a_score_by_its_words_or_by_what_it_sends() {
+    let ((world, _), others) = (with_nps().await, Others::default());
+    for (key, title, data) in [
+        ("7", "10", "score_10"),
+        ("8", "", "10"),
+        ("9", "10 🔥", "x"),
+    ] {
+        world.hello(key).await;
+        world.nps(key).await.unwrap();
+        world.go_on(&others, now()).await;
+        world.close(&world.as_agent("ann"), key).await.unwrap();
+        let mut press = world.says(key, "2", 0, "");
+        if let Some(gateway::inbound_event::Kind::Message(message)) = &mut press.kind {
+            let button = ButtonPress {
+                title: title.into(),
+                data: data.into(),
+            };
+            message.parts = vec![common::ContentPart {
+                content: Some(Content::Button(button)),
+            }];
+        }
+        world.receive(&[press]).await;
+        world.go_on(&others, now()).await;
+        assert_eq!(
+            world.kept(key).await,
+            (Some(10), String::new()),
+            "{title} {data}"
+        );
+        let chat = world.get_chat(&world.as_agent("ann"), key).await.unwrap();
+        assert!(chat.open_conversation.is_none(), "{title} {data}");
+    }
 }
