@@ -1,11 +1,12 @@
 //! Bots, their runs, and NPS.
 
+mod attach;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Subcommand;
 use prost_types::Timestamp;
-use switchboard_proto::conversation::v1::bot_step::Act;
 use switchboard_proto::conversation::v1::get_nps_totals_request::Period;
 use switchboard_proto::conversation::v1::{
     Bot, BotRun, CreateBotRequest, DeleteBotRequest, GetBotRequest, GetNpsTotalsRequest,
@@ -15,14 +16,12 @@ use switchboard_proto::conversation::v1::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::chat::upload::{self, Chosen};
 use super::{Page, RequestId};
 use crate::cli::choice;
 use crate::clock;
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::{Cell, Show, View, cell, json, say, words};
-use crate::token::Role;
 
 /// Verbs on bots.
 #[derive(Subcommand)]
@@ -37,7 +36,7 @@ pub(crate) enum BotVerb {
         nps: Option<String>,
         /// A file to upload, which the step of this key sends beside what the bot's file names for it (repeatable). Each time it is
         /// a new file
-        #[arg(long = "attach", value_name = "STEP=PATH", value_parser = attach, conflicts_with_all = ["nps", "request_id"])]
+        #[arg(long = "attach", value_name = "STEP=PATH", value_parser = attach::read, conflicts_with_all = ["nps", "request_id"])]
         attached: Vec<(String, PathBuf)>,
         #[command(flatten)]
         request_id: RequestId,
@@ -47,7 +46,7 @@ pub(crate) enum BotVerb {
         /// A file with the bot as JSON, as `bot show ID -o json` prints it
         file: PathBuf,
         /// A file to upload, which the step of this key sends beside what the bot's file names for it (repeatable)
-        #[arg(long = "attach", value_name = "STEP=PATH", value_parser = attach)]
+        #[arg(long = "attach", value_name = "STEP=PATH", value_parser = attach::read)]
         attached: Vec<(String, PathBuf)>,
     },
     /// Show a bot; with `-o json` its scenario, too
@@ -201,48 +200,6 @@ fn read(file: &PathBuf) -> Result<Bot, CliError> {
     })
 }
 
-/// Reads which step sends which file.
-fn attach(text: &str) -> Result<(String, PathBuf), String> {
-    match text.split_once('=') {
-        Some((step, path)) if !step.is_empty() && !path.is_empty() => {
-            Ok((step.to_owned(), path.into()))
-        }
-        _ => Err("give it as STEP=PATH, as in hello=price.pdf".to_owned()),
-    }
-}
-
-/// Uploads files, and has steps of a bot send them. Nothing is uploaded before every step and file is looked at.
-async fn attach_all(
-    session: &Session,
-    role: &Role,
-    bot: &mut Bot,
-    attached: &[(String, PathBuf)],
-) -> Result<(), CliError> {
-    let mut chosen = Vec::new();
-    for (step, path) in attached {
-        sending(bot, step)?;
-        chosen.push(Chosen::look(path)?);
-    }
-    let mut ids = Vec::new();
-    upload::all(session, role, &chosen, &mut ids).await?;
-    for ((step, _), id) in attached.iter().zip(ids) {
-        sending(bot, step)?.push(id);
-    }
-    Ok(())
-}
-
-/// The files of a step that sends.
-fn sending<'b>(bot: &'b mut Bot, key: &str) -> Result<&'b mut Vec<String>, CliError> {
-    let step = bot.steps.iter_mut().find(|step| step.key == key);
-    match step.and_then(|step| step.act.as_mut()) {
-        Some(Act::Send(send)) => Ok(&mut send.attachment_ids),
-        _ => Err(CliError::usage(
-            &format!("no step \"{key}\" of the bot sends"),
-            "name the key of a step with `send`",
-        )),
-    }
-}
-
 /// Runs a verb.
 pub(crate) async fn run(verb: BotVerb, session: &Session, mut view: View) -> Result<(), CliError> {
     view.learn_names(session).await;
@@ -290,7 +247,7 @@ async fn settings(verb: BotVerb, session: &Session, view: &View) -> Result<(), C
                     ..Bot::default()
                 },
             };
-            attach_all(session, &role, &mut bot, &attached).await?;
+            attach::all(session, &role, &mut bot, &attached).await?;
             let request = CreateBotRequest {
                 request_id: request_id.get(),
                 bot: Some(bot),
@@ -299,7 +256,7 @@ async fn settings(verb: BotVerb, session: &Session, view: &View) -> Result<(), C
         }
         BotVerb::Update { file, attached } => {
             let mut bot = read(&file)?;
-            attach_all(session, &role, &mut bot, &attached).await?;
+            attach::all(session, &role, &mut bot, &attached).await?;
             let request = UpdateBotRequest {
                 expected_revision: Some(bot.revision),
                 bot: Some(bot),
@@ -416,37 +373,4 @@ async fn totals(
     };
     let totals = client.get_nps_totals(request).await?.into_inner().totals;
     view.list(&totals, "")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use switchboard_proto::conversation::v1::{BotStep, bot_step::Send};
-
-    #[test]
-    fn f187_a_file_is_given_to_the_step_that_sends_it() {
-        let pair = ("hello".to_owned(), PathBuf::from("a=b.pdf"));
-        assert_eq!(attach("hello=a=b.pdf"), Ok(pair));
-        for wrong in ["price.pdf", "=price.pdf", "hello="] {
-            assert!(attach(wrong).is_err(), "{wrong}");
-        }
-        let step = |key: &str, act: Option<Act>| BotStep {
-            key: key.into(),
-            act,
-            ..BotStep::default()
-        };
-        let mut bot = Bot {
-            steps: vec![
-                step("ask", None),
-                step("hello", Some(Act::Send(Send::default()))),
-            ],
-            ..Bot::default()
-        };
-        for wrong in ["ask", "gone"] {
-            let error = sending(&mut bot, wrong).unwrap_err().render();
-            assert!(error.contains(wrong), "{error}");
-        }
-        sending(&mut bot, "hello").unwrap().push("one".to_owned());
-        assert_eq!(sending(&mut bot, "hello").unwrap(), &["one"]);
-    }
 }
