@@ -44,6 +44,10 @@ impl ChannelKind {
 
 /// A chat as it stands under its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "spam, waiting, commented and unread are facts of their own"
+)]
 pub struct Chat {
     /// Id.
     pub id: ChatId,
