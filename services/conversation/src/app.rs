@@ -18,6 +18,7 @@ pub mod described;
 pub mod events;
 pub mod filters;
 pub mod history;
+mod holds;
 pub mod images;
 pub mod inbound;
 pub mod ingest;

@@ -35,6 +35,8 @@ pub struct Config {
     pub parked: Parked,
     /// The log of what happened.
     pub activity: Activity,
+    /// What bots have done.
+    pub bots: Bots,
 }
 
 /// `[peers]`: the services that are called.
@@ -69,6 +71,21 @@ pub struct Parked {
 #[serde(deny_unknown_fields)]
 pub struct Activity {
     /// How long it is kept what happened in an account.
+    #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
+    pub kept: Duration,
+    /// How often that is looked at.
+    #[serde(with = "config::duration")]
+    #[schemars(with = "config::forms::DurationText")]
+    pub sweep: Duration,
+}
+
+/// `[bots]`: what bots have done.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bots {
+    /// How long a run that has ended is kept, and who was asked of NPS by which message in conversations that have ended; a
+    /// day at least. What clients answered to NPS is kept for as long as conversations are.
     #[serde(with = "config::duration")]
     #[schemars(with = "config::forms::DurationText")]
     pub kept: Duration,
@@ -116,11 +133,17 @@ impl ServiceConfig for Config {
         for (key, every) in [
             ("parked.sweep", self.parked.sweep),
             ("activity.sweep", self.activity.sweep),
+            ("bots.sweep", self.bots.sweep),
         ] {
             if every.is_zero() {
                 let rule = "must be longer than nothing".into();
                 return Err(ConfigError::Rule { key, rule });
             }
+        }
+        // By its run a repeated start is known.
+        if self.bots.kept < Duration::from_hours(24) {
+            let (key, rule) = ("bots.kept", "must be a day or longer".into());
+            return Err(ConfigError::Rule { key, rule });
         }
         Ok(())
     }
@@ -143,5 +166,9 @@ mod tests {
         config.validate().unwrap();
         assert_eq!(config.parked.wait, Duration::from_hours(24));
         assert_eq!(config.activity.kept, Duration::from_hours(365 * 24));
+        assert_eq!(config.bots.kept, Duration::from_hours(365 * 24));
+        let mut hasty = config;
+        hasty.bots.kept = Duration::from_hours(23);
+        assert!(hasty.validate().is_err());
     }
 }

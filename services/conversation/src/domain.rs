@@ -23,6 +23,9 @@ pub mod words;
 /// Characters of a message's text at most.
 pub const TEXT_MAX: usize = 20_000;
 
+/// Files of a message at most.
+pub const FILES_MAX: usize = 20;
+
 chassis::uuid_id!(
     /// A bot: a scenario that talks to clients by itself.
     pub struct BotId

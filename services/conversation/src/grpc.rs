@@ -31,7 +31,7 @@ use crate::app::send::Admission;
 use crate::app::start_chat::{Contacts, Lines};
 use crate::app::watch::{List, Watch};
 use crate::app::{self, read};
-use crate::domain::{ChatId, TEXT_MAX, label};
+use crate::domain::{ChatId, FILES_MAX, TEXT_MAX, label};
 use crate::error::{DOMAIN, Error};
 use crate::store::chat::{Narrowing, Whose};
 use crate::wire;
@@ -39,9 +39,6 @@ use crate::wire;
 pub use activity::Activities;
 
 const PARSE: Parse = Parse::new(DOMAIN);
-
-/// Files of one message at most.
-const FILES_MAX: usize = 20;
 
 /// Chats that a request names at most.
 const NAMED_MAX: usize = 5_000;

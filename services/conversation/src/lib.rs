@@ -80,6 +80,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     service.consume_events(Arc::new(Search::new(batches)), &search::FILTERS)?;
     sweep::fill_search(&service.lifecycle, pool.clone());
     sweep::spawn_activity(&service.lifecycle, pool.clone(), &config.activity);
+    sweep::spawn_ended_bots(&service.lifecycle, pool.clone(), &config.bots);
     sweep::spawn(
         &service.lifecycle,
         pool.clone(),

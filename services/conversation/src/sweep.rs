@@ -1,5 +1,5 @@
-//! What is done now and then: what was parked too long and what of the activity log is kept no longer is swept, counts of chats
-//! are brought up to date, and files of quick replies are kept on.
+//! What is done now and then: what was parked too long, and what of the activity log and of bots is kept no longer, is swept, counts
+//! of chats are brought up to date, and files of quick replies and bots are kept on.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,14 @@ use chassis::lifecycle::Lifecycle;
 use chassis::outbox::Waker;
 use sqlx::PgPool;
 
+use crate::app::bots::keep;
 use crate::app::bots::round::{self, Backlog, Calls};
 use crate::app::quick_replies::QuickReplies;
 use crate::app::working_hours::Hours;
 use crate::app::{
     activity, auto_reply, images, internal_chat, response_time, search_words, snooze, sweep,
 };
-use crate::config::{Activity, Parked};
+use crate::config::{Activity, Bots, Parked};
 use crate::store::counts;
 
 /// How often counts are brought up to date: so long do changes stand beside them, which whoever counts adds up.
@@ -75,7 +76,7 @@ pub fn count(lifecycle: &Lifecycle, pool: PgPool) {
     });
 }
 
-/// Has files of quick replies and images of chats kept on until the service stops.
+/// Has files of quick replies and bots, and images of chats, kept on until the service stops.
 pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
     let stop = lifecycle.stop_token();
     lifecycle.spawn("quick reply files", async move {
@@ -87,6 +88,11 @@ pub fn spawn_holds(lifecycle: &Lifecycle, replies: QuickReplies) {
                 Ok(0) => {}
                 Ok(told) => tracing::info!(told, "files of quick replies are kept on"),
                 Err(error) => tracing::warn!(%error, "files of quick replies are not kept on yet"),
+            }
+            match keep::hold_on(&replies.pool, &*replies.files, chassis::clock::now()).await {
+                Ok(0) => {}
+                Ok(told) => tracing::info!(told, "files of bots are kept on"),
+                Err(error) => tracing::warn!(%error, "files of bots are not kept on yet"),
             }
             match images::hold_on(&replies.pool, &*replies.files, chassis::clock::now()).await {
                 Ok(0) => {}
@@ -223,6 +229,24 @@ pub fn spawn_activity(lifecycle: &Lifecycle, pool: PgPool, config: &Activity) {
                 Ok(0) => {}
                 Ok(swept) => tracing::info!(swept, "old activity swept"),
                 Err(error) => tracing::warn!(%error, "old activity was not swept"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Runs the sweep of what bots have done until the service stops.
+pub fn spawn_ended_bots(lifecycle: &Lifecycle, pool: PgPool, config: &Bots) {
+    let (stop, config) = (lifecycle.stop_token(), config.clone());
+    lifecycle.spawn("bots sweep", async move {
+        while tokio::time::timeout(config.sweep, stop.cancelled())
+            .await
+            .is_err()
+        {
+            match keep::sweep(&pool, config.kept, chassis::clock::now()).await {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "old runs of bots swept"),
+                Err(error) => tracing::warn!(%error, "old runs of bots were not swept"),
             }
         }
         Ok(())

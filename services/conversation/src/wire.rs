@@ -194,10 +194,11 @@ pub fn preview_text(parts: &[common::ContentPart]) -> String {
     preview::line(&pieces)
 }
 
-/// What a client said in words: texts, and titles of buttons that were pressed.
+/// What a client said in words: texts, and titles of buttons that were pressed; what a button without a title sent.
 pub fn words(parts: &[common::ContentPart]) -> String {
     let words = parts.iter().filter_map(|part| match &part.content {
         Some(Content::Text(text)) => Some(&*text.text),
+        Some(Content::Button(press)) if press.title.is_empty() => Some(&*press.data),
         Some(Content::Button(press)) => Some(&*press.title),
         _ => None,
     });

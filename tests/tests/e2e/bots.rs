@@ -124,10 +124,20 @@ async fn f202_f203_nps_is_sent_before_a_conversation_is_closed_and_its_score_ope
     told(&world, &account, customer, 1).await?;
     rpc.call(close, &agent, &chat_id).await?;
 
-    world
-        .telegram
-        .say(&account.bot_token, customer, "10")
-        .await?;
+    // By a button, as a bot of the customer's own may have put it under the question: its words count, not what it sends.
+    let from = json!({ "id": customer, "is_bot": false, "first_name": "Олена" });
+    let keys =
+        json!([[{ "text": "9", "callback_data": "s1" }, { "text": "10", "callback_data": "s2" }]]);
+    let press = json!({ "callback_query": {
+        "id": "4382bfdwdsb323b2d9", "from": from, "chat_instance": "8428209589180549439", "data": "s2",
+        "message": {
+            "message_id": 4001, "date": 1_790_764_900, "text": "?",
+            "from": { "id": 7001, "is_bot": true, "first_name": "Shop" },
+            "chat": { "id": customer, "type": "private", "first_name": "Олена" },
+            "reply_markup": { "inline_keyboard": keys },
+        },
+    } });
+    world.telegram.deliver(&account.bot_token, press, 0).await?;
     told(&world, &account, customer, 2).await?;
     let chat = account.chat_of(customer).await?;
     assert!(chat.open_conversation.is_none(), "a score opens none");
@@ -136,5 +146,63 @@ async fn f202_f203_nps_is_sent_before_a_conversation_is_closed_and_its_score_ope
         .call(&format!("{BOTS}/GetNpsTotals"), &agent, &asked)
         .await?;
     assert_eq!(totals["totals"][0]["promoters"], Value::from("1"));
+    Ok(())
+}
+
+/// Uploads a file, as who makes bots does.
+async fn upload(rpc: &Rpc, by: &Bearer, name: &str, bytes: &[u8]) -> anyhow::Result<String> {
+    let create = "channel_gateway.v1.ChannelGatewayService/CreateUpload";
+    let file = json!({ "file_name": name, "size": bytes.len() });
+    let place = rpc.call(create, by, &file).await?;
+    let url = place["put_url"].as_str().context("an address")?;
+    let put = reqwest::Client::new().put(url).body(bytes.to_vec());
+    put.send().await?.error_for_status()?;
+    let id = place["attachment_id"].as_str().context("an id")?;
+    Ok(id.to_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f187_f189_a_bot_sends_every_customer_the_file_that_it_was_given_and_no_others()
+-> anyhow::Result<()> {
+    let world = World::start().await?;
+    let rpc = Rpc::of(&world)?;
+    let (account, other) = (
+        world.account(Plan::default()).await?,
+        world.account(Plan::default()).await?,
+    );
+    let tokens = world.system.tokens();
+    let scopes = "channels:* chats:*";
+    let admin = Bearer::new(&tokens.service(&account.slug, "shop", scopes))?;
+    let foreign = Bearer::new(&tokens.service(&other.slug, "shop", scopes))?;
+    let prices = upload(&rpc, &admin, "prices.txt", b"42: 100").await?;
+    let theirs = upload(&rpc, &foreign, "prices.txt", b"42: 90").await?;
+    let bot = |file: &str| {
+        json!({ "bot": {
+            "name": "Greeter", "enabled": true, "trigger": "TRIGGER_CONVERSATION_OPENED",
+            "steps": [{ "key": "hello", "send": {
+                "text": { "text": "Our prices, {{client.first_name|friend}}" }, "attachment_ids": [file],
+            } }],
+        } })
+    };
+    let create = format!("{BOTS}/CreateBot");
+    let refused = rpc.call(&create, &admin, &bot(&theirs)).await;
+    let refused = refused.expect_err("another account's file");
+    assert_eq!(refused.code(), tonic::Code::InvalidArgument);
+    rpc.call(&create, &admin, &bot(&prices)).await?;
+
+    for customer in [5_540_022_003, 5_540_022_004] {
+        world
+            .telegram
+            .say(&account.bot_token, customer, "hello")
+            .await?;
+        let sent = eventually("the file", async || {
+            let calls = world.telegram.sent(&account.bot_token).into_iter();
+            let calls = calls.filter(|call| call.chat_id == customer);
+            Ok(calls.into_iter().find(|call| call.method == "sendDocument"))
+        })
+        .await?;
+        let caption = sent.params["caption"].as_str().unwrap_or_default();
+        assert!(caption.starts_with("Our prices, "), "{caption}");
+    }
     Ok(())
 }

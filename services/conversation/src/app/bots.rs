@@ -1,5 +1,6 @@
 //! Bots: their scenarios, and their runs in chats (F187, F197-F199, F202, F203).
 
+pub mod keep;
 pub mod named;
 pub mod nps;
 pub mod round;
@@ -34,7 +35,6 @@ use crate::domain::words::{EntityKind, NpsSkipped};
 use crate::domain::{BotId, ChannelId, ChatId};
 use crate::error::{DOMAIN, Error};
 use crate::store;
-use crate::store::bots::nps as answers;
 use crate::store::bots::runs::{self as table, Listed, Run};
 use crate::store::bots::{self as bots, Bot};
 use crate::wire;
@@ -138,7 +138,7 @@ pub async fn create(
         return Ok(made);
     }
     tx.rollback().await?;
-    named::check(things, account, &wanted, None).await?;
+    named::check(things, caller, &wanted, None).await?;
     let mut tx = pool.begin().await?;
     if let Some(made) = made_before(&mut tx, account, &repeat, now).await? {
         return Ok(made);
@@ -214,9 +214,12 @@ pub async fn update(
     access::may_change_settings(caller)?;
     may_name(caller, &wanted.channels)?;
     let account = caller.account();
-    bot::check(&wanted.steps, wanted.nps).map_err(BotError::Flawed)?;
     let known = get(pool, caller, bot).await?;
-    named::check(things, account, &wanted, Some(&known)).await?;
+    // Steps that were saved when less was asked of them are not looked at again: such a bot can still be renamed, and switched off.
+    if known.steps != wanted.steps || known.nps != wanted.nps {
+        bot::check(&wanted.steps, wanted.nps).map_err(BotError::Flawed)?;
+    }
+    named::check(things, caller, &wanted, Some(&known)).await?;
     let mut tx = pool.begin().await?;
     audit::alone(&mut tx, account, "bots", account).await?;
     let before = bots::get(&mut tx, account, bot).await?;
@@ -327,9 +330,6 @@ pub(super) async fn stop_in(act: &mut Act, state: RunState) -> Result<Option<Run
     let (chat, cause) = (&mut act.chat, &act.cause);
     runs::end(chat, &mut run, state, cause, act.now, &mut outcome)?;
     outcome.runs.push(run.clone());
-    if run.nps {
-        answers::take_back(&mut act.tx, &run.account, run.conversation).await?;
-    }
     act.take(outcome).await?;
     Ok(Some(run))
 }

@@ -1,23 +1,15 @@
-//! Images of chats are files of the gateway, which keeps them for about a month from when it was told last: it is told again
-//! every day, so that one that no chat shows any more goes by itself.
-
-use std::collections::BTreeMap;
-use std::time::Duration;
+//! Images of chats are files of the gateway, which keeps them for as long as it is told of them.
 
 use chassis::auth::Caller;
-use chassis::id::AccountSlug;
 use sqlx::PgPool;
 use time::OffsetDateTime;
-use tonic::Code;
 use uuid::Uuid;
 
+use super::holds::{self, TOLD_EVERY};
 use super::quick_replies::Files;
 use crate::domain::ChatId;
 use crate::error::Error;
 use crate::store::chat::images;
-
-/// How often the gateway is told to keep an image.
-const TOLD_EVERY: Duration = Duration::from_hours(24);
 
 /// Images looked at together.
 const BATCH: i64 = 50;
@@ -52,32 +44,10 @@ pub async fn hold_on(
         if due.is_empty() {
             return Ok(told);
         }
-        let mut of_accounts: BTreeMap<&AccountSlug, Vec<Uuid>> = BTreeMap::new();
-        for image in &due {
-            of_accounts
-                .entry(&image.account)
-                .or_default()
-                .push(image.file);
-        }
-        for (account, mut images) in of_accounts {
-            images.sort_unstable();
-            images.dedup();
-            match files.hold(account, None, &images).await {
-                Ok(kept) if kept.len() == images.len() => {}
-                Ok(kept) => {
-                    let gone = images.len() - kept.len();
-                    tracing::warn!(%account, gone, "images of chats are not there any more");
-                }
-                Err(status) if status.code() == Code::Unavailable => {
-                    return Err(Error::Refused(status));
-                }
-                // Of this account alone, as one that is suspended: the others go on.
-                Err(status) => {
-                    let why = status.message();
-                    tracing::warn!(%account, why, "images of chats are not kept on");
-                }
-            }
-        }
+        let images = due
+            .iter()
+            .map(|image| (&image.account, std::slice::from_ref(&image.file)));
+        holds::tell(files, "chats", images).await?;
         let chats: Vec<ChatId> = due.iter().map(|image| image.chat).collect();
         let mut connection = pool.acquire().await?;
         images::held(&mut connection, &chats, now).await?;

@@ -1,4 +1,5 @@
-//! Notifications of agents: chats of their own and of nobody whose clients wait (F207), with marks of each agent's own.
+//! Notifications of agents: chats of their own and of nobody whose clients wait (F207), or have commented on NPS (F203), with marks of
+//! each agent's own.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,6 +71,7 @@ async fn shown(
             chat: Some(out.remove(&one.chat)?),
             read: one.read,
             response_time_exceeded: one.exceeded,
+            nps_comment: one.comment,
         })
     };
     Ok(found.iter().filter_map(one).collect())

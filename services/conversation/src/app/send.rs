@@ -263,24 +263,9 @@ pub(super) async fn store_message(
     let before = chat.clone();
     chat.read();
     events.extend(announce::read_mark(&before, chat, &cause));
-    let part = |content| common::ContentPart {
-        content: Some(content),
-    };
-    // What a file is, the gateway knows: it says so when it takes the command.
-    let files = command.files.iter().map(|file| {
-        part(Content::Attachment(common::Attachment {
-            attachment_id: file.to_string(),
-            state: common::attachment::State::Pending.into(),
-            ..common::Attachment::default()
-        }))
-    });
-    let mut parts: Vec<_> = files.collect();
-    // Below the files, as captions stand: where a channel takes no such caption, the text goes after them.
-    if !command.text.text.is_empty() {
-        parts.push(part(Content::Text(command.text.clone())));
-    }
+    let files: Vec<String> = command.files.iter().map(Uuid::to_string).collect();
     let content = pb::Message {
-        parts,
+        parts: parts(&files, command.text.clone()),
         reply,
         origin,
         subject: command.subject.clone(),
@@ -308,6 +293,27 @@ pub(super) async fn store_message(
         message: Some(message),
     };
     Ok((response, events))
+}
+
+/// What a message to the client holds: files, and a text where there is one.
+pub(super) fn parts(files: &[String], text: common::Text) -> Vec<common::ContentPart> {
+    let part = |content| common::ContentPart {
+        content: Some(content),
+    };
+    // What a file is, the gateway knows: it says so when it takes the command.
+    let files = files.iter().map(|file| {
+        part(Content::Attachment(common::Attachment {
+            attachment_id: file.clone(),
+            state: common::attachment::State::Pending.into(),
+            ..common::Attachment::default()
+        }))
+    });
+    let mut parts: Vec<_> = files.collect();
+    // Below the files, as captions stand: where a channel takes no such caption, the text goes after them.
+    if !text.text.is_empty() {
+        parts.push(part(Content::Text(text)));
+    }
+    parts
 }
 
 /// Refers to the message that is answered, with the key by which the provider knows it. An answer to a comment stands

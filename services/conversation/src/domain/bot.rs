@@ -66,8 +66,13 @@ pub enum Input<'i> {
 /// What is to be done, in this order, in the run's chat.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Effect<'s> {
-    /// Say something to the client; variables stand in it still.
-    Say(Option<&'s Text>),
+    /// Say something to the client, or send files; variables stand in the text still.
+    Say {
+        /// The text; none where files alone are sent.
+        text: Option<&'s Text>,
+        /// Ids of the files.
+        files: &'s [String],
+    },
     /// Leave a note.
     Note(Option<&'s Text>),
     /// Keep the score of NPS, and what is known of the comment to it.
@@ -145,14 +150,20 @@ pub fn advance<'s>(
         };
         state.step.clone_from(&step.key);
         match &step.act {
-            Some(Act::Send(send)) => effects.push(Effect::Say(send.text.as_ref())),
+            Some(Act::Send(send)) => effects.push(Effect::Say {
+                text: send.text.as_ref(),
+                files: &send.attachment_ids,
+            }),
             Some(Act::Note(note)) => effects.push(Effect::Note(note.text.as_ref())),
             Some(Act::Ask(ask)) => {
                 if state.questions >= QUESTIONS_MAX {
                     return (effects, Then::Fails("it asked too often"));
                 }
                 state.questions += 1;
-                effects.push(Effect::Say(ask.text.as_ref()));
+                effects.push(Effect::Say {
+                    text: ask.text.as_ref(),
+                    files: &[],
+                });
                 return (effects, Then::Waits(now + timeout(ask)));
             }
             Some(Act::Assign(_) | Act::SetField(_)) => {
@@ -238,6 +249,24 @@ fn answered<'t>(scenario: &[pb::BotStep], state: &'t State, what: Expects) -> Op
         .map(String::as_str)
 }
 
+/// The files that a scenario sends, in their order, each once. What is no id is left out: no sound scenario has such.
+pub fn files(scenario: &[pb::BotStep]) -> Vec<uuid::Uuid> {
+    let mut found = Vec::new();
+    for step in scenario {
+        let Some(Act::Send(send)) = &step.act else {
+            continue;
+        };
+        let ids = send
+            .attachment_ids
+            .iter()
+            .filter_map(|id| uuid::Uuid::parse_str(id).ok());
+        found.extend(ids);
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    found.retain(|file| seen.insert(*file));
+    found
+}
+
 /// What a run that waits at a step expects; none where that is no question.
 pub fn expected(scenario: &[pb::BotStep], step: &str) -> Option<Expects> {
     match &named(scenario, step)?.act {
@@ -302,5 +331,4 @@ fn fits(branch: &Branch, text: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "bot/tests.rs"]
 mod tests;

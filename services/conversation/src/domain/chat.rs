@@ -44,6 +44,10 @@ impl ChannelKind {
 
 /// A chat as it stands under its lock.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "spam, waiting, commented and unread are facts of their own"
+)]
 pub struct Chat {
     /// Id.
     pub id: ChatId,
@@ -69,7 +73,7 @@ pub struct Chat {
     pub episode: Option<Episode>,
     /// Number of the last stored message.
     pub sequence: i64,
-    /// Number of the client's last message that is to be answered.
+    /// Number of the client's last message that is to be answered, or read as a comment to NPS.
     pub last_client_sequence: i64,
     /// Number of the last command to the provider.
     pub out_seq: i64,
@@ -79,7 +83,9 @@ pub struct Chat {
     pub answered_sequence: i64,
     /// The client waits for an answer (F076): some are unanswered, and nobody said that they need none (F206).
     pub waiting: bool,
-    /// Since when, within the open conversation: what the client wrote before it was opened is not timed (D32).
+    /// The client has commented on NPS after the end of the conversation, and nobody has read it (F203): nobody waits.
+    pub commented: bool,
+    /// Since when the client waits, within the open conversation: what the client wrote before it was opened is not timed (D32).
     pub waiting_since: Option<OffsetDateTime>,
     /// Number of the conversation in which an agent's answer was sent last; 0 before the first.
     pub answered_number: i64,
@@ -202,6 +208,7 @@ impl Chat {
     pub fn open(&mut self, episode: Episode, reason: OpenReason) {
         self.episode = Some(episode);
         self.unread = reason == OpenReason::ClientMessage;
+        self.commented = false;
         self.waiting_since = None;
         self.settle();
     }
@@ -223,6 +230,7 @@ impl Chat {
             && episode.closed_at.take().is_some()
         {
             episode.revision += 1;
+            self.commented = false;
             self.waiting_since = None;
         }
         self.settle();
@@ -277,6 +285,15 @@ impl Chat {
         self.show(preview);
     }
 
+    /// Notes that the last stored message of the client is a comment to NPS, which is to be read and not answered. In an open
+    /// conversation agents see it anyway.
+    pub fn comment(&mut self) {
+        if self.open_episode().is_none() {
+            self.commented = true;
+            self.last_client_sequence = self.sequence;
+        }
+    }
+
     /// Notes that the client was heard.
     pub fn heard(&mut self, time: OffsetDateTime) {
         self.last_client_message_at = self.last_client_message_at.max(time);
@@ -318,6 +335,7 @@ impl Chat {
 
     /// Notes that somebody has read all that the client wrote (F209). What is unanswered stays so (F072).
     pub fn read(&mut self) {
+        self.commented = false;
         self.mark(false);
     }
 
@@ -325,7 +343,7 @@ impl Chat {
     pub fn waive(&mut self) {
         self.waiting = false;
         self.waiting_since = None;
-        self.mark(false);
+        self.read();
     }
 
     /// Takes a snoozed chat up again whose time has come: it is unread, so that it is seen.

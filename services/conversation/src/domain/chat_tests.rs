@@ -26,6 +26,7 @@ pub(crate) fn chat() -> Chat {
         waiting_since: None,
         answered_number: 0,
         last_client_sequence: 0,
+        commented: false,
         unread: false,
         read_version: 0,
         name: String::new(),
@@ -361,4 +362,33 @@ fn d30_an_open_conversation_takes_the_first_payload_that_comes() {
         assert_eq!(chat.episode.unwrap().start_payload, holds);
     }
     assert_eq!(chat().take_link("ad_autumn"), None, "no conversation yet");
+}
+
+#[test]
+fn f203_a_comment_is_to_be_read_and_whatever_comes_next_stands_for_it() {
+    let ended = || {
+        let mut ended = chat();
+        ended.open(episode(1), OpenReason::ClientMessage);
+        ended.close(NOON);
+        ended.sequence = 9;
+        ended
+    };
+    let mut commented = ended();
+    commented.comment();
+    assert!(commented.commented && !commented.waiting);
+    assert_eq!(
+        commented.last_client_sequence, 9,
+        "what was read before was not this"
+    );
+    let opens: fn(&mut Chat) = |chat| chat.open(episode(2), OpenReason::ClientMessage);
+    for act in [Chat::read, Chat::waive, Chat::resume, opens] {
+        let mut next = commented.clone();
+        act(&mut next);
+        assert!(!next.commented);
+    }
+    // In an open conversation agents see it anyway.
+    let mut open = ended();
+    open.resume();
+    open.comment();
+    assert!(!open.commented);
 }

@@ -24,7 +24,7 @@ pub const AGENT_MAX: i64 = 500;
 pub const VARIABLES_MAX: usize = 50;
 
 /// Characters of a variable's value at most; what is longer is cut: clients choose their names.
-const VALUE_MAX: usize = 200;
+pub const VALUE_MAX: usize = 200;
 
 /// Characters of a wrong name that a refusal repeats.
 const NAME_SHOWN: usize = 60;

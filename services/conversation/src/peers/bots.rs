@@ -21,12 +21,13 @@ use switchboard_proto::crm_cards::v1::{
 };
 use time::OffsetDateTime;
 use tonic::{Code, Status};
+use uuid::Uuid;
 
 use super::{Assignment, CrmCards, Gateway, passed_on};
 use crate::app::bots::named::Things;
 use crate::app::bots::round::{Backlog, Calls};
-use crate::app::quick_replies::Staff as _;
-use crate::domain::{ChannelId, ChatId};
+use crate::app::quick_replies::{Files as _, Staff as _};
+use crate::domain::{AgentId, ChannelId, ChatId};
 
 /// Questions about agents, or channels, at once.
 const AT_ONCE: usize = 8;
@@ -162,6 +163,19 @@ impl Things for OfBots {
             .try_filter_map(|missing| future::ready(Ok(missing)))
             .try_collect()
             .await
+    }
+
+    async fn no_files(
+        &self,
+        account: &AccountSlug,
+        agent: Option<AgentId>,
+        mut files: BTreeSet<Uuid>,
+    ) -> Result<BTreeSet<Uuid>, Status> {
+        let asked: Vec<Uuid> = files.iter().copied().collect();
+        for kept in self.gateway.hold(account, agent, &asked).await? {
+            files.remove(&kept);
+        }
+        Ok(files)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Table `bot`; runs, and what is kept of NPS, have rooms of their own.
 
+pub mod files;
 pub mod nps;
 pub mod runs;
 pub mod triggers;
@@ -14,7 +15,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::unreadable;
-use crate::domain::bot::Trigger;
+use crate::domain::bot::{self, Trigger};
 use crate::domain::{BotId, ChannelId};
 
 /// A bot.
@@ -182,20 +183,23 @@ pub async fn count(
     .await
 }
 
-/// Writes a bot whole. The account's bots are locked.
+/// Writes a bot whole, whose files are kept from now on. The account's bots are locked.
 pub async fn put(
     connection: &mut PgConnection,
     account: &AccountSlug,
     bot: &Bot,
 ) -> Result<(), sqlx::Error> {
     let channels: Vec<Uuid> = bot.channels.iter().map(|channel| channel.uuid()).collect();
+    let files = bot::files(&bot.steps);
     sqlx::query!(
-        "insert into bot (account, bot_id, name, body, trigger, channels, enabled, nps, revision, created_at, updated_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+        "insert into bot as kept (account, bot_id, name, body, trigger, channels, enabled, nps, revision, created_at,
+             updated_at, attachment_ids, held_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, case when $12 <> '{}'::uuid[] then $11::timestamptz end)
          on conflict (account, bot_id) do update
          set name = excluded.name, body = excluded.body, trigger = excluded.trigger, channels = excluded.channels,
              enabled = excluded.enabled, nps = excluded.nps, revision = excluded.revision,
-             updated_at = excluded.updated_at",
+             updated_at = excluded.updated_at, attachment_ids = excluded.attachment_ids,
+             held_at = case when kept.attachment_ids = excluded.attachment_ids then kept.held_at else excluded.held_at end",
         account.as_str(),
         bot.id as BotId,
         bot.name,
@@ -207,6 +211,7 @@ pub async fn put(
         bot.revision,
         bot.created_at,
         bot.updated_at,
+        &files,
     )
     .execute(connection)
     .await

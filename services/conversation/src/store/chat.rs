@@ -101,6 +101,7 @@ struct Row {
     waiting_since: Option<OffsetDateTime>,
     answered_number: i64,
     last_client_sequence: i64,
+    commented: bool,
     unread: bool,
     read_version: i64,
     name: String,
@@ -168,6 +169,7 @@ impl TryFrom<Row> for Chat {
             waiting_since: row.waiting_since.filter(|_| row.waiting),
             answered_number: row.answered_number,
             last_client_sequence: row.last_client_sequence,
+            commented: row.commented,
             unread: row.unread,
             read_version: row.read_version,
             name: row.name,
@@ -199,8 +201,8 @@ macro_rules! select_chats {
                    responsible as "responsible: AgentId", assignment_number,
                    conversation_id as "conversation: ConversationId", number, revision, opened_at, closed_at,
                    opener_agent as "opener: AgentId", start_payload, sequence, out_seq, unanswered,
-                   answered_sequence, waiting, waiting_since, answered_number, last_client_sequence, unread, read_version,
-                   name, image, labels, bot_run, bot_waits, snoozed, wake_at, last_client_message_at,
+                   answered_sequence, waiting, waiting_since, answered_number, last_client_sequence, commented, unread,
+                   read_version, name, image, labels, bot_run, bot_waits, snoozed, wake_at, last_client_message_at,
                    preview_message_id as "preview_message: MessageId",
                    preview_kind, preview_text, preview_time, created_at, changed::text::bigint as "changed!"
                from chat "# $(+ $tail)+,
@@ -328,18 +330,19 @@ pub async fn save<'c>(
              name = new.name, image = new.image, waiting_since = new.waiting_since,
              answered_number = new.answered_number, last_client_sequence = new.last_client_sequence,
              snoozed = new.snoozed, wake_at = new.wake_at, bot_run = new.bot_run, bot_waits = new.bot_waits,
+             commented = new.commented,
              changed = pg_current_xact_id()
          from unnest($1::uuid[], $2::text[], $3::uuid[], $4::bigint[], $5::uuid[], $6::bigint[], $7::bigint[],
                  $8::timestamptz[], $9::timestamptz[], $10::uuid[], $11::text[], $12::bigint[], $13::bigint[],
                  $14::int[], $15::bigint[], $16::timestamptz[], $17::uuid[], $18::text[], $19::text[],
                  $20::timestamptz[], $21::boolean[], $22::boolean[], $23::bigint[], $24::boolean[], $25::text[],
                  $26::uuid[], $27::timestamptz[], $28::bigint[], $29::bigint[], $30::boolean[], $31::timestamptz[],
-                 $32::uuid[], $33::text[])
+                 $32::uuid[], $33::text[], $34::boolean[])
              as new (chat_id, state, responsible, assignment_number, conversation_id, number, revision, opened_at,
                  closed_at, opener_agent, start_payload, sequence, out_seq, unanswered, answered_sequence,
                  last_client_message_at, preview_message_id, preview_kind, preview_text, preview_time, waiting, unread,
                  read_version, spam, name, image, waiting_since, answered_number, last_client_sequence, snoozed, wake_at,
-                 bot_run, bot_waits)
+                 bot_run, bot_waits, commented)
          where chat.chat_id = new.chat_id",
         &ids as &[ChatId],
         &column!(|chat| chat.state.as_str().to_owned()),
@@ -374,6 +377,7 @@ pub async fn save<'c>(
         &column!(|chat| chat.snooze.and_then(|snooze| snooze.until)) as &[Option<OffsetDateTime>],
         &column!(|chat| chat.bot.map(|(run, _)| run)) as &[Option<Uuid>],
         &column!(|chat| chat.bot.map_or(BotWaits::Nothing, |bot| bot.1).as_str().to_owned()),
+        &column!(|chat| chat.commented),
     )
     .execute(&mut *connection)
     .await?;

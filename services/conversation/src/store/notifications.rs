@@ -1,4 +1,4 @@
-//! Notifications: chats that wait and are an agent's or nobody's, and table `notification_mark`.
+//! Notifications: chats that wait, or have a comment to NPS, and are an agent's or nobody's, and table `notification_mark`.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +32,8 @@ pub struct Notified {
     pub read: bool,
     /// The client waits longer than the channel's rule has it.
     pub exceeded: bool,
+    /// It tells of a comment to NPS: nobody waits.
+    pub comment: bool,
 }
 
 /// After every chat: where the first page begins.
@@ -46,13 +48,14 @@ pub async fn list(
     limit: i64,
 ) -> Result<Vec<Notified>, sqlx::Error> {
     let (time, id) = after.unwrap_or((END, ChatId::from(Uuid::max())));
-    // Two parts and not one with an `or`: each comes from the index in the list's order.
+    // Parts and not one with an `or`: each comes from its index in the list's order. A chat with a comment has no open conversation, and
+    // is in no other part.
     sqlx::query_as!(
         Notified,
-        r#"select n.chat_id as "chat!: ChatId", n.time as "time!", n.read as "read!", n.exceeded as "exceeded!"
-           from ((select c.chat_id, c.last_client_message_at as time,
-                         coalesce(m.sequence >= c.last_client_sequence, false) as read,
-                         w.exceeded_at is not null as exceeded
+        r#"select n.chat_id as "chat!: ChatId", n.time as "time!", n.read as "read!", n.exceeded as "exceeded!",
+               n.comment as "comment!"
+           from ((select c.chat_id, c.last_client_message_at as time, coalesce(m.sequence >= c.last_client_sequence, false) as read,
+                         w.exceeded_at is not null as exceeded, false as comment
                   from chat c
                   left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
                   left join response_wait w on w.chat_id = c.chat_id
@@ -63,11 +66,31 @@ pub async fn list(
                   order by c.last_client_message_at desc, c.chat_id desc limit $7)
                  union all
                  (select c.chat_id, c.last_client_message_at, coalesce(m.sequence >= c.last_client_sequence, false),
-                         w.exceeded_at is not null
+                         w.exceeded_at is not null, false
                   from chat c
                   left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
                   left join response_wait w on w.chat_id = c.chat_id
                   where c.account = $1 and c.responsible is null and c.waiting and not c.spam and not c.snoozed and c.state <> 'inactive'
+                    and (c.last_client_message_at, c.chat_id) < ($3, $4)
+                    and ($5::uuid[] is null or c.channel_id = any($5))
+                    and (not $6 or m.sequence is null or m.sequence < c.last_client_sequence)
+                  order by c.last_client_message_at desc, c.chat_id desc limit $7)
+                 union all
+                 (select c.chat_id, c.last_client_message_at, coalesce(m.sequence >= c.last_client_sequence, false),
+                         false, true
+                  from chat c
+                  left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
+                  where c.account = $1 and c.responsible = $2 and c.commented and not c.spam
+                    and (c.last_client_message_at, c.chat_id) < ($3, $4)
+                    and ($5::uuid[] is null or c.channel_id = any($5))
+                    and (not $6 or m.sequence is null or m.sequence < c.last_client_sequence)
+                  order by c.last_client_message_at desc, c.chat_id desc limit $7)
+                 union all
+                 (select c.chat_id, c.last_client_message_at, coalesce(m.sequence >= c.last_client_sequence, false),
+                         false, true
+                  from chat c
+                  left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
+                  where c.account = $1 and c.responsible is null and c.commented and not c.spam
                     and (c.last_client_message_at, c.chat_id) < ($3, $4)
                     and ($5::uuid[] is null or c.channel_id = any($5))
                     and (not $6 or m.sequence is null or m.sequence < c.last_client_sequence)
@@ -95,12 +118,13 @@ pub async fn of_chats(
         Notified,
         r#"select c.chat_id as "chat: ChatId", c.last_client_message_at as time,
                coalesce(m.sequence >= c.last_client_sequence, false) as "read!",
-               w.exceeded_at is not null as "exceeded!"
+               w.exceeded_at is not null as "exceeded!", c.commented as "comment!"
            from chat c
            left join notification_mark m on m.account = $1 and m.agent_id = $2 and m.chat_id = c.chat_id
            left join response_wait w on w.chat_id = c.chat_id
            where c.chat_id = any($3) and c.account = $1 and (c.responsible = $2 or c.responsible is null)
-             and c.waiting and not c.spam and not c.snoozed and c.state <> 'inactive' and ($4::uuid[] is null or c.channel_id = any($4))"#,
+             and (c.waiting and not c.snoozed and c.state <> 'inactive' or c.commented) and not c.spam
+             and ($4::uuid[] is null or c.channel_id = any($4))"#,
         whose.account.as_str(),
         whose.agent as AgentId,
         chats as &[ChatId],

@@ -1,13 +1,15 @@
 //! Bots in chats (F187, F197-F199).
 
+mod files;
 mod held;
+mod kept;
 mod nps;
 mod timing;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
-use chassis::id::AccountSlug;
+use chassis::id::{AccountSlug, AgentId};
 use chassis::outbox::Waker;
 use chassis::testing::request;
 use conversation::app::bots::named::Things;
@@ -76,6 +78,16 @@ impl Things for Account {
     ) -> Result<BTreeSet<ChannelId>, Status> {
         channels.retain(|channel| channel.uuid() == NOBODY);
         Ok(channels)
+    }
+
+    async fn no_files(
+        &self,
+        _account: &AccountSlug,
+        _agent: Option<AgentId>,
+        mut files: BTreeSet<Uuid>,
+    ) -> Result<BTreeSet<Uuid>, Status> {
+        files.retain(|file| *file == NOBODY);
+        Ok(files)
     }
 }
 
@@ -210,7 +222,11 @@ fn step(key: &str, act: pb::bot_step::Act) -> pb::BotStep {
 
 fn say(key: &str) -> pb::BotStep {
     let text = Some(plain(&format!("{key}, {{{{client.name}}}}")));
-    step(key, pb::bot_step::Act::Send(pb::bot_step::Send { text }))
+    let send = pb::bot_step::Send {
+        text,
+        attachment_ids: Vec::new(),
+    };
+    step(key, pb::bot_step::Act::Send(send))
 }
 
 fn ask(key: &str) -> pb::BotStep {

@@ -1,5 +1,7 @@
 //! Bots, their runs, and NPS.
 
+mod attach;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +34,10 @@ pub(crate) enum BotVerb {
         /// A bot of NPS of this name
         #[arg(long, value_name = "NAME")]
         nps: Option<String>,
+        /// A file to upload, which the step of this key sends beside what the bot's file names for it (repeatable). Each time it is
+        /// a new file
+        #[arg(long = "attach", value_name = "STEP=PATH", value_parser = attach::read, conflicts_with_all = ["nps", "request_id"])]
+        attached: Vec<(String, PathBuf)>,
         #[command(flatten)]
         request_id: RequestId,
     },
@@ -39,6 +45,9 @@ pub(crate) enum BotVerb {
     Update {
         /// A file with the bot as JSON, as `bot show ID -o json` prints it
         file: PathBuf,
+        /// A file to upload, which the step of this key sends beside what the bot's file names for it (repeatable)
+        #[arg(long = "attach", value_name = "STEP=PATH", value_parser = attach::read)]
+        attached: Vec<(String, PathBuf)>,
     },
     /// Show a bot; with `-o json` its scenario, too
     Show {
@@ -220,14 +229,16 @@ pub(crate) async fn run(verb: BotVerb, session: &Session, mut view: View) -> Res
 }
 
 async fn settings(verb: BotVerb, session: &Session, view: &View) -> Result<(), CliError> {
-    let mut client = session.bots(&session.role().await?).await?;
+    let role = session.role().await?;
+    let mut client = session.bots(&role).await?;
     match verb {
         BotVerb::Create {
             file,
             nps,
+            attached,
             request_id,
         } => {
-            let bot = match (file, nps) {
+            let mut bot = match (file, nps) {
                 (Some(file), _) => read(&file)?,
                 (None, name) => Bot {
                     name: name.unwrap_or_default(),
@@ -236,14 +247,16 @@ async fn settings(verb: BotVerb, session: &Session, view: &View) -> Result<(), C
                     ..Bot::default()
                 },
             };
+            attach::all(session, &role, &mut bot, &attached).await?;
             let request = CreateBotRequest {
                 request_id: request_id.get(),
                 bot: Some(bot),
             };
             view.one(client.create_bot(request).await?.into_inner().bot)
         }
-        BotVerb::Update { file } => {
-            let bot = read(&file)?;
+        BotVerb::Update { file, attached } => {
+            let mut bot = read(&file)?;
+            attach::all(session, &role, &mut bot, &attached).await?;
             let request = UpdateBotRequest {
                 expected_revision: Some(bot.revision),
                 bot: Some(bot),

@@ -14,7 +14,7 @@ use crate::output::{Cell, Show, View, cell, words};
 /// Verbs on notifications.
 #[derive(Subcommand)]
 pub(crate) enum NotificationVerb {
-    /// List the agent's notifications: chats of their own and of nobody whose clients wait
+    /// List the agent's notifications: chats of their own and of nobody whose clients wait, or have commented on NPS
     List {
         /// Only unread ones
         #[arg(long)]
@@ -36,8 +36,10 @@ pub(crate) enum NotificationVerb {
 
 impl Show for Notification {
     const NAME: &'static str = "switchboard.conversation.v1.Notification";
-    const HEADERS: &'static [&'static str] =
-        &["CHAT", "CLIENT", "MESSAGES", "LAST", "OF", "LATE", "READ"];
+    const HEADERS: &'static [&'static str] = &[
+        "CHAT", "CLIENT", "MESSAGES", "LAST", "OF", "LATE", "NPS", "READ",
+    ];
+    const SPARSE: &'static [&'static str] = &["NPS"];
     fn cells(&self, view: &View) -> Vec<Cell> {
         let chat = self.chat.clone().unwrap_or_default();
         let client = chat.client.clone().unwrap_or_default();
@@ -53,6 +55,7 @@ impl Show for Notification {
             cell(last.text),
             cell(view.name(&chat.responsible_agent_id)),
             cell(words::yes(self.response_time_exceeded)),
+            cell(if self.nps_comment { "comment" } else { "" }),
             cell(words::yes(self.read)),
         ]
     }

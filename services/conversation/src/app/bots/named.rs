@@ -1,15 +1,17 @@
-//! What bots name of other services: agents, custom fields, channels. One that there is not would fail every run, at some client.
+//! What bots name of other services: agents, custom fields, channels, files. One that there is not would fail every run, at some client.
 
 use std::collections::BTreeSet;
 
+use chassis::auth::Caller;
 use chassis::grpc::FieldViolation;
 use chassis::id::AccountSlug;
 use switchboard_proto::conversation::v1 as pb;
 use switchboard_proto::conversation::v1::bot_step::Act;
 use tonic::Status;
+use uuid::Uuid;
 
 use super::{BotError, Wanted};
-use crate::domain::ChannelId;
+use crate::domain::{AgentId, ChannelId, bot};
 use crate::error::Error;
 use crate::store::bots::Bot;
 
@@ -32,6 +34,15 @@ pub trait Things: Send + Sync + 'static {
         account: &AccountSlug,
         channels: BTreeSet<ChannelId>,
     ) -> Result<BTreeSet<ChannelId>, Status>;
+
+    /// Has files kept for about a month from now on, which an agent may give to bots, or the account where no agent is named. Returns
+    /// those that are not kept: there are none such, or they are others'.
+    async fn no_files(
+        &self,
+        account: &AccountSlug,
+        agent: Option<AgentId>,
+        files: BTreeSet<Uuid>,
+    ) -> Result<BTreeSet<Uuid>, Status>;
 }
 
 /// What a scenario names: agents and fields.
@@ -55,10 +66,11 @@ fn named(steps: &[pb::BotStep]) -> (BTreeSet<String>, BTreeSet<String>) {
 /// renamed, and switched off.
 pub(super) async fn check(
     things: &dyn Things,
-    account: &AccountSlug,
+    caller: &Caller,
     wanted: &Wanted,
     before: Option<&Bot>,
 ) -> Result<(), Error> {
+    let account = caller.account();
     let known = before.map(|bot| named(&bot.steps)).unwrap_or_default();
     let (mut agents, mut fields) = named(&wanted.steps);
     agents.retain(|agent| !known.0.contains(agent));
@@ -75,7 +87,14 @@ pub(super) async fn check(
     if !channels.is_empty() {
         channels = refused(things.no_channels(account, channels).await)?;
     }
-    let violations = unknown(wanted, &agents, &fields, &channels);
+    let kept = before.map(|bot| bot::files(&bot.steps)).unwrap_or_default();
+    let mut files: BTreeSet<Uuid> = bot::files(&wanted.steps).into_iter().collect();
+    files.retain(|file| !kept.contains(file));
+    if !files.is_empty() {
+        files = refused(things.no_files(account, caller.agent(), files).await)?;
+    }
+    let mut violations = unknown(wanted, &agents, &fields, &channels);
+    violations.extend(no_files(&wanted.steps, &files));
     if violations.is_empty() {
         return Ok(());
     }
@@ -121,6 +140,28 @@ fn unknown(
                 format!("bot.channel_ids[{place}]"),
                 rule,
             ));
+        }
+    }
+    violations
+}
+
+/// Names the places at which a scenario sends files that are not there.
+fn no_files(steps: &[pb::BotStep], missing: &BTreeSet<Uuid>) -> Vec<FieldViolation> {
+    let mut violations = Vec::new();
+    for (place, step) in steps.iter().enumerate() {
+        let Some(Act::Send(send)) = &step.act else {
+            continue;
+        };
+        for (entry, file) in send.attachment_ids.iter().enumerate() {
+            if file.parse().is_ok_and(|file: Uuid| missing.contains(&file)) {
+                let rule = format!(
+                    "step \"{}\": must be an upload of the caller's own that is there, a file of a bot or a quick reply, or one that was \
+                     sent in a chat that the caller sees",
+                    step.key
+                );
+                let at = format!("bot.steps[{place}].send.attachment_ids[{entry}]");
+                violations.push(FieldViolation::new(at, rule));
+            }
         }
     }
     violations

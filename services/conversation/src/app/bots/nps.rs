@@ -16,10 +16,10 @@ use crate::app::announce::{self, Cause, Notice};
 use crate::domain::bot::nps;
 use crate::domain::chat::Chat;
 use crate::domain::words::NpsSkipped;
-use crate::domain::{ChatId, ConversationId};
+use crate::domain::{ChatId, ConversationId, MessageId};
 use crate::error::Error;
 use crate::store;
-use crate::store::bots::nps::{self as table, Counted, Kept, Nps, Total};
+use crate::store::bots::nps::{self as table, Counted, Kept, Nps, Question, Total};
 use crate::store::bots::runs::Run;
 use crate::store::bots::{self as bots, Bot};
 use crate::store::message::Stored;
@@ -51,7 +51,9 @@ pub async fn before_close(act: &mut Act) -> Result<(), Error> {
         return Ok(());
     };
     if bot_of(&mut act.tx, &act.chat).await?.is_none()
-        || table::is_settled(&mut act.tx, &act.chat, open.0).await?
+        || table::asked(&mut act.tx, &act.chat, open.0)
+            .await?
+            .is_settled(open.1)
     {
         return Ok(());
     }
@@ -77,8 +79,8 @@ pub(super) async fn skip_by_bot(
         return Ok(());
     };
     let asks = bot_of(connection, chat).await?.is_some();
-    let settled = table::is_settled(connection, chat, open.0).await?;
-    if nps::skipped_by_bot(run.nps, asks, settled) {
+    let asked = table::asked(connection, chat, open.0).await?;
+    if nps::skipped_by_bot(run.nps, asks, asked.is_settled(open.1)) {
         let why = (open, NpsSkipped::ClosedByBot);
         skip(connection, chat, why, cause, now, outcome).await?;
     }
@@ -188,11 +190,35 @@ pub(super) async fn asked(
     run: &Run,
     now: OffsetDateTime,
 ) -> Result<(), Error> {
-    let (account, conversation) = (&chat.account, run.conversation);
-    table::keep_question(connection, account, conversation, chat.responsible, None).await?;
+    table::keep_question(connection, &question(chat, run, None), now).await?;
     kept(connection, chat, run, Nps::default(), now)
         .await
         .map(drop)
+}
+
+/// Keeps which message asks, as soon as the run has sent it.
+pub(super) async fn question_sent(
+    connection: &mut PgConnection,
+    chat: &Chat,
+    run: &Run,
+    message: Option<MessageId>,
+    now: OffsetDateTime,
+) -> Result<(), Error> {
+    Ok(table::keep_question(connection, &question(chat, run, message), now).await?)
+}
+
+/// The question of a run, for the conversation as it stands.
+fn question<'q>(chat: &'q Chat, run: &Run, message: Option<MessageId>) -> Question<'q> {
+    let own = chat.episode.as_ref();
+    let own = own.filter(|episode| episode.id == run.conversation);
+    Question {
+        account: &chat.account,
+        conversation: run.conversation,
+        // Only the newest conversation of a chat is taken up again.
+        revision: own.map_or(0, |episode| episode.revision),
+        responsible: chat.responsible,
+        message,
+    }
 }
 
 /// Keeps the score, with what is known of the comment to it, and tells.

@@ -28,6 +28,7 @@ use crate::domain::chat::Chat;
 use crate::domain::{BotId, ChatId};
 use crate::error::{DOMAIN, Error};
 use crate::store;
+use crate::store::bots::nps as answers;
 use crate::store::bots::runs::{self as table, GivenUp, Run};
 use crate::store::bots::triggers;
 
@@ -276,6 +277,9 @@ async fn put_off(
         let mut tx = pool.begin().await?;
         let mut chats = store::chat::lock(&mut tx, &[chat]).await?;
         let given_up = table::put_off(&mut tx, chat, TRIES_MAX, now + PUT_OFF, now).await?;
+        if let (Some(run), Some(chat)) = (&given_up, chats.get(&chat)) {
+            answers::take_back(&mut tx, &[(&chat.account, run.conversation)]).await?;
+        }
         let done = match (given_up, chats.get_mut(&chat)) {
             (Some(run), Some(chat)) if told => tell(&mut tx, chat, &run, now).await,
             _ => Ok(()),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chassis::id;
 use chassis::outbox::Outgoing;
 use sqlx::PgConnection;
-use switchboard_proto::common::v1::{ContentPart, Text, content_part::Content};
+use switchboard_proto::common::v1::{ContentPart, Text};
 use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::nps;
 use crate::app::announce::{self, Cause, Notice};
 use crate::app::quick_replies::render::put_in;
-use crate::app::send::queue;
+use crate::app::send::{parts, queue};
 use crate::domain::bot::{self, Effect, Hearing, Input, Listening, RunState, Stands, Then, Waits};
 use crate::domain::chat::{Chat, Episode};
 use crate::domain::preview::Preview;
@@ -22,7 +22,6 @@ use crate::domain::{ChatId, ConversationId, MessageId};
 use crate::error::Error;
 use crate::store;
 use crate::store::bots::Bot;
-use crate::store::bots::nps as answers;
 use crate::store::bots::runs::{GivenUp, Run};
 use crate::store::client::Profile;
 use crate::store::message::Stored;
@@ -280,9 +279,9 @@ pub async fn go_on(
     let (mut closed, mut asks) = (false, None);
     for effect in effects {
         match effect {
-            Effect::Say(text) => {
+            Effect::Say { text, files } => {
                 let who = (&mut *chat, &*run, client);
-                asks = Some(say(connection, who, text, cause, now, outcome).await?);
+                asks = Some(say(connection, who, (text, files), cause, now, outcome).await?);
             }
             Effect::Note(text) => note(chat, client, text, cause, now, outcome)?,
             Effect::Score { score, comment } => {
@@ -304,10 +303,7 @@ pub async fn go_on(
             let score = waits == Some(pb::bot_step::ask::Expects::Score);
             chat.bot = Some((run.id, if score { Waits::Score } else { Waits::Answer }));
             if score {
-                let (account, conversation) = (&chat.account, run.conversation);
-                let responsible = chat.responsible;
-                answers::keep_question(connection, account, conversation, responsible, asks)
-                    .await?;
+                nps::question_sent(connection, chat, run, asks, now).await?;
             }
         }
         Then::Calls => {
@@ -352,7 +348,7 @@ fn leave(
         text: format!("{bot_name}: {why}"),
         ..Text::default()
     };
-    let row = message(chat, MessageKind::Note, words, now);
+    let row = message(chat, MessageKind::Note, parts(&[], words), now);
     outcome
         .events
         .push(announce::stored(chat, wire::message(&row)?, cause));
@@ -386,16 +382,17 @@ async fn close(
     Ok(())
 }
 
-/// Says something to the client; returns the message.
+/// Says something to the client, as one message with its files; returns the message.
 async fn say(
     connection: &mut PgConnection,
     (chat, run, client): (&mut Chat, &Run, &Profile),
-    text: Option<&Text>,
+    (text, files): (Option<&Text>, &[String]),
     cause: &Cause,
     now: OffsetDateTime,
     outcome: &mut Outcome,
 ) -> Result<MessageId, Error> {
-    let mut row = message(chat, MessageKind::Bot, put_in(text, chat, client), now);
+    let parts = parts(files, put_in(text, chat, client));
+    let mut row = message(chat, MessageKind::Bot, parts, now);
     row.conversation = Some(run.conversation);
     row.delivery = Some(DeliveryState::Queued);
     row.out_seq = chat.next_command();
@@ -420,7 +417,8 @@ fn note(
     now: OffsetDateTime,
     outcome: &mut Outcome,
 ) -> Result<(), Error> {
-    let row = message(chat, MessageKind::Note, put_in(text, chat, client), now);
+    let parts = parts(&[], put_in(text, chat, client));
+    let row = message(chat, MessageKind::Note, parts, now);
     outcome
         .events
         .push(announce::stored(chat, wire::message(&row)?, cause));
@@ -429,11 +427,14 @@ fn note(
 }
 
 /// Makes a message of the bot in its chat.
-fn message(chat: &mut Chat, kind: MessageKind, words: Text, now: OffsetDateTime) -> Stored {
+fn message(
+    chat: &mut Chat,
+    kind: MessageKind,
+    parts: Vec<ContentPart>,
+    now: OffsetDateTime,
+) -> Stored {
     let content = pb::Message {
-        parts: vec![ContentPart {
-            content: Some(Content::Text(words)),
-        }],
+        parts,
         ..pb::Message::default()
     };
     let id = MessageId::from(id::v7(now));

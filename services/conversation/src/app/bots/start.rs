@@ -177,7 +177,9 @@ async fn no_other(act: &mut Act) -> Result<(), Error> {
 /// Refuses to ask a client of NPS who was asked in this conversation, or cannot be.
 async fn may_ask(act: &mut Act) -> Result<(), Error> {
     if let Some(open) = act.chat.open_episode()
-        && answers::was_sent(&mut act.tx, &act.chat, open.id).await?
+        && answers::asked(&mut act.tx, &act.chat, open.id)
+            .await?
+            .is_sent(open.revision)
     {
         return Err(BotError::NpsSent.into());
     }

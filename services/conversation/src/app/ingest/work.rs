@@ -316,11 +316,13 @@ impl Work {
             time,
         };
         let automatic = arrival.message.automatic;
+        let words = wire::words(&content.parts);
+        let told = hearing.is_told(own_open, &words);
         if chat.bot.is_some() && !automatic && deleted_at.is_none() {
             let heard = if arrival.own_app {
                 Heard::Agent
             } else {
-                Heard::Client(hearing, wire::words(&content.parts), arrival.accepted_at)
+                Heard::Client(hearing, words, arrival.accepted_at)
             };
             self.heard.push((chat.id, heard, arrival.cause.clone()));
         }
@@ -341,6 +343,9 @@ impl Work {
             (false, true) => {
                 chat.heard(preview.time);
                 chat.show(preview);
+                if told {
+                    chat.comment();
+                }
             }
             // A start from a link (`/start lead_77`) is one as well, though nothing is asked yet: the client came and
             // waits to be greeted, and the chat must be among the unanswered ones that agents look at (D30, F122).

@@ -43,6 +43,16 @@ impl Hearing {
         matches!(self, Self::Score | Self::Comment)
     }
 
+    /// Tells whether agents are notified of words though nobody has to answer them: a comment that opens nothing. A score without
+    /// words is for the bot alone.
+    pub fn is_told(self, own_open: bool, text: &str) -> bool {
+        match self {
+            Self::Comment => !own_open,
+            Self::Score => !own_open && nps::read(text).is_some_and(|(_, said)| !said.is_empty()),
+            Self::Nothing | Self::Answer | Self::Ends => false,
+        }
+    }
+
     /// Tells whether an agent has to answer the words; `own_open` tells that the run's own conversation is open.
     pub const fn is_answered_by_agents(self, own_open: bool) -> bool {
         match self {
@@ -229,6 +239,21 @@ mod tests {
         ] {
             let mut listening = Listening::of(&waits(Expects::Score));
             assert_eq!(listening.client(&said), expected, "{said:?}");
+        }
+    }
+
+    #[test]
+    fn f203_words_that_open_nothing_are_told_of_and_a_mere_score_is_not() {
+        for (hearing, own_open, text, told) in [
+            (Hearing::Comment, false, "fast", true),
+            (Hearing::Comment, true, "fast", false),
+            (Hearing::Score, false, "9", false),
+            (Hearing::Score, false, "9\nthe courier was rude", true),
+            (Hearing::Score, true, "9\nthe courier was rude", false),
+            (Hearing::Ends, false, "where is my parcel?", false),
+            (Hearing::Nothing, false, "hello", false),
+        ] {
+            assert_eq!(hearing.is_told(own_open, text), told, "{hearing:?} {text}");
         }
     }
 

@@ -211,6 +211,35 @@ pub fn obstacle(chat: &Chat, reach: Reach, now: OffsetDateTime) -> Option<NpsSki
     closed.then_some(NpsSkipped::WindowClosed)
 }
 
+/// What is known of the question in a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// A bot of NPS runs.
+    pub running: bool,
+    /// The revision of the conversation at which the question was sent last; 0 where an earlier version sent it, none where it was not
+    /// sent.
+    pub at: Option<i64>,
+    /// The client has given a score.
+    pub scored: bool,
+    /// The client was asked just before, in another conversation, and opened this one with the answer.
+    pub before: bool,
+}
+
+impl Asked {
+    /// Tells whether NPS was sent for the end to which an open conversation comes (F202); `revision` is the conversation's.
+    ///
+    /// Each end has its question: one that was sent before the conversation ended and went on again (F210) was about that end. Only who
+    /// has given a score is not asked once more, as a conversation has one score; then it is closed without.
+    pub fn is_sent(self, revision: i64) -> bool {
+        self.running || self.scored || self.at.is_some_and(|at| at == 0 || at == revision)
+    }
+
+    /// Tells whether it may be closed as far as NPS goes.
+    pub fn is_settled(self, revision: i64) -> bool {
+        self.before || self.is_sent(revision)
+    }
+}
+
 /// Tells whether a conversation's end by a bot leaves its client not asked (F202): nobody is there to press "Send NPS".
 /// `asks` tells that the channel's rule does, `settled` that the client was asked or is not to be.
 pub const fn skipped_by_bot(by_nps: bool, asks: bool, settled: bool) -> bool {
@@ -262,7 +291,10 @@ pub fn scenario(language: Language) -> Vec<pb::BotStep> {
         question("comment", comment, (Expects::Comment, 0)),
         pb::BotStep {
             key: "thanks".to_owned(),
-            act: Some(Act::Send(Send { text: text(thanks) })),
+            act: Some(Act::Send(Send {
+                text: text(thanks),
+                attachment_ids: Vec::new(),
+            })),
             ..pb::BotStep::default()
         },
     ]

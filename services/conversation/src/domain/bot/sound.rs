@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1 as pb;
-use switchboard_proto::conversation::v1::bot_step::{Act, Ask, ask::Expects, branch::Fits};
+use switchboard_proto::conversation::v1::bot_step::{Act, Ask, Send, ask::Expects, branch::Fits};
 use time::Duration;
 
 use super::{after, named, timeout};
-use crate::domain::quick_reply::{self, Variable};
+use crate::domain::quick_reply::{self, VALUE_MAX, VARIABLES_MAX, Variable};
+use crate::domain::{FILES_MAX, TEXT_MAX};
 
 /// Steps of a scenario at most.
 const STEPS_MAX: usize = 100;
@@ -18,6 +19,16 @@ const SIZE_MAX: usize = 128 * 1024;
 
 /// Characters of what a bot says at most: what every messenger takes in one message.
 const SAID_MAX: usize = 4_000;
+
+/// Variables may make more of it, never more than a message takes: what a channel does not take in one message, the gateway sends in
+/// several, in order, and nothing is cut.
+const _: () = assert!(SAID_MAX + VARIABLES_MAX * VALUE_MAX <= TEXT_MAX);
+
+/// Files of a bot at most, in all of its steps: the gateway is told of them every day.
+const BOT_FILES_MAX: usize = 100;
+
+/// Messages that a client gets in a row at most before they are asked, and files among them: more would be no talk.
+const IN_A_ROW_MAX: usize = 10;
 
 /// Formatted ranges of it at most, and bytes of the link of each.
 const ENTITIES_MAX: usize = 100;
@@ -112,8 +123,14 @@ pub fn check(steps: &[pb::BotStep], nps: bool) -> Result<(), Vec<Flaw>> {
             "must be set where a step asks for a score, or for a comment to it",
         );
     }
+    let files = super::files(steps).len();
+    let rule = "must send at most 100 files in all";
+    flaws.unless(files <= BOT_FILES_MAX, "steps", rule);
     if flaws.0.is_empty() {
         circles(&mut flaws, steps);
+    }
+    if flaws.0.is_empty() {
+        in_a_row(&mut flaws, steps);
         hasty(&mut flaws, steps);
         asked_again(&mut flaws, steps);
     }
@@ -134,7 +151,7 @@ fn expects(step: &pb::BotStep) -> Option<Expects> {
 fn act(flaws: &mut Flaws, at: &str, steps: &[pb::BotStep], act: Option<&Act>) {
     match act {
         None => flaws.add(at, "must say what is done"),
-        Some(Act::Send(send)) => said(flaws, &format!("{at}.send.text"), send.text.as_ref()),
+        Some(Act::Send(send)) => sent(flaws, &format!("{at}.send"), send),
         Some(Act::Note(note)) => said(flaws, &format!("{at}.note.text"), note.text.as_ref()),
         Some(Act::Ask(ask)) => question(flaws, &format!("{at}.ask"), steps, ask),
         Some(Act::Assign(assign)) => {
@@ -212,6 +229,22 @@ fn question(flaws: &mut Flaws, at: &str, steps: &[pb::BotStep], ask: &Ask) {
     }
 }
 
+fn sent(flaws: &mut Flaws, at: &str, send: &Send) {
+    let files = &send.attachment_ids;
+    let fits = files.len() <= FILES_MAX;
+    let field = format!("{at}.attachment_ids");
+    flaws.unless(fits, &*field, "must have at most 20 entries");
+    for (place, file) in files.iter().enumerate() {
+        let known = uuid::Uuid::parse_str(file).is_ok();
+        let rule = "must be the id of a file that was uploaded";
+        flaws.unless(known, format!("{field}[{place}]"), rule);
+    }
+    // Files may go without words.
+    if files.is_empty() || send.text.as_ref().is_some_and(|text| !text.text.is_empty()) {
+        said(flaws, &format!("{at}.text"), send.text.as_ref());
+    }
+}
+
 fn said(flaws: &mut Flaws, at: &str, text: Option<&Text>) {
     let text_entities = text.map_or(&[][..], |text| &text.entities);
     let text = text.map_or("", |text| &text.text);
@@ -249,6 +282,39 @@ fn circles(flaws: &mut Flaws, steps: &[pb::BotStep]) {
             flaws.add(format!("steps[{place}].next"), rule);
             return;
         }
+    }
+}
+
+/// Refuses what a client would get too much of in a row: steps that speak too often before one asks and waits. No steps go in a circle.
+fn in_a_row(flaws: &mut Flaws, steps: &[pb::BotStep]) {
+    let begins = steps.iter().filter(|step| expects(step).is_some());
+    let begins = begins.flat_map(|asks| following(steps, asks, true));
+    let mut refused = BTreeSet::new();
+    for first in steps.first().into_iter().chain(begins) {
+        let (mut messages, mut files, mut at) = (0, 0, Some(first));
+        while let Some(step) = at {
+            match &step.act {
+                Some(Act::Send(send)) => {
+                    messages += 1;
+                    files += send.attachment_ids.len();
+                }
+                Some(Act::Ask(_)) => messages += 1,
+                _ => {}
+            }
+            if messages > IN_A_ROW_MAX || files > FILES_MAX {
+                refused.insert(&*step.key);
+                break;
+            }
+            at = match step.act {
+                Some(Act::Ask(_) | Act::Close(_)) => None,
+                _ => after(steps, step),
+            };
+        }
+    }
+    for (place, step) in steps.iter().enumerate() {
+        let rule = "must come within 10 messages in a row, with 20 files in all: let a step before it ask and wait for the client";
+        let fits = !refused.contains(&*step.key);
+        flaws.unless(fits, format!("steps[{place}]"), rule);
     }
 }
 

@@ -5,6 +5,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
+use crate::domain::bot::nps::Asked;
 use crate::domain::chat::Chat;
 use crate::domain::words::NpsSkipped;
 use crate::domain::{AgentId, ChannelId, ChatId, ConversationId, MessageId};
@@ -73,40 +74,68 @@ pub async fn keep(
     .await
 }
 
-/// Keeps who is responsible when a conversation's client is asked, and which message asks, as soon as there is one.
+/// A conversation whose client is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'q> {
+    /// Whose it is.
+    pub account: &'q AccountSlug,
+    /// The conversation.
+    pub conversation: ConversationId,
+    /// Its revision.
+    pub revision: i64,
+    /// Who is responsible.
+    pub responsible: Option<AgentId>,
+    /// The message that asks, as soon as there is one.
+    pub message: Option<MessageId>,
+}
+
+/// Keeps who is responsible when a conversation's client is asked, and then which message asks, at which of its revisions. Who is asked
+/// once more is asked for whoever is responsible then.
 pub async fn keep_question(
     connection: &mut PgConnection,
-    account: &AccountSlug,
-    conversation: ConversationId,
-    responsible: Option<AgentId>,
-    message: Option<MessageId>,
+    question: &Question<'_>,
+    now: OffsetDateTime,
 ) -> Result<(), sqlx::Error> {
     sqlx::query!(
-        "insert into nps_question as kept (account, conversation_id, responsible, message_id) values ($1, $2, $3, $4)
-         on conflict (account, conversation_id) do update set message_id = coalesce(excluded.message_id, kept.message_id)",
-        account.as_str(),
-        conversation as ConversationId,
-        responsible as Option<AgentId>,
-        message as Option<MessageId>,
+        "insert into nps_question as kept (account, conversation_id, responsible, message_id, revision, asked_at)
+         values ($1, $2, $3, $4, $5, $6)
+         on conflict (account, conversation_id) do update
+         set responsible = case when excluded.message_id is null then excluded.responsible else kept.responsible end,
+             message_id = coalesce(excluded.message_id, kept.message_id),
+             revision = case when excluded.message_id is null then kept.revision else excluded.revision end,
+             asked_at = excluded.asked_at",
+        question.account.as_str(),
+        question.conversation as ConversationId,
+        question.responsible as Option<AgentId>,
+        question.message as Option<MessageId>,
+        question.revision,
+        now,
     )
     .execute(connection)
     .await
     .map(drop)
 }
 
-/// Takes back that a conversation's client was asked, whose question was never sent.
+/// Takes back that clients were asked in conversations whose run has ended without sending the question.
 pub async fn take_back(
     connection: &mut PgConnection,
-    account: &AccountSlug,
-    conversation: ConversationId,
+    ended: &[(&AccountSlug, ConversationId)],
 ) -> Result<(), sqlx::Error> {
+    if ended.is_empty() {
+        return Ok(());
+    }
+    let (accounts, conversations): (Vec<String>, Vec<ConversationId>) = ended
+        .iter()
+        .map(|(account, conversation)| (account.to_string(), *conversation))
+        .unzip();
     sqlx::query!(
-        "delete from nps_answer a
-         where a.account = $1 and a.conversation_id = $2 and a.skipped = '' and a.score is null
+        "delete from nps_answer a using unnest($1::text[], $2::uuid[]) e(account, conversation_id)
+         where a.account = e.account and a.conversation_id = e.conversation_id and a.skipped = '' and a.score is null
            and not exists(select from nps_question q
-                          where q.account = $1 and q.conversation_id = $2 and q.message_id is not null)",
-        account.as_str(),
-        conversation as ConversationId,
+                          where q.account = e.account and q.conversation_id = e.conversation_id
+                            and q.message_id is not null)",
+        &accounts,
+        &conversations as &[ConversationId],
     )
     .execute(connection)
     .await
@@ -172,39 +201,22 @@ pub async fn delivered(
         .collect())
 }
 
-/// Tells whether a bot of NPS runs in a conversation, or ran and asked: one that was stopped before did not.
-pub async fn was_sent(
+/// Tells what is known of the question in a conversation.
+pub async fn asked(
     connection: &mut PgConnection,
     chat: &Chat,
     conversation: ConversationId,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists(select from bot_run r where r.chat_id = $1 and r.conversation_id = $2 and r.nps and r.account = $3
-                          and (r.ended_at is null
-                               or exists(select from nps_question q where q.account = $3 and q.conversation_id = $2
-                                         and q.message_id is not null)))
-               as "sent!""#,
-        chat.id as ChatId,
-        conversation as ConversationId,
-        chat.account.as_str(),
-    )
-    .fetch_one(connection)
-    .await
-}
-
-/// Tells whether a conversation's client was asked of NPS, or is not to be.
-pub async fn is_settled(
-    connection: &mut PgConnection,
-    chat: &Chat,
-    conversation: ConversationId,
-) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(
-        r#"select exists(select from bot_run r where r.chat_id = $1 and r.conversation_id = $2 and r.nps and r.account = $3
-                          and (r.ended_at is null
-                               or exists(select from nps_question q where q.account = $3 and q.conversation_id = $2
-                                         and q.message_id is not null)))
-               or exists(select from nps_answer where account = $3 and conversation_id = $2 and skipped = $4)
-               as "settled!""#,
+) -> Result<Asked, sqlx::Error> {
+    sqlx::query_as!(
+        Asked,
+        r#"select exists(select from bot_run r
+                         where r.chat_id = $1 and r.conversation_id = $2 and r.nps and r.account = $3 and r.ended_at is null)
+                   as "running!",
+               (select q.revision from nps_question q
+                where q.account = $3 and q.conversation_id = $2 and q.message_id is not null) as at,
+               coalesce(n.score is not null, false) as "scored!", coalesce(n.skipped = $4, false) as "before!"
+           from (values (1)) one
+           left join nps_answer n on n.account = $3 and n.conversation_id = $2"#,
         chat.id as ChatId,
         conversation as ConversationId,
         chat.account.as_str(),
@@ -273,4 +285,29 @@ pub async fn totals(
     )
     .fetch_all(connection)
     .await
+}
+
+/// Questions that one statement forgets, so that no sweep holds locks for long.
+const SWEPT_AT_ONCE: i64 = 5_000;
+
+/// Forgets some of the questions that were asked before `before`, of conversations that have ended; tells how many, and whether there
+/// may be more. What was answered stays, as it is counted.
+pub async fn sweep(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+) -> Result<(u64, bool), sqlx::Error> {
+    let swept = sqlx::query!(
+        "delete from nps_question where ctid = any(array(
+             select q.ctid from nps_question q
+             where q.asked_at < $1
+               and not exists(select from conversation c
+                              where c.conversation_id = q.conversation_id and c.closed_at is null)
+             order by q.asked_at limit $2))",
+        before,
+        SWEPT_AT_ONCE,
+    )
+    .execute(connection)
+    .await?
+    .rows_affected();
+    Ok((swept, swept >= SWEPT_AT_ONCE.cast_unsigned()))
 }

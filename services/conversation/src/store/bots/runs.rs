@@ -1,6 +1,7 @@
 //! Tables `bot_run` and `bot_wait`: runs of bots. A chat's run is changed under the chat's lock.
 //!
-//! A run carries the scenario that it began with: it is written once, and dropped when the run ends.
+//! A run carries the scenario that it began with: it is written once, and dropped when the run ends. The run itself is forgotten
+//! some time later.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use switchboard_proto::conversation::v1 as pb;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{decoded, encoded};
+use super::{decoded, encoded, nps};
 use crate::domain::bot::{self, RunState};
 use crate::domain::{BotId, ChannelId, ChatId, ConversationId};
 use crate::store::unreadable;
@@ -341,7 +342,13 @@ pub async fn put_off(
 pub async fn save(connection: &mut PgConnection, runs: &[Run]) -> Result<(), sqlx::Error> {
     let (new, changed): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.is_new);
     insert(connection, &new).await?;
-    update(connection, &changed).await
+    update(connection, &changed).await?;
+    // However it ended: a client counts as asked whom the question was sent.
+    let ended = changed
+        .iter()
+        .filter(|run| run.nps && run.ended_at.is_some());
+    let ended: Vec<_> = ended.map(|run| (&run.account, run.conversation)).collect();
+    nps::take_back(connection, &ended).await
 }
 
 async fn insert(connection: &mut PgConnection, runs: &[&Run]) -> Result<(), sqlx::Error> {
@@ -419,4 +426,24 @@ async fn update(connection: &mut PgConnection, runs: &[&Run]) -> Result<(), sqlx
     .execute(connection)
     .await
     .map(drop)
+}
+
+/// Runs that one statement forgets, so that no sweep holds locks for long.
+const SWEPT_AT_ONCE: i64 = 5_000;
+
+/// Forgets some of the runs that ended before `before`; tells how many, and whether there may be more.
+pub async fn sweep(
+    connection: &mut PgConnection,
+    before: OffsetDateTime,
+) -> Result<(u64, bool), sqlx::Error> {
+    let swept = sqlx::query!(
+        "delete from bot_run where ctid = any(array(
+             select ctid from bot_run where ended_at < $1 order by ended_at limit $2))",
+        before,
+        SWEPT_AT_ONCE,
+    )
+    .execute(connection)
+    .await?
+    .rows_affected();
+    Ok((swept, swept >= SWEPT_AT_ONCE.cast_unsigned()))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use switchboard_proto::conversation::v1::{
-    CloseConversationRequest, Conversation, chat::State, message,
+    CloseConversationRequest, Conversation, SendNpsRequest, chat::State, message,
 };
 use switchboard_proto::crm_cards::v1::{Card, MoveCardRequest, StatusKind};
 use tonic::Code;
@@ -125,12 +125,12 @@ async fn close(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
         chat_id: opened.chat_id.clone(),
         conversation_id: opened.conversation.conversation_id.clone(),
     };
-    let closed = client
-        .close_conversation(request.clone())
-        .await?
-        .into_inner()
-        .conversation
-        .unwrap_or_default();
+    let mut ended = client.close_conversation(request.clone()).await;
+    if let Err(refused) = ended {
+        ask_first(stage, opened, refused.into()).await?;
+        ended = client.close_conversation(request.clone()).await;
+    }
+    let closed = ended?.into_inner().conversation.unwrap_or_default();
     check(closed.close_time.is_some(), "a time of closing", || {
         "none".into()
     })?;
@@ -161,6 +161,31 @@ async fn close(stage: &mut Stage<'_>, opened: &Opened) -> Result<(), CliError> {
             "it was closed again",
         )),
     }
+}
+
+/// Sends NPS where the channel's rule has it before a conversation is closed, as a person would (F202).
+async fn ask_first(
+    stage: &mut Stage<'_>,
+    opened: &Opened,
+    refused: CliError,
+) -> Result<(), CliError> {
+    if refused.reason().as_deref() != Some("NPS_NOT_SENT") {
+        return Err(refused);
+    }
+    let agent = &opened.agent;
+    stage
+        .out
+        .does(&agent.name, "sends NPS first, as the channel's rule has it");
+    let request = SendNpsRequest {
+        chat_id: opened.chat_id.clone(),
+    };
+    let mut bots = stage.session.bots(&Role::Agent(agent.id)).await?;
+    let run = bots.send_nps(request).await?.into_inner().run;
+    let run = run.unwrap_or_default();
+    stage.asked = true;
+    let fact = format!("bot “{}” asks the customer", run.bot_name);
+    stage.out.fact("nps", &fact);
+    Ok(())
 }
 
 async fn reopen(stage: &mut Stage<'_>, opened: &Opened) -> Result<Reopened, CliError> {

@@ -59,6 +59,8 @@ pub(crate) struct Stage<'s> {
     pub ids: BTreeSet<String>,
     /// The chat, once it is there.
     pub chat_id: String,
+    /// NPS was sent before the conversation was closed: the bot's question is a message more.
+    pub asked: bool,
     /// The events were printed already.
     pub shown: bool,
     events: Arc<Mutex<Recording>>,
@@ -128,6 +130,7 @@ impl<'s> Stage<'s> {
             pool,
             ids: BTreeSet::new(),
             chat_id: String::new(),
+            asked: false,
             shown: false,
             events,
             recorder,
