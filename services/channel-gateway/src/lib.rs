@@ -29,6 +29,7 @@ use crate::app::book::Book;
 use crate::app::learnt::Learnt;
 use crate::app::mail::Post;
 use crate::app::noted::Noted;
+use crate::app::operated::Operated;
 use crate::app::presses::Presses;
 use crate::app::unclaimed::{Replay, Unclaimed};
 use crate::app::{App, audited, dispatch, photos};
@@ -76,6 +77,11 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         relay: service.relay(&pool)?,
     };
     tasks::keep_book(&service, &book).await?;
+    service.tell(Arc::new(Operated {
+        pool: pool.clone(),
+        store: store.clone(),
+        public_url: app.public_url.to_string(),
+    }));
 
     let packs = PackerConfig {
         max_events: config.packs.max_events,
