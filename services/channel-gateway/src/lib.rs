@@ -77,11 +77,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         relay: service.relay(&pool)?,
     };
     tasks::keep_book(&service, &book).await?;
-    service.tell(Arc::new(Operated {
-        pool: pool.clone(),
-        store: store.clone(),
-        public_url: app.public_url.to_string(),
-    }));
+    service.tell(Arc::new(Operated::of(&app)));
 
     let packs = PackerConfig {
         max_events: config.packs.max_events,

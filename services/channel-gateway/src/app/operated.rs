@@ -12,6 +12,7 @@ use sqlx::PgPool;
 use switchboard_proto::operator::v1::{Finding, Level};
 use time::OffsetDateTime;
 
+use super::App;
 use crate::files::store::Store;
 use crate::store::problems::{self, Counted, Trouble};
 
@@ -52,6 +53,15 @@ impl Subject for Operated {
 }
 
 impl Operated {
+    /// Takes what the use cases work with.
+    pub fn of(app: &App) -> Self {
+        Self {
+            pool: app.pool.clone(),
+            store: app.files.store.clone(),
+            public_url: app.public_url.to_string(),
+        }
+    }
+
     async fn object_store(&self) -> Finding {
         const SUBJECT: &str = "object store";
         let next = "see [files] of the gateway's configuration: `channel-gateway config dump`; until it is back, files wait";
