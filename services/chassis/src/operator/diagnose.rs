@@ -23,7 +23,7 @@ const TRIED: Duration = Duration::from_secs(4);
 /// How far the clocks of a service and its database may differ.
 const CLOCKS: time::Duration = time::Duration::seconds(1);
 
-/// How soon the end of the internal token is told of.
+/// How soon the end of the internal token is told of, at most: of one that lasts shorter, in the last quarter of its life.
 const TOKEN_LEFT: time::Duration = time::Duration::days(7);
 
 /// Connections of the database that may be taken, in percent, before it is told of.
@@ -305,7 +305,7 @@ async fn keys(auth: &config::Auth) -> Finding {
 /// Whether the token for calls to the other services is there and lasts.
 async fn internal_token(auth: &config::Auth, now: OffsetDateTime) -> Finding {
     match tokio::fs::read_to_string(&auth.internal_token_file).await {
-        Ok(token) => lasting(ends(token.trim()), now),
+        Ok(token) => lasting(life(token.trim()), now),
         Err(error) => broken(
             "internal token",
             format!("auth.internal_token_file cannot be read: {error}"),
@@ -314,33 +314,40 @@ async fn internal_token(auth: &config::Auth, now: OffsetDateTime) -> Finding {
     }
 }
 
-/// When a token ends, by what it says of itself.
-fn ends(token: &str) -> Option<OffsetDateTime> {
-    #[derive(serde::Deserialize)]
-    struct End {
-        exp: i64,
-    }
-    let said = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let end: End = serde_json::from_slice(&said).ok()?;
-    OffsetDateTime::from_unix_timestamp(end.exp).ok()
+/// What a token says of its life.
+#[derive(Debug, Clone, Copy, serde::Deserialize)]
+struct Life {
+    exp: i64,
+    iat: Option<i64>,
 }
 
-fn lasting(end: Option<OffsetDateTime>, now: OffsetDateTime) -> Finding {
+/// How long a token lasts, by what it says of itself.
+fn life(token: &str) -> Option<Life> {
+    let said = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+    serde_json::from_slice(&said).ok()
+}
+
+fn lasting(life: Option<Life>, now: OffsetDateTime) -> Finding {
     let next = "make a new one by `switchboardctl token --internal`, into auth.internal_token_file: it is read again by itself";
-    match end.map(|end| end - now) {
-        None => broken("internal token", "it is no token", next),
-        Some(left) if left <= time::Duration::ZERO => {
-            broken("internal token", "it has ended", next)
-        }
-        Some(left) if left < TOKEN_LEFT => doubtful(
-            "internal token",
-            format!("it ends in {} h", left.whole_hours()),
-            next,
-        ),
-        Some(left) => fine(
-            "internal token",
-            format!("good for {} days", left.whole_days()),
-        ),
+    let Some(life) = life else {
+        return broken("internal token", "it is no token", next);
+    };
+    let left = time::Duration::seconds(life.exp.saturating_sub(now.unix_timestamp()));
+    // One that is renewed every day has its days; what counts is whether the renewal is late.
+    let soon = life.iat.map_or(TOKEN_LEFT, |made| {
+        TOKEN_LEFT.min(time::Duration::seconds(life.exp.saturating_sub(made)) / 4)
+    });
+    let told = if left < time::Duration::days(2) {
+        format!("{} h", left.whole_hours())
+    } else {
+        format!("{} days", left.whole_days())
+    };
+    if !left.is_positive() {
+        broken("internal token", "it has ended", next)
+    } else if left < soon {
+        doubtful("internal token", format!("it ends in {told}"), next)
+    } else {
+        fine("internal token", format!("good for {told}"))
     }
 }
 
@@ -371,15 +378,23 @@ mod tests {
             let said = URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp},"sub":"x"}}"#));
             format!("head.{said}.signature")
         };
+        // Of one that lasts a day.
+        let daily = |exp: i64| {
+            let iat = exp - 86_400;
+            let said = URL_SAFE_NO_PAD.encode(format!(r#"{{"exp":{exp},"iat":{iat}}}"#));
+            format!("head.{said}.signature")
+        };
         let day = 86_400;
         for (text, level) in [
             (token(365 * day + 30 * day), Level::Ok),
             (token(365 * day + 6 * day), Level::Warn),
             (token(365 * day - 1), Level::Fail),
+            (daily(365 * day + 23 * 3_600), Level::Ok),
+            (daily(365 * day + 5 * 3_600), Level::Warn),
             ("no token".to_owned(), Level::Fail),
             (String::new(), Level::Fail),
         ] {
-            let found = lasting(ends(&text), now);
+            let found = lasting(life(&text), now);
             assert_eq!(found.level(), level, "{text}");
             assert!(!found.text.contains("signature"), "{}", found.text);
         }
