@@ -182,7 +182,7 @@ pub(crate) struct Globals {
         help_heading = "Output"
     )]
     pub wanted: Vec<Condition>,
-    /// Change nothing: show what would be, held against what there is
+    /// Change nothing: show what would be, held against what there is; of several steps the first
     #[arg(long, global = true, help_heading = "Changes")]
     pub dry_run: bool,
     /// Do it without asking

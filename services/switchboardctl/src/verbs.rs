@@ -121,9 +121,24 @@ impl RequestId {
     }
 }
 
+/// Whether a verb can be told to change nothing: what it changes is in services, where every call is guarded.
+pub(crate) fn has_dry_run(noun: &Noun) -> bool {
+    match noun {
+        Noun::Keys(_) | Noun::Demo(_) => false,
+        Noun::Context(verb) => verb.only_reads(),
+        _ => true,
+    }
+}
+
 /// Runs what was typed.
 pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
     let globals = cli.globals;
+    if globals.dry_run && !has_dry_run(&cli.noun) {
+        return Err(CliError::usage(
+            "this verb has no dry run: it works with files and stand-ins, not with services",
+            "leave --dry-run out",
+        ));
+    }
     let noun = match cli.noun {
         Noun::Keys(verb) => return crate::keys::run(verb),
         Noun::Token(args) => return crate::token::run(args, &globals, crate::clock::now()),

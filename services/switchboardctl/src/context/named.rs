@@ -52,6 +52,13 @@ pub(crate) enum ContextVerb {
 /// What a context says, as in a context file.
 type Table = Map<String, Value>;
 
+impl ContextVerb {
+    /// Tells whether the verb leaves the file as it is.
+    pub fn only_reads(&self) -> bool {
+        matches!(self, Self::List | Self::Show { .. })
+    }
+}
+
 /// The file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
