@@ -12,6 +12,9 @@ pub async fn run(world: &World, token: &str, arguments: &[&str]) -> anyhow::Resu
     let mut command = tokio::process::Command::new(binary("switchboardctl")?);
     command.args(arguments).stdin(Stdio::null());
     command.env("SWITCHBOARD_CTL_TOKEN", token);
+    // Contexts of whoever runs the tests are none of theirs.
+    let contexts = world.system.folder().join("contexts.yaml");
+    command.env("SWITCHBOARD_CTL_CONTEXTS", contexts);
     for kind in Kind::ALL {
         let name = kind.name().to_uppercase().replace('-', "_");
         command.env(

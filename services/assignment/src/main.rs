@@ -8,6 +8,7 @@ fn main() -> ExitCode {
     chassis::run::main(
         assignment::NAME,
         Config::EMBEDDED,
+        &assignment::store::MIGRATOR,
         assignment::serve,
         assignment::migrate,
     )

@@ -25,6 +25,7 @@ pub mod mail;
 pub mod mail_lines;
 pub mod mailbox;
 pub mod noted;
+pub mod operated;
 pub mod photos;
 pub mod presses;
 pub mod queue;

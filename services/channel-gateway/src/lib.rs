@@ -29,6 +29,7 @@ use crate::app::book::Book;
 use crate::app::learnt::Learnt;
 use crate::app::mail::Post;
 use crate::app::noted::Noted;
+use crate::app::operated::Operated;
 use crate::app::presses::Presses;
 use crate::app::unclaimed::{Replay, Unclaimed};
 use crate::app::{App, audited, dispatch, photos};
@@ -76,6 +77,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         relay: service.relay(&pool)?,
     };
     tasks::keep_book(&service, &book).await?;
+    service.tell(Arc::new(Operated::of(&app)));
 
     let packs = PackerConfig {
         max_events: config.packs.max_events,

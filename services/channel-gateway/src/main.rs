@@ -8,6 +8,7 @@ fn main() -> ExitCode {
     chassis::run::main(
         "channel-gateway",
         Config::EMBEDDED,
+        &channel_gateway::store::MIGRATOR,
         channel_gateway::serve,
         channel_gateway::migrate,
     )

@@ -9,7 +9,7 @@ mod heard;
 mod pull;
 mod unpack;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -191,9 +191,12 @@ impl EventFilter {
     }
 }
 
-/// The handlers of a process by their durables, for the replay of dead letters.
+/// The handlers of a process by their durables, for the replay of dead letters, and which streams they read.
 #[derive(Default)]
-pub struct HandlerRegistry(RwLock<BTreeMap<&'static str, Arc<dyn Handler>>>);
+pub struct HandlerRegistry {
+    handlers: RwLock<BTreeMap<&'static str, Arc<dyn Handler>>>,
+    reading: RwLock<BTreeSet<(String, &'static str)>>,
+}
 
 impl HandlerRegistry {
     /// Makes a registry without handlers.
@@ -203,7 +206,7 @@ impl HandlerRegistry {
 
     /// Adds a handler under its durable's name.
     pub fn add(&self, handler: Arc<dyn Handler>) {
-        self.0
+        self.handlers
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(handler.durable(), handler);
@@ -211,11 +214,25 @@ impl HandlerRegistry {
 
     /// Returns the handler of a durable.
     pub fn get(&self, durable: &str) -> Option<Arc<dyn Handler>> {
-        self.0
+        self.handlers
             .read()
             .unwrap_or_else(PoisonError::into_inner)
             .get(durable)
             .cloned()
+    }
+
+    /// Notes that a durable reads a stream.
+    pub fn reads(&self, stream: &str, durable: &'static str) {
+        self.reading
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert((stream.to_owned(), durable));
+    }
+
+    /// Returns which streams are read by which durables, in their order.
+    pub fn reading(&self) -> Vec<(String, &'static str)> {
+        let reading = self.reading.read().unwrap_or_else(PoisonError::into_inner);
+        reading.iter().cloned().collect()
     }
 }
 
@@ -265,6 +282,7 @@ impl Consumers {
     }
 
     fn spawn(&self, handler: Arc<dyn Handler>, stream: String, subjects: Vec<String>) {
+        self.registry.reads(&stream, handler.durable());
         self.registry.add(Arc::clone(&handler));
         let name = format!("consumer {} on {stream}", handler.durable());
         let pull = pull::Pull {

@@ -13,10 +13,12 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::get;
+use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock;
 use crate::config;
 use crate::http::{self, Limits};
 use crate::lifecycle::Lifecycle;
@@ -29,17 +31,33 @@ pub struct Readiness {
     ready: Arc<watch::Sender<bool>>,
 }
 
-#[derive(Default)]
 struct Latches {
     next: u64,
-    /// Name and, while held, the reason.
-    all: BTreeMap<u64, (&'static str, Option<String>)>,
+    all: BTreeMap<u64, Condition>,
+    /// Since when the service is ready, or is not.
+    turned: OffsetDateTime,
+}
+
+/// What a latch stands for, as it is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// What it is about.
+    pub name: &'static str,
+    /// Why it does not hold; none while it does.
+    pub reason: Option<String>,
+    /// Since when it holds, or does not. Another reason is no new beginning.
+    pub since: OffsetDateTime,
 }
 
 impl Default for Readiness {
     fn default() -> Self {
+        let latches = Latches {
+            next: 0,
+            all: BTreeMap::new(),
+            turned: clock::now(),
+        };
         Self {
-            latches: Arc::default(),
+            latches: Arc::new(Mutex::new(latches)),
             ready: Arc::new(watch::Sender::new(true)),
         }
     }
@@ -56,8 +74,13 @@ impl Readiness {
         let mut latches = self.latches();
         latches.next += 1;
         let id = latches.next;
-        latches.all.insert(id, (name, Some("starting".into())));
-        self.publish(&latches);
+        let starting = Condition {
+            name,
+            reason: Some("starting".into()),
+            since: clock::now(),
+        };
+        latches.all.insert(id, starting);
+        self.publish(&mut latches);
         drop(latches);
         Latch {
             readiness: self.clone(),
@@ -77,8 +100,25 @@ impl Readiness {
         let held = latches
             .all
             .values()
-            .filter_map(|(name, reason)| Some((*name, reason.clone()?)));
+            .filter_map(|condition| Some((condition.name, condition.reason.clone()?)));
         held.collect()
+    }
+
+    /// Returns all conditions as they are, in the order in which they were added.
+    pub fn conditions(&self) -> Vec<Condition> {
+        self.latches().all.values().cloned().collect()
+    }
+
+    /// Returns the condition of a name that does not hold, if there is one.
+    pub fn failing(&self, name: &str) -> Option<Condition> {
+        let latches = self.latches();
+        let failing = |condition: &&Condition| condition.name == name && condition.reason.is_some();
+        latches.all.values().find(failing).cloned()
+    }
+
+    /// Tells since when the service is ready, or is not.
+    pub fn since(&self) -> OffsetDateTime {
+        self.latches().turned
     }
 
     /// Returns a receiver of the readiness, for whom each change matters.
@@ -94,19 +134,29 @@ impl Readiness {
 
     fn set(&self, id: u64, reason: Option<String>) -> bool {
         let mut latches = self.latches();
-        let Some((_, current)) = latches.all.get_mut(&id) else {
+        let Some(current) = latches.all.get_mut(&id) else {
             return false;
         };
-        let turned = current.is_some() != reason.is_some();
-        *current = reason;
-        self.publish(&latches);
+        let turned = current.reason.is_some() != reason.is_some();
+        if turned {
+            current.since = clock::now();
+        }
+        current.reason = reason;
+        self.publish(&mut latches);
         turned
     }
 
-    fn publish(&self, latches: &Latches) {
-        let ready = latches.all.values().all(|(_, reason)| reason.is_none());
-        self.ready
+    fn publish(&self, latches: &mut Latches) {
+        let ready = latches
+            .all
+            .values()
+            .all(|condition| condition.reason.is_none());
+        let turned = self
+            .ready
             .send_if_modified(|current| std::mem::replace(current, ready) != ready);
+        if turned {
+            latches.turned = clock::now();
+        }
     }
 
     fn latches(&self) -> MutexGuard<'_, Latches> {
@@ -141,7 +191,7 @@ impl Drop for Latch {
     fn drop(&mut self) {
         let mut latches = self.readiness.latches();
         latches.all.remove(&self.id);
-        self.readiness.publish(&latches);
+        self.readiness.publish(&mut latches);
     }
 }
 
@@ -218,5 +268,26 @@ mod tests {
         );
         drop(database);
         assert!(readiness.is_ready());
+    }
+
+    #[test]
+    fn o302_a_condition_tells_since_when_it_does_not_hold_whatever_the_reason() {
+        let readiness = Readiness::new();
+        let (broker, _other) = (readiness.latch("nats"), readiness.latch("wiring"));
+        broker.release();
+        assert!(readiness.failing("nats").is_none());
+        broker.hold("not connected");
+        let first = readiness.failing("nats").unwrap();
+        broker.hold("connection refused");
+        let second = readiness.failing("nats").unwrap();
+        assert_eq!(first.since, second.since);
+        assert_eq!(second.reason.as_deref(), Some("connection refused"));
+        broker.release();
+        let names: Vec<_> = readiness
+            .conditions()
+            .into_iter()
+            .map(|condition| (condition.name, condition.reason.is_none()))
+            .collect();
+        assert_eq!(names, [("nats", true), ("wiring", false)]);
     }
 }

@@ -31,6 +31,9 @@ pub mod operator;
 pub mod outbox;
 pub mod packs;
 pub mod relay;
+pub mod replicas;
+
+mod problems;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

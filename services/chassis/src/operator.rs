@@ -1,4 +1,9 @@
-//! `OperatorService`: listing, inspecting and replaying the dead letters of this service.
+//! `OperatorService`: how this service is, what is wrong with what it depends on, and its dead letters: listed, inspected,
+//! replayed.
+
+mod diagnose;
+mod status;
+pub mod subject;
 
 use std::sync::Arc;
 
@@ -9,16 +14,22 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use switchboard_proto::operator::v1::operator_service_server::OperatorService;
 use switchboard_proto::operator::v1::{
-    DeadLetter, GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest,
-    ListDeadLettersResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome,
+    DeadLetter, DiagnoseRequest, DiagnoseResponse, GetDeadLetterRequest, GetDeadLetterResponse,
+    GetStatusRequest, GetStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome,
 };
 use tonic::{Code, Request, Response, Status};
 
 use crate::clock;
 use crate::consumer::HandlerRegistry;
 use crate::deadletter;
-use crate::grpc::{self, FieldViolation, Parse};
+use crate::grpc::{self, FieldViolation, Parse, timestamp};
+use crate::health::Readiness;
 use crate::nats::{Nats, Streams};
+
+pub(crate) use diagnose::Tried;
+pub(crate) use status::Sources;
+pub use subject::Subject;
 
 /// Letters of one replay at most.
 const REPLAYED: usize = 200;
@@ -29,9 +40,20 @@ const SCANNED: usize = 1_000;
 /// The operator's service of one process.
 pub struct Operator {
     service: &'static str,
-    nats: Nats,
-    streams: Streams,
-    registry: Arc<HandlerRegistry>,
+    sources: Sources,
+    /// What is tried beside; none where there are only dead letters.
+    tried: Option<Tried>,
+}
+
+/// What is said of a letter that is not there any more.
+const GONE: &str = "there is no such dead letter of this service: replayed before, or expired";
+
+/// Why a letter was not handled.
+enum NotHandled {
+    /// It is not there any more.
+    Gone,
+    /// It fails again, or cannot be read.
+    Failed(String),
 }
 
 /// Where the next page begins.
@@ -41,26 +63,45 @@ struct Cursor {
 }
 
 impl Operator {
-    /// Makes the service; `registry` holds the handlers that replay uses.
+    /// Makes the service for dead letters; `registry` holds the handlers that replay uses.
     pub fn new(
         service: &'static str,
         nats: Nats,
         streams: Streams,
         registry: Arc<HandlerRegistry>,
     ) -> Self {
-        Self {
+        let sources = Sources {
             service,
+            ready: Readiness::new(),
             nats,
             streams,
             registry,
+            pool: None,
+            replicas: None,
+            subjects: Vec::new(),
+        };
+        Self {
+            service,
+            sources,
+            tried: None,
+        }
+    }
+
+    /// Makes the service of all that it tells of and tries.
+    pub(crate) fn whole(sources: Sources, tried: Tried) -> Self {
+        Self {
+            service: sources.service,
+            sources,
+            tried: Some(tried),
         }
     }
 
     async fn stream(&self) -> Result<Stream<()>, Status> {
         let stream = self
+            .sources
             .nats
             .jetstream
-            .get_stream_no_info(self.streams.dead_letters())
+            .get_stream_no_info(self.sources.streams.dead_letters())
             .await;
         stream.map_err(|error| {
             tracing::warn!(%error, "dead letters cannot be read");
@@ -70,7 +111,7 @@ impl Operator {
 
     /// Returns this service's first letter at or after a sequence.
     async fn next(&self, stream: &Stream<()>, from: u64) -> Result<Option<DeadLetter>, Status> {
-        let subject = self.streams.dead_subject(self.service);
+        let subject = self.sources.streams.dead_subject(self.service);
         let found = stream
             .raw_message_builder()
             .sequence(from.max(1))
@@ -108,18 +149,23 @@ impl Operator {
     }
 
     /// Hands a letter to its handler, in this process, and removes it when it is handled.
-    async fn replay(&self, stream: &Stream<()>, sequence: u64) -> Result<(), String> {
-        let found = self
-            .find(stream, sequence)
+    async fn replay(&self, stream: &Stream<()>, sequence: u64) -> Result<(), NotHandled> {
+        let found = self.find(stream, sequence).await;
+        let found = found.map_err(|status| NotHandled::Failed(status.message().to_owned()))?;
+        let letter = found.ok_or(NotHandled::Gone)?;
+        self.handle(stream, &letter)
             .await
-            .map_err(|status| status.message().to_owned())?;
-        let letter = found
-            .ok_or("there is no such dead letter of this service: replayed before, or expired")?;
+            .map_err(NotHandled::Failed)
+    }
+
+    async fn handle(&self, stream: &Stream<()>, letter: &DeadLetter) -> Result<(), String> {
+        let sequence = letter.sequence;
         let handler = self
+            .sources
             .registry
             .get(&letter.consumer)
             .ok_or_else(|| format!("this service has no consumer {:?}", letter.consumer))?;
-        let deliveries = deadletter::revive(&letter)?;
+        let deliveries = deadletter::revive(letter)?;
         handler
             .handle(&deliveries, clock::now())
             .await
@@ -141,6 +187,29 @@ impl Operator {
 
 #[tonic::async_trait]
 impl OperatorService for Operator {
+    async fn get_status(
+        &self,
+        _request: Request<GetStatusRequest>,
+    ) -> Result<Response<GetStatusResponse>, Status> {
+        Ok(Response::new(self.sources.status(clock::now()).await))
+    }
+
+    async fn diagnose(
+        &self,
+        _request: Request<DiagnoseRequest>,
+    ) -> Result<Response<DiagnoseResponse>, Status> {
+        let findings = match &self.tried {
+            Some(tried) => diagnose::diagnose(&self.sources, tried, clock::now()).await,
+            None => Vec::new(),
+        };
+        Ok(Response::new(DiagnoseResponse {
+            service: self.service.to_owned(),
+            // Taken when all is done: whoever compares clocks knows when the answer came, not when the tries began.
+            time: Some(timestamp(clock::now())),
+            findings,
+        }))
+    }
+
     async fn list_dead_letters(
         &self,
         request: Request<ListDeadLettersRequest>,
@@ -208,12 +277,17 @@ impl OperatorService for Operator {
         let mut outcomes = Vec::with_capacity(sequences.len());
         // One after the other: an operator replays what failed, and wants to know which fails again.
         for sequence in sequences {
-            let replayed = self.replay(&stream, sequence).await;
-            let (handled, error) = (replayed.is_ok(), replayed.err().unwrap_or_default());
+            let outcome = match self.replay(&stream, sequence).await {
+                Ok(()) => (true, String::new(), false),
+                Err(NotHandled::Gone) => (false, GONE.to_owned(), true),
+                Err(NotHandled::Failed(error)) => (false, error, false),
+            };
+            let (handled, error, gone) = outcome;
             outcomes.push(ReplayOutcome {
                 sequence,
                 handled,
                 error,
+                gone,
             });
         }
         Ok(Response::new(ReplayDeadLettersResponse { outcomes }))

@@ -5,6 +5,7 @@ mod command;
 mod configured;
 mod service;
 mod statistics;
+mod version;
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -12,6 +13,13 @@ use serde::de::DeserializeOwned;
 use crate::config;
 
 pub use command::main;
+
+/// The commit that this program was built of: what the build was told by `SWITCHBOARD_COMMIT`; empty where it was not.
+pub const COMMIT: &str = match option_env!("SWITCHBOARD_COMMIT") {
+    Some(commit) => commit,
+    None => "",
+};
+
 pub use service::{Service, Stopped, migrate_database};
 
 /// A service's configuration, as far as the chassis needs it.

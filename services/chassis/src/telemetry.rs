@@ -129,7 +129,8 @@ where
     ) -> fmt::Result {
         let metadata = event.metadata();
         let mut line = Map::new();
-        let time = crate::clock::now().format(&time::format_description::well_known::Rfc3339);
+        let now = crate::clock::now();
+        let time = now.format(&time::format_description::well_known::Rfc3339);
         line.insert("time".into(), time.map_err(|_| fmt::Error)?.into());
         line.insert(
             "level".into(),
@@ -162,6 +163,7 @@ where
             }
         }
         event.record(&mut Fields(&mut line));
+        crate::problems::keep(*metadata.level(), &line, now);
         let line = serde_json::to_string(&line).map_err(|_| fmt::Error)?;
         writeln!(writer, "{line}")
     }

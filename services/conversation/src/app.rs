@@ -28,6 +28,7 @@ pub mod labels;
 pub mod note;
 pub mod notifications;
 pub mod open;
+pub mod operated;
 pub mod own_amend;
 pub mod posts;
 pub mod quick_replies;

@@ -40,6 +40,7 @@ use crate::activity::Activity;
 use crate::app::chat_presence::ChatPresence;
 use crate::app::internal_chat::InternalChats;
 use crate::app::internal_watch::InternalWatch;
+use crate::app::operated::Operated;
 use crate::app::quick_replies::QuickReplies;
 use crate::app::search::Searches;
 use crate::app::watch::Watch;
@@ -88,6 +89,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         &config.parked,
     );
     sweep::count(&service.lifecycle, pool.clone());
+    service.tell(Arc::new(Operated(pool.clone())));
 
     let audit = service.audit(&pool, audit::SCOPES);
     let admission = Arc::new(Assignment::new(assignment, internal.clone()));

@@ -8,6 +8,7 @@ fn main() -> ExitCode {
     chassis::run::main(
         "conversation",
         Config::EMBEDDED,
+        &conversation::store::MIGRATOR,
         conversation::serve,
         conversation::migrate,
     )

@@ -6,6 +6,7 @@ fn main() -> std::process::ExitCode {
     chassis::run::main(
         "crm-cards",
         Config::EMBEDDED,
+        &crm_cards::store::MIGRATOR,
         crm_cards::serve,
         crm_cards::migrate,
     )

@@ -5,18 +5,21 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::completions::CompletionsArgs;
+use crate::context::named::ContextVerb;
 use crate::demo::DemoVerb;
 use crate::keys::KeysVerb;
+use crate::output::condition::Condition;
 use crate::token::TokenArgs;
 use crate::verbs::{
     account::AccountVerb, activity::ActivityVerb, agent::AgentVerb, assignment::AssignmentVerb,
     audit::AuditVerb, bot::BotVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb,
     chat::ChatVerb, company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
-    events::EventsVerb, field::FieldVerb, filter::FilterVerb, group::GroupVerb,
-    internal::InternalVerb, notification::NotificationVerb, order::OrderVerb,
-    pipeline::PipelineVerb, reply::ReplyVerb, role::RoleVerb, rule::RuleVerb, source::SourceVerb,
-    sync::SyncVerb,
+    doctor::DoctorArgs, events::EventsVerb, explain::ExplainArgs, field::FieldVerb,
+    filter::FilterVerb, find::FindArgs, group::GroupVerb, internal::InternalVerb,
+    notification::NotificationVerb, order::OrderVerb, pipeline::PipelineVerb, reply::ReplyVerb,
+    role::RoleVerb, rule::RuleVerb, source::SourceVerb, status::StatusArgs, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -37,7 +40,16 @@ pub(crate) struct Cli {
 /// Options of every verb.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Globals {
-    /// TOML file with addresses, account and key
+    /// A context by its name, as `context list` tells; the current one unless given
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_CONTEXT_NAME",
+        value_name = "NAME",
+        help_heading = "Connection"
+    )]
+    pub context: Option<String>,
+    /// TOML file with addresses, account and key, instead of a named context
     #[arg(
         long,
         global = true,
@@ -161,6 +173,21 @@ pub(crate) struct Globals {
         help_heading = "Output"
     )]
     pub output: Format,
+    /// Only rows of a list whose field has this value, as `state=active`; `~` for a part of it, as `name~kava`. Fields are
+    /// named as in JSON
+    #[arg(
+        long = "where",
+        global = true,
+        value_name = "FIELD=VALUE",
+        help_heading = "Output"
+    )]
+    pub wanted: Vec<Condition>,
+    /// Change nothing: show what would be, held against what there is; of several steps the first
+    #[arg(long, global = true, help_heading = "Changes")]
+    pub dry_run: bool,
+    /// Do it without asking
+    #[arg(long, short, global = true, help_heading = "Changes")]
+    pub yes: bool,
     /// Exit with 3 when a list is empty
     #[arg(long, global = true, help_heading = "Output")]
     pub fail_empty: bool,
@@ -171,17 +198,35 @@ pub(crate) struct Globals {
 pub(crate) enum Format {
     /// For people.
     Table,
+    /// For people with room: every column, as wide as it is.
+    Wide,
     /// Protobuf JSON: a list is one array.
     Json,
+    /// The same as YAML.
+    Yaml,
     /// Protobuf JSON, one object a line.
     Ndjson,
     /// What a table has in its first column, one a line: `CHAT=$(switchboardctl chat list --limit 1 -o ids)`.
+    #[value(alias = "name")]
     Ids,
 }
 
 /// The nouns.
 #[derive(Subcommand)]
 pub(crate) enum Noun {
+    /// How the whole system is, on one screen
+    Status(StatusArgs),
+    /// What is wrong, and what to do next: exit code 0, 1 or 2
+    Doctor(DoctorArgs),
+    /// Where is my customer's message? By text, phone or a provider's id, with times and reasons
+    Find(FindArgs),
+    /// Why is there a card or none, and why this agent? Facts, candidates, rule and time
+    Explain(ExplainArgs),
+    /// Named contexts: where services are and who you are
+    #[command(subcommand)]
+    Context(ContextVerb),
+    /// Completions of verbs and of ids from the server, for a shell
+    Completions(CompletionsArgs),
     /// Keys of an installation without an identity provider
     #[command(subcommand)]
     Keys(KeysVerb),

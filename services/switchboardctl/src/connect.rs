@@ -1,11 +1,12 @@
 //! Calls to the services: addresses, tokens, deadlines.
 
 mod clients;
+pub(crate) mod guard;
 mod names;
 
 use std::collections::HashMap;
 use std::error::Error;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
@@ -16,9 +17,10 @@ use tonic::{Request, Status};
 use crate::context::Settings;
 use crate::error::{CliError, plain};
 use crate::token::{Mint, Role};
+pub(crate) use guard::{DRY_RUN, Guard, Terms};
 
 /// A channel that sends a token with every call.
-pub(crate) type Authorised = InterceptedService<Channel, Bearer>;
+pub(crate) type Authorised = InterceptedService<Guard, Bearer>;
 
 /// Puts the token on a call.
 #[derive(Clone)]
@@ -41,6 +43,8 @@ pub(crate) const SERVICES: [&str; 4] =
 pub(crate) struct Session {
     /// What was resolved.
     pub settings: Settings,
+    /// On what terms this run changes something.
+    pub terms: Arc<Terms>,
     mint: Option<Mint>,
     channels: Mutex<HashMap<&'static str, Channel>>,
 }
@@ -52,8 +56,15 @@ impl Session {
             (None, Some(key)) => Some(Mint::open(key, &settings.issuer, &settings.audience)?),
             _ => None,
         };
+        let terms = Terms::new(
+            settings.dry_run,
+            settings.yes,
+            settings.production.clone(),
+            settings.json,
+        );
         Ok(Self {
             settings,
+            terms: Arc::new(terms),
             mint,
             channels: Mutex::default(),
         })
@@ -91,7 +102,7 @@ impl Session {
             )
         })?;
         Ok(InterceptedService::new(
-            self.channel(service).await?,
+            Guard::new(self.channel(service).await?, Arc::clone(&self.terms)),
             Bearer(bearer),
         ))
     }

@@ -1,4 +1,7 @@
-//! Where the services are and who calls: options, then environment (clap has merged both), then the context file.
+//! Where the services are and who calls: options, then environment (clap has merged both), then the context file or the
+//! named context.
+
+pub(crate) mod named;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -6,13 +9,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use crate::cli::Globals;
+use crate::cli::{Format, Globals};
 use crate::error::CliError;
 use crate::output::note;
 
 /// A context file, for example:
 ///
 /// ```toml
+/// production = true             # whoever changes something is asked first
 /// account = "demo"
 /// key = "keys/signing.pem"      # relative to this file; tokens are made with it as they are needed
 /// agent = "Olena"               # who acts where a verb needs an agent and --as is not given
@@ -23,6 +27,7 @@ use crate::output::note;
 /// channel_gateway = "http://127.0.0.1:7101"
 /// [nats]
 /// url = "nats://127.0.0.1:4222"
+/// monitor = "http://127.0.0.1:8222"  # for `doctor`: only there it is seen whether every message is synced
 /// [telegram]                    # the local stand-in for the Bot API, for `demo`
 /// control = "http://127.0.0.1:7130"
 /// bot_token = "700001:…"
@@ -35,6 +40,8 @@ use crate::output::note;
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct Context {
+    /// Whoever changes something here is asked first.
+    production: bool,
     account: Option<String>,
     key: Option<PathBuf>,
     token: Option<String>,
@@ -63,6 +70,7 @@ struct Services {
 #[serde(deny_unknown_fields, default)]
 struct Nats {
     url: Option<String>,
+    monitor: Option<String>,
     credentials_file: Option<PathBuf>,
 }
 
@@ -96,6 +104,10 @@ pub(crate) const ISSUER: &str = "switchboard";
 pub(crate) const AUDIENCE: &str = "switchboard";
 
 /// Everything resolved.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is an option that somebody typed or did not"
+)]
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// The account, where one was given.
@@ -122,6 +134,10 @@ pub(crate) struct Settings {
     pub channel_gateway: String,
     /// Address of NATS.
     pub nats: String,
+    /// Somebody said where NATS is.
+    pub nats_named: bool,
+    /// Address of its monitoring.
+    pub nats_monitor: Option<String>,
     /// Credentials for NATS.
     pub nats_credentials: Option<PathBuf>,
     /// The stand-in for the Bot API.
@@ -134,17 +150,24 @@ pub(crate) struct Settings {
     pub mail: Option<Line>,
     /// How long a call may take.
     pub timeout: Duration,
+    /// Only show what would be changed.
+    pub dry_run: bool,
+    /// Do it without asking.
+    pub yes: bool,
+    /// Name of the context, where it is a production one.
+    pub production: Option<String>,
+    /// Programs read the answers.
+    pub json: bool,
 }
 
 impl Settings {
     /// Resolves options against the context file.
     pub fn resolve(globals: &Globals) -> Result<Self, CliError> {
-        let file = globals
-            .context_file
-            .as_deref()
-            .map(read)
-            .transpose()?
-            .unwrap_or_default();
+        let (name, file) = match (&globals.context, &globals.context_file) {
+            // A name that was typed goes before a file that stands in the environment.
+            (None, Some(path)) => (path.display().to_string(), read(path)?),
+            (name, _) => named::find(name.as_deref())?.unwrap_or_default(),
+        };
         // What was typed beats the file: a typed token is not overruled by the file's key, nor the other way round.
         let typed_token = match (&globals.token, &globals.token_file) {
             (Some(token), _) => Some(token.trim().to_owned()),
@@ -195,6 +218,8 @@ impl Settings {
                 file.services.channel_gateway,
                 "http://127.0.0.1:7101",
             ),
+            nats_named: globals.nats.is_some() || file.nats.url.is_some(),
+            nats_monitor: file.nats.monitor,
             nats: or(&globals.nats, file.nats.url, "nats://127.0.0.1:4222"),
             nats_credentials: file.nats.credentials_file,
             telegram: file.telegram,
@@ -202,6 +227,10 @@ impl Settings {
             instagram: file.instagram,
             mail: file.mail,
             timeout: globals.timeout,
+            dry_run: globals.dry_run,
+            yes: globals.yes,
+            production: file.production.then_some(name),
+            json: !matches!(globals.output, Format::Table | Format::Wide),
         })
     }
 

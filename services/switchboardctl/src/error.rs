@@ -33,6 +33,9 @@ pub(crate) enum CliError {
     /// A list was empty and `--fail-empty` was given. Exit code 3.
     #[error("nothing found")]
     Empty,
+    /// What was looked for was found, and told: only the exit code is left to say.
+    #[error("something is not well")]
+    Found(u8),
     /// Anything else.
     #[error("{text}")]
     Failed {
@@ -95,23 +98,30 @@ impl CliError {
         match self {
             Self::Usage { .. } => 2,
             Self::Empty => 3,
+            Self::Found(code) => *code,
             _ => 1,
+        }
+    }
+
+    /// What to do about it; empty where nobody knows.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Usage { hint, .. } | Self::Failed { hint, .. } => hint.clone(),
+            Self::Unreachable { service, .. } => format!(
+                "is it running? Its address comes from --{service}, SWITCHBOARD_CTL_{} or the context file",
+                service.to_uppercase().replace('-', "_")
+            ),
+            Self::Refused(status) => advice(status),
+            Self::Empty | Self::Found(_) => String::new(),
         }
     }
 
     /// The text for a terminal.
     pub fn render(&self) -> String {
         let (details, hint) = match self {
-            Self::Usage { hint, .. } | Self::Failed { hint, .. } => (String::new(), hint.clone()),
-            Self::Unreachable { service, .. } => (
-                String::new(),
-                format!(
-                    "is it running? Its address comes from --{service}, SWITCHBOARD_CTL_{} or the context file",
-                    service.to_uppercase().replace('-', "_")
-                ),
-            ),
-            Self::Refused(status) => (details(status), advice(status)),
-            Self::Empty => return String::new(),
+            Self::Empty | Self::Found(_) => return String::new(),
+            Self::Refused(status) => (details(status), self.hint()),
+            _ => (String::new(), self.hint()),
         };
         let mut text = format!("error: {self}{details}");
         if !hint.is_empty() {

@@ -7,6 +7,7 @@
 
 mod cli;
 mod clock;
+mod completions;
 mod connect;
 mod context;
 mod demo;
@@ -24,6 +25,8 @@ use cli::Cli;
 use output::note;
 
 fn main() -> ExitCode {
+    // A shell that asks what fits is answered, and nothing is run.
+    clap_complete::CompleteEnv::with_factory(completions::command).complete();
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -1,8 +1,10 @@
 //! How answers are printed: a table for people, protobuf JSON for programs.
 
 pub(crate) mod bar;
+pub(crate) mod condition;
 pub(crate) mod json;
 pub(crate) mod out;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod words;
 
@@ -13,6 +15,7 @@ use std::time::Duration;
 use switchboard_proto::channel_gateway::v1::ListChannelsRequest;
 use time::OffsetDateTime;
 
+use self::condition::Condition;
 use crate::cli::{Format, Globals};
 use crate::connect::Session;
 use crate::error::CliError;
@@ -45,6 +48,7 @@ pub(crate) trait Show: prost::Message {
 pub(crate) struct View {
     format: Format,
     fail_empty: bool,
+    wanted: Vec<Condition>,
     /// Colour may be used.
     pub colour: bool,
     /// Now, for relative times.
@@ -58,6 +62,7 @@ impl View {
         let quiet = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self {
             format: globals.output,
+            wanted: globals.wanted.clone(),
             fail_empty: globals.fail_empty,
             colour: std::io::stdout().is_terminal() && !quiet,
             now: crate::clock::now(),
@@ -67,7 +72,12 @@ impl View {
 
     /// Tells whether people read the answer.
     pub fn is_table(&self) -> bool {
-        self.format == Format::Table
+        matches!(self.format, Format::Table | Format::Wide)
+    }
+
+    /// How wide people's answers may be; none where they may be as wide as they are.
+    pub fn width(&self) -> Option<u16> {
+        table::terminal_width().filter(|_| self.format != Format::Wide)
     }
 
     /// Tells whether only ids are wanted.
@@ -140,18 +150,29 @@ impl View {
 
     /// Prints a list. `more` is the token of the next page.
     pub fn list<T: Show>(&self, rows: &[T], next_page_token: &str) -> Result<(), CliError> {
+        let rows: Vec<&T> = rows
+            .iter()
+            .map(|row| Ok::<_, CliError>((row, self.wants(row)?)))
+            .filter_map(|judged| match judged {
+                Ok((row, wanted)) => wanted.then_some(Ok(row)),
+                Err(error) => Some(Err(error)),
+            })
+            .collect::<Result<_, _>>()?;
         match self.format {
-            Format::Table => {
+            Format::Table | Format::Wide => {
                 let (mut headers, mut cells) = (
                     T::HEADERS.to_vec(),
                     rows.iter().map(|row| row.cells(self)).collect::<Vec<_>>(),
                 );
-                table::drop_empty(&mut headers, &mut cells, T::SPARSE);
+                if self.format == Format::Table {
+                    table::drop_empty(&mut headers, &mut cells, T::SPARSE);
+                }
                 self.rows(&headers, T::OPTIONAL, cells);
             }
-            Format::Ids => rows.iter().for_each(|row| self.id(row)),
-            Format::Json | Format::Ndjson => {
-                self.values(rows.iter().map(json::value).collect::<Result<_, _>>()?);
+            Format::Ids => rows.iter().for_each(|row| self.id(*row)),
+            Format::Json | Format::Yaml | Format::Ndjson => {
+                let values = rows.iter().map(|row| json::value(*row));
+                self.values(values.collect::<Result<_, _>>()?);
             }
         }
         // Whoever takes ids into a command has said how many.
@@ -176,6 +197,15 @@ impl View {
         Ok(())
     }
 
+    /// Tells whether a row is wanted.
+    fn wants<T: Show>(&self, row: &T) -> Result<bool, CliError> {
+        if self.wanted.is_empty() {
+            return Ok(true);
+        }
+        let value = json::value(row)?;
+        condition::all(&self.wanted, &value)
+    }
+
     /// Says that a list goes on, where it does.
     pub fn tell_more(next_page_token: &str) {
         if !next_page_token.is_empty() {
@@ -189,7 +219,7 @@ impl View {
             note!("nothing found");
             return;
         }
-        let (width, mut headers) = (table::terminal_width(), headers.to_vec());
+        let (width, mut headers) = (self.width(), headers.to_vec());
         let left_out = table::fit(&mut headers, &mut rows, optional, width);
         say!("{}", table::render(&headers, rows, self.colour, width));
         if !left_out.is_empty() {
@@ -202,12 +232,18 @@ impl View {
 
     /// Prints JSON values: one array, or one a line.
     pub fn values(&self, values: Vec<serde_json::Value>) {
-        if self.format == Format::Json {
-            say!("{:#}", serde_json::Value::Array(values));
-        } else {
-            for value in values {
-                say!("{value}");
-            }
+        match self.format {
+            Format::Json | Format::Yaml => self.value(&serde_json::Value::Array(values)),
+            _ => values.iter().for_each(|value| say!("{value}")),
+        }
+    }
+
+    /// Prints one JSON value.
+    pub fn value(&self, value: &serde_json::Value) {
+        match self.format {
+            Format::Json => say!("{value:#}"),
+            Format::Yaml => say!("{}", json::yaml(value).trim_end()),
+            _ => say!("{value}"),
         }
     }
 
@@ -247,12 +283,9 @@ impl View {
             )
         })?;
         match self.format {
-            Format::Table => {
-                self.record(&message);
-            }
+            Format::Table | Format::Wide => self.record(&message),
             Format::Ids => self.id(&message),
-            Format::Json => say!("{:#}", json::value(&message)?),
-            Format::Ndjson => say!("{}", json::value(&message)?),
+            Format::Json | Format::Yaml | Format::Ndjson => self.value(&json::value(&message)?),
         }
         Ok(())
     }

@@ -16,10 +16,13 @@ pub(crate) mod contact;
 pub(crate) mod deadletter;
 pub(crate) mod decision;
 pub(crate) mod distribution;
+pub(crate) mod doctor;
 mod entity_chats;
 pub(crate) mod events;
+pub(crate) mod explain;
 pub(crate) mod field;
 pub(crate) mod filter;
+pub(crate) mod find;
 pub(crate) mod group;
 pub(crate) mod internal;
 pub(crate) mod notification;
@@ -29,6 +32,7 @@ pub(crate) mod reply;
 pub(crate) mod role;
 pub(crate) mod rule;
 pub(crate) mod source;
+pub(crate) mod status;
 pub(crate) mod sync;
 
 mod transfer;
@@ -37,7 +41,7 @@ mod values;
 use clap::Args;
 
 use crate::cli::{Cli, Noun};
-use crate::connect::Session;
+use crate::connect::{DRY_RUN, Session};
 use crate::context::Settings;
 use crate::error::CliError;
 use crate::output::View;
@@ -72,6 +76,11 @@ impl Page {
         !self.from.is_empty()
     }
 
+    /// How many rows are wanted at most.
+    pub fn most(&self) -> usize {
+        usize::try_from(if self.all { MOST } else { self.limit.into() }).unwrap_or(0)
+    }
+
     /// The same place, with as many rows as there are.
     pub fn whole(self) -> Self {
         Self { all: true, ..self }
@@ -83,7 +92,7 @@ impl Page {
         &self,
         mut ask: impl AsyncFnMut(i32, String) -> Result<(Vec<T>, String), CliError>,
     ) -> Result<(Vec<T>, String), CliError> {
-        let wanted = usize::try_from(if self.all { MOST } else { self.limit.into() }).unwrap_or(0);
+        let wanted = self.most();
         let (mut rows, mut token) = (Vec::new(), self.from.clone());
         loop {
             let left = i32::try_from(wanted.saturating_sub(rows.len())).unwrap_or(PAGE);
@@ -112,18 +121,47 @@ impl RequestId {
     }
 }
 
+/// Whether a verb can be told to change nothing: what it changes is in services, where every call is guarded.
+pub(crate) fn has_dry_run(noun: &Noun) -> bool {
+    match noun {
+        Noun::Keys(_) | Noun::Demo(_) => false,
+        Noun::Context(verb) => verb.only_reads(),
+        _ => true,
+    }
+}
+
 /// Runs what was typed.
 pub(crate) async fn run(cli: Cli) -> Result<(), CliError> {
     let globals = cli.globals;
+    if globals.dry_run && !has_dry_run(&cli.noun) {
+        return Err(CliError::usage(
+            "this verb has no dry run: it works with files and stand-ins, not with services",
+            "leave --dry-run out",
+        ));
+    }
     let noun = match cli.noun {
         Noun::Keys(verb) => return crate::keys::run(verb),
         Noun::Token(args) => return crate::token::run(args, &globals, crate::clock::now()),
+        Noun::Context(verb) => return crate::context::named::run(verb, &globals),
+        Noun::Completions(args) => return crate::completions::run(&args),
         noun => noun,
     };
     let session = Session::new(Settings::resolve(&globals)?)?;
     let view = View::new(&globals);
+    match Box::pin(called(noun, session, view)).await {
+        // What was asked for was to change nothing.
+        Err(error) if error.reason().as_deref() == Some(DRY_RUN) => Ok(()),
+        ended => ended,
+    }
+}
+
+async fn called(noun: Noun, session: Session, view: View) -> Result<(), CliError> {
     match noun {
-        Noun::Keys(_) | Noun::Token(_) => Ok(()),
+        Noun::Keys(_) | Noun::Token(_) | Noun::Context(_) | Noun::Completions(_) => Ok(()),
+        Noun::Doctor(args) => doctor::run(args, &session, view).await,
+        Noun::Find(args) => find::run(args, &session, view).await,
+        Noun::Explain(args) => explain::run(args, &session, view).await,
+        Noun::Status(args) => status::run(args, &session, view).await,
         Noun::Account(verb) => account::run(verb, &session, view).await,
         Noun::Agent(verb) => agent::run(verb, &session, view).await,
         Noun::Role(verb) => role::run(verb, &session, view).await,

@@ -8,6 +8,7 @@ use async_nats::jetstream::{self, consumer::PullConsumer, consumer::pull};
 use futures::StreamExt as _;
 use switchboard_proto::common::v1::Text;
 use switchboard_proto::conversation::v1::{MessageDelivery, SendMessageRequest, message_delivery};
+use switchboard_tests::command::{json, run};
 use switchboard_tests::servers::NatsServer;
 use switchboard_tests::world::{Plan, World, WorldOptions, eventually};
 use uuid::Uuid;
@@ -64,6 +65,7 @@ async fn services_work_with_the_users_and_rights_of_the_shipped_broker() -> anyh
         conversation_sees_what_is_left(&world).await? > 0,
         "the customer's words"
     );
+    operator_is_told_of_every_stream_and_consumer(&world).await?;
     let log = world.nats.log()?;
     let refused: Vec<&str> = log
         .lines()
@@ -107,6 +109,24 @@ async fn services_work_with_the_users_and_rights_of_the_shipped_broker() -> anyh
     .await?;
 
     integrator_reads_what_an_operator_lets_him(&world, &account.slug).await
+}
+
+/// What `status` and `doctor` have the services ask the broker.
+async fn operator_is_told_of_every_stream_and_consumer(world: &World) -> anyhow::Result<()> {
+    let token = world.system.tokens().operator();
+    let told = json(world, &token, &["status"]).await?;
+    for service in told["services"].as_array().into_iter().flatten() {
+        assert_eq!(service["unavailable"], serde_json::json!([]), "{service}");
+        assert_eq!(service["deadLetters"], "0", "{service}");
+    }
+    let told = run(world, &token, &["doctor"]).await?;
+    let text = String::from_utf8(told.stdout)?;
+    assert!(
+        text.contains("the broker answers for every consumer"),
+        "{text}"
+    );
+    assert!(!text.contains("fail "), "{text}");
+    Ok(())
 }
 
 /// What conversation asks the broker before a bot lets a customer run out of time; returns in how many shards something is.

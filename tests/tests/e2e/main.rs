@@ -17,6 +17,7 @@ mod files;
 mod internal_chats;
 mod main_path;
 mod once;
+mod operating;
 mod responsible;
 mod rights;
 mod rolling;

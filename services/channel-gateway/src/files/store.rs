@@ -147,13 +147,7 @@ impl Store {
     /// Puts, reads and deletes a small object: a store that cannot be used shows at the start, and not at the first file.
     /// One that is only away is not waited for: a message needs no store, and files have patience.
     pub async fn prove(&self, config: &config::Files) -> anyhow::Result<()> {
-        let key = format!("probe-{}", id::v7(clock::now()).simple());
-        let proven = async {
-            self.put(&key, Bytes::from_static(PROBE)).await?;
-            self.get(&key).await?;
-            self.delete(&key).await
-        };
-        let Err(error) = proven.await else {
+        let Err(error) = self.round_trip().await else {
             return Ok(());
         };
         let what = match config.store {
@@ -168,6 +162,14 @@ impl Store {
         }
         tracing::warn!(%error, "the object store is away: files wait for it");
         Ok(())
+    }
+
+    /// Puts, reads and deletes a small object.
+    pub async fn round_trip(&self) -> Result<(), StoreError> {
+        let key = format!("probe-{}", id::v7(clock::now()).simple());
+        self.put(&key, Bytes::from_static(PROBE)).await?;
+        self.get(&key).await?;
+        self.delete(&key).await
     }
 
     /// Waits until the store was told of everything that was given up.

@@ -167,3 +167,68 @@ pub async fn end_all(
     .fetch_all(connection)
     .await
 }
+
+/// How channels of all accounts are, counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counted {
+    /// Customers are heard and answered.
+    pub enabled: i64,
+    /// Of those, with a problem that needs an administrator.
+    pub degraded: i64,
+    /// They must be connected again: the provider refused them.
+    pub refused: i64,
+    /// Switched off, or disconnected by an administrator.
+    pub off: i64,
+}
+
+/// Counts the channels of all accounts.
+pub async fn count(connection: &mut PgConnection) -> Result<Counted, sqlx::Error> {
+    sqlx::query_as!(
+        Counted,
+        r#"select count(*) filter (where c.state = 'enabled') as "enabled!",
+                  count(*) filter (where c.state = 'enabled' and p.channel_id is not null) as "degraded!",
+                  count(*) filter (where c.state = 'disconnected' and c.released_at is null) as "refused!",
+                  count(*) filter (where c.state = 'disabled' or c.released_at is not null) as "off!"
+           from channel c
+           left join (select distinct channel_id from channel_problem) p on p.channel_id = c.id"#,
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// A problem with the name of its channel.
+#[derive(Debug, Clone)]
+pub struct Trouble {
+    /// The channel.
+    pub channel_id: Uuid,
+    /// Slug of its account.
+    pub account: String,
+    /// Its name.
+    pub name: String,
+    /// It does not work at all until it is connected again.
+    pub refused: bool,
+    /// `UPPER_SNAKE_CASE`.
+    pub reason: String,
+    /// What happened and what to do.
+    pub detail: String,
+    /// Since when.
+    pub since: OffsetDateTime,
+}
+
+/// Returns the problems of channels of all accounts that are enabled or were refused: those that do not work first, then the
+/// newest, `limit` at most.
+pub async fn newest(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<Trouble>, sqlx::Error> {
+    sqlx::query_as!(
+        Trouble,
+        r#"select p.channel_id, c.account, c.name, c.state = 'disconnected' as "refused!", p.reason, p.detail, p.since
+           from channel_problem p join channel c on c.id = p.channel_id
+           where c.state <> 'disabled' and c.released_at is null
+           order by c.state = 'disconnected' desc, p.since desc, p.channel_id limit $1"#,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -69,6 +69,11 @@ impl Jwks {
         matches!(self.source, Source::File(_))
     }
 
+    /// Tells how many keys there are.
+    pub fn count(&self) -> usize {
+        self.current().len()
+    }
+
     /// Reads the keys now.
     pub async fn refresh(&self) -> anyhow::Result<()> {
         let mut last = self.last.lock().await;

@@ -13,7 +13,8 @@ use switchboard_proto::operator::v1::operator_service_server::{
     OperatorService, OperatorServiceServer,
 };
 use switchboard_proto::operator::v1::{
-    GetDeadLetterRequest, GetDeadLetterResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    DiagnoseRequest, DiagnoseResponse, GetDeadLetterRequest, GetDeadLetterResponse,
+    GetStatusRequest, GetStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
     ReplayDeadLettersRequest, ReplayDeadLettersResponse,
 };
 use tonic::{Code, Request, Response, Status};
@@ -31,6 +32,18 @@ struct Letters;
 
 #[tonic::async_trait]
 impl OperatorService for Letters {
+    async fn get_status(
+        &self,
+        _: Request<GetStatusRequest>,
+    ) -> Result<Response<GetStatusResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+    async fn diagnose(
+        &self,
+        _: Request<DiagnoseRequest>,
+    ) -> Result<Response<DiagnoseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
     async fn list_dead_letters(
         &self,
         request: Request<ListDeadLettersRequest>,

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use sqlx::migrate::Migrator;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::service::{Service, Stopped};
-use super::{ServiceConfig, configured};
+use super::{ServiceConfig, configured, version};
 use crate::config;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
@@ -54,6 +55,12 @@ enum Verb {
     Migrate,
     /// Asks the running service whether it is ready: exit code 0 or 1
     Healthcheck,
+    /// Tells what this program is: version, commit, build, and the schemas, events and servers it goes with
+    Version {
+        /// How to print it
+        #[arg(long, value_enum, default_value = "text")]
+        output: version::Output,
+    },
     /// Checks, shows and describes the configuration
     Config {
         #[command(subcommand)]
@@ -67,6 +74,7 @@ enum Verb {
 pub fn main<C, S, SF, M, MF>(
     name: &'static str,
     embedded: &'static str,
+    migrator: &'static Migrator,
     serve: S,
     migrate: M,
 ) -> ExitCode
@@ -82,6 +90,10 @@ where
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
+    if let Some(Verb::Version { output }) = arguments.verb {
+        configured::print(&version::told(name, migrator, output));
+        return ExitCode::SUCCESS;
+    }
     if let Some(Verb::Config { what }) = arguments.verb {
         let shown = configured::run::<C>(name, embedded, arguments.config.as_deref(), what);
         return shown.unwrap_or_else(|error| {

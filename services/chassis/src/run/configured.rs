@@ -107,7 +107,7 @@ pub(super) fn run<C: ServiceConfig>(
 }
 
 /// Prints a text. Who does not read it to its end has seen enough.
-fn print(text: &str) {
+pub(super) fn print(text: &str) {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }

@@ -21,7 +21,8 @@ use crate::grpc::GrpcServer;
 use crate::health::{self, Latch, Readiness};
 use crate::lifecycle::Lifecycle;
 use crate::nats::{self, Nats, Streams};
-use crate::operator::Operator;
+use crate::operator::{Operator, Sources, Subject, Tried};
+use crate::replicas::Replicas;
 use crate::{audit, client, config, inbox, request};
 use switchboard_proto::operator::v1::audit_service_server::AuditServiceServer;
 use switchboard_proto::operator::v1::operator_service_server::OperatorServiceServer;
@@ -48,7 +49,7 @@ const NATS_PROBE: Duration = Duration::from_millis(500);
 const STREAMS_PROBE: Duration = Duration::from_secs(15);
 
 /// The oldest Postgres, as `server_version_num`.
-const POSTGRES_MIN: i32 = 150_000;
+pub(super) const POSTGRES_MIN: i32 = 150_000;
 
 /// The service was asked to stop before it had begun.
 #[derive(Debug, thiserror::Error)]
@@ -92,6 +93,9 @@ struct Shared {
     addresses: BTreeMap<&'static str, SocketAddr>,
     pool: Option<PgPool>,
     nats: Option<Nats>,
+    migrator: Option<&'static Migrator>,
+    replicas: Option<Replicas>,
+    subjects: Vec<Arc<dyn Subject>>,
 }
 
 impl Service {
@@ -186,8 +190,19 @@ impl Service {
         });
         inbox::spawn_purge(&self.lifecycle, pool.clone());
         audit::spawn_purge(&self.lifecycle, pool.clone(), self.sections.audit.kept);
-        self.shared().pool = Some(pool.clone());
+        let replicas = Replicas::new(self.ready.clone());
+        replicas.spawn(&self.lifecycle, pool.clone());
+        let mut shared = self.shared();
+        shared.pool = Some(pool.clone());
+        shared.migrator = Some(migrator);
+        shared.replicas = Some(replicas);
+        drop(shared);
         Ok(pool)
+    }
+
+    /// Has the status tell of the service's own subject; call it before [`Service::grpc`].
+    pub fn tell(&self, subject: Arc<dyn Subject>) {
+        self.shared().subjects.push(subject);
     }
 
     /// Returns a second pool, for handlers of events and packs: their statements are planned once a connection, which
@@ -285,9 +300,30 @@ impl Service {
         let Some(nats) = self.broker() else {
             return server;
         };
-        let registry = Arc::clone(&self.registry);
-        let operator = Operator::new(self.name, nats, self.streams.clone(), registry);
-        server.add(OperatorServiceServer::new(operator))
+        server.add(OperatorServiceServer::new(self.operator(nats)))
+    }
+
+    /// Makes what operators ask.
+    pub(super) fn operator(&self, nats: Nats) -> Operator {
+        let shared = self.shared();
+        let sources = Sources {
+            service: self.name,
+            ready: self.ready.clone(),
+            nats,
+            streams: self.streams.clone(),
+            registry: Arc::clone(&self.registry),
+            pool: shared.pool.clone(),
+            replicas: shared.replicas.clone(),
+            subjects: shared.subjects.clone(),
+        };
+        let tried = Tried {
+            nats: self.sections.nats.clone(),
+            auth: self.sections.auth.clone(),
+            migrations: std::iter::once(&crate::MIGRATOR)
+                .chain(shared.migrator)
+                .collect(),
+        };
+        Operator::whole(sources, tried)
     }
 
     /// Returns what lists the changes of this service's settings; a token needs one of `scopes`, those that change them.
@@ -335,9 +371,13 @@ impl Service {
         self.lifecycle.stop_token().cancelled().await;
         self.wiring.hold("stopping");
         let drained = self.lifecycle.drained(GRACE).await;
-        let (nats, pool) = {
+        let (nats, pool, replicas) = {
             let mut shared = self.shared();
-            (shared.nats.take(), shared.pool.take())
+            (
+                shared.nats.take(),
+                shared.pool.take(),
+                shared.replicas.take(),
+            )
         };
         if let Some(nats) = nats {
             // Acknowledgements are plain publishes that may still stand in the buffer.
@@ -345,6 +385,10 @@ impl Service {
             if !matches!(flushed, Ok(Ok(()))) {
                 tracing::warn!("the broker's connection could not be flushed");
             }
+        }
+        if let (Some(replicas), Some(pool)) = (&replicas, &pool) {
+            // Should this fail, it is seen as silent, and forgotten after a while.
+            let _ = tokio::time::timeout(LAST_STEP, replicas.leave(pool)).await;
         }
         if let Some(pool) = pool {
             let _ = tokio::time::timeout(LAST_STEP, pool.close()).await;

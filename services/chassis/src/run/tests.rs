@@ -7,9 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
+use switchboard_proto::operator::v1::operator_service_server::OperatorService as _;
+use switchboard_proto::operator::v1::{
+    DiagnoseRequest, GetStatusRequest, GetStatusResponse, Level, OutboxStatus,
+};
 
 use super::{Service, ServiceConfig, Stopped};
 use crate::config;
+use crate::nats::Declared;
 use crate::testing::{self, Records};
 
 #[derive(Deserialize, schemars::JsonSchema)]
@@ -185,4 +190,167 @@ async fn a_missing_key_file_ends_the_service_with_the_keys_name() {
     std::fs::remove_file(folder.path().join("jwks.json")).unwrap();
     let ended = serve(testing::service("test", &config)).await.unwrap_err();
     assert!(format!("{ended:#}").contains("auth.jwks"), "{ended:#}");
+}
+
+/// What a service tells of itself.
+async fn told(service: &Service) -> GetStatusResponse {
+    let operator = service.operator(service.broker().unwrap());
+    let asked = tonic::Request::new(GetStatusRequest {});
+    operator.get_status(asked).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn o201_whichever_replica_is_asked_tells_of_all() {
+    let (database, nats) = (
+        testing::database(&crate::MIGRATOR).await,
+        testing::nats().await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(&database.url, &nats.url, folder.path());
+    let mut replicas = Vec::new();
+    for _ in 0..2 {
+        let service = testing::service("test", &config);
+        service.database(&crate::MIGRATOR).await.unwrap();
+        service.nats().await.unwrap();
+        service
+            .declare(&[Declared::Events, Declared::DeadLetters])
+            .await
+            .unwrap();
+        replicas.push(service);
+    }
+    let [first, second] = &replicas[..] else {
+        unreachable!()
+    };
+    eventually("both are told of", async || {
+        told(first).await.replicas.len() == 2
+    })
+    .await;
+    let of_first = told(first).await;
+    let of_second = told(second).await;
+    assert_eq!(
+        of_first.replicas[1].replica_id,
+        of_second.replicas[0].replica_id
+    );
+    assert_eq!(of_first.unavailable, []);
+    assert_eq!(of_first.dead_letters, Some(0));
+    assert_eq!(of_first.outbox, Some(OutboxStatus::default()));
+    let streams: Vec<_> = of_first
+        .streams
+        .iter()
+        .map(|one| one.stream.as_str())
+        .collect();
+    assert!(
+        streams.contains(&"EVENTS") && streams.contains(&"DEAD_LETTERS"),
+        "{streams:?}"
+    );
+    let replica = &of_first.replicas[0];
+    assert!(!replica.ready, "its wiring is not done");
+    let held: Vec<_> = replica.checks.iter().filter(|check| !check.ok).collect();
+    assert_eq!(held.len(), 1, "{held:?}");
+    assert_eq!(
+        (held[0].name.as_str(), held[0].reason.as_str()),
+        ("wiring", "starting")
+    );
+    for service in replicas {
+        service.lifecycle.stop();
+        service.finish().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn o302_while_the_database_is_away_the_status_says_since_when_and_tells_the_rest() {
+    let (database, nats) = (
+        testing::database(&crate::MIGRATOR).await,
+        testing::nats().await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(&database.url, &nats.url, folder.path());
+    let service = testing::service("test", &config);
+    let pool = service.database(&crate::MIGRATOR).await.unwrap();
+    service.nats().await.unwrap();
+    service
+        .declare(&[Declared::Events, Declared::DeadLetters])
+        .await
+        .unwrap();
+    // A closed pool answers as a database that has gone.
+    pool.close().await;
+    eventually("the probe sees it", async || {
+        service.ready.failing("database").is_some()
+    })
+    .await;
+    let status = told(&service).await;
+    let [away] = &status.unavailable[..] else {
+        panic!("{:?}", status.unavailable)
+    };
+    assert_eq!(away.part, "database");
+    let since = service.ready.failing("database").unwrap().since;
+    assert_eq!(away.since_time, Some(crate::grpc::timestamp(since)));
+    assert_eq!(status.outbox, None);
+    assert_eq!(
+        status.dead_letters,
+        Some(0),
+        "the broker is asked all the same"
+    );
+    assert!(!status.streams.is_empty());
+    service.lifecycle.stop();
+}
+
+#[tokio::test]
+async fn o106_a_diagnosis_tells_what_is_missing_and_what_to_do() {
+    let (database, nats) = (
+        testing::database(&crate::MIGRATOR).await,
+        testing::nats().await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let config = configured(&database.url, &nats.url, folder.path());
+    let service = testing::service("test", &config);
+    let pool = service.database(&crate::MIGRATOR).await.unwrap();
+    service.nats().await.unwrap();
+    service
+        .declare(&[Declared::Events, Declared::Inbound, Declared::DeadLetters])
+        .await
+        .unwrap();
+    let operator = service.operator(service.broker().unwrap());
+    let found = async || {
+        let asked = tonic::Request::new(DiagnoseRequest {});
+        let told = operator.diagnose(asked).await.unwrap().into_inner();
+        let found = told.findings.into_iter();
+        found
+            .map(|one| (one.subject.clone(), one))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let all = found().await;
+    for subject in [
+        "nats",
+        "streams",
+        "permissions",
+        "postgres",
+        "migrations",
+        "jwks",
+    ] {
+        assert_eq!(all[subject].level(), Level::Ok, "{:?}", all[subject]);
+    }
+    // The template's file of the internal token is not there.
+    assert_eq!(all["internal token"].level(), Level::Fail);
+    assert!(
+        all["internal token"]
+            .next_step
+            .contains("switchboardctl token --internal")
+    );
+
+    sqlx::query("delete from chassis._sqlx_migrations where version = 6")
+        .execute(&pool)
+        .await
+        .unwrap();
+    std::fs::remove_file(folder.path().join("jwks.json")).unwrap();
+    let all = found().await;
+    assert_eq!(
+        all["migrations"].level(),
+        Level::Fail,
+        "{:?}",
+        all["migrations"]
+    );
+    assert!(all["migrations"].next_step.contains("migrate"));
+    assert_eq!(all["jwks"].level(), Level::Fail);
+    service.lifecycle.stop();
 }

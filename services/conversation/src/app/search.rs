@@ -1,6 +1,6 @@
 //! `SearchMessages`: messages by their words, within the caller's rights (B12); and what the list of chats is searched for (F075).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chassis::auth::Caller;
 use sqlx::PgPool;
@@ -14,7 +14,7 @@ use crate::domain::activity::Reach;
 use crate::domain::search::messages::{self, Within};
 use crate::domain::search::query::Query;
 use crate::domain::search::{chats, snippet};
-use crate::domain::{ChannelId, ChatId};
+use crate::domain::{ChannelId, ChatId, MessageId};
 use crate::error::Error;
 use crate::store::message_words::{self, Hit, Place, Sought};
 use crate::store::{self, by_bitmaps};
@@ -50,6 +50,11 @@ pub struct Searches {
 }
 
 impl Searches {
+    /// The database.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// Lets a quarter of the pool's connections search.
     pub fn new(pool: PgPool) -> Self {
         let turns = (pool.options().get_max_connections() as usize / 4).max(1);
@@ -84,6 +89,59 @@ impl Searches {
             .map_err(|_| Error::TooManySearches)?;
         messages(&self.pool, caller, wanted, position, size).await
     }
+}
+
+/// What messages are found by.
+#[derive(Debug, Clone)]
+pub enum Held {
+    /// The provider's key, in these channels.
+    Key(String, Vec<ChannelId>),
+    /// Their ids.
+    Ids(Vec<MessageId>),
+}
+
+/// Returns the messages that somebody holds a key or the ids of, the newest first, as far as the caller may see them
+/// (O3.3).
+pub async fn held(
+    pool: &PgPool,
+    caller: &Caller,
+    held: Held,
+) -> Result<Vec<pb::StoredMessage>, Error> {
+    access::may_use_chats(caller)?;
+    let mut connection = pool.acquire().await?;
+    let ids = match held {
+        Held::Ids(ids) => ids,
+        Held::Key(key, channels) => {
+            let keys: BTreeSet<store::message::Key> = channels
+                .into_iter()
+                .map(|channel| (channel, key.clone()))
+                .collect();
+            let mut known = store::message::by_keys(&mut connection, &keys).await?;
+            known.extend(store::key::find(&mut connection, &keys).await?);
+            known.into_values().map(|known| known.message).collect()
+        }
+    };
+    let mut found = store::message::some(&mut connection, &ids).await?;
+    let granted = access::granted(caller);
+    // Neither a channel's id nor a message's says whose it is.
+    found.retain(|message| {
+        let granted = granted.as_ref();
+        message.account == *caller.account()
+            && granted.is_none_or(|granted| granted.contains(&message.channel.uuid()))
+    });
+    found.sort_by_key(|message| std::cmp::Reverse((message.time, message.id)));
+    let ids: Vec<MessageId> = found.iter().map(|message| message.id).collect();
+    let stored = store::message::stored_at(&mut connection, &ids).await?;
+    let shown = history::shown(&mut connection, caller, &found, false).await?;
+    let told = shown.into_iter().zip(&found).map(|(message, row)| {
+        let time = stored.get(&row.id).copied();
+        pb::StoredMessage {
+            message: Some(message),
+            store_time: chassis::grpc::timestamp_opt(time),
+            channel_id: row.channel.to_string(),
+        }
+    });
+    Ok(told.collect())
 }
 
 /// Where a page begins: when the search began, and after which message.

@@ -8,12 +8,18 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{PARSE, moment};
-use crate::app::search::{Position, Searches, Wanted};
+use crate::app::search::{Held, Position, Searches, Wanted, held};
 use crate::domain::search::query::Query;
 use crate::domain::words::MessageKind;
 
 /// Characters of what is searched for at most.
 pub(super) const TEXT_MAX: usize = 200;
+
+/// Characters of a provider's key at most.
+const KEY_MAX: usize = 1_000;
+
+/// Channels, or messages, that one request names at most.
+const NAMED_MAX: usize = 200;
 
 /// Serves the search.
 pub struct Api(pub Searches);
@@ -42,6 +48,43 @@ impl SearchService for Api {
             cut: page.cut,
         }))
     }
+
+    async fn find_messages(
+        &self,
+        request: Request<pb::FindMessagesRequest>,
+    ) -> Result<Response<pb::FindMessagesResponse>, Status> {
+        let caller = Caller::of(&request)?;
+        let request = request.into_inner();
+        let messages = held(self.0.pool(), &caller, of_request(&request)?).await?;
+        Ok(Response::new(pb::FindMessagesResponse { messages }))
+    }
+}
+
+/// What a request for certain messages holds: a key with channels, or ids.
+fn of_request(request: &pb::FindMessagesRequest) -> Result<Held, Status> {
+    let bounded = |field: &str, named: usize| {
+        let rule = format!("must be 1 to {NAMED_MAX}");
+        (1..=NAMED_MAX)
+            .contains(&named)
+            .then_some(())
+            .ok_or_else(|| PARSE.refuse(field, &rule))
+    };
+    let Some(key) = PARSE.text_opt("provider_key", &request.provider_key, KEY_MAX)? else {
+        bounded("message_ids", request.message_ids.len())?;
+        let ids = request.message_ids.iter();
+        let ids = ids.map(|id| PARSE.id("message_ids", id));
+        return Ok(Held::Ids(ids.collect::<Result<_, _>>()?));
+    };
+    if !request.message_ids.is_empty() {
+        return Err(PARSE.refuse("message_ids", "must not stand beside provider_key"));
+    }
+    bounded("channel_ids", request.channel_ids.len())?;
+    let channels = request.channel_ids.iter();
+    let channels = channels.map(|id| PARSE.id("channel_ids", id));
+    Ok(Held::Key(
+        key.to_owned(),
+        channels.collect::<Result<_, _>>()?,
+    ))
 }
 
 fn token((began, after): Position) -> Option<String> {

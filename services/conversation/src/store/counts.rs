@@ -2,6 +2,7 @@
 
 use chassis::id::AccountSlug;
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::unreadable;
@@ -71,6 +72,42 @@ pub async fn of_states(
             })
         })
         .collect()
+}
+
+/// Chats of one account whose clients wait for an answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Slug of the account.
+    pub account: String,
+    /// How many.
+    pub chats: i64,
+    /// When the client who waits longest wrote last.
+    pub oldest: Option<OffsetDateTime>,
+}
+
+/// Returns the accounts in which clients wait, those with most of them first, `limit` at most.
+pub async fn waiting(
+    connection: &mut PgConnection,
+    limit: i64,
+) -> Result<Vec<Waiting>, sqlx::Error> {
+    sqlx::query_as!(
+        Waiting,
+        r#"with counted as (
+               select account, sum(waiting)::bigint as chats
+               from (select account, waiting from chat_count
+                     union all
+                     select account, waiting from chat_count_change) t
+               group by account having sum(waiting) > 0
+               order by 2 desc, 1 limit $1)
+           select account as "account!", chats as "chats!",
+                  (select chat.last_client_message_at from chat
+                   where chat.account = counted.account and waiting and not spam
+                   order by chat.last_client_message_at, chat.chat_id limit 1) as oldest
+           from counted order by chats desc, account"#,
+        limit,
+    )
+    .fetch_all(connection)
+    .await
 }
 
 /// Brings the counts up to date, so that few changes stand beside them; returns how many were folded in. One process at a

@@ -269,6 +269,23 @@ pub async fn by_keys(
         .collect())
 }
 
+/// Returns when messages were stored.
+pub async fn stored_at(
+    connection: &mut PgConnection,
+    ids: &[MessageId],
+) -> Result<BTreeMap<MessageId, OffsetDateTime>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"select message_id as "id: MessageId", created_at from message where message_id = any($1)"#,
+        ids as &[MessageId],
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.id, row.created_at))
+        .collect())
+}
+
 /// Returns which of these ids are stored.
 pub async fn existing(
     connection: &mut PgConnection,

@@ -33,6 +33,23 @@ fn no_verb_has_an_option_that_every_verb_has() {
     assert_eq!(clashes, Vec::<String>::new());
 }
 
+#[test]
+fn o204_a_dry_run_is_refused_where_there_is_none() {
+    for (line, refused) in [
+        ("--dry-run keys init --dir /nowhere", true),
+        ("--dry-run demo customer hello", true),
+        ("--dry-run context use live", true),
+        ("--dry-run context list", false),
+        ("--dry-run agent list", false),
+    ] {
+        let words = std::iter::once("switchboardctl").chain(line.split_whitespace());
+        let Ok(cli) = Cli::try_parse_from(words) else {
+            panic!("{line} cannot be typed")
+        };
+        assert_eq!(!crate::verbs::has_dry_run(&cli.noun), refused, "{line}");
+    }
+}
+
 fn is_usage(line: &str) -> bool {
     let words = std::iter::once("switchboardctl").chain(line.split_whitespace());
     Cli::try_parse_from(words).is_ok()

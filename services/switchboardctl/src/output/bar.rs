@@ -1,5 +1,7 @@
 //! How far something has come that takes a while, on one line.
 
+use std::time::Duration;
+
 use super::table::harmless;
 use super::words;
 
@@ -20,6 +22,17 @@ pub(crate) fn bar(name: &str, done: u64, size: u64) -> String {
     )
 }
 
+/// How many of so many are done, how fast, and how long it will take.
+pub(crate) fn counted(done: usize, all: usize, took: Duration) -> String {
+    let done_of = u128::try_from(done).unwrap_or(0).max(1);
+    let left = u128::try_from(all.saturating_sub(done)).unwrap_or(0);
+    let took = took.as_millis().max(1);
+    let rate = done_of * 1_000 / took;
+    let left = i64::try_from(left * took / done_of / 1_000).unwrap_or(i64::MAX);
+    let left = words::span(time::Duration::seconds(left));
+    format!("{done} of {all}, {rate}/s, {left} left")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -35,6 +48,9 @@ mod tests {
         ] {
             assert_eq!(bar("a.mp4", done, 8 << 20), expected);
         }
+        let counted = |done| counted(done, 100, Duration::from_secs(10));
+        assert_eq!(counted(50), "50 of 100, 5/s, 10 s left");
+        assert_eq!(counted(100), "100 of 100, 10/s, 0 s left");
         assert!(bar("a\u{1b}[31m", 0, 0).chars().all(|c| !c.is_control()));
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use prost::Message;
-use prost_reflect::{DescriptorPool, DynamicMessage, SerializeOptions};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, SerializeOptions};
 use serde_json::Value;
 
 use super::Show;
@@ -23,6 +23,12 @@ pub(crate) fn value<T: Show>(message: &T) -> Result<Value, CliError> {
         .ok_or_else(|| CliError::failed(format!("{} cannot be written as JSON", T::NAME), ""))
 }
 
+/// A value as YAML.
+pub(crate) fn yaml(value: &Value) -> String {
+    // What was JSON is always YAML as well.
+    yaml_serde::to_string(value).unwrap_or_else(|_| value.to_string())
+}
+
 /// Bytes of a message, known by its full name, as protobuf JSON without defaults; none where the name
 /// or the bytes are foreign.
 pub(crate) fn decode(name: &str, bytes: &[u8]) -> Option<Value> {
@@ -36,6 +42,21 @@ pub(crate) fn message<T: Message + Default>(name: &str, text: &str) -> Option<T>
     let message = DynamicMessage::deserialize(descriptor, &mut reader).ok()?;
     reader.end().ok()?;
     T::decode(message.encode_to_vec().as_slice()).ok()
+}
+
+/// A method by its path, `/package.Service/Method`.
+pub(crate) fn method(path: &str) -> Option<MethodDescriptor> {
+    let (service, method) = path.trim_start_matches('/').split_once('/')?;
+    let service = pool()?.get_service_by_name(service)?;
+    service.methods().find(|known| known.name() == method)
+}
+
+/// A message that is known by reflection as protobuf JSON, without defaults.
+pub(crate) fn of_dynamic(message: &DynamicMessage) -> Option<Value> {
+    let options = SerializeOptions::new().skip_default_fields(true);
+    message
+        .serialize_with_options(serde_json::value::Serializer, &options)
+        .ok()
 }
 
 fn serialise(name: &str, bytes: &[u8], skip_default_fields: bool) -> Option<Value> {

@@ -15,6 +15,7 @@ macro_rules! say {
 
 /// A line on stderr, with the words of `eprintln!`.
 macro_rules! note {
+    () => { $crate::output::out::aside(format_args!("")) };
     ($($words:tt)+) => { $crate::output::out::aside(format_args!($($words)+)) };
 }
 

@@ -70,8 +70,8 @@ impl Cell {
     /// Coloured by the word's meaning.
     pub fn by_word(self) -> Self {
         let tone = match self.text.as_str() {
-            "active" | "online" | "enabled" | "sent" | "delivered" | "read" | "successful"
-            | "created" | "yes" | "well" | "set" => Tone::Good,
+            "handled" | "active" | "online" | "enabled" | "sent" | "delivered" | "read"
+            | "successful" | "created" | "yes" | "well" | "set" => Tone::Good,
             "unassigned" | "away" | "queued" | "sending" | "uncertain" | "new" | "degraded"
             | "hint" => Tone::Attention,
             "failed" | "disconnected" | "rejected" | "foreign" | "missing" | "failing" => Tone::Bad,

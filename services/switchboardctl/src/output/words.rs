@@ -28,15 +28,26 @@ pub(crate) fn ago(stamp: Option<&Timestamp>, now: OffsetDateTime) -> String {
     match seconds {
         // Clocks of two machines differ: a moment ahead is now.
         -59..=1 => "now".into(),
-        ..-59 => format!("in {}", span(-seconds)),
-        2..=2_592_000 => format!("{} ago", span(seconds)),
+        ..-59 => format!("in {}", unit(-seconds)),
+        2..=2_592_000 => format!("{} ago", unit(seconds)),
         _ => then
             .format(format_description!("[year]-[month]-[day]"))
             .unwrap_or_else(|_| "-".into()),
     }
 }
 
-fn span(seconds: i64) -> String {
+/// How long something lasts, in one unit.
+pub(crate) fn span(duration: time::Duration) -> String {
+    unit(duration.whole_seconds().max(0))
+}
+
+/// A time as programs read it.
+pub(crate) fn rfc3339(time: OffsetDateTime) -> String {
+    time.format(&time::format_description::well_known::Rfc3339)
+        .unwrap_or_default()
+}
+
+fn unit(seconds: i64) -> String {
     match seconds {
         ..60 => format!("{seconds} s"),
         60..3_600 => format!("{} min", seconds / 60),

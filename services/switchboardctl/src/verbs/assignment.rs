@@ -60,7 +60,7 @@ pub(crate) fn candidate_text(candidate: &Candidate, view: &View) -> String {
 }
 
 /// An actor with the agent's name in place of the id.
-fn actor(actor: &str, view: &View) -> String {
+pub(super) fn actor(actor: &str, view: &View) -> String {
     match actor.split_once(':') {
         Some(("agent", id)) => view.name(id),
         _ => actor.to_owned(),

@@ -7,7 +7,7 @@ mod deliveries;
 mod life;
 pub(super) mod list;
 mod presence;
-mod rows;
+pub(crate) mod rows;
 mod search;
 mod send;
 pub(super) mod upload;

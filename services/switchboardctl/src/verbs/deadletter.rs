@@ -1,37 +1,38 @@
 //! Dead letters: what services could not handle.
 
 mod groups;
+mod replay;
 
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use clap::Subcommand;
-use switchboard_proto::operator::v1::{
-    DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest, ReplayDeadLettersRequest,
-    ReplayOutcome,
-};
+use clap::{Args, Subcommand};
+use switchboard_proto::operator::v1::{DeadLetter, GetDeadLetterRequest, ListDeadLettersRequest};
+use time::OffsetDateTime;
 use tonic::Code;
 
 use super::Page;
+use super::audit::Moment;
 use crate::connect::{SERVICES, Session};
 use crate::error::CliError;
-use crate::output::{Cell, Show, View, cell, json, note, words};
+use crate::output::table::harmless;
+use crate::output::{Cell, Show, View, cell, json, note, out, words};
+use replay::ReplayArgs;
 
-/// How many letters one call replays.
-const REPLAY: usize = 200;
+/// Bytes of a payload that cannot be decoded that are shown.
+const RAW: usize = 300;
 
 /// Verbs on dead letters.
 #[derive(Subcommand)]
 pub(crate) enum DeadLetterVerb {
     /// List dead letters, oldest first
     List {
-        /// Of this service; of all unless given
-        #[arg(long, value_parser = service)]
-        service: Option<&'static str>,
-        /// Count them by cause instead
+        /// Count them by cause instead: how many, the first and the last
         #[arg(long, conflicts_with = "from")]
         grouped: bool,
+        #[command(flatten)]
+        which: Which,
         #[command(flatten)]
         page: Page,
     },
@@ -40,24 +41,56 @@ pub(crate) enum DeadLetterVerb {
         /// Only of this service; else the sequence tells whose it is
         #[arg(long, value_parser = service)]
         service: Option<&'static str>,
+        /// Write what the provider sent, or else the event, byte by byte, and nothing else
+        #[arg(long)]
+        raw: bool,
         /// Its sequence, as listed
         sequence: u64,
     },
-    /// Handle dead letters again; those that succeed are removed
-    Replay {
-        /// Only of this service; else the sequences tell whose they are
-        #[arg(long, value_parser = service)]
-        service: Option<&'static str>,
-        /// Sequences, as listed
-        #[arg(required_unless_present = "all", value_name = "SEQUENCE")]
-        sequences: Vec<u64>,
-        /// All of them, or all of the service
-        #[arg(long, conflicts_with = "sequences")]
-        all: bool,
-        /// Only tell what would be replayed
-        #[arg(long)]
-        dry_run: bool,
-    },
+    /// Handle dead letters again; those that succeed are removed. Safe to run twice
+    #[command(after_help = "Examples:\n  switchboardctl deadletter replay 17 18\n  \
+                      switchboardctl deadletter replay --group 3f9a1c02 --dry-run\n  \
+                      switchboardctl deadletter replay --all --since 2h --until 30m --rate 20")]
+    Replay(ReplayArgs),
+}
+
+/// Which letters are meant.
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Which {
+    /// Of this service; of all unless given
+    #[arg(long, value_parser = service)]
+    service: Option<&'static str>,
+    /// Of one cause, by its id in `list --grouped`
+    #[arg(long, value_name = "GROUP")]
+    group: Option<String>,
+    /// Given up from then on, as 2h, 30d or 2026-03-02T18:00:00+02:00
+    #[arg(long, value_name = "TIME")]
+    since: Option<Moment>,
+    /// Given up before then
+    #[arg(long, value_name = "TIME")]
+    until: Option<Moment>,
+}
+
+impl Which {
+    /// Tells whether a letter is meant.
+    fn means(&self, letter: &DeadLetter, now: OffsetDateTime) -> bool {
+        let time = words::time(letter.time.as_ref());
+        let from = |moment: Option<Moment>| words::time(moment?.stamp(now).as_ref());
+        let group = self.group.as_ref();
+        group.is_none_or(|group| groups::id(letter) == *group)
+            && from(self.since).is_none_or(|since| time.is_some_and(|time| time >= since))
+            && from(self.until).is_none_or(|until| time.is_some_and(|time| time < until))
+    }
+
+    /// Whether something narrows the letters beside their service.
+    fn narrows(&self) -> bool {
+        self.group.is_some() || self.since.is_some() || self.until.is_some()
+    }
+
+    fn services(&self) -> Vec<&'static str> {
+        self.service
+            .map_or_else(|| SERVICES.to_vec(), |service| vec![service])
+    }
 }
 
 /// Reads the name of a service.
@@ -108,33 +141,43 @@ impl Show for DeadLetter {
                 lines.push(format!("{value:#}"));
                 lines.extend(raw(&value));
             }
-            None => lines.push(format!(
-                "payload   {} bytes, not decodable as {}",
-                self.payload.len(),
-                self.event_type
-            )),
+            None => lines.push(undecoded(&self.event_type, &self.payload)),
         }
         lines
     }
 }
 
-/// What the provider sent, where the letter holds it as text.
+/// What the provider sent, where the letter holds it: as text where it is some.
 fn raw(payload: &serde_json::Value) -> Option<String> {
-    let bytes = STANDARD.decode(payload.get("raw")?.as_str()?).ok()?;
-    let text = String::from_utf8(bytes).ok()?;
-    Some(format!("raw       {text}"))
+    let encoded = payload.get("raw")?.as_str()?;
+    let bytes = STANDARD.decode(encoded).ok()?;
+    Some(match String::from_utf8(bytes) {
+        Ok(text) => format!("raw       {}", harmless(&text)),
+        Err(_) => format!("raw       {encoded} (base64)"),
+    })
 }
 
-impl Show for ReplayOutcome {
-    const NAME: &'static str = "switchboard.operator.v1.ReplayOutcome";
-    const HEADERS: &'static [&'static str] = &["SEQUENCE", "HANDLED", "ERROR"];
-    fn cells(&self, _: &View) -> Vec<Cell> {
-        vec![
-            cell(self.sequence),
-            cell(words::yes(self.handled)).by_word(),
-            cell(&self.error),
-        ]
+/// What the provider sent, where the letter holds it; else the event.
+fn as_it_came(letter: &DeadLetter) -> Vec<u8> {
+    let decoded = json::decode(&letter.event_type, &letter.payload);
+    let raw = decoded.and_then(|value| STANDARD.decode(value.get("raw")?.as_str()?).ok());
+    raw.unwrap_or_else(|| letter.payload.to_vec())
+}
+
+/// A payload that is none of its type, as it can be read.
+fn undecoded(kind: &str, payload: &[u8]) -> String {
+    let what = format!("payload   {} bytes, not decodable as {kind}", payload.len());
+    if payload.is_empty() {
+        return what;
     }
+    let shown = payload.get(..RAW).unwrap_or(payload);
+    let more = if shown.len() < payload.len() {
+        "…"
+    } else {
+        ""
+    };
+    let encoded = STANDARD.encode(shown);
+    format!("{what}\nraw       {encoded}{more} (base64; all of it by --raw)")
 }
 
 /// Runs a verb.
@@ -144,74 +187,81 @@ pub(crate) async fn run(
     view: View,
 ) -> Result<(), CliError> {
     match verb {
+        DeadLetterVerb::List { which, page, .. } if page.goes_on() && which.service.is_none() => {
+            Err(CliError::usage(
+                "a page token is of one service",
+                "name it: --service SERVICE",
+            ))
+        }
         DeadLetterVerb::List {
-            service: None,
-            page,
+            grouped: true,
+            which,
             ..
-        } if page.goes_on() => Err(CliError::usage(
-            "a page token is of one service",
-            "name it: --service SERVICE",
-        )),
-        DeadLetterVerb::List {
-            service,
-            grouped,
-            page,
-        } => {
-            let services = service.map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
-            if grouped {
-                let mut letters = Vec::new();
-                for service in services {
-                    letters.extend(all(session, service).await?);
-                }
-                return groups::show(&letters, &view);
+        } => groups::show(&meant(session, &which, view.now).await?, &view),
+        DeadLetterVerb::List { which, page, .. } if which.narrows() => {
+            let mut letters = meant(session, &which, view.now).await?;
+            let more = letters.len() > page.most();
+            letters.truncate(page.most());
+            view.list(&letters, "")?;
+            if more {
+                note!("there are more: --all, or a larger --limit");
             }
-            let (mut letters, mut next) = (Vec::new(), String::new());
-            for service in services {
-                let mut client = session.operator(service).await?;
-                let ask = async |page_size, page_token| {
-                    let request = ListDeadLettersRequest {
-                        page_size,
-                        page_token,
-                        account: String::new(),
-                    };
-                    let page = client.list_dead_letters(request).await?.into_inner();
-                    Ok((page.dead_letters, page.next_page_token))
-                };
-                let (found, more) = page.read(ask).await?;
-                letters.extend(found);
-                if !more.is_empty() {
-                    next = format!("{more} (--service {service})");
-                }
-            }
-            view.list(&letters, &next)
+            Ok(())
         }
-        DeadLetterVerb::Show { service, sequence } => {
-            view.one(Some(find(session, service, sequence).await?))
-        }
-        DeadLetterVerb::Replay {
+        DeadLetterVerb::List { which, page, .. } => list(session, &which, &page, &view).await,
+        DeadLetterVerb::Show {
             service,
-            sequences,
-            all: everything,
-            dry_run,
+            raw,
+            sequence,
         } => {
-            let wanted = if everything {
-                every(session, service).await?
-            } else if let Some(service) = service {
-                BTreeMap::from([(service, sequences)])
-            } else {
-                // One listing a service, however many are asked for: a letter knows whose it is.
-                let known = every(session, None).await?;
-                owners(known, &sequences)?
-            };
-            if dry_run {
-                for (service, sequences) in &wanted {
-                    note!("would replay {} of {service}", sequences.len());
-                }
+            let letter = find(session, service, sequence).await?;
+            if raw {
+                out::bytes(&as_it_came(&letter));
                 return Ok(());
             }
-            replay(session, &wanted, &view).await
+            view.one(Some(letter))
+        }
+        DeadLetterVerb::Replay(args) => replay::run(args, session, &view).await,
+    }
+}
+
+/// A page of letters, as their services list them.
+async fn list(session: &Session, which: &Which, page: &Page, view: &View) -> Result<(), CliError> {
+    let (mut letters, mut next) = (Vec::new(), String::new());
+    for service in which.services() {
+        let mut client = session.operator(service).await?;
+        let ask = async |page_size, page_token| {
+            let request = ListDeadLettersRequest {
+                page_size,
+                page_token,
+                account: String::new(),
+            };
+            let page = client.list_dead_letters(request).await?.into_inner();
+            Ok((page.dead_letters, page.next_page_token))
+        };
+        let (found, more) = page.read(ask).await?;
+        letters.extend(found);
+        if !more.is_empty() {
+            next = format!("{more} (--service {service})");
         }
     }
+    view.list(&letters, &next)
+}
+
+/// All letters that are meant, oldest first.
+async fn meant(
+    session: &Session,
+    which: &Which,
+    now: OffsetDateTime,
+) -> Result<Vec<DeadLetter>, CliError> {
+    let mut letters = Vec::new();
+    for service in which.services() {
+        let mut found = all(session, service).await?;
+        found.retain(|letter| which.means(letter, now));
+        letters.extend(found);
+    }
+    letters.sort_by_key(|letter| letter.sequence);
+    Ok(letters)
 }
 
 /// A letter, from the service that has it. All share one stream: a sequence is of one service only.
@@ -250,46 +300,11 @@ fn unknown(sequences: &[u64]) -> CliError {
     )
 }
 
-/// The sequences of all letters, by service.
-async fn every(
-    session: &Session,
-    service: Option<&'static str>,
-) -> Result<BTreeMap<&'static str, Vec<u64>>, CliError> {
-    let services = service.map_or_else(|| SERVICES.to_vec(), |service| vec![service]);
-    let mut found = BTreeMap::new();
-    for service in services {
-        let letters = all(session, service).await?;
-        let sequences: Vec<_> = letters.iter().map(|letter| letter.sequence).collect();
-        if !sequences.is_empty() {
-            found.insert(service, sequences);
-        }
-    }
-    Ok(found)
-}
-
-/// Those of the known letters that are wanted, by service; fails where one is unknown.
-fn owners(
-    mut known: BTreeMap<&'static str, Vec<u64>>,
-    wanted: &[u64],
-) -> Result<BTreeMap<&'static str, Vec<u64>>, CliError> {
-    for sequences in known.values_mut() {
-        sequences.retain(|it| wanted.contains(it));
-    }
-    known.retain(|_, sequences| !sequences.is_empty());
-    let missing: Vec<u64> = wanted
-        .iter()
-        .filter(|it| !known.values().flatten().any(|found| found == *it))
-        .copied()
-        .collect();
-    if missing.is_empty() {
-        Ok(known)
-    } else {
-        Err(unknown(&missing))
-    }
-}
-
 /// All letters of a service.
-async fn all(session: &Session, service: &'static str) -> Result<Vec<DeadLetter>, CliError> {
+pub(crate) async fn all(
+    session: &Session,
+    service: &'static str,
+) -> Result<Vec<DeadLetter>, CliError> {
     let mut client = session.operator(service).await?;
     let (mut letters, mut page_token) = (Vec::new(), String::new());
     loop {
@@ -307,55 +322,50 @@ async fn all(session: &Session, service: &'static str) -> Result<Vec<DeadLetter>
     }
 }
 
-async fn replay(
-    session: &Session,
-    wanted: &BTreeMap<&'static str, Vec<u64>>,
-    view: &View,
-) -> Result<(), CliError> {
-    let mut outcomes = Vec::new();
-    for (service, sequences) in wanted {
-        let mut client = session.operator(service).await?;
-        for chunk in sequences.chunks(REPLAY) {
-            let request = ReplayDeadLettersRequest {
-                sequences: chunk.to_vec(),
-            };
-            let answer = client.replay_dead_letters(request).await?.into_inner();
-            outcomes.extend(answer.outcomes);
-        }
-    }
-    view.list(&outcomes, "")?;
-    let left = outcomes.iter().filter(|outcome| !outcome.handled).count();
-    if left == 0 {
-        return Ok(());
-    }
-    Err(CliError::failed(
-        format!(
-            "{left} of {} letters could not be handled and stay where they are",
-            outcomes.len()
-        ),
-        format!("`{} deadletter show SEQUENCE`", crate::context::program()),
-    ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_letter_is_replayed_by_the_service_that_gave_it_up() {
-        let known = || BTreeMap::from([("conversation", vec![4, 7]), ("crm-cards", vec![5])]);
-        for (wanted, expected) in [
-            (&[5][..], Some(vec![("crm-cards", vec![5])])),
-            (
-                &[7, 5],
-                Some(vec![("conversation", vec![7]), ("crm-cards", vec![5])]),
-            ),
-            (&[7, 6], None),
+    fn o305_letters_are_meant_by_cause_and_time() {
+        let now = OffsetDateTime::UNIX_EPOCH + time::Duration::hours(10);
+        let letter = |error: &str, hour: i64| DeadLetter {
+            service: "crm-cards".into(),
+            error: error.into(),
+            time: Some(prost_types::Timestamp {
+                seconds: hour * 3_600,
+                nanos: 0,
+            }),
+            ..DeadLetter::default()
+        };
+        let group = groups::id(&letter("no channel 17", 1));
+        for (group, since, until, error, hour, meant) in [
+            (None, None, None, "x", 1, true),
+            (Some(&group), None, None, "no channel 49", 1, true),
+            (Some(&group), None, None, "no client", 1, false),
+            (None, Some("3h"), None, "x", 7, true),
+            (None, Some("3h"), None, "x", 6, false),
+            (None, Some("3h"), Some("1h"), "x", 9, false),
+            (None, Some("3h"), Some("1h"), "x", 8, true),
         ] {
-            let found = owners(known(), wanted).ok();
-            assert_eq!(found.map(|found| found.into_iter().collect()), expected);
+            let which = Which {
+                service: None,
+                group: group.cloned(),
+                since: since.map(|text| text.parse().unwrap()),
+                until: until.map(|text| text.parse().unwrap()),
+            };
+            assert_eq!(
+                which.means(&letter(error, hour), now),
+                meant,
+                "{which:?} {error} {hour}"
+            );
         }
-        let text = owners(known(), &[6]).unwrap_err().render();
-        assert!(text.contains("no dead letter 6"), "{text}");
+    }
+
+    #[test]
+    fn o305_what_cannot_be_decoded_is_shown_raw() {
+        assert_eq!(undecoded("X", b""), "payload   0 bytes, not decodable as X");
+        assert!(undecoded("X", b"abc").contains("raw       YWJj (base64"));
+        assert!(undecoded("X", &[0; 400]).contains('…'));
     }
 }

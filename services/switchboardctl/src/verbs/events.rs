@@ -167,7 +167,8 @@ impl Watch {
     }
 }
 
-async fn connect(session: &Session) -> Result<async_nats::Client, CliError> {
+/// Connects to the broker.
+pub(super) async fn connect(session: &Session) -> Result<async_nats::Client, CliError> {
     let settings = &session.settings;
     // The address may hold a password: it is not repeated.
     let address: async_nats::ServerAddr = settings.nats.parse().map_err(|error| {

@@ -33,8 +33,8 @@ const SHOWN: usize = 10_000;
 pub(crate) struct ImportArgs {
     /// The CSV file; its first line names the columns, as an export does
     file: PathBuf,
-    /// Check everything and write nothing
-    #[arg(long)]
+    /// Check everything and write nothing: what `--dry-run` means here, where the service itself checks.
+    #[arg(skip)]
     dry_run: bool,
     /// Change what is known already by its id; else such rows are refused where they say something else
     #[arg(long)]
@@ -66,6 +66,10 @@ pub(super) async fn import(
     typed: ImportArgs,
     pipeline_id: &str,
 ) -> Result<(), CliError> {
+    let typed = ImportArgs {
+        dry_run: session.terms.dry_run,
+        ..typed
+    };
     let import_id = match &typed.import_id {
         Some(id) => id.clone(),
         None => digest(&typed.file).await?,

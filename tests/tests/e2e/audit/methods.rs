@@ -93,6 +93,7 @@ pub(super) const NO_SETTING: &[&str] = &[
     "conversation.v1.QuickReplyService/ListQuickReplies",
     "conversation.v1.QuickReplyService/ListQuickReplyFolders",
     "conversation.v1.QuickReplyService/RenderQuickReply",
+    "conversation.v1.SearchService/FindMessages",
     "conversation.v1.SearchService/SearchMessages",
     "crm_cards.v1.CardService/AddCardNote",
     "crm_cards.v1.CardService/AddCardParticipants",
@@ -147,7 +148,9 @@ pub(super) const NO_SETTING: &[&str] = &[
     "crm_cards.v1.TransferService/ExportRecords",
     "crm_cards.v1.TransferService/ImportRecords",
     "operator.v1.AuditService/ListAuditEntries",
+    "operator.v1.OperatorService/Diagnose",
     "operator.v1.OperatorService/GetDeadLetter",
+    "operator.v1.OperatorService/GetStatus",
     "operator.v1.OperatorService/ListDeadLetters",
     "operator.v1.OperatorService/ReplayDeadLetters",
 ];

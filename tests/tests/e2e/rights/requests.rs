@@ -16,6 +16,10 @@ pub fn words(things: &Things) -> Value {
     json!({ "text": things.get("words") })
 }
 
+pub fn provider_key(things: &Things) -> Value {
+    json!({ "provider_key": things.get("provider key"), "channel_ids": [things.get("channel")] })
+}
+
 pub fn opened(_: &Things) -> Value {
     json!({ "types": ["conversation.opened"] })
 }

@@ -261,13 +261,9 @@ async fn talk(rpc: &Rpc, things: &mut Things, customer: i64, mark: &str) -> anyh
     let of_client = messages
         .iter()
         .find(|message| switchboard_tests::world::text_of(message) == words);
-    things.keep(
-        "message",
-        of_client
-            .context("the client's message")?
-            .message_id
-            .clone(),
-    );
+    let of_client = of_client.context("the client's message")?;
+    things.keep("message", of_client.message_id.clone());
+    things.keep("provider key", of_client.provider_key.clone());
     let keeper = things.keeper.bearer.clone();
     // Assignment hears of the chat by events.
     let claim = json!({ "chat_id": id });

@@ -87,7 +87,10 @@ pub(super) fn rows() -> Vec<Row> {
         ),
         service(
             "conversation.v1.SearchService",
-            [row("SearchMessages", words, "chat", CHATS)],
+            [
+                row("SearchMessages", words, "chat", CHATS),
+                row("FindMessages", provider_key, "message", CHATS),
+            ],
         ),
         service(
             "conversation.v1.ConversationService",

@@ -20,6 +20,8 @@ pub(super) fn rows() -> Vec<Row> {
         service(
             "operator.v1.OperatorService",
             [
+                row("GetStatus", nothing, "", NOBODY),
+                row("Diagnose", nothing, "", NOBODY),
                 row("ListDeadLetters", nothing, "", NOBODY),
                 row("GetDeadLetter", get_dead_letter, "", NOBODY),
                 row("ReplayDeadLetters", nothing, "", NOBODY),
