@@ -22,4 +22,5 @@ mod rights;
 mod rolling;
 mod search;
 mod sync;
+mod telemetry;
 mod waiting;
