@@ -1,5 +1,7 @@
 //! What channel-gateway measures.
 
+use crate::domain::channel::ChannelKind;
+
 chassis::figures! {
     /// Calls of providers' webhooks, by the HTTP status that they were answered with.
     WEBHOOKS: Counter["provider", "status"] = "webhook_requests_total";
@@ -59,6 +61,23 @@ chassis::figures! {
     UPLOADS_FULLEST: Gauge[] = "uploads_fullest_account_ratio";
     /// Visitors of short links that were not counted as persons, as too many came from one place.
     VISITORS_REFUSED: Counter[] = "link_visitors_refused_total";
+}
+
+/// Has what the objectives count begin at nothing: the first webhook that is refused, or delivery that fails, is a growth then, and
+/// not a series that was never seen before.
+pub fn begin() {
+    for provider in [
+        ChannelKind::TelegramBot,
+        ChannelKind::ViberBot,
+        ChannelKind::Instagram,
+    ] {
+        for status in ["200", "503"] {
+            WEBHOOKS.of([provider.as_str(), status]).increment(0);
+        }
+    }
+    for result in ["delivered", "missed", "impossible"] {
+        ENDED.of([result]).increment(0);
+    }
 }
 
 /// Of channel-gateway, and of the streams that it looks after.

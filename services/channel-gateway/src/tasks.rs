@@ -350,6 +350,7 @@ fn reseal(service: &Service, app: &App) {
 fn measure(service: &Service, pool: PgPool, quota: u64) {
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
     let stop = service.lifecycle.stop_token();
+    figures::begin();
     service.lifecycle.spawn("figures", async move {
         while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())
             .await
