@@ -1,6 +1,7 @@
 //! What people who run it see: metrics behind alerts and dashboards, runbooks, log lines.
 
 mod logs;
+mod otlp;
 mod prometheus;
 mod runbooks;
 mod told;

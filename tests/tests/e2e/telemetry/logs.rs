@@ -7,6 +7,8 @@ use reqwest::StatusCode;
 use serde_json::{Map, Value};
 use switchboard_tests::services::{Kind, binary};
 use switchboard_tests::world::{Plan, World, eventually};
+use tonic_types::StatusExt as _;
+use uuid::Uuid;
 
 use super::talk;
 
@@ -136,5 +138,23 @@ async fn o39_a_process_that_fails_leaves_cause_and_last_lines() -> anyhow::Resul
         let lines = told.lines().filter(|line| line.starts_with('{'));
         assert_eq!(lines.count() > 0, cause == "start", "{told}");
     }
+    Ok(())
+}
+
+/// O2.9: an error carries its trace id in its details as in its metadata.
+#[tokio::test(flavor = "multi_thread")]
+async fn o29_an_error_carries_the_trace_id_in_its_details() -> anyhow::Result<()> {
+    let world = World::start().await?;
+    let account = world.account(Plan::default()).await?;
+    let refused = account.messages(&Uuid::new_v4().to_string()).await;
+    let status: tonic::Status = refused.expect_err("no such chat").downcast()?;
+    let told = status.get_details_request_info().context("request info")?;
+    let id = told.request_id;
+    assert!(
+        id.len() == 32 && id.bytes().all(|it| it.is_ascii_hexdigit()),
+        "{id}"
+    );
+    let header = status.metadata().get("switchboard-trace-id");
+    assert_eq!(header.and_then(|it| it.to_str().ok()), Some(id.as_str()));
     Ok(())
 }
