@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -161,7 +161,23 @@ where
     };
     let ended = runtime.block_on(AssertUnwindSafe(work).catch_unwind());
     let ended = ended.unwrap_or_else(|_| Err(anyhow!("it panicked")));
-    let code = match ended {
+    let code = concluded(ended, &termination_file);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    telemetry.shutdown();
+    code
+}
+
+/// Where the termination message goes while the configuration cannot be read: its variable alone, or the default.
+fn unread_termination_file() -> PathBuf {
+    std::env::var_os("SWITCHBOARD_TELEMETRY__TERMINATION_FILE").map_or_else(
+        || config::Telemetry::default().termination_file,
+        PathBuf::from,
+    )
+}
+
+/// Logs how a service ended, leaves the cause where it failed, and returns the exit code.
+fn concluded(ended: anyhow::Result<()>, termination_file: &Path) -> ExitCode {
+    match ended {
         Ok(()) => {
             tracing::info!("stopped");
             ExitCode::SUCCESS
@@ -175,21 +191,10 @@ where
             tracing::error!(error = text, "failed");
             let (cause, panic) = cause(&error);
             let text = panic.unwrap_or(text);
-            telemetry::terminated(&termination_file, cause, &text);
+            telemetry::terminated(termination_file, cause, &text);
             ExitCode::FAILURE
         }
-    };
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    telemetry.shutdown();
-    code
-}
-
-/// Where the termination message goes while the configuration cannot be read: its variable alone, or the default.
-fn unread_termination_file() -> PathBuf {
-    std::env::var_os("SWITCHBOARD_TELEMETRY__TERMINATION_FILE").map_or_else(
-        || config::Telemetry::default().termination_file,
-        PathBuf::from,
-    )
+    }
 }
 
 /// Returns why a service ended, and what a panic said that is to blame.
