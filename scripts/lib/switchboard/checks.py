@@ -50,7 +50,7 @@ def main():
     parser.add_argument("filter", nargs="*", help="only run tests, and only those whose name contains this")
     names = parser.parse_args().filter
     machine.need_rust()
-    machine.install_packages(mail=True)
+    machine.install_packages(mail=True, prometheus=True)
     for tool in ("rustfmt", "clippy"):
         if not machine.output("cargo", "fmt" if tool == "rustfmt" else "clippy", "--version"):
             raise ui.Refusal(f"{tool} is not installed", f"rustup component add {tool}")

@@ -57,12 +57,18 @@ NO_SERVER = {
     "echo create_main_cluster=false > /etc/postgresql-common/createcluster.d/switchboard.conf",
     "dovecot-imapd": "mkdir -p /etc/systemd/system && "
     "ln -sf /dev/null /etc/systemd/system/dovecot.service && ln -sf /dev/null /etc/systemd/system/dovecot.socket",
+    "prometheus": "mkdir -p /etc/systemd/system && ln -sf /dev/null /etc/systemd/system/prometheus.service",
 }
 
 
-def missing_packages(postgres, mail):
-    """Debian packages that this machine lacks. `postgres`, `mail`: whether private servers are wanted."""
+def missing_packages(postgres, mail, prometheus=False, building=True):
+    """Debian packages that this machine lacks. `postgres`, `mail`, `prometheus`: whether private servers are wanted;
+    `building`: whether anything is built."""
     packages = []
+    if prometheus and not shutil.which("promtool"):
+        packages.append("prometheus")
+    if not building:
+        return packages
     if not (shutil.which("cc") and shutil.which("make")):
         packages.append("build-essential")
     if not has_venv():
@@ -80,9 +86,9 @@ def has_venv():
     return bool(output("python3", "-c", "import ensurepip, venv; print('yes')"))
 
 
-def install_packages(postgres=True, mail=False):
+def install_packages(postgres=True, mail=False, prometheus=False, building=True):
     """Installs what is missing as root; without root prints the one line that does it and stops."""
-    packages = missing_packages(postgres, mail)
+    packages = missing_packages(postgres, mail, prometheus, building)
     if not packages:
         return
     # Without this the packages would make and start servers of their own on their usual ports.
@@ -104,7 +110,7 @@ def install_packages(postgres=True, mail=False):
         if done.returncode:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-8:])
             raise Refusal(f"apt could not install {', '.join(packages)}", f"It said:\n{tail}")
-    if still := missing_packages(postgres, mail):
+    if still := missing_packages(postgres, mail, prometheus, building):
         raise Refusal(f"apt installed everything, but this is still missing: {', '.join(still)}")
 
 
@@ -202,6 +208,12 @@ def external_crm_python():
 def kubernetes_python():
     """A Python that has Kubernetes' schemas, and reads YAML."""
     return from_pypi(*KUBERNETES_PACKAGE)
+
+
+def promtool():
+    """Prometheus' tool for rules, from Debian's package."""
+    install_packages(postgres=False, prometheus=True, building=False)
+    return Path(shutil.which("promtool"))
 
 
 def helm():

@@ -90,6 +90,9 @@ impl Config {
 }
 
 impl ServiceConfig for Config {
+    fn figures() -> &'static [chassis::meter::Described] {
+        crate::figures::ALL
+    }
     fn database(&self) -> &Database {
         &self.database
     }

@@ -6,6 +6,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod figures;
 pub mod grpc;
 pub mod hours;
 pub mod peers;
@@ -75,6 +76,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         nats,
         progress,
     );
+    sweep::measure(&service.lifecycle, pool.clone());
     sweep::spawn_purge(&service.lifecycle, app.clone(), &config.retention);
     hours::spawn(&service.lifecycle, app.clone(), &config.availability);
     let presence = PresenceApi::new(

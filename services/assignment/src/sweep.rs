@@ -7,11 +7,14 @@ use std::time::Duration;
 use chassis::clock;
 use chassis::lifecycle::Lifecycle;
 use chassis::nats::Nats;
+use sqlx::PgPool;
 use time::OffsetDateTime;
 
 use crate::app::App;
 use crate::app::purge::Purged;
 use crate::config::{Distribution, Retention};
+use crate::figures;
+use crate::store::chats;
 
 /// How far behind the newest event of a batch may be before the consumer counts as lagging.
 const LAG_MS: i64 = 2_000;
@@ -19,6 +22,9 @@ const LAG_MS: i64 = 2_000;
 /// How long quiet must last until the consumer counts as having caught up, since it handled something old or
 /// since the broker was away.
 const QUIET_MS: i64 = 5_000;
+
+/// How often what waits is measured.
+const MEASURED_EVERY: Duration = Duration::from_secs(10);
 
 /// How often what is too old is purged.
 const PURGED_EVERY: Duration = Duration::from_hours(1);
@@ -109,6 +115,32 @@ pub fn spawn(
                     tracing::warn!(overdue, "decisions are overdue: chats are given without");
                 }
                 Err(error) => tracing::warn!(%error, "overdue decisions could not be looked for"),
+            }
+        }
+        Ok(())
+    });
+}
+
+/// Starts measuring what waits.
+pub fn measure(lifecycle: &Lifecycle, pool: PgPool) {
+    let stop = lifecycle.stop_token();
+    lifecycle.spawn("figures", async move {
+        while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())
+            .await
+            .is_err()
+        {
+            let Ok(mut connection) = pool.acquire().await else {
+                continue;
+            };
+            match chats::all_waiting(&mut connection).await {
+                Ok(waiting) => {
+                    let longest = waiting
+                        .oldest
+                        .map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64());
+                    figures::WAITING.set(waiting.count);
+                    figures::WAITING_OLDEST.set(longest);
+                }
+                Err(error) => tracing::debug!(%error, "waiting chats were not counted"),
             }
         }
         Ok(())

@@ -358,6 +358,9 @@ impl Config {
 }
 
 impl ServiceConfig for Config {
+    fn figures() -> &'static [chassis::meter::Described] {
+        crate::figures::all()
+    }
     fn database(&self) -> &config::Database {
         &self.database
     }

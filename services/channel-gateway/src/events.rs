@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use chassis::access::{AccessCopy, AccessRecord};
 use chassis::consumer::{Delivery, EventFilter, Handler, HandlerError};
-use chassis::deadletter::{self, Letter};
+use chassis::deadletter::{self, Letter, Reason};
 use chassis::grpc::{Parse, timestamp};
 use chassis::id::{AccountSlug, AgentId};
 use chassis::nats::{Nats, Streams};
@@ -271,7 +271,7 @@ impl Handler for Inbound {
         let subject = self.streams.dead_subject(DOMAIN);
         let sent = letters
             .iter()
-            .map(|letter| deadletter::publish(&self.nats, &subject, letter));
+            .map(|letter| deadletter::publish(&self.nats, &subject, letter, Reason::Unsupported));
         try_join_all(sent)
             .await
             .map_err(|error| HandlerError::Away(error.to_string()))?;

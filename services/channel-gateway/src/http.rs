@@ -34,6 +34,7 @@ use crate::config;
 use crate::domain::channel::{ChannelKind, ChannelState};
 use crate::domain::credentials::{self, Credentials};
 use crate::domain::{instagram, viber};
+use crate::figures;
 
 /// The header that carries the secret a webhook was registered with.
 const SECRET: &str = "x-telegram-bot-api-secret-token";
@@ -218,10 +219,12 @@ impl Webhooks {
         let response =
             outcome.map_or_else(Refused::into_response, |()| StatusCode::OK.into_response());
         let status = response.status().as_str().to_owned();
-        metrics::counter!("webhook_requests_total", "provider" => kind.as_str(), "status" => status)
+        figures::WEBHOOKS
+            .of([kind.as_str().to_owned(), status])
             .increment(1);
         if response.status() == StatusCode::OK {
-            metrics::histogram!("webhook_accept_seconds", "provider" => kind.as_str())
+            figures::WEBHOOK_SECONDS
+                .of([kind.as_str()])
                 .record(began.elapsed().as_secs_f64());
         }
         response
@@ -271,7 +274,8 @@ impl Webhooks {
         }
         let sorted = unclaimed::sort(&self.book, &raw).await;
         let sorted = sorted.ok_or(Refused::Away)?;
-        metrics::counter!("webhook_unknown_accounts_total", "provider" => "instagram")
+        figures::UNKNOWN_ACCOUNTS
+            .of(["instagram"])
             .increment(sorted.unknown);
         self.admit_some(&sorted.channels)?;
         for known in sorted.channels {
@@ -316,8 +320,7 @@ impl Webhooks {
             match self.admit(known) {
                 Ok(()) => within = true,
                 Err(beyond) => {
-                    metrics::counter!("webhook_beyond_rate_total", "provider" => "instagram")
-                        .increment(1);
+                    figures::BEYOND_RATE.of(["instagram"]).increment(1);
                     refused.get_or_insert(beyond);
                 }
             }

@@ -5,6 +5,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod figures;
 pub mod files;
 pub mod grpc;
 pub mod http;

@@ -1,10 +1,12 @@
 //! Speaking to providers: I/O that application calls, as it calls the store.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use reqwest::header::RETRY_AFTER;
 use serde_json::Value;
+
+use crate::figures;
 
 pub mod imap;
 pub mod instagram;
@@ -66,10 +68,14 @@ fn builder(connect_timeout: Duration, call_timeout: Duration) -> reqwest::Client
 ///
 /// The error holds nothing of the request: its URL may carry a token.
 pub async fn answer<E: std::fmt::Debug>(
-    provider: &str,
+    provider: &'static str,
     request: reqwest::RequestBuilder,
 ) -> Result<Answer, CallError<E>> {
+    let began = Instant::now();
     let sent = request.send().await;
+    figures::PROVIDER_SECONDS
+        .of([word(provider), class(&sent)])
+        .record(began.elapsed().as_secs_f64());
     let answer = sent.map_err(|error| {
         if error.is_connect() || error.is_builder() {
             CallError::NotReached
@@ -89,6 +95,31 @@ pub async fn answer<E: std::fmt::Debug>(
             .and_then(|value| value.to_str().ok()?.parse().ok()),
         body: read(answer).await,
     })
+}
+
+/// A provider as it is counted: as its channels' kind.
+fn word(provider: &str) -> &'static str {
+    match provider {
+        "Telegram" => "telegram-bot",
+        "Viber" => "viber-bot",
+        "Instagram" => "instagram",
+        _ => "token-endpoint",
+    }
+}
+
+/// How a call ended, as it is counted.
+fn class(sent: &Result<reqwest::Response, reqwest::Error>) -> &'static str {
+    match sent {
+        Ok(answer) => match answer.status().as_u16() {
+            200..=399 => "ok",
+            429 => "limited",
+            400..=499 => "refused",
+            _ => "failed",
+        },
+        Err(error) if error.is_connect() || error.is_builder() => "unreached",
+        Err(error) if error.is_timeout() => "timed-out",
+        Err(_) => "broken",
+    }
 }
 
 /// Reads an answer of bounded size; none where it is no JSON object.

@@ -23,7 +23,9 @@ use crate::app::reseal::{self, Pass};
 use crate::app::restart::ByOutbox;
 use crate::app::{App, file_sweep, health, lookups, mail_lines, told};
 use crate::config::{self, Config};
+use crate::domain::channel::ChannelKind;
 use crate::domain::mailbox::Rhythm;
+use crate::figures;
 use crate::files::parts::Parts;
 use crate::files::source::Sources;
 use crate::files::telegram::FromTelegram;
@@ -348,6 +350,7 @@ fn reseal(service: &Service, app: &App) {
 fn measure(service: &Service, pool: PgPool, quota: u64) {
     let quota = i64::try_from(quota).unwrap_or(i64::MAX);
     let stop = service.lifecycle.stop_token();
+    figures::begin();
     service.lifecycle.spawn("figures", async move {
         while tokio::time::timeout(MEASURED_EVERY, stop.cancelled())
             .await
@@ -356,13 +359,25 @@ fn measure(service: &Service, pool: PgPool, quota: u64) {
             let Ok(mut connection) = pool.acquire().await else {
                 continue;
             };
-            if let Ok(oldest) = deliveries::oldest_queued(&mut connection).await {
-                let waiting = oldest.map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64());
-                metrics::gauge!("delivery_oldest_queued_seconds").set(waiting);
+            if let Ok(queued) = deliveries::queued(&mut connection).await {
+                let waiting = queued
+                    .oldest
+                    .map_or(0.0, |oldest| (clock::now() - oldest).as_seconds_f64());
+                figures::QUEUED.set(queued.count);
+                figures::OLDEST_QUEUED.set(waiting);
+            }
+            if let Ok(kinds) = crate::store::health::enabled(&mut connection).await {
+                for kind in ChannelKind::ALL {
+                    let found = kinds.iter().find(|found| found.kind == kind.as_str());
+                    let (enabled, degraded) =
+                        found.map_or((0.0, 0.0), |found| (found.enabled, found.degraded));
+                    figures::ENABLED.of([kind.as_str()]).set(enabled);
+                    figures::DEGRADED.of([kind.as_str()]).set(degraded);
+                }
             }
             if let Ok(usage) = usage::of_all(&mut connection, quota).await {
-                metrics::gauge!("uploads_bytes").set(usage.total);
-                metrics::gauge!("uploads_fullest_account_ratio").set(usage.fullest);
+                figures::UPLOADS.set(usage.total);
+                figures::UPLOADS_FULLEST.set(usage.fullest);
             }
         }
         Ok(())

@@ -230,13 +230,21 @@ impl Auth {
     }
 }
 
-/// `[telemetry]`: logs and traces.
+/// `[telemetry]`: logs, traces and metrics.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Telemetry {
     /// Where spans are sent by OTLP over gRPC; nowhere when absent.
     pub otlp_endpoint: Option<String>,
-    /// Which log lines are written, as `info,chassis=debug`.
+    /// Whether metrics are sent there too; `/metrics` of the admin port has them in any case.
+    pub otlp_metrics: bool,
+    /// Whether log lines are sent there too; stdout has them in any case.
+    pub otlp_logs: bool,
+    /// Where the cause and the last log lines are left when the process fails, for Kubernetes to show; nothing is written where
+    /// there is no such file.
+    pub termination_file: PathBuf,
+    /// Which log lines are written, as `info,chassis=debug`. It can be changed for a while without a restart: `PUT /log-filter` on
+    /// the admin port, from the machine itself.
     pub log_filter: String,
     /// Share of the traces begun here that are sampled, 0 to 1; a parent's decision is kept.
     pub sample_ratio: f64,
@@ -246,6 +254,9 @@ impl Default for Telemetry {
     fn default() -> Self {
         Self {
             otlp_endpoint: None,
+            otlp_metrics: false,
+            otlp_logs: false,
+            termination_file: "/dev/termination-log".into(),
             log_filter: "info,sqlx=warn,async_nats=warn".into(),
             sample_ratio: 1.0,
         }

@@ -6,6 +6,7 @@
 
 mod batch;
 mod heard;
+mod lag;
 mod pull;
 mod unpack;
 
@@ -19,6 +20,7 @@ use time::OffsetDateTime;
 
 pub use self::heard::Heard;
 pub use crate::envelope::Envelope;
+use crate::figures;
 use crate::health::Readiness;
 use crate::lifecycle::Lifecycle;
 use crate::nats::{Nats, Streams};
@@ -285,6 +287,22 @@ impl Consumers {
         self.registry.reads(&stream, handler.durable());
         self.registry.add(Arc::clone(&handler));
         let name = format!("consumer {} on {stream}", handler.durable());
+        let durable = handler.durable();
+        figures::DEAD_LETTERS.of([durable, "failed"]).increment(0);
+        figures::CONSUMER_HANDLED.of([durable]).increment(0);
+        figures::CONSUMER_FAILURES.of([durable]).increment(0);
+        let lag = lag::Lag {
+            nats: self.nats.clone(),
+            durable,
+            stream: stream.clone(),
+            subjects: subjects.clone(),
+        };
+        let stop = self.lifecycle.stop_token();
+        self.lifecycle
+            .spawn(format!("lag of {durable} on {stream}"), async move {
+                lag.run(stop).await;
+                Ok(())
+            });
         let pull = pull::Pull {
             nats: self.nats.clone(),
             dead_subject: self.streams.dead_subject(self.service),

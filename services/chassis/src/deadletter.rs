@@ -14,6 +14,7 @@ use uuid::Uuid;
 use crate::clock;
 use crate::consumer::{Delivery, HandlerError, Origin, Unit, unpack};
 use crate::envelope::{Envelope, INBOUND_SERVICE, INBOUND_TYPE};
+use crate::figures;
 use crate::grpc::timestamp;
 use crate::id::AccountSlug;
 use crate::nats::{self, Nats, PublishError};
@@ -24,6 +25,27 @@ const ACK_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// An error is cut to so many characters: it is for reading.
 const ERROR_LENGTH: usize = 2_000;
+
+/// Why a letter was written, as it is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// Handling it failed for good.
+    Failed,
+    /// Nobody here understands it yet.
+    Unsupported,
+    /// It is for no account here.
+    Unclaimed,
+}
+
+impl Reason {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Unsupported => "unsupported",
+            Self::Unclaimed => "unclaimed",
+        }
+    }
+}
 
 /// A dead letter before it has its place in the stream.
 #[derive(Debug, Clone)]
@@ -130,7 +152,12 @@ fn letter(place: Place<'_>, index: u32, error: &str, payload: Bytes) -> DeadLett
 }
 
 /// Publishes a letter and awaits its acknowledgement. A repeat soon after is dropped by the broker, and not counted.
-pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), PublishError> {
+pub async fn publish(
+    nats: &Nats,
+    subject: &str,
+    letter: &Letter,
+    reason: Reason,
+) -> Result<(), PublishError> {
     let DeadLetter {
         service,
         consumer,
@@ -155,7 +182,8 @@ pub async fn publish(nats: &Nats, subject: &str, letter: &Letter) -> Result<(), 
     let payload = Bytes::from(letter.0.encode_to_vec());
     let published = nats::publish(nats, subject.to_owned(), headers, payload, ACK_TIMEOUT).await?;
     if !published.duplicate {
-        metrics::counter!("dead_letters_total", "consumer" => consumer.clone()).increment(1);
+        let labels = [consumer.clone(), reason.as_str().to_owned()];
+        figures::DEAD_LETTERS.of(labels).increment(1);
     }
     Ok(())
 }

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, Query, State};
 use axum::http::StatusCode;
 use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
 use time::OffsetDateTime;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::config;
+use crate::figures;
 use crate::http::{self, Limits};
 use crate::lifecycle::Lifecycle;
 use crate::telemetry;
@@ -121,6 +123,15 @@ impl Readiness {
         self.latches().turned
     }
 
+    /// Returns the names of all latches, and whether each is held; several may share a name, of which one is enough.
+    fn all(&self) -> BTreeMap<&'static str, bool> {
+        let mut all = BTreeMap::new();
+        for condition in self.latches().all.values() {
+            *all.entry(condition.name).or_default() |= condition.reason.is_some();
+        }
+        all
+    }
+
     /// Returns a receiver of the readiness, for whom each change matters.
     pub fn watch(&self) -> watch::Receiver<bool> {
         self.ready.subscribe()
@@ -200,17 +211,25 @@ pub(crate) async fn serve(
     admin: &config::Admin,
     readiness: Readiness,
     lifecycle: &Lifecycle,
+    metrics: PrometheusHandle,
 ) -> anyhow::Result<SocketAddr> {
-    let metrics = telemetry::metrics()?;
     let listener = TcpListener::bind(admin.listen)
         .await
         .with_context(|| format!("admin.listen: {} cannot be bound", admin.listen))?;
     let address = listener.local_addr()?;
-    let upkeep = metrics.clone();
+    let (upkeep, observed) = (metrics.clone(), readiness.clone());
+    let scraped = readiness.clone();
     let router = Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz).with_state(readiness))
-        .route("/metrics", get(async move || metrics.render()));
+        .route("/log-filter", get(log_filter).put(change_log_filter))
+        .route(
+            "/metrics",
+            get(async move || {
+                observe(&scraped);
+                metrics.render()
+            }),
+        );
     // Not tracked: probes are answered to the very end, while everything else drains.
     let limits = Limits {
         connections: 64,
@@ -228,11 +247,56 @@ pub(crate) async fn serve(
             .await
             .is_err()
         {
+            observe(&observed);
             upkeep.run_upkeep();
         }
         Ok(())
     });
     Ok(address)
+}
+
+/// Sets the gauges of what is only known by looking.
+fn observe(readiness: &Readiness) {
+    figures::READY.set(f64::from(u8::from(readiness.is_ready())));
+    for (name, held) in readiness.all() {
+        figures::HELD.of([name]).set(f64::from(u8::from(held)));
+    }
+    metrics_process::Collector::default().collect();
+}
+
+async fn log_filter() -> String {
+    format!("{}\n", telemetry::current_level().unwrap_or_default())
+}
+
+/// For how long a changed filter holds.
+#[derive(serde::Deserialize)]
+struct Hold {
+    #[serde(rename = "for", default = "Hold::usual", with = "config::duration")]
+    hold: Duration,
+}
+
+impl Hold {
+    const fn usual() -> Duration {
+        Duration::from_mins(15)
+    }
+}
+
+/// Changes which log lines are written, for whoever is on this machine (`kubectl port-forward` is): more of them may tell more
+/// than others are meant to read.
+async fn change_log_filter(
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Query(Hold { hold }): Query<Hold>,
+    filter: String,
+) -> (StatusCode, String) {
+    if !peer.ip().is_loopback() {
+        let text =
+            "the filter is changed from this machine only: kubectl port-forward, then curl\n";
+        return (StatusCode::FORBIDDEN, text.into());
+    }
+    match telemetry::change_level(filter.trim(), hold) {
+        Ok(()) => (StatusCode::OK, format!("{} for {hold:?}\n", filter.trim())),
+        Err(error) => (StatusCode::BAD_REQUEST, format!("{error}\n")),
+    }
 }
 
 async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, String) {

@@ -6,6 +6,7 @@
 //! a second announcement, never to a purge in silence.
 
 mod decide;
+mod position;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,8 +21,10 @@ use time::OffsetDateTime;
 pub use decide::{ConsumerState, Decision, StreamState, decide};
 
 use crate::clock;
+use crate::figures::inbound;
 use crate::id::AccountSlug;
 use crate::lifecycle::Lifecycle;
+use crate::meter;
 use crate::nats::{self, Nats, Streams};
 
 /// The advisory lock of the active janitor in a service's database: `sbjanito` in ASCII.
@@ -136,7 +139,11 @@ impl Janitor {
     /// Returns an error when broker or database are away or refuse, or the announcement failed: then nothing is purged.
     pub async fn tidy(&self, kept: &Kept) -> anyhow::Result<Outcome> {
         let mut stream = self.nats.jetstream.get_stream(&kept.stream).await?;
-        if !measured(&kept.stream, stream.cached_info()).is_full() || kept.own.is_empty() {
+        let full = measured(&kept.stream, stream.cached_info()).is_full();
+        if let Err(error) = position::compare(&self.pool, &mut stream, clock::now()).await {
+            tracing::warn!(stream = kept.stream, %error, "the stream's end could not be compared");
+        }
+        if !full || kept.own.is_empty() {
             return Ok(Outcome::Kept);
         }
         let mut connection = self.pool.acquire().await?;
@@ -205,7 +212,7 @@ impl Janitor {
                 .await?;
         }
         let purged = stream.purge().sequence(keep_from).await?.purged;
-        metrics::counter!("stream_purged_total", "stream" => name.clone()).increment(purged);
+        inbound::STREAM_PURGED.of([name.clone()]).increment(purged);
         let left = measured(&name, stream.info().await?);
         tracing::info!(
             stream = name,
@@ -250,7 +257,7 @@ impl Janitor {
     }
 }
 
-/// Sets the gauges of a stream: `stream_fill_ratio`, and how far back replay reaches, in seconds.
+/// Sets the gauges of a stream.
 fn measured(name: &str, info: &Info) -> StreamState {
     let state = StreamState {
         max_bytes: u64::try_from(info.config.max_bytes).unwrap_or(0),
@@ -258,13 +265,17 @@ fn measured(name: &str, info: &Info) -> StreamState {
         first: info.state.first_sequence,
         last: info.state.last_sequence,
     };
-    metrics::gauge!("stream_fill_ratio", "stream" => name.to_owned()).set(state.fill());
+    let stream = || [name.to_owned()];
+    inbound::STREAM_FILL.of(stream()).set(state.fill());
+    inbound::STREAM_MESSAGES
+        .of(stream())
+        .set(meter::number(info.state.messages));
     let reach = if info.state.messages == 0 {
         0.0
     } else {
         (clock::now() - info.state.first_timestamp).as_seconds_f64()
     };
-    metrics::gauge!("stream_replay_reach_seconds", "stream" => name.to_owned()).set(reach.max(0.0));
+    inbound::STREAM_REACH.of(stream()).set(reach.max(0.0));
     state
 }
 

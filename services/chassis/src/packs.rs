@@ -23,7 +23,9 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock;
+use crate::figures::inbound as figures;
 use crate::id::{self, AccountSlug};
+use crate::meter;
 use crate::nats::{self, Nats, PublishError, Streams};
 use crate::trace::TraceContext;
 use queue::{Queue, Waiting};
@@ -267,17 +269,20 @@ impl Shard {
             .unzip();
         let count = items.len();
         let payload: Bytes = proto::Pack { items }.encode_to_vec().into();
+        let began = Instant::now();
         let outcome = self.publish_until_acknowledged(payload).await;
         if let Err(error) = &outcome {
             tracing::warn!(subject = self.subject, items = count, %error, "pack not accepted");
-            metrics::counter!("packs_failed_total").increment(1);
+            figures::FAILED.increment(1);
             if matches!(error, PackError::Away(_)) {
                 // What waits behind would only find out later.
                 self.queue.fail_all(error);
             }
         } else {
-            metrics::counter!("packs_published_total").increment(1);
-            metrics::counter!("packs_items_total").increment(count as u64);
+            figures::PACKS.increment(1);
+            figures::ITEMS.increment(count as u64);
+            figures::PACK_ITEMS.record(meter::number(count as u64));
+            figures::PACK_SECONDS.record(began.elapsed().as_secs_f64());
         }
         for sender in senders {
             // A sender that has gone away was answered by its own timeout.

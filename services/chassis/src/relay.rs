@@ -4,6 +4,7 @@
 //! rows, publishes them, and deletes them in the same transaction. How it publishes is one function
 //! (`publish::publish_all`): singly, each event awaited; or in atomic batches (ADR-50).
 
+mod depth;
 mod publish;
 
 use std::sync::Arc;
@@ -11,13 +12,12 @@ use std::time::Duration;
 
 use prost::Message as _;
 use sqlx::{Connection as _, PgConnection, PgPool};
-use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::clock;
 use crate::config::{self, RelayMode};
+use crate::figures;
 use crate::lifecycle::Lifecycle;
 use crate::nats::{self, Nats, PublishError, Streams};
 use crate::outbox::{StoredEvent, StoredEvents};
@@ -123,6 +123,11 @@ impl Relay {
         config: config::Relay,
     ) -> Waker {
         let waker = Waker::new();
+        let (looked_at, stop) = (pool.clone(), lifecycle.stop_token());
+        lifecycle.spawn("depth of the outbox", async move {
+            depth::watch(looked_at, stop).await;
+            Ok(())
+        });
         let relay = Self::new(pool, nats, streams, config, waker.clone());
         let stop = lifecycle.stop_token();
         lifecycle.spawn("relay", async move {
@@ -212,7 +217,6 @@ impl Relay {
         }
         let most = self.config.batch.clamp(1, crate::outbox::ROW);
         let (rows, full) = oldest(&mut transaction, most).await?;
-        report_age(rows.first().map(|row| row.created_at));
         if rows.is_empty() {
             transaction.rollback().await?;
             return Ok(Round::Published {
@@ -233,7 +237,7 @@ impl Relay {
         if acknowledged > 0 {
             delete(&mut transaction, &rows, acknowledged).await?;
             transaction.commit().await?;
-            metrics::counter!("outbox_published_total").increment(acknowledged as u64);
+            figures::OUTBOX_PUBLISHED.increment(acknowledged as u64);
         } else {
             transaction.rollback().await?;
         }
@@ -242,9 +246,6 @@ impl Relay {
         }
         // Where it was time before all was published, the next round goes on at once.
         let full = full || acknowledged < there;
-        if !full {
-            report_age(None);
-        }
         Ok(Round::Published {
             events: acknowledged,
             full,
@@ -255,7 +256,6 @@ impl Relay {
 /// A row of the outbox, decoded.
 pub(crate) struct Row {
     id: i64,
-    created_at: OffsetDateTime,
     /// In order.
     events: Vec<StoredEvent>,
 }
@@ -267,9 +267,9 @@ async fn oldest(
 ) -> Result<(Vec<Row>, bool), RelayError> {
     let most = i64::try_from(most).unwrap_or(ROWS);
     let rows = sqlx::query!(
-        r#"select id as "id!", created_at as "created_at!", events as "events!", looked_at as "looked_at!"
+        r#"select id as "id!", events as "events!", looked_at as "looked_at!"
            from (
-               select id, created_at, event_count, events,
+               select id, event_count, events,
                       sum(event_count) over (order by id) as upto,
                       count(*) over () as looked_at
                from (select * from chassis.outbox order by id limit $1) as oldest
@@ -294,7 +294,6 @@ async fn oldest(
         })?;
         Ok(Row {
             id: row.id,
-            created_at: row.created_at,
             events: decoded.events,
         })
     });
@@ -333,12 +332,4 @@ async fn delete(
         .execute(connection)
         .await
         .map(drop)
-}
-
-/// Sets `outbox_oldest_seconds`: the one number that says events have stopped.
-fn report_age(oldest: Option<OffsetDateTime>) {
-    let age = oldest.map_or(0.0, |oldest| {
-        (clock::now() - oldest).as_seconds_f64().max(0.0)
-    });
-    metrics::gauge!("outbox_oldest_seconds").set(age);
 }

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::config;
+use crate::meter::Described;
 
 pub use command::main;
 
@@ -42,6 +43,11 @@ pub trait ServiceConfig: DeserializeOwned + JsonSchema + Send + 'static {
     fn limits(&self) -> &config::Limits;
     /// `[audit]`
     fn audit(&self) -> &config::Audit;
+
+    /// Returns what this service measures beside what all services do: `ALL` of its `figures.rs`.
+    fn figures() -> &'static [Described] {
+        &[]
+    }
 
     /// Checks rules over several keys; called once, after loading.
     fn validate(&self) -> Result<(), config::ConfigError> {

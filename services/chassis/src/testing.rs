@@ -30,6 +30,7 @@ use crate::clock;
 use crate::config::reference;
 use crate::consumer::{Delivery, Origin};
 use crate::id::{self, AccountSlug, AgentId};
+use crate::meter;
 use crate::outbox::StoredEvents;
 use crate::run::{Service, ServiceConfig};
 
@@ -313,7 +314,7 @@ impl AccessFetch for Records {
 }
 
 /// Holds what is written out of a configuration's declaration against it: the service's `config.toml`, and its schema and table in
-/// `deploy/config`.
+/// `deploy/config`. And the table of what it measures in `deploy/metrics`.
 ///
 /// # Panics
 ///
@@ -334,6 +335,10 @@ pub fn configuration<C: ServiceConfig>(service: &str, embedded: &str, folder: &P
         (
             deployed.join(format!("{service}.schema.json")),
             format!("{schema:#}\n"),
+        ),
+        (
+            folder.join(format!("../../deploy/metrics/{service}.md")),
+            meter::table(service, C::figures()),
         ),
         (
             deployed.join(format!("{service}.md")),

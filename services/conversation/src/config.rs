@@ -101,6 +101,9 @@ impl Config {
 }
 
 impl ServiceConfig for Config {
+    fn figures() -> &'static [chassis::meter::Described] {
+        crate::figures::ALL
+    }
     fn database(&self) -> &config::Database {
         &self.database
     }

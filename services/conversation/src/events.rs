@@ -19,6 +19,7 @@ use crate::app;
 use crate::app::announce::Cause;
 use crate::app::inbound::Batch;
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 
 /// The events of other services that this one wants.
 pub static FILTERS: [EventFilter; 29] = [
@@ -100,11 +101,8 @@ impl Handler for Inbound {
         let mut tx = self.pool.begin().await?;
         let events = app::ingest::ingest(&mut tx, items, now).await?;
         commit(tx, events, &self.waker, now).await?;
-        metrics::histogram!("conversation_inbound_batch_items")
-            .record(f64::from(u32::try_from(batch.len()).unwrap_or(u32::MAX)));
         if let Some(oldest) = oldest {
-            metrics::gauge!("conversation_inbound_oldest_age_seconds")
-                .set((now - oldest).as_seconds_f64());
+            figures::INBOUND_AGE.set((now - oldest).as_seconds_f64());
         }
         Ok(())
     }

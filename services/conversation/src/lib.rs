@@ -7,6 +7,7 @@ pub mod config;
 pub mod domain;
 pub mod error;
 pub mod events;
+pub mod figures;
 pub mod grpc;
 pub mod notices;
 pub mod own_app;

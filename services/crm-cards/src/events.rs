@@ -25,6 +25,7 @@ use crate::app::openings::{self, Opening};
 use crate::app::responsibles::{self, Assigned};
 use crate::app::sync::{self, Requested};
 use crate::error::SERVICE;
+use crate::figures;
 use crate::store::talks::{self, Talk};
 use crate::store::{parked, parked_sync};
 
@@ -207,9 +208,9 @@ impl Handler for Events {
         }
         self.access.invalidate(&agents).await;
         for rule in outcome.rules {
-            metrics::counter!("crm_decisions_total", "rule" => rule.as_str()).increment(1);
+            figures::DECISIONS.of([rule.as_str()]).increment(1);
             if rule.creates_card() {
-                metrics::counter!("crm_cards_created_total", "by" => "rule").increment(1);
+                figures::CARDS.of(["rule"]).increment(1);
             }
         }
         Ok(())

@@ -7,6 +7,7 @@ use chassis::clock;
 use chassis::lifecycle::Lifecycle;
 use sqlx::PgPool;
 
+use crate::figures;
 use crate::store::{counts, parked, parked_sync};
 
 /// As long as EVENTS keeps what could still bring the conversation.
@@ -27,7 +28,7 @@ pub fn spawn(lifecycle: &Lifecycle, pool: PgPool) {
             match parked::drop_older(&pool, clock::now() - KEPT).await {
                 Ok(0) => {}
                 Ok(dropped) => {
-                    metrics::counter!("crm_parked_responsibles_dropped_total").increment(dropped);
+                    figures::PARKED_DROPPED.increment(dropped);
                     tracing::warn!(
                         dropped,
                         "parked responsibles dropped: their conversations never came"

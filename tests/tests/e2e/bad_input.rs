@@ -154,6 +154,7 @@ async fn webhooks_refuse_what_is_not_authentic_and_keep_what_they_do_not_underst
             .into_inner()
             .dead_letter
             .expect("a letter");
+        assert!(letter.headers.contains_key("traceparent"), "O2.9");
         let event =
             <switchboard_proto::channel_gateway::v1::InboundEvent as prost::Message>::decode(
                 letter.payload,

@@ -66,6 +66,7 @@ async fn services_work_with_the_users_and_rights_of_the_shipped_broker() -> anyh
         "the customer's words"
     );
     operator_is_told_of_every_stream_and_consumer(&world).await?;
+    every_service_sees_how_old_what_waits_is(&world).await?;
     let log = world.nats.log()?;
     let refused: Vec<&str> = log
         .lines()
@@ -129,15 +130,42 @@ async fn operator_is_told_of_every_stream_and_consumer(world: &World) -> anyhow:
     Ok(())
 }
 
-/// What conversation asks the broker before a bot lets a customer run out of time; returns in how many shards something is.
-async fn conversation_sees_what_is_left(world: &World) -> anyhow::Result<usize> {
-    let conversation = async_nats::ConnectOptions::new()
-        .user_and_password("conversation".to_owned(), NatsServer::PASSWORD.to_owned())
-        .custom_inbox_prefix("_INBOX_conversation")
+/// The broker as a service of that name has it.
+async fn broker_of(world: &World, service: &str) -> anyhow::Result<jetstream::Context> {
+    let client = async_nats::ConnectOptions::new()
+        .user_and_password(service.to_owned(), NatsServer::PASSWORD.to_owned())
+        .custom_inbox_prefix(format!("_INBOX_{service}"))
         .request_timeout(Some(Duration::from_secs(2)))
         .connect(world.nats.url())
         .await?;
-    let conversation = jetstream::new(conversation);
+    Ok(jetstream::new(client))
+}
+
+/// What each service asks when events wait for it: how old the oldest is (O2.8).
+async fn every_service_sees_how_old_what_waits_is(world: &World) -> anyhow::Result<()> {
+    for (service, consumer) in [
+        ("channel-gateway", "channel-gateway-events"),
+        ("conversation", "conversation-events"),
+        ("crm-cards", "crm-cards-events"),
+        ("assignment", "assignment-events"),
+    ] {
+        let events = broker_of(world, service)
+            .await?
+            .get_stream_no_info("EVENTS")
+            .await?;
+        let asked = events.consumer_info(consumer).await;
+        asked.with_context(|| format!("{service} looks at its consumer"))?;
+        let oldest = events
+            .get_first_raw_message_by_subject("switchboard.v1.*.conversation.>", 1)
+            .await;
+        oldest.with_context(|| format!("{service} looks for the oldest event"))?;
+    }
+    Ok(())
+}
+
+/// What conversation asks the broker before a bot lets a customer run out of time; returns in how many shards something is.
+async fn conversation_sees_what_is_left(world: &World) -> anyhow::Result<usize> {
+    let conversation = broker_of(world, "conversation").await?;
     let mut found = 0;
     for shard in 0..2 {
         let Ok(stream) = conversation.get_stream(format!("INBOUND_{shard}")).await else {

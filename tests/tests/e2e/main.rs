@@ -24,4 +24,5 @@ mod rolling;
 mod search;
 mod secrets;
 mod sync;
+mod telemetry;
 mod waiting;

@@ -16,7 +16,7 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import breakages, custom, generate, guide, nats, refused, rules
+from . import alerts, breakages, custom, generate, guide, nats, refused, rules
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -437,6 +437,11 @@ def everything(check, folder, services):
     check.step("without values all that is missing is told at once", bare_refusal(check))
     check.step("the schemas notice a broken object", schemas_notice())
     check.step(f"{len(refused.REFUSED)} wrong or missing values are refused by name", refusals(check, folder))
+
+    ui.say(ui.bold("alerts and dashboards"))
+    check.step("each alert is complete, has a runbook, fires and stays silent", alerts.wrong(folder))
+    check.step("every metric that they name is told by a service", alerts.strangers())
+    check.step("broken alerts and strange metrics are noticed", alerts.unnoticed(folder))
 
     ui.say(ui.bold("NATS and PostgreSQL"))
     check.step("values for NATS's chart", nats_problems())

@@ -53,6 +53,30 @@ SPECS = {
     ),
     ("monitoring.coreos.com/v1", "ServiceMonitor"): metrics("endpoints"),
     ("monitoring.coreos.com/v1", "PodMonitor"): metrics("podMetricsEndpoints"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"): closed(
+        "groups",
+        groups=many(
+            closed(
+                "name rules",
+                name=TEXT,
+                rules=many(
+                    {
+                        "oneOf": [
+                            closed("record expr", record=TEXT, expr=TEXT),
+                            closed(
+                                "alert expr labels annotations",
+                                alert=TEXT,
+                                expr=TEXT,
+                                **{"for": {"type": "string", "pattern": "^[0-9]+(s|m|h)$"}},
+                                labels=STRINGS,
+                                annotations=STRINGS,
+                            ),
+                        ]
+                    }
+                ),
+            )
+        ),
+    ),
     ("postgresql.cnpg.io/v1", "Cluster"): closed(
         "instances storage postgresql managed resources",
         instances={"type": "integer", "minimum": 3},

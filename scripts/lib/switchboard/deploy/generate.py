@@ -1,5 +1,5 @@
 """Writes what is generated in deploy/: the schema of the chart's values out of values.yaml and the services' schemas, the
-table of values in the chart's README, and the broker's users out of nats.conf."""
+table of values in the chart's README, Grafana's dashboards, and the broker's users out of nats.conf."""
 
 import copy
 import json
@@ -9,7 +9,7 @@ import yaml
 
 from .. import machine
 from ..ui import Refusal
-from . import nats
+from . import dashboards, nats
 
 DEPLOY = machine.ROOT / "deploy"
 CHART = DEPLOY / "chart"
@@ -331,12 +331,14 @@ def generated():
     return {
         CHART / "values.schema.json": json.dumps(values_schema(), indent=2, ensure_ascii=False) + "\n",
         CHART / "README.md": readme(),
+        **{CHART / "dashboards" / f"{name}.json": text for name, text in dashboards.texts().items()},
         DEPLOY / "nats" / "users.yaml": nats.users_yaml((DEPLOY / "nats" / "nats.conf").read_text()),
     }
 
 
 def write():
     for file, text in generated().items():
+        file.parent.mkdir(exist_ok=True)
         file.write_text(text)
 
 

@@ -20,6 +20,7 @@ use crate::domain::candidates::{LeftOut, barred};
 use crate::domain::chat::Chat;
 use crate::domain::words::{GivenBack, Rule};
 use crate::error::Error;
+use crate::figures;
 use crate::wire;
 
 /// A parsed act on a chat.
@@ -118,7 +119,7 @@ impl App {
             .lock_staff(&mut transaction, &self.memory, &[], &concerns, now)
             .await?;
         if let Err(refusal) = act(&mut board, &acting, now)? {
-            metrics::counter!("assignment_refusals_total", "method" => method).increment(1);
+            figures::REFUSALS.of([method]).increment(1);
             return Err(worded(&mut transaction, caller, chat, refusal).await?);
         }
         let answer = answer(board.chat(chat).map(wire::assignment));

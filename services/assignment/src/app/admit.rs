@@ -17,6 +17,7 @@ use crate::domain::chat::Told;
 use crate::domain::words::Rule;
 use crate::domain::{ChannelId, ChatId};
 use crate::error::Error;
+use crate::figures;
 use crate::store::reply_rules::{self, ReplyRules};
 use crate::wire;
 
@@ -118,16 +119,14 @@ impl App {
                 !reply.request_id.is_empty() && held.claim_request == reply.request_id
             }
             Some(responsible) => {
-                metrics::counter!("assignment_refusals_total", "method" => "AdmitReply")
-                    .increment(1);
+                figures::REFUSALS.of(["AdmitReply"]).increment(1);
                 return Err(Error::JoinFirst(
                     name_of(&mut transaction, account, responsible).await?,
                 ));
             }
             // D18: the channel wants a claim first.
             None if rules.claim_before_reply => {
-                metrics::counter!("assignment_refusals_total", "method" => "AdmitReply")
-                    .increment(1);
+                figures::REFUSALS.of(["AdmitReply"]).increment(1);
                 return Err(Error::ClaimFirst(chat));
             }
             None => assign(&mut board, act(Rule::FirstReply, None), now).is_ok(),

@@ -14,6 +14,7 @@ use crate::domain::chat::{Chat, Heard, Told};
 use crate::domain::policy::Policy;
 use crate::domain::sync::SyncPolicy;
 use crate::domain::{ChannelId, ChatId, ConversationId};
+use crate::figures;
 use crate::store::choices::{self, ChoiceRow, Look};
 use crate::store::conversations::{self, ConversationRow};
 use crate::store::loads::{self, LoadRow};
@@ -354,7 +355,7 @@ impl Board {
 
     /// Keeps a choice.
     pub fn explain(&mut self, choice: ChoiceRow) {
-        metrics::counter!("assignment_choices_total", "rule" => choice.rule.as_str()).increment(1);
+        figures::CHOICES.of([choice.rule.as_str()]).increment(1);
         self.choices.push(choice);
     }
 

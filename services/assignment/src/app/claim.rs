@@ -13,6 +13,7 @@ use crate::domain::ChatId;
 use crate::domain::candidates::{Candidate, LeftOut, barred};
 use crate::domain::words::Rule;
 use crate::error::Error;
+use crate::figures;
 use crate::wire;
 
 impl App {
@@ -73,7 +74,7 @@ impl App {
         };
         if let Err(Faster(responsible)) = assign(&mut board, act, now) {
             let responsible = responsible.ok_or(Error::UnknownChat(chat))?;
-            metrics::counter!("assignment_refusals_total", "method" => "ClaimChat").increment(1);
+            figures::REFUSALS.of(["ClaimChat"]).increment(1);
             return Err(Error::ClaimedBy(
                 name_of(&mut transaction, account, responsible).await?,
             ));

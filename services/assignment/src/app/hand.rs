@@ -14,6 +14,7 @@ use crate::domain::ChatId;
 use crate::domain::candidates::{Candidate, barred};
 use crate::domain::words::Rule;
 use crate::error::Error;
+use crate::figures;
 use crate::wire;
 
 /// A parsed request to hand over a chat.
@@ -83,7 +84,7 @@ impl App {
             crm: None,
         };
         if let Err(Faster(responsible)) = assign(&mut board, act, now) {
-            metrics::counter!("assignment_refusals_total", "method" => "AssignChat").increment(1);
+            figures::REFUSALS.of(["AssignChat"]).increment(1);
             let named = match responsible {
                 Some(agent) => Some(name_of(&mut transaction, account, agent).await?),
                 None => None,

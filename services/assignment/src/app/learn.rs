@@ -12,6 +12,7 @@ use super::hear::Report;
 use crate::domain::chat::Told;
 use crate::domain::{ChannelId, ChatId};
 use crate::error::Error;
+use crate::figures;
 use crate::store::chats;
 
 /// Where chats are known first.
@@ -81,7 +82,7 @@ impl App {
             origin: Origin::of_request(),
         };
         self.hear(vec![report], now).await?;
-        metrics::counter!("assignment_chats_asked_for_total").increment(1);
+        figures::ASKED_FOR.increment(1);
         Ok(true)
     }
 }

@@ -6,6 +6,7 @@ use super::App;
 use super::assign::{self, Occasion, Origin};
 use super::board::Board;
 use crate::domain::chat::Chat;
+use crate::figures;
 use crate::store::conversations;
 
 /// How long `connection.decided` is waited for after the conversation was heard of.
@@ -54,7 +55,7 @@ impl App {
         self.memory.keep(saved.looks).await;
         self.waker.wake();
         self.drain_soon(&saved.freed, now).await;
-        metrics::counter!("assignment_decisions_overdue_total").increment(ripe.len() as u64);
+        figures::OVERDUE.increment(ripe.len() as u64);
         Ok(ripe.len())
     }
 }

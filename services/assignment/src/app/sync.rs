@@ -23,6 +23,7 @@ use crate::domain::candidates::{Candidate, LeftOut, barred};
 use crate::domain::chat::Chat;
 use crate::domain::sync::{Linked, Wanted, wanted};
 use crate::domain::words::Rule;
+use crate::figures;
 use crate::store::policies::ChannelKey;
 use crate::store::sync as store;
 use crate::wire;
@@ -155,7 +156,7 @@ fn skipped(
         entity: Some(wire::sync::linked(wanted)),
         reason: why.as_str().to_owned(),
     };
-    metrics::counter!("assignment_sync_skipped_total", "reason" => why.as_str()).increment(1);
+    figures::SYNC_SKIPPED.of([why.as_str()]).increment(1);
     board.announce(
         Outgoing::with_id(v7(now), &account, id, &event)
             .actor(actor())

@@ -400,3 +400,24 @@ pub async fn add_participants(
     .await
     .map(drop)
 }
+
+/// What waits for an agent, of all accounts.
+#[derive(Debug, Clone, Copy)]
+pub struct Waiting {
+    /// How many chats, ten thousand at most.
+    pub count: f64,
+    /// Since when the first of them.
+    pub oldest: Option<OffsetDateTime>,
+}
+
+/// Returns what waits for an agent.
+pub async fn all_waiting(connection: &mut PgConnection) -> Result<Waiting, sqlx::Error> {
+    sqlx::query_as!(
+        Waiting,
+        r#"select count(*)::float8 as "count!", min(waiting_since) as oldest
+           from (select waiting_since from chat_assignment
+                 where waiting_since is not null order by waiting_since limit 10000) as longest"#
+    )
+    .fetch_one(connection)
+    .await
+}

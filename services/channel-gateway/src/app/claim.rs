@@ -15,6 +15,7 @@ use crate::domain::lane::{Command, Turn, turn};
 use crate::domain::rate::Rate;
 use crate::domain::{call, email};
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store::attempts::{self, NextPart};
 use crate::store::commands;
 use crate::store::lanes::{self, LaneRow, LaneUpdate};
@@ -166,8 +167,10 @@ pub async fn claim(
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     if noted {
-        metrics::counter!("deliveries_total", "outcome" => "uncertain", "cause" => "ABANDONED")
+        figures::DELIVERIES
+            .of(["uncertain", "ABANDONED"])
             .increment(abandoned);
+        figures::ENDED.of(["missed"]).increment(abandoned);
         app.relay.wake();
     }
     Ok(claimed)

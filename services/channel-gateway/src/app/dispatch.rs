@@ -15,6 +15,7 @@ use super::attempt;
 use super::claim::{Claimed, Gap, Terms, Work, claim};
 use super::queue::{Queued, store_each};
 use super::settle::{Outcome, settle};
+use crate::figures;
 use crate::peers::CommandSource;
 
 /// Outcomes written in one transaction at most.
@@ -170,7 +171,7 @@ impl Dispatcher {
         );
         tokio::spawn(async move {
             let _permit = permit;
-            metrics::counter!("delivery_gaps_total").increment(1);
+            figures::GAPS.increment(1);
             match fetch(&app, &gap, source.as_ref()).await {
                 Ok(commands) => {
                     tracing::info!(account = gap.account, chat.id = %gap.chat_id, gap.out_seq, commands, "missing commands fetched");
@@ -199,8 +200,12 @@ impl Settler {
                 tokio::time::sleep(DATABASE_AWAY).await;
             }
             for (_, outcome) in &outcomes {
-                metrics::counter!("deliveries_total", "outcome" => outcome.word(), "cause" => outcome.cause())
+                figures::DELIVERIES
+                    .of([outcome.word().to_owned(), outcome.cause()])
                     .increment(1);
+                if let Some(result) = outcome.result() {
+                    figures::ENDED.of([result]).increment(1);
+                }
             }
             drop(permits);
             self.waker.wake();

@@ -16,6 +16,7 @@ use super::uploads::sniffed;
 use crate::config;
 use crate::domain::file::retry_wait;
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::files::lease;
 use crate::files::source::{NOT_HAD, NotOpened, REFERENCE, Source, TOO_LARGE};
 use crate::files::store::{ReceiveError, Received};
@@ -146,7 +147,7 @@ impl Fetcher {
             Outcome::Later(_) => "later",
             Outcome::Away(_) => "away",
         };
-        metrics::counter!("files_fetched_total", "outcome" => name).increment(1);
+        figures::FILES.of([name]).increment(1);
         for _ in 0..WRITES {
             match self.write(work, &outcome).await {
                 Ok(()) => return,

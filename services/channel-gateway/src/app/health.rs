@@ -23,6 +23,7 @@ use crate::domain::credentials::Credentials;
 use crate::domain::health::{self as judged, Activity, Problem, SILENCE, Webhook};
 use crate::domain::refusal::Refusal;
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store::channels::{self, ChannelRow};
 use crate::store::health::{self, HealthRow, Looked};
 use crate::store::problems::{self, NewProblem, Source};
@@ -277,7 +278,7 @@ async fn mend(app: &App, known: &Known) -> bool {
     match tokio::time::timeout(limit, set).await {
         Ok(Ok(_)) => {
             tracing::warn!(channel.id = %known.id, "a lost webhook was set again");
-            metrics::counter!("webhooks_mended_total", "kind" => known.kind.as_str()).increment(1);
+            figures::MENDED.of([known.kind.as_str()]).increment(1);
             true
         }
         Ok(Err(error)) => {

@@ -26,6 +26,7 @@ use crate::domain::channel::ChannelState;
 use crate::domain::file::{object_key, retry_wait};
 use crate::domain::photo::{ANEW, CHANGED, SIZE_MAX, Said, Step, is_picture, step};
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::files::source::{NotOpened, Source};
 use crate::files::store::{Pace, ReceiveError, Received};
 use crate::store::fetches::Fetched;
@@ -121,7 +122,7 @@ pub async fn look_for(app: &App, source: &dyn Source, work: Work) -> Result<(), 
         Outcome::Later(_) => "later",
         Outcome::Away => "away",
     };
-    metrics::counter!("client_photos_total", "outcome" => name).increment(1);
+    figures::PHOTOS.of([name]).increment(1);
     settle(app, &claimed, outcome, clock::now()).await
 }
 

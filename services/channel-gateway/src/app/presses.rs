@@ -12,6 +12,7 @@ use super::App;
 use super::book::Found;
 use crate::domain::channel::ChannelState;
 use crate::domain::credentials::Credentials;
+use crate::figures;
 
 /// Answers under way at most; what comes beyond is left: the press itself is a message and not lost.
 const AT_ONCE: usize = 32;
@@ -57,7 +58,7 @@ pub fn answer(
         return;
     }
     let Ok(permit) = Arc::clone(&app.presses.slots).try_acquire_owned() else {
-        metrics::counter!("presses_not_answered_total").increment(1);
+        figures::PRESSES_LEFT.increment(1);
         return;
     };
     let (app, query) = (app.clone(), query.to_owned());

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use super::{App, mail};
 use crate::domain::credentials::Email;
 use crate::domain::smtp::stores_copies;
+use crate::figures;
 use crate::provider::imap::{ImapError, Login, Mailbox};
 
 /// Copies in memory at once; what comes beyond gets none.
@@ -45,7 +46,7 @@ pub fn keep(
     }
     let Ok(permit) = Arc::clone(&app.post.copies.0).try_acquire_owned() else {
         tracing::warn!(channel.id = %channel, "a mail got no copy in the Sent folder: too many at once");
-        metrics::counter!("sent_copies_total", "outcome" => "left").increment(1);
+        figures::SENT_COPIES.of(["left"]).increment(1);
         return;
     };
     let (app, mailbox, message_id) = (app.clone(), mailbox.clone(), message_id.to_owned());
@@ -66,7 +67,7 @@ pub fn keep(
                 "failed"
             }
         };
-        metrics::counter!("sent_copies_total", "outcome" => outcome).increment(1);
+        figures::SENT_COPIES.of([outcome]).increment(1);
     });
 }
 

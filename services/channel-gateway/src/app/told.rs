@@ -25,6 +25,7 @@ use crate::domain::delivery::{PartState, fails_after_arrival};
 use crate::domain::echo::{self, Verdict};
 use crate::domain::email::report::speaks_of;
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store::echoes;
 use crate::store::told::{self, Held, Receipt};
 
@@ -279,7 +280,7 @@ async fn about_ours<'a>(
         let address = known.get(&mail).filter(|_| asked(it));
         let ours = address.is_none_or(|address| speaks_of(it.named, address));
         if !ours {
-            metrics::counter!("bounces_of_others_total").increment(1);
+            figures::FOREIGN_BOUNCES.increment(1);
         }
         ours
     });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chassis::consumer::{Delivery, Handler, HandlerError};
-use chassis::deadletter::{self, Letter};
+use chassis::deadletter::{self, Letter, Reason};
 use chassis::envelope::INBOUND_TYPE;
 use chassis::grpc::{Parse, timestamp};
 use chassis::id;
@@ -121,7 +121,8 @@ impl Unclaimed {
         let payload = item.encode_to_vec().into();
         let why = rest.why.as_str();
         let letter = Letter::of_nobody(DOMAIN, CONSUMER, id, INBOUND_TYPE, why, payload, now);
-        deadletter::publish(&self.nats, &self.streams.dead_subject(DOMAIN), &letter).await?;
+        let subject = self.streams.dead_subject(DOMAIN);
+        deadletter::publish(&self.nats, &subject, &letter, Reason::Unclaimed).await?;
         // Nothing of what it says, nor who it names.
         tracing::warn!(
             why,

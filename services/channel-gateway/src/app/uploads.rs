@@ -25,6 +25,7 @@ use crate::domain::attachments::{for_each_of, ids};
 use crate::domain::file::{clean_name, essence, kind_of, media_type, object_key};
 use crate::domain::quota;
 use crate::error::Error;
+use crate::figures;
 use crate::files::store::{Broken, Bytestream, ReceiveError, Received};
 use crate::store::attachments::{self, AttachmentRow};
 use crate::store::fetches::Fetched;
@@ -104,7 +105,7 @@ pub async fn create(
     if let Err(full) = quota::admit(after, size, app.files.upload_quota) {
         // At once: others of the account wait for its row.
         tx.rollback().await?;
-        metrics::counter!("uploads_refused_total", "reason" => "quota").increment(1);
+        figures::UPLOADS_REFUSED.of(["quota"]).increment(1);
         return Err(full.into());
     }
     uploads::insert(&mut tx, &new, now).await?;

@@ -16,6 +16,14 @@ pub enum ChannelKind {
 }
 
 impl ChannelKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::TelegramBot,
+        Self::ViberBot,
+        Self::Instagram,
+        Self::Email,
+    ];
+
     /// Returns the word that is stored and that metrics are labelled with.
     pub const fn as_str(self) -> &'static str {
         match self {

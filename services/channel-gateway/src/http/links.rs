@@ -17,6 +17,7 @@ use super::is_code;
 use crate::app::{App, short_links};
 use crate::domain::links::is_previewer;
 use crate::domain::visitors::place;
+use crate::figures;
 
 /// The cookie by which a person is known again, here and nowhere else.
 const VISITOR: &str = "sb_visitor";
@@ -64,7 +65,7 @@ impl Door {
         let admitted =
             self.new.len() < PLACES_MAX && self.new.check_key(&(code.to_owned(), place)).is_ok();
         if !admitted {
-            metrics::counter!("link_visitors_refused_total").increment(1);
+            figures::VISITORS_REFUSED.increment(1);
         }
         admitted
     }

@@ -1,6 +1,6 @@
 //! Submission of mails over SMTP (channels.md §5.3).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -13,6 +13,7 @@ use super::imap::{Login, Secret};
 use super::wire::{Endpoint, Security, Wires};
 use crate::domain::refusal::Class;
 use crate::domain::smtp::{self, SmtpReply, Stage};
+use crate::figures;
 use stream::{Replies, start_tls};
 
 mod stream;
@@ -129,6 +130,28 @@ impl Submission {
     ///
     /// Where the server takes it for some recipients only, that is a success that names the others.
     pub async fn send(
+        &self,
+        server: &Server,
+        envelope: &Envelope,
+        raw: &[u8],
+    ) -> Result<Accepted, SendError> {
+        let began = Instant::now();
+        let sent = self.hand_over(server, envelope, raw).await;
+        let class = match &sent {
+            Ok(_) => "ok",
+            Err(SendError::Refused { .. } | SendError::TooLarge(_) | SendError::Address(_)) => {
+                "refused"
+            }
+            Err(SendError::NotReached(_)) => "unreached",
+            Err(SendError::Unknown(_)) => "broken",
+        };
+        figures::PROVIDER_SECONDS
+            .of(["email", class])
+            .record(began.elapsed().as_secs_f64());
+        sent
+    }
+
+    async fn hand_over(
         &self,
         server: &Server,
         envelope: &Envelope,

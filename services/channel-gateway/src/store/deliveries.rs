@@ -64,11 +64,22 @@ pub async fn page(
     .await
 }
 
-/// Returns since when the oldest queued part has been waiting.
-pub async fn oldest_queued(
-    connection: &mut PgConnection,
-) -> Result<Option<OffsetDateTime>, sqlx::Error> {
-    sqlx::query_scalar!("select min(updated_at) from part where state = 'queued'")
-        .fetch_one(connection)
-        .await
+/// Returns what waits to be delivered.
+pub async fn queued(connection: &mut PgConnection) -> Result<QueuedParts, sqlx::Error> {
+    sqlx::query_as!(
+        QueuedParts,
+        r#"select count(*)::float8 as "count!", min(updated_at) as oldest
+           from (select updated_at from part where state = 'queued' order by updated_at limit 10000) as oldest"#
+    )
+    .fetch_one(connection)
+    .await
+}
+
+/// What waits to be delivered.
+#[derive(Debug, Clone, Copy)]
+pub struct QueuedParts {
+    /// How many parts, ten thousand at most.
+    pub count: f64,
+    /// Since when the first of them.
+    pub oldest: Option<OffsetDateTime>,
 }

@@ -181,3 +181,26 @@ pub async fn of(
     .fetch_all(connection)
     .await
 }
+
+/// Enabled channels of a kind.
+#[derive(Debug, Clone)]
+pub struct Enabled {
+    /// The kind, as stored.
+    pub kind: String,
+    /// How many are enabled.
+    pub enabled: f64,
+    /// Of how many of them something needs an administrator.
+    pub degraded: f64,
+}
+
+/// Counts enabled channels, kind by kind.
+pub async fn enabled(connection: &mut PgConnection) -> Result<Vec<Enabled>, sqlx::Error> {
+    sqlx::query_as!(
+        Enabled,
+        r#"select kind as "kind!", count(*)::float8 as "enabled!",
+                  count(*) filter (where exists (select from channel_problem p where p.channel_id = c.id))::float8 as "degraded!"
+           from channel c where state = 'enabled' group by kind"#
+    )
+    .fetch_all(connection)
+    .await
+}

@@ -145,6 +145,6 @@ async fn x04_every_dead_letter_is_counted_in_company_too_and_a_repeat_is_not() {
     }
     drop(counted);
     let told = recorder.handle().render();
-    let expected = "dead_letters_total{consumer=\"gateway-inbound\"} 2\n";
+    let expected = "dead_letters_total{consumer=\"gateway-inbound\",reason=\"unsupported\"} 2\n";
     assert!(told.contains(expected), "{told}");
 }

@@ -255,3 +255,44 @@ async fn a_service_that_wants_few_events_does_not_hold_the_others() {
     }
     assert_eq!(world.state(&events).await.first_sequence, last);
 }
+
+#[tokio::test]
+async fn o28_a_stream_that_ends_before_where_it_had_ended_is_told_and_kept_in_mind() {
+    let (world, janitor) = tiny().await;
+    let inbound = world.streams.inbound(0);
+    let kept = janitor.kept.iter().find(|kept| kept.stream == inbound);
+    let kept = kept.unwrap();
+    let subject = world.streams.inbound_subject(0);
+    let told = async || {
+        let recorder = chassis::testing::recorder();
+        let counted = metrics::set_default_local_recorder(&recorder);
+        janitor.tidy(kept).await.unwrap();
+        drop(counted);
+        let told = recorder.handle().render();
+        let named = format!("inbound_sequence_regressed{{stream=\"{inbound}\"}} ");
+        let line = told.lines().find_map(|line| line.strip_prefix(&named));
+        line.unwrap().to_owned()
+    };
+    for _ in 0..5 {
+        world.publish_a_kilobyte(&subject).await.unwrap();
+    }
+    assert_eq!(told().await, "0");
+    assert_eq!(told().await, "0", "nothing came, nothing went");
+    let jetstream = &world.nats.jetstream;
+    let stream = jetstream.get_stream(&inbound).await.unwrap();
+    stream.purge().await.unwrap();
+    assert_eq!(told().await, "0", "what is purged has been read");
+
+    // A broker that was restored from yesterday.
+    jetstream.delete_stream(&inbound).await.unwrap();
+    let declared = [Declared::Inbound];
+    nats::declare(&world.nats, &world.streams, &world.config.nats, &declared)
+        .await
+        .unwrap();
+    world.publish_a_kilobyte(&subject).await.unwrap();
+    assert_eq!(told().await, "1");
+    for _ in 0..9 {
+        world.publish_a_kilobyte(&subject).await.unwrap();
+    }
+    assert_eq!(told().await, "1", "it does not grow over");
+}

@@ -11,8 +11,9 @@ use tracing::Instrument as _;
 use super::pull::{ACK_WAIT, Prefetched, Pull, Taken};
 use super::{Delivery, HandlerError, Unit};
 use crate::clock;
-use crate::deadletter::{self, Letter, Place};
+use crate::deadletter::{self, Letter, Place, Reason};
 use crate::nats::{self, PublishError};
+use crate::{figures, meter};
 
 /// Attempts that reach the handler with the culprit alone, before it becomes a dead letter.
 const ATTEMPTS: u32 = 5;
@@ -231,12 +232,14 @@ impl Work<'_> {
                         %error,
                         "a batch failed"
                     );
-                    metrics::counter!("consumer_failures_total", "consumer" => self.pull.handler.durable())
+                    figures::CONSUMER_FAILURES
+                        .of([self.pull.handler.durable()])
                         .increment(1);
                     return Ok(Err(error));
                 }
                 Ok(()) => {
-                    metrics::counter!("consumer_handled_total", "consumer" => self.pull.handler.durable())
+                    figures::CONSUMER_HANDLED
+                        .of([self.pull.handler.durable()])
                         .increment(slice.len() as u64);
                     return Ok(Ok(()));
                 }
@@ -258,10 +261,18 @@ impl Work<'_> {
                 .for_each(|delivery| delivery.envelope.trace.link(&span)),
         }
         let handler = std::sync::Arc::clone(&self.pull.handler);
+        let began = Instant::now();
         let work = async { handler.handle(slice, clock::now()).await };
         let outcome = self
             .attend(AssertUnwindSafe(work.instrument(span)).catch_unwind())
             .await;
+        let durable = self.pull.handler.durable();
+        figures::BATCH_ITEMS
+            .of([durable])
+            .record(meter::number(slice.len() as u64));
+        figures::BATCH_SECONDS
+            .of([durable])
+            .record(began.elapsed().as_secs_f64());
         outcome.unwrap_or_else(|_| Err(HandlerError::Failed("the handler panicked".into())))
     }
 
@@ -314,9 +325,15 @@ impl Work<'_> {
             return Ok(());
         };
         let mut letter = letter(taken);
+        let reason = if expected {
+            Reason::Unsupported
+        } else {
+            Reason::Failed
+        };
         let mut failures = 0;
         loop {
-            let published = deadletter::publish(&self.pull.nats, &self.pull.dead_subject, &letter);
+            let published =
+                deadletter::publish(&self.pull.nats, &self.pull.dead_subject, &letter, reason);
             match self.attend(published).await {
                 Ok(()) => break,
                 Err(PublishError::TooLarge(_)) if !letter.0.payload.is_empty() => {

@@ -56,7 +56,7 @@ impl Heard {
 }
 
 /// From which message on something may not be acknowledged; none where all is.
-fn first_left(info: &Info) -> Option<u64> {
+pub(super) fn first_left(info: &Info) -> Option<u64> {
     let idle = info.num_pending == 0 && info.num_ack_pending == 0;
     (!idle).then_some(info.ack_floor.stream_sequence + 1)
 }

@@ -44,8 +44,6 @@ pub(super) struct Taken {
     pub sequence: u64,
     pub units: Vec<Unit>,
     bytes: usize,
-    /// Messages that the broker has not delivered yet, as of this one.
-    pending: u64,
 }
 
 /// One durable on one stream.
@@ -209,12 +207,6 @@ impl Pull {
             bytes += next.bytes;
             batch.push(next);
         }
-        if let Some(last) = batch.last() {
-            let waiting = last.pending + prefetched.held.len() as u64;
-            #[expect(clippy::cast_precision_loss, reason = "a gauge, far below 2^52")]
-            metrics::gauge!("consumer_pending", "consumer" => self.handler.durable(), "stream" => self.stream.clone())
-                .set(waiting as f64);
-        }
         batch
     }
 
@@ -290,10 +282,10 @@ impl Pull {
     }
 
     fn taken(&self, message: Message) -> Taken {
-        let (sequence, published, pending) = message
+        let (sequence, published) = message
             .info()
-            .map_or((0, OffsetDateTime::UNIX_EPOCH, 0), |info| {
-                (info.stream_sequence, info.published, info.pending)
+            .map_or((0, OffsetDateTime::UNIX_EPOCH), |info| {
+                (info.stream_sequence, info.published)
             });
         let empty = async_nats::HeaderMap::new();
         let headers = message.headers.as_ref().unwrap_or(&empty);
@@ -311,7 +303,6 @@ impl Pull {
             sequence,
             units,
             bytes,
-            pending,
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Errors as gRPC statuses, always with `ErrorInfo`, so that nobody parses text.
+//! Errors as gRPC statuses, always with `ErrorInfo`, so that nobody parses text, and with the trace id as `RequestInfo`, by which
+//! the call is found in logs.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -7,6 +8,8 @@ use std::time::Duration;
 
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
+
+use crate::trace::TraceContext;
 
 /// A field of a request and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +95,11 @@ fn info(domain: &'static str, reason: &str, facts: &[(&str, &str)]) -> ErrorDeta
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
         .collect();
-    ErrorDetails::with_error_info(reason, domain, facts)
+    let mut details = ErrorDetails::with_error_info(reason, domain, facts);
+    if let Some(trace) = TraceContext::current().trace_id() {
+        details.set_request_info(trace, "");
+    }
+    details
 }
 
 #[cfg(test)]

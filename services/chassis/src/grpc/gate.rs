@@ -22,6 +22,7 @@ use crate::auth::{
     account_mismatch, satisfies,
 };
 use crate::config;
+use crate::figures;
 use crate::id::{AccountSlug, AgentId};
 use crate::trace::TraceContext;
 
@@ -243,7 +244,7 @@ impl Gate {
 
     fn limit(&self, account: &AccountSlug) -> Result<(), Status> {
         self.limiter.check_key(account).map_err(|refused| {
-            metrics::counter!("grpc_rate_limited_total").increment(1);
+            figures::GRPC_LIMITED.increment(1);
             let wait = refused
                 .wait_time_from(self.clock.now())
                 .max(Duration::from_millis(1));
@@ -377,7 +378,8 @@ where
             // An error of a unary method stands in the headers; without one it went well or still streams.
             let code = Status::from_header_map(response.headers())
                 .map_or(Code::Ok, |status| status.code());
-            metrics::histogram!("grpc_server_seconds", "method" => method, "code" => code_name(code))
+            figures::GRPC_SECONDS
+                .of([method, code_name(code)])
                 .record(began.elapsed().as_secs_f64());
             Ok(response)
         };

@@ -1,12 +1,14 @@
 //! The command line that all services share.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use futures::FutureExt as _;
 use sqlx::migrate::Migrator;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -15,8 +17,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::service::{Service, Stopped};
 use super::{ServiceConfig, configured, version};
 use crate::config;
-use crate::lifecycle::Lifecycle;
-use crate::telemetry;
+use crate::lifecycle::{Lifecycle, TaskFailed};
+use crate::meter;
+use crate::telemetry::{self, Cause};
 
 /// Checks the rules of the shared sections, then those of the service's own.
 pub(super) fn checked<C: ServiceConfig>(config: C) -> Result<C, config::ConfigError> {
@@ -61,6 +64,8 @@ enum Verb {
         #[arg(long, value_enum, default_value = "text")]
         output: version::Output,
     },
+    /// Prints what `/metrics` tells, as a table in Markdown
+    Metrics,
     /// Checks, shows and describes the configuration
     Config {
         #[command(subcommand)]
@@ -101,11 +106,20 @@ where
             ExitCode::from(BAD_CONFIGURATION)
         });
     }
+    if matches!(arguments.verb, Some(Verb::Metrics)) {
+        print!("{}", meter::table(name, C::figures()));
+        return ExitCode::SUCCESS;
+    }
     let loaded = config::load::<C>(embedded, arguments.config.as_deref());
     let config = match loaded.and_then(checked) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{name}: {error}");
+            telemetry::terminated(
+                &unread_termination_file(),
+                Cause::Configuration,
+                &error.to_string(),
+            );
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -130,11 +144,14 @@ where
             }
         };
     }
+    let termination_file = config.telemetry().termination_file.clone();
     let entered = runtime.enter();
     let telemetry = match telemetry::init(name, config.telemetry()) {
         Ok(telemetry) => telemetry,
         Err(error) => {
             eprintln!("{name}: configuration: {error:#}");
+            let text = format!("{error:#}");
+            telemetry::terminated(&termination_file, Cause::Configuration, &text);
             return ExitCode::from(BAD_CONFIGURATION);
         }
     };
@@ -148,13 +165,31 @@ where
             "is no key and is not used: two underscores stand between section and key"
         );
     }
-    let ended = runtime.block_on(async {
+    let work = async {
         match arguments.verb {
             Some(Verb::Migrate) => migrate(config).await,
             _ => run(name, config, serve).await,
         }
-    });
-    let code = match ended {
+    };
+    let ended = runtime.block_on(AssertUnwindSafe(work).catch_unwind());
+    let ended = ended.unwrap_or_else(|_| Err(anyhow!("it panicked")));
+    let code = concluded(ended, &termination_file);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    telemetry.shutdown();
+    code
+}
+
+/// Where the termination message goes while the configuration cannot be read: its variable alone, or the default.
+fn unread_termination_file() -> PathBuf {
+    std::env::var_os("SWITCHBOARD_TELEMETRY__TERMINATION_FILE").map_or_else(
+        || config::Telemetry::default().termination_file,
+        PathBuf::from,
+    )
+}
+
+/// Logs how a service ended, leaves the cause where it failed, and returns the exit code.
+fn concluded(ended: anyhow::Result<()>, termination_file: &Path) -> ExitCode {
+    match ended {
         Ok(()) => {
             tracing::info!("stopped");
             ExitCode::SUCCESS
@@ -164,13 +199,24 @@ where
             ExitCode::SUCCESS
         }
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "failed");
+            let text = format!("{error:#}");
+            tracing::error!(error = text, "failed");
+            let (cause, panic) = cause(&error);
+            let text = panic.unwrap_or(text);
+            telemetry::terminated(termination_file, cause, &text);
             ExitCode::FAILURE
         }
-    };
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    telemetry.shutdown();
-    code
+    }
+}
+
+/// Returns why a service ended, and what a panic said that is to blame.
+fn cause(error: &anyhow::Error) -> (Cause, Option<String>) {
+    let panicked = telemetry::panicked().filter(|_| format!("{error:#}").ends_with("it panicked"));
+    match (panicked, error.is::<TaskFailed>()) {
+        (Some(panic), _) => (Cause::Panic, Some(panic)),
+        (None, true) => (Cause::Task, None),
+        (None, false) => (Cause::Start, None),
+    }
 }
 
 async fn run<C, S, SF>(name: &'static str, config: C, serve: S) -> anyhow::Result<()>

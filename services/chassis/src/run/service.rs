@@ -20,10 +20,12 @@ use crate::consumer::HandlerRegistry;
 use crate::grpc::GrpcServer;
 use crate::health::{self, Latch, Readiness};
 use crate::lifecycle::Lifecycle;
+use crate::meter::Described;
 use crate::nats::{self, Nats, Streams};
 use crate::operator::{Operator, Sources, Subject, Tried};
 use crate::replicas::Replicas;
-use crate::{audit, client, config, inbox, request};
+use crate::telemetry;
+use crate::{audit, client, config, figures, inbox, request};
 use switchboard_proto::operator::v1::audit_service_server::AuditServiceServer;
 use switchboard_proto::operator::v1::operator_service_server::OperatorServiceServer;
 
@@ -70,6 +72,8 @@ pub struct Service {
     pub(crate) registry: Arc<HandlerRegistry>,
     pub(crate) name: &'static str,
     pub(crate) sections: Sections,
+    /// What it measures beside what all services do.
+    figures: &'static [Described],
     /// Held until [`Service::finish`] says that the wiring is done.
     wiring: Latch,
     shared: Arc<Mutex<Shared>>,
@@ -100,7 +104,7 @@ struct Shared {
 
 impl Service {
     /// Makes a service of its configuration; nothing runs yet.
-    pub(crate) fn new(name: &'static str, config: &impl ServiceConfig) -> Self {
+    pub(crate) fn new<C: ServiceConfig>(name: &'static str, config: &C) -> Self {
         let ready = Readiness::new();
         Self {
             lifecycle: Lifecycle::new(),
@@ -110,6 +114,7 @@ impl Service {
             streams: Streams::new(config.nats().inbound_shards),
             registry: Arc::default(),
             name,
+            figures: C::figures(),
             sections: Sections {
                 database: config.database().clone(),
                 nats: config.nats().clone(),
@@ -155,6 +160,7 @@ impl Service {
                 .await
                 .is_err()
             {
+                connections(&watched);
                 match probe(&watched).await {
                     Ok(()) => latch.release(),
                     Err(error) => latch.hold(&error.to_string()),
@@ -264,7 +270,7 @@ impl Service {
                 .is_err()
             {
                 let unread = nats::unread(&nats, &streams).await;
-                metrics::gauge!("inbound_streams_unread").set(u8::from(unread.is_some()));
+                figures::STREAMS_UNREAD.set(f64::from(u8::from(unread.is_some())));
                 if let Some(stream) = unread {
                     tracing::error!(
                         stream,
@@ -341,8 +347,14 @@ impl Service {
         if let Some(address) = self.address("admin") {
             return Ok(address);
         }
-        let address =
-            health::serve(&self.sections.admin, self.ready.clone(), &self.lifecycle).await?;
+        let metrics = telemetry::metrics(self.name, self.figures)?;
+        let address = health::serve(
+            &self.sections.admin,
+            self.ready.clone(),
+            &self.lifecycle,
+            metrics,
+        )
+        .await?;
         self.bound("admin", address);
         Ok(address)
     }
@@ -582,6 +594,21 @@ fn lenient(migrator: &Migrator) -> Migrator {
         no_tx: migrator.no_tx,
         table_name: migrator.table_name.clone(),
         create_schemas: migrator.create_schemas.clone(),
+    }
+}
+
+/// Sets the gauges of a pool.
+fn connections(pool: &PgPool) {
+    let (open, idle) = (pool.size(), u32::try_from(pool.num_idle()).unwrap_or(0));
+    let most = pool.options().get_max_connections();
+    for (state, count) in [
+        ("used", open.saturating_sub(idle)),
+        ("idle", idle),
+        ("most", most),
+    ] {
+        figures::DATABASE_CONNECTIONS
+            .of([state])
+            .set(f64::from(count));
     }
 }
 

@@ -15,6 +15,7 @@ use crate::domain::chat::Chat;
 use crate::domain::words::MessageKind;
 use crate::domain::{ChatId, MessageId};
 use crate::error::Error;
+use crate::figures;
 use crate::store::message::{Key, Known, Stored};
 use crate::store::{self, parked::Parked};
 use crate::wire;
@@ -237,7 +238,7 @@ pub async fn park(
         }
     }
     let rows: Vec<Parked> = newest.values().map(Amendment::parked).collect();
-    metrics::counter!("conversation_parked_total").increment(rows.len() as u64);
+    figures::PARKED.increment(rows.len() as u64);
     store::parked::park(connection, &rows, now).await?;
     Ok(())
 }

@@ -21,6 +21,7 @@ use crate::domain::preview::Preview;
 use crate::domain::words::{DeliveryState, MessageKind};
 use crate::domain::{ChatId, MessageId};
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store;
 use crate::store::auto_reply::Waiting;
 use crate::store::channel_rule::Key;
@@ -100,7 +101,7 @@ async fn answer(
         let (command, event) = queued(chat, &row, &cause)?;
         events.push(event);
         commands.push(command);
-        metrics::counter!("conversation_auto_replies_total", "rule" => reply.rule()).increment(1);
+        figures::AUTO_REPLIES.of([reply.rule()]).increment(1);
         rows.push(row);
         changed.insert(one.chat);
     }

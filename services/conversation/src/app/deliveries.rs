@@ -12,6 +12,7 @@ use crate::domain::delivery::{self, Part};
 use crate::domain::words::{DeliveryState, MessageKind};
 use crate::domain::{ChannelId, ChatId, MessageId};
 use crate::error::Error;
+use crate::figures;
 use crate::store;
 use crate::store::bots::nps::Outcome;
 use crate::store::delivery::{PartKey, StoredPart};
@@ -106,7 +107,7 @@ pub async fn apply(
         let Some(message) =
             message.filter(|m| m.account == report.account && m.chat == report.chat)
         else {
-            metrics::counter!("conversation_delivery_reports_unmatched_total").increment(1);
+            figures::UNMATCHED.increment(1);
             continue;
         };
         if merge(&mut parts, report) {

@@ -15,6 +15,7 @@ use super::announce::Cause;
 use crate::domain::ChannelId;
 use crate::domain::amendment::Moment;
 use crate::error::Error;
+use crate::figures;
 use crate::store::message::Key;
 use crate::store::parked::Parked;
 use crate::wire;
@@ -196,7 +197,7 @@ impl Batch {
                     self.starts.push(Start { by, moment });
                     "kept"
                 };
-                metrics::counter!("conversation_starts_total", "outcome" => outcome).increment(1);
+                figures::STARTS.of([outcome]).increment(1);
                 Ok(())
             }
             // The gateway's own: it applies states of the line itself (a business connection, a webhook, a mail of its

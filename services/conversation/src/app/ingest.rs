@@ -23,6 +23,7 @@ use crate::domain::ChatId;
 use crate::domain::chat::{self, Chat, Episode, Opening};
 use crate::domain::words::OpenReason;
 use crate::error::Error;
+use crate::figures;
 use crate::store;
 use crate::store::message::{Key, Known};
 
@@ -121,8 +122,7 @@ pub async fn ingest(
     store::chat::save(connection, changed).await?;
     let own = new.iter().filter(|arrival| arrival.own_app).count();
     for (kind, count) in [("client", new.len() - own), ("own-app", own)] {
-        metrics::counter!("conversation_messages_stored_total", "kind" => kind)
-            .increment(count as u64);
+        figures::STORED.of([kind]).increment(count as u64);
     }
     Ok(events)
 }

@@ -29,6 +29,7 @@ use crate::domain::activity::{Owner, Reach};
 use crate::domain::internal_chat::{ADDRESSEES_MAX, Addressed, Entity, Standing};
 use crate::domain::words::EntityKind;
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store::activity::put_owners;
 use crate::store::internal_chat::{self as store, InternalMessage, Marked, Notified, Whose};
 use crate::wire;
@@ -192,7 +193,7 @@ impl InternalChats {
         outbox::write(&mut tx, DOMAIN, vec![event], now).await?;
         tx.commit().await?;
         self.waker.wake();
-        metrics::counter!("conversation_internal_messages_posted_total").increment(1);
+        figures::INTERNAL_POSTED.increment(1);
         Ok(answer)
     }
 

@@ -12,6 +12,7 @@ use super::{access, announce};
 use crate::domain::words::MessageKind;
 use crate::domain::{ChatId, MessageId};
 use crate::error::Error;
+use crate::figures;
 use crate::wire;
 
 /// A note to be left.
@@ -59,6 +60,6 @@ pub async fn add(
     };
     act.remember(METHOD, &command.repeat, &answer).await?;
     act.finish(waker).await?;
-    metrics::counter!("conversation_messages_stored_total", "kind" => "note").increment(1);
+    figures::STORED.of(["note"]).increment(1);
     Ok(answer)
 }

@@ -14,6 +14,7 @@ use super::working_hours::{self, Hours};
 use crate::domain::bot::Trigger;
 use crate::domain::channel_rule::due;
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store::bots::triggers as bots;
 use crate::store::channel_rule::Key;
 use crate::store::response_wait::{self as store, Exceeded, Unplanned};
@@ -93,7 +94,7 @@ async fn tell(pool: &PgPool, waker: &Waker, now: OffsetDateTime) -> Result<bool,
     outbox::write(&mut tx, DOMAIN, events, now).await?;
     tx.commit().await?;
     waker.wake();
-    metrics::counter!("conversation_response_time_exceeded_total").increment(exceeded.len() as u64);
+    figures::EXCEEDED.increment(exceeded.len() as u64);
     Ok(exceeded.len() == usize::try_from(TOLD).unwrap_or(usize::MAX))
 }
 

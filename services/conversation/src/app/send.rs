@@ -26,6 +26,7 @@ use crate::domain::preview::Preview;
 use crate::domain::words::{DeliveryState, MessageKind, OpenReason};
 use crate::domain::{AgentId, ChatId, MessageId};
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store::{self, delivery::NewCommand, message::Stored};
 use crate::wire;
 
@@ -119,8 +120,7 @@ pub async fn send(
             Attempt::Stored(response) => {
                 tx.commit().await?;
                 waker.wake();
-                metrics::counter!("conversation_messages_stored_total", "kind" => "agent")
-                    .increment(1);
+                figures::STORED.of(["agent"]).increment(1);
                 return Ok(*response);
             }
             Attempt::Repeated(answer) => return Ok(pb::SendMessageResponse::decode(answer)?),

@@ -10,6 +10,7 @@ use time::OffsetDateTime;
 use super::inbound::Batch;
 use super::ingest;
 use crate::error::{DOMAIN, Error};
+use crate::figures;
 use crate::store::{self, parked::Parked};
 
 /// Edits read at once.
@@ -40,9 +41,8 @@ pub async fn sweep(
     };
     let waiting = store::parked::waiting(&mut connection).await?;
     drop(connection);
-    metrics::counter!("conversation_parked_reactions_dropped_total").increment(swept.reactions);
-    metrics::gauge!("conversation_parked")
-        .set(f64::from(i32::try_from(waiting).unwrap_or(i32::MAX)));
+    figures::REACTIONS_DROPPED.increment(swept.reactions);
+    figures::PARKED_WAITING.set(f64::from(i32::try_from(waiting).unwrap_or(i32::MAX)));
     let mut after = None;
     loop {
         let mut connection = pool.acquire().await?;
@@ -75,7 +75,7 @@ async fn sweep_one(pool: &PgPool, edit: &Parked, now: OffsetDateTime) -> Result<
     };
     let broken = matches!(error, Error::Broken(_) | Error::Stored(_));
     let outcome = if broken { "dropped" } else { "left" };
-    metrics::counter!("conversation_parked_edits_failed_total", "outcome" => outcome).increment(1);
+    figures::EDITS_FAILED.of([outcome]).increment(1);
     tracing::warn!(%error, outcome, item.id = %edit.item_id, "a parked edit was not stored");
     if broken {
         let mut connection = pool.acquire().await?;

@@ -25,6 +25,7 @@ use crate::domain::ids::{CardId, CompanyId, ContactId, PipelineId, StatusId};
 use crate::domain::money::Money;
 use crate::domain::status::Status;
 use crate::error::Error;
+use crate::figures;
 use crate::store::card_changes::{self, Kept};
 use crate::store::{cards, contacts, fields, pipelines};
 use crate::wire;
@@ -187,7 +188,7 @@ pub async fn convert(
     };
     key.keep(&mut transaction, account, &answer).await?;
     app.commit(transaction, made.events, now).await?;
-    metrics::counter!("crm_cards_converted_total").increment(1);
+    figures::CONVERTED.increment(1);
     tracing::info!(account = %account, card.id = %id, contact.id = %contact.id, "lead converted");
     Ok(answer)
 }

@@ -18,6 +18,7 @@ use crate::domain::ids::{ChatId, ContactId, PipelineId, SourceId};
 use crate::domain::money::Money;
 use crate::domain::status::Status;
 use crate::error::Error;
+use crate::figures;
 use crate::store::cards::NewCard;
 use crate::store::contacts::Chat;
 use crate::store::{cards, connections, contacts, fields, pipelines};
@@ -105,7 +106,7 @@ pub async fn create(
     let answer = wire_v1::CreateCardResponse { card: Some(shown) };
     key.keep(&mut transaction, account, &answer).await?;
     app.commit(transaction, events, now).await?;
-    metrics::counter!("crm_cards_created_total", "by" => "hand").increment(1);
+    figures::CARDS.of(["hand"]).increment(1);
     Ok(answer)
 }
 

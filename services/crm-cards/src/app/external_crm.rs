@@ -22,6 +22,7 @@ use super::{App, history};
 use crate::domain::entity::{Card, Company, Contact};
 use crate::domain::external::{Held, Outcome, Standing, outcome};
 use crate::error::Error;
+use crate::figures;
 use crate::store::external;
 use entities::{Entity, lock_cards, lock_companies};
 
@@ -239,8 +240,7 @@ impl Batch<'_> {
 /// Counts what became of the acts, and says whose agents are not known here (X06).
 fn report(caller: &Caller, acts: &[Act], settled: &[Settled]) {
     for (act, (outcome, _)) in acts.iter().zip(settled) {
-        metrics::counter!("crm_external_responsibles_total", "outcome" => outcome.as_str())
-            .increment(1);
+        figures::EXTERNAL.of([outcome.as_str()]).increment(1);
         if matches!(outcome, Outcome::AgentUnknown | Outcome::AgentInactive) {
             tracing::warn!(
                 account = %caller.account(), caller = %caller.actor(), entity.id = %act.entity,

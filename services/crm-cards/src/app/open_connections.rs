@@ -14,6 +14,7 @@ use super::{App, reached_chat, see_chats};
 use crate::domain::entity::Contact;
 use crate::domain::ids::{CardId, ChatId, card_of_opener};
 use crate::error::Error;
+use crate::figures;
 use crate::store::cards::NewCard;
 use crate::store::{cards, contacts};
 
@@ -87,7 +88,7 @@ async fn own_lead(
     };
     let (lead, events) = create_card::insert(&mut transaction, caller, new, now).await?;
     app.commit(transaction, events, now).await?;
-    metrics::counter!("crm_cards_created_total", "by" => "opening-connections").increment(1);
+    figures::CARDS.of(["opening-connections"]).increment(1);
     Ok(Some(lead.id))
 }
 

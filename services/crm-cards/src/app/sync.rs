@@ -13,6 +13,7 @@ use time::OffsetDateTime;
 
 use super::responsibles::Taking;
 use crate::domain::ids::CardId;
+use crate::figures;
 pub use crate::store::parked_sync::Requested;
 use crate::store::{decisions, openings, parked_sync};
 use crate::wire;
@@ -92,7 +93,7 @@ pub fn by_standing(
             Some(false) => "AGENT_INACTIVE",
             None => "AGENT_UNKNOWN",
         };
-        metrics::counter!("crm_sync_skipped_total", "reason" => reason).increment(1);
+        figures::SYNC_SKIPPED.of([reason]).increment(1);
         let event = EntityResponsibleSkipped {
             chat_id: one.chat.to_string(),
             agent_id: one.agent.to_string(),

@@ -14,6 +14,7 @@ use super::notes::Notes;
 use super::{Mail, NoAccount, Poison, Shared, Wanted, kibibytes};
 use crate::domain::backoff;
 use crate::domain::mailbox::{self, Cursor, Failure, Folder, Verdict, Waiting};
+use crate::figures;
 use crate::provider::imap::{Envelope, Fetched, ImapError, Mailbox, Secret, Woke};
 use crate::store::mailboxes::{self, Failed, Held};
 
@@ -291,7 +292,7 @@ impl Follower {
             .unless_stopped(STORING, self.shared.sink.accept(mail))
             .await?;
         accepted.and_then(Result::ok).ok_or(Fault::Sink)?;
-        metrics::counter!("mailbox_mails_total", "folder" => place.folder.as_str()).increment(1);
+        figures::MAILS.of([place.folder.as_str()]).increment(1);
         Ok(())
     }
 
@@ -339,7 +340,7 @@ impl Follower {
         told.and_then(Result::ok).ok_or(Fault::Sink)?;
         let mut connection = self.shared.pool.acquire().await?;
         mailboxes::quarantine(&mut connection, self.held, &failed, clock::now()).await?;
-        metrics::counter!("mailbox_quarantined_total").increment(1);
+        figures::QUARANTINED.increment(1);
         tracing::error!(channel.id = %self.wanted.channel, uid = envelope.uid, problem, "a mail was set aside");
         Ok(())
     }

@@ -60,6 +60,21 @@ pub enum Outcome {
     },
 }
 
+/// Reasons of failures for which the installation, its channel or the provider is to blame: what customers do, what a channel's
+/// rules forbid and what a message cannot be sent as are others.
+const MISSED: [&str; 10] = [
+    "BALANCE_EXHAUSTED",
+    "CHANNEL_DISCONNECTED",
+    "CHANNEL_SUSPENDED",
+    "CREDENTIALS_REFUSED",
+    "FILE_MISSING",
+    "FILE_UNAVAILABLE",
+    "PERMISSION_MISSING",
+    "PROVIDER_UNAVAILABLE",
+    "SMTP_CREDENTIALS_REFUSED",
+    "UNSUPPORTED_COMMAND",
+];
+
 impl Outcome {
     /// Returns the word that metrics count it by.
     pub const fn word(&self) -> &'static str {
@@ -69,6 +84,17 @@ impl Outcome {
             Self::Uncertain { .. } => "uncertain",
             Self::Further { .. } => "further",
             Self::Again { .. } | Self::Paused { .. } => "again",
+        }
+    }
+
+    /// Returns what the objective of deliveries counts it as, where it is the end of one.
+    pub fn result(&self) -> Option<&'static str> {
+        match self {
+            Self::Sent { .. } => Some("delivered"),
+            Self::Uncertain { .. } => Some("missed"),
+            Self::Failed { reason, .. } if MISSED.contains(&reason.as_str()) => Some("missed"),
+            Self::Failed { .. } => Some("impossible"),
+            Self::Further { .. } | Self::Again { .. } | Self::Paused { .. } => None,
         }
     }
 
@@ -95,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_outcome_is_counted_by_its_word_and_its_cause() {
+    fn o28_an_outcome_is_counted_by_its_word_its_cause_and_what_it_means_for_the_objective() {
         let call = || Call {
             method: "sendMessage".to_owned(),
             params: json!({}),
@@ -115,12 +141,13 @@ mod tests {
             detail: "Paid no more.",
             retryable: true,
         };
-        for (outcome, word, cause) in [
-            (sent(Vec::new()), "sent", ""),
+        for (outcome, word, cause, result) in [
+            (sent(Vec::new()), "sent", "", Some("delivered")),
             (
                 sent(vec![RecipientRefusal::default()]),
                 "sent",
                 "RECIPIENT_REFUSED",
+                Some("delivered"),
             ),
             (
                 Outcome::Failed {
@@ -131,6 +158,18 @@ mod tests {
                 },
                 "failed",
                 "WINDOW_CLOSED",
+                Some("impossible"),
+            ),
+            (
+                Outcome::Failed {
+                    reason: "PROVIDER_UNAVAILABLE".to_owned(),
+                    detail: String::new(),
+                    retryable: true,
+                    disconnect: None,
+                },
+                "failed",
+                "PROVIDER_UNAVAILABLE",
+                Some("missed"),
             ),
             (
                 Outcome::Uncertain {
@@ -138,9 +177,10 @@ mod tests {
                 },
                 "uncertain",
                 "",
+                Some("missed"),
             ),
-            (again(false), "again", ""),
-            (again(true), "again", "FLOOD"),
+            (again(false), "again", "", None),
+            (again(true), "again", "FLOOD", None),
             (
                 Outcome::Paused {
                     refusal: balance,
@@ -148,9 +188,13 @@ mod tests {
                 },
                 "again",
                 "BALANCE_EXHAUSTED",
+                None,
             ),
         ] {
-            assert_eq!((outcome.word(), &*outcome.cause()), (word, cause));
+            assert_eq!(
+                (outcome.word(), &*outcome.cause(), outcome.result()),
+                (word, cause, result)
+            );
         }
     }
 }

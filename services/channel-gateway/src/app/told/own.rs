@@ -25,6 +25,7 @@ use crate::domain::inbound::unsupported;
 use crate::domain::instagram::call::pictures;
 use crate::domain::instagram::comments::{Comment, names_other};
 use crate::error::Error;
+use crate::figures;
 use crate::store::attempts;
 use crate::store::echoes::{self, Open};
 use crate::store::notes;
@@ -134,7 +135,7 @@ pub(super) async fn settle_echoes(
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    metrics::counter!("deliveries_settled_by_echo_total").increment(found.len() as u64);
+    figures::SETTLED_BY_ECHO.increment(found.len() as u64);
     let keys: Vec<SentKey> = found
         .iter()
         .map(|(open, key)| SentKey {
@@ -252,7 +253,7 @@ pub(super) async fn keep(
             // The same as if the database did not answer here.
             Found::Away => return Err(sqlx::Error::PoolTimedOut.into()),
         };
-        metrics::counter!("own_app_messages_without_chat_total").increment(1);
+        figures::WITHOUT_CHAT.increment(1);
         let kept = InboundEvent {
             kind: Some(unsupported(WITHOUT_CHAT)),
             event_key: format!("{KEPT}{}", told.item.event_key),

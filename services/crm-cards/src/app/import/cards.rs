@@ -20,6 +20,7 @@ use crate::domain::fields::{Stored, changed, shown};
 use crate::domain::ids::{CardId, ContactId};
 use crate::domain::import::{CardRow, Problem, Step, step};
 use crate::error::Error;
+use crate::figures;
 use crate::store::card_changes::{self, Kept};
 use crate::store::cards::{self, NewCard};
 use crate::store::{contacts, imports};
@@ -311,7 +312,7 @@ async fn save(
     batch.outcome.events = events(connection, caller, written).await?;
     if !batch.plan.dry_run {
         let made = u64::try_from(new.len()).unwrap_or(0);
-        metrics::counter!("crm_cards_created_total", "by" => "import").increment(made);
+        figures::CARDS.of(["import"]).increment(made);
     }
     Ok(())
 }
