@@ -9,7 +9,7 @@ use switchboard_tests::services::Kind;
 use switchboard_tests::world::{Plan, World, within};
 use tempfile::TempDir;
 
-use super::{folder, talk};
+use super::{LOOKED, folder, talk};
 
 /// Panels that are empty while nothing goes wrong, or on ways that this story does not go.
 const EMPTY_IN_HEALTH: [&str; 4] = [
@@ -106,6 +106,12 @@ fn panels() -> anyhow::Result<Vec<(String, String, String)>> {
 async fn o26_panels_have_data_and_o27_alerts_are_quiet() -> anyhow::Result<()> {
     let world = World::start().await?;
     let prometheus = Prometheus::start(&world).await?;
+    // From now on what is counted is seen to grow.
+    within(LOOKED, "a first look at every service", async || {
+        let seen = prometheus.ask("service_ready == 1").await?.len();
+        Ok((seen == Kind::ALL.len()).then_some(()))
+    })
+    .await?;
     let account = world.account(Plan::default()).await?;
     for customer in 7_401..7_404 {
         talk(&world, &account, customer).await?;
