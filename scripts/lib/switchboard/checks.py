@@ -74,6 +74,7 @@ def everything(run, children, folder, fixtures, names):
         run.step("format", lambda: cargo.cargo("fmt", "--all", "--check"))
         run.step("contracts: lint", lambda: buf("lint"))
         run.step("contracts: nothing broken", breaking)
+        run.step("migrations: each has its number", numbered)
     surroundings = {}
     begun = run.step("start PostgreSQL and NATS", lambda: start_servers(children, folder, surroundings))
     if not begun:
@@ -154,6 +155,19 @@ def breaking():
         if archive.wait() or unpacked.returncode:
             raise ui.Refusal(f"could not unpack the contracts of {before}")
         return buf("breaking", "--against", str(Path(copy) / "proto"))
+
+
+def numbered():
+    """Two migrations of one number come together where two changes are merged: the second would be refused by every database."""
+    clean = True
+    for folder in sorted(machine.ROOT.glob("services/*/migrations")):
+        seen = {}
+        for file in sorted(folder.glob("*.sql")):
+            other = seen.setdefault(file.name.split("_")[0], file)
+            if other != file:
+                ui.say(f"  {file.relative_to(machine.ROOT)} has the number of {other.name}")
+                clean = False
+    return clean
 
 
 def build():
