@@ -16,7 +16,7 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import alerts, breakages, custom, generate, guide, nats, refused, rules
+from . import alerts, breakages, custom, generate, guide, nats, refused, rules, threats
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -442,6 +442,10 @@ def everything(check, folder, services):
     check.step("each alert is complete, has a runbook, fires and stays silent", alerts.wrong(folder))
     check.step("every metric that they name is told by a service", alerts.strangers())
     check.step("broken alerts and strange metrics are noticed", alerts.unnoticed(folder))
+
+    ui.say(ui.bold("threats"))
+    check.step("each has tests, and they exist", threats.wrong())
+    check.step("a threat without a test is noticed", threats.unnoticed())
 
     ui.say(ui.bold("NATS and PostgreSQL"))
     check.step("values for NATS's chart", nats_problems())
