@@ -39,11 +39,20 @@ const NAMED: usize = 200;
 )]
 pub(crate) struct FindArgs {
     /// Words of the message, a phone, a name, an address, a provider's id of the message, or an id of ours
-    #[arg(required = true, value_name = "TEXT")]
+    #[arg(required = true, value_name = "TEXT", value_parser = sought)]
     words: Vec<String>,
     /// So many messages at most
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=50))]
     limit: u16,
+}
+
+/// What can be looked for: empty text is no key and no word of anything.
+fn sought(text: &str) -> Result<String, &'static str> {
+    if text.chars().any(char::is_alphanumeric) {
+        Ok(text.to_owned())
+    } else {
+        Err("must have a letter or a digit: words of the message, a phone, or an id")
+    }
 }
 
 /// All that is known of a message.
@@ -370,6 +379,19 @@ async fn deliveries(session: &Session, message: &Message) -> Result<Vec<Delivery
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn o303_nothing_is_not_looked_for() {
+        for (text, fits) in [
+            ("551", true),
+            ("як?", true),
+            ("", false),
+            (" ", false),
+            ("?!", false),
+        ] {
+            assert_eq!(sought(text).is_ok(), fits, "{text:?}");
+        }
+    }
 
     #[test]
     fn o303_a_phone_is_told_from_words() {
