@@ -231,6 +231,10 @@ fn steps() -> [(&'static str, String); 7] {
     let text = text.join(" || ' ' || ");
     let lexemes: Vec<String> = (1..=WORDS)
         .map(|place| format!("'''' || p || 'w' || w{place} || ''':{place} '"))
+        .chain((1..WORDS).map(|place| {
+            let next = place + 1;
+            format!("'''' || p || 'p' || w{place} || ' ' || w{next} || ''' '")
+        }))
         .collect();
     let lexemes = lexemes.join(" || ");
     let name = "'First' || i % 500 || ' Last' || i / 500 % 5000";
@@ -280,7 +284,7 @@ fn steps() -> [(&'static str, String); 7] {
         ("words", format!(
             "{unused}, {chats}, {messages} insert into message_words (message_id, account, chat_id, channel_id, kind, time, words)
              select message::uuid, $1, chat, channel, case when j % 2 = 1 then 'client' else 'agent' end, time,
-                 ({lexemes} || '''' || p || 'wnr' || lpad(m::text, 8, '0') || ''':9 ''' || p || '#'
+                 ({lexemes} || '''' || p || 'p' || w{WORDS} || ' nr' || lpad(m::text, 8, '0') || ''' ''' || p || 'wnr' || lpad(m::text, 8, '0') || ''':9 ''' || p || '#'
                      || substr(replace(channel::text, '-', ''), 25) || ''' ''' || p || '@' || substr(hex, 5) || '''')::tsvector
              from (select *, $10[bucket] as p from m) m"
         )),

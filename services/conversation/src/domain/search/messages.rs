@@ -8,8 +8,8 @@ use std::fmt::Write as _;
 use chassis::id::AccountSlug;
 use time::OffsetDateTime;
 
-use super::query::{Query, WORD};
-use super::{Scope, short, words};
+use super::query::{PAIR, Query, WORD, pair};
+use super::{Scope, Word, short, words};
 use crate::domain::{ChannelId, ChatId};
 
 /// Found messages that are compared; of more, the newest.
@@ -27,6 +27,10 @@ const BUCKETS_MAX: usize = 6_000;
 
 /// Words of a message by which it can be found.
 const WORDS_MAX: usize = 4_000;
+
+/// Bytes of a vector up to which pairs of its words are kept, of a mebibyte that Postgres takes: some ten thousand words of a letter.
+/// Phrases are found in what stands before.
+const PAIRS_UNTIL: usize = 400_000;
 
 /// What marks the lexemes of a message's channel and chat.
 const CHANNEL: &str = "#";
@@ -53,9 +57,15 @@ pub fn vector<'t>(
     let _ = write!(vector, " {}", scope.lexeme(CHAT, &short(chat.uuid())));
     let (mut place, mut any) = (0, false);
     for text in texts {
+        let mut before: Option<Word> = None;
         for word in words(text).take(WORDS_MAX.saturating_sub(place)) {
             (place, any) = (place + 1, true);
             let _ = write!(vector, " {}:{place}", scope.lexeme(WORD, &word.normal));
+            if let Some(before) = before.filter(|_| vector.len() < PAIRS_UNTIL) {
+                let pair = pair(&before.normal, &word.normal);
+                let _ = write!(vector, " {}", scope.lexeme(PAIR, &pair));
+            }
+            before = Some(word);
         }
         // The last word of one text does not stand before the first of the next.
         place += 1;
@@ -128,11 +138,19 @@ mod tests {
             ChatId::from(Uuid::from_u128(2)),
         );
         let first = scope(&acme, 7).0;
-        let expected = "'.#00000001' '.@00000002' '.wчи':1 '.wє':2 '.wa':4".replace('.', &first);
+        let expected =
+            "'.#00000001' '.@00000002' '.wчи':1 '.wє':2 '.pчи є' '.wa':4".replace('.', &first);
         assert_eq!(vector(&acme, 7, of, ["Чи є?", "a"]), Some(expected));
         assert_eq!(vector(&acme, 7, of, ["", "!"]), None);
         let long = vector(&acme, 7, of, [&*"a ".repeat(10_000)]).unwrap();
         assert_eq!(long.matches("wa'").count(), WORDS_MAX);
+        let widest = (0..WORDS_MAX).map(|n| format!("{n:щ>60}"));
+        let widest = vector(&acme, 7, of, [&*widest.collect::<Vec<_>>().join(" ")]).unwrap();
+        assert!(
+            (PAIRS_UNTIL..1 << 20).contains(&widest.len()),
+            "{}",
+            widest.len()
+        );
 
         let query = Query::parse("чи").unwrap();
         let within = Within {

@@ -5,6 +5,15 @@ use super::{ASKED_MAX, Scope, words};
 /// What marks a word of a message.
 pub(super) const WORD: &str = "w";
 
+/// What marks two words of a message that stand one after the other: a phrase of common words is found by them without looking at all
+/// messages that have its words somewhere.
+pub(super) const PAIR: &str = "p";
+
+/// Writes two words as one lexeme of the mark [`PAIR`]. A word holds no space.
+pub(super) fn pair(first: &str, second: &str) -> String {
+    format!("{first} {second}")
+}
+
 /// A question: of its parts one must hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Query(Vec<Vec<Term>>);
@@ -25,6 +34,26 @@ impl Term {
         self.begins
             && self.words.len() == 1
             && self.words.iter().all(|word| word.chars().count() == 1)
+    }
+
+    fn written(&self, scope: &Scope) -> String {
+        let words = self.words.iter().map(|word| scope.lexeme(WORD, word));
+        let words = words.collect::<Vec<_>>().join(" <-> ");
+        let not = if self.negated { "!" } else { "" };
+        format!("{not}({words}{})", self.ending())
+    }
+
+    /// Writes a phrase as the pairs of its words: all messages that have it have them, and few others do.
+    fn in_pairs(&self, scope: &Scope) -> Option<String> {
+        let pairs = self.words.iter().zip(self.words.get(1..)?);
+        let pairs = pairs.map(|(first, second)| scope.lexeme(PAIR, &pair(first, second)));
+        let pairs: Vec<_> = pairs.collect();
+        let is_paired = !self.negated && !pairs.is_empty();
+        is_paired.then(|| format!("({}{})", pairs.join(" & "), self.ending()))
+    }
+
+    fn ending(&self) -> &'static str {
+        if self.begins { ":*" } else { "" }
     }
 }
 
@@ -69,28 +98,30 @@ impl Query {
 
     /// Writes it as a `tsquery` over a scope.
     pub fn tsquery(&self, scope: &Scope) -> String {
-        self.written(scope, |_, _| true)
+        let term = |term: &Term| term.written(scope);
+        self.written(|_, _| true, term)
     }
 
     /// Writes what of it is looked up in the index. A beginning of one letter is none of it beside another word: to gather a tenth
     /// of all words takes longer than to look at the messages with the other one.
     pub fn looked_up(&self, scope: &Scope) -> String {
-        self.written(scope, |part, term| {
+        let stays = |part: &[Term], term: &Term| {
             let mut others = part.iter().filter(|other| !other.negated);
             !term.is_letter() || !others.any(|other| !other.is_letter())
+        };
+        self.written(stays, |term| {
+            term.in_pairs(scope).unwrap_or_else(|| term.written(scope))
         })
     }
 
-    fn written(&self, scope: &Scope, stays: fn(&[Term], &Term) -> bool) -> String {
-        let term = |term: &Term| {
-            let words = term.words.iter().map(|word| scope.lexeme(WORD, word));
-            let words = words.collect::<Vec<_>>().join(" <-> ");
-            let not = if term.negated { "!" } else { "" };
-            let begins = if term.begins { ":*" } else { "" };
-            format!("{not}({words}{begins})")
-        };
+    fn written(
+        &self,
+        stays: impl Fn(&[Term], &Term) -> bool,
+        term: impl Fn(&Term) -> String,
+    ) -> String {
         let part = |part: &Vec<Term>| {
-            let terms = part.iter().filter(|term| stays(part, term)).map(term);
+            let terms = part.iter().filter(|term| stays(part, term));
+            let terms = terms.map(&term);
             terms.collect::<Vec<_>>().join(" & ")
         };
         self.0.iter().map(part).collect::<Vec<_>>().join(" | ")
@@ -142,6 +173,11 @@ mod tests {
             ("кава ча", "('.wкава') & ('.wча':*)"),
             ("-кава ч", "!('.wкава') & ('.wч':*)"),
             ("чай or кава ч", "('.wчай') | ('.wкава')"),
+            ("\"a b c\"", "('.pa b' & '.pb c')"),
+            ("к \"a b", "('.wк') & ('.pa b':*)"),
+            ("\"a b\" к", "('.pa b')"),
+            ("кава -\"a b\"", "('.wкава') & !('.wa' <-> '.wb')"),
+            ("o@x.ua", "('.po x' & '.px ua':*)"),
         ] {
             let query = Query::parse(text).unwrap();
             assert_eq!(query.looked_up(&Scope(".".into())), expected, "{text}");
