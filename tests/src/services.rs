@@ -10,9 +10,10 @@ use anyhow::{Context, bail};
 use base64::Engine;
 use serde::Deserialize;
 use tempfile::TempDir;
+use tonic::transport::{ClientTlsConfig, Endpoint};
 
 use crate::fronts::Front;
-use crate::servers::{Process, ports};
+use crate::servers::{Certificate, Process, ports};
 use crate::tokens::{AUDIENCE, ISSUER, TokenMaker};
 
 /// How long a service may take until it is ready, its migrations included.
@@ -107,6 +108,8 @@ pub struct Surroundings {
     pub fronted: bool,
     /// Where the services' programs are, if not beside the test: another version's.
     pub programs: Option<PathBuf>,
+    /// Services speak TLS with each other and their callers: see [`System::certify`].
+    pub tls: bool,
 }
 
 /// Ports of one process: gRPC, health and metrics, webhooks and files.
@@ -156,6 +159,10 @@ impl System {
                 base64::engine::general_purpose::STANDARD.encode(key)
             ),
         )?;
+        if surroundings.tls {
+            let certificate = Certificate::new()?;
+            certify(folder.path(), &certificate, &[&certificate])?;
+        }
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let reserved = ports(Kind::ALL.len() * 3)?;
         let mut services = BTreeMap::new();
@@ -252,8 +259,13 @@ impl System {
     pub fn grpc_url(&self, kind: Kind) -> anyhow::Result<String> {
         let service = self.service(kind)?;
         let front = service.fronts.as_ref().map(|fronts| fronts[0].port());
+        let scheme = if self.surroundings.tls {
+            "https"
+        } else {
+            "http"
+        };
         Ok(format!(
-            "http://127.0.0.1:{}",
+            "{scheme}://127.0.0.1:{}",
             front.unwrap_or(service.ports[0])
         ))
     }
@@ -266,6 +278,23 @@ impl System {
             "http://127.0.0.1:{}",
             front.unwrap_or(service.ports[2])
         ))
+    }
+
+    /// Gives all services another certificate, and has them and callers trust these; they read the files by themselves.
+    pub fn certify(&self, own: &Certificate, trusted: &[&Certificate]) -> anyhow::Result<()> {
+        certify(self.folder(), own, trusted)
+    }
+
+    /// How callers connect to a service.
+    pub fn endpoint(&self, kind: Kind) -> anyhow::Result<Endpoint> {
+        let endpoint = Endpoint::from_shared(self.grpc_url(kind)?)?;
+        if !self.surroundings.tls {
+            return Ok(endpoint);
+        }
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let trusted = std::fs::read(self.folder().join("ca.pem"))?;
+        let trusted = tonic::transport::Certificate::from_pem(trusted);
+        Ok(endpoint.tls_config(ClientTlsConfig::new().ca_certificate(trusted))?)
     }
 
     /// Address of a service's database.
@@ -413,6 +442,15 @@ impl System {
                 path(self.tokens.internal_token_file()),
             ),
         ];
+        if self.surroundings.tls {
+            for (key, file) in [
+                ("CERTIFICATE_FILE", "own.pem"),
+                ("KEY_FILE", "own.key"),
+                ("CA_FILE", "ca.pem"),
+            ] {
+                settings.push((format!("GRPC__{key}"), path(&self.folder().join(file))));
+            }
+        }
         for peer in kind.peers() {
             settings.push((
                 format!("PEERS__{}", peer.key().to_uppercase()),
@@ -448,6 +486,26 @@ impl System {
             .chain(more.map(|(_, key, value)| (key.clone(), value.clone())))
             .collect())
     }
+}
+
+fn certify(folder: &Path, own: &Certificate, trusted: &[&Certificate]) -> anyhow::Result<()> {
+    let trusted: String = trusted.iter().map(|one| one.pem.as_str()).collect();
+    // The key first: it is read with its certificate, when that changes.
+    for (file, text) in [
+        ("ca.pem", &trusted),
+        ("own.key", &own.key_pem),
+        ("own.pem", &own.pem),
+    ] {
+        replace(&folder.join(file), text)?;
+    }
+    Ok(())
+}
+
+/// Puts a file in the place of another at once, as Kubernetes replaces those of a secret.
+pub fn replace(path: &Path, text: &str) -> anyhow::Result<()> {
+    let next = path.with_extension("next");
+    std::fs::write(&next, text)?;
+    Ok(std::fs::rename(next, path)?)
 }
 
 /// A binary of the workspace: beside the test executable's folder (`target/<profile>/deps`), or beside the executable.

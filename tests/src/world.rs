@@ -18,7 +18,7 @@ use switchboard_proto::crm_cards::v1::{
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 use tonic::{Request, Status};
 use uuid::Uuid;
 
@@ -30,7 +30,7 @@ use crate::telegram::{Options, StandIn};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Everything that an administrator's token of these stories may do.
-const ADMIN: &str = "chats:* crm:* channels:* agents:*";
+pub const ADMIN: &str = "chats:* crm:* channels:* agents:*";
 /// What an agent's token may do.
 const AGENT: &str = "chats:* crm:*";
 
@@ -105,6 +105,8 @@ pub struct WorldOptions {
     pub programs: Option<std::path::PathBuf>,
     /// The broker has the configuration that is shipped, with a user for each service.
     pub shipped_broker: bool,
+    /// Services speak TLS.
+    pub tls: bool,
 }
 
 impl World {
@@ -138,6 +140,7 @@ impl World {
             environment: options.environment,
             fronted: options.fronted,
             programs: options.programs,
+            tls: options.tls,
         })
         .await?;
         Ok(Self {
@@ -151,8 +154,8 @@ impl World {
     /// Makes clients that call with a token.
     pub fn clients(&self, bearer: &Bearer) -> anyhow::Result<Clients> {
         let channel = |kind| -> anyhow::Result<Authorised> {
-            let endpoint = Endpoint::from_shared(self.system.grpc_url(kind)?)?
-                .connect_timeout(Duration::from_secs(2));
+            let endpoint = self.system.endpoint(kind)?;
+            let endpoint = endpoint.connect_timeout(Duration::from_secs(2));
             Ok(InterceptedService::new(
                 endpoint.connect_lazy(),
                 bearer.clone(),
@@ -230,6 +233,7 @@ pub struct StoryAgent {
 }
 
 /// An account of a story.
+#[derive(Clone)]
 pub struct Account {
     /// Slug.
     pub slug: String,

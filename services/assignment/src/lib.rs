@@ -56,7 +56,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         known: known.clone(),
         memory: Memory::default(),
         source: Some(Arc::new(Conversation::new(
-            chassis::client::channel(&config.peers.conversation)?,
+            service.peer(&config.peers.conversation)?,
             service.internal(),
         ))),
     };

@@ -73,6 +73,13 @@ pub struct Http {
     /// Where providers' webhooks arrive.
     #[schemars(with = "config::forms::AddressText")]
     pub listen: SocketAddr,
+    /// The certificate (PEM) with which it answers by TLS, with `key_file`; in plain without them, for what stands behind a proxy. Read
+    /// again when it changes.
+    #[serde(default)]
+    pub certificate_file: Option<PathBuf>,
+    /// The key (PEM) of `certificate_file`.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
     /// How providers reach it. Telegram asks for https and port 443, 80, 88 or 8443.
     pub public_url: String,
     /// The header field in which the proxy before this service tells from where it is called, as "x-forwarded-for", of which

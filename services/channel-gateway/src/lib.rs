@@ -96,10 +96,10 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     tasks::sweep_files(&service, &app, &config.files);
 
     let waker = dispatch::Waker::default();
-    let source = Arc::new(Conversation::new(
-        &config.peers.conversation,
-        service.internal(),
-    )?);
+    let conversation = service
+        .peer(&config.peers.conversation)
+        .context("peers.conversation")?;
+    let source = Arc::new(Conversation::new(conversation, service.internal()));
     let delivery = &config.delivery;
     let (dispatcher, settler) = dispatch::pair(
         &app,
@@ -121,8 +121,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     tasks::steady(&service, &app, &intake, &config);
     tasks::janitor(&app, nats.clone(), service.streams.clone()).spawn(&service.lifecycle);
 
-    let assignment =
-        chassis::client::channel(&config.peers.assignment).context("peers.assignment")?;
+    let assignment = service
+        .peer(&config.peers.assignment)
+        .context("peers.assignment")?;
     let access = AccessCopy::new(
         pool,
         Arc::new(FromAssignment::new(assignment, service.internal())),

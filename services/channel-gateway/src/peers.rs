@@ -1,6 +1,5 @@
 //! What this service asks of the others.
 
-use anyhow::Context as _;
 use chassis::client::Internal;
 use chassis::id::AccountSlug;
 use switchboard_proto::conversation::v1::conversation_service_client::ConversationServiceClient;
@@ -30,10 +29,9 @@ pub struct Conversation {
 }
 
 impl Conversation {
-    /// Makes a client; it connects when first used.
-    pub fn new(url: &str, internal: Internal) -> anyhow::Result<Self> {
-        let channel = chassis::client::channel(url).context("peers.conversation")?;
-        Ok(Self { channel, internal })
+    /// Makes a client.
+    pub fn new(channel: Channel, internal: Internal) -> Self {
+        Self { channel, internal }
     }
 }
 

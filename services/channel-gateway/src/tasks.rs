@@ -3,7 +3,7 @@
 mod photos;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use chassis::clock;
@@ -11,6 +11,7 @@ use chassis::http::Limits;
 use chassis::janitor::{Janitor, Kept};
 use chassis::nats::{Nats, Streams};
 use chassis::run::Service;
+use chassis::tls::{Acceptor, Files};
 use sqlx::PgPool;
 use tokio::net::TcpListener;
 
@@ -44,6 +45,9 @@ const SWEEP_STEPS: usize = 20;
 
 /// How often the limiters forget accounts and visitors that were quiet.
 const FORGET_EVERY: Duration = Duration::from_mins(1);
+
+/// How often it is looked whether there are other keys.
+const KEYS_LOOKED_AT: Duration = Duration::from_secs(5);
 
 /// How often it is looked for what stands under a former key.
 const RESEALED_EVERY: Duration = Duration::from_hours(1);
@@ -101,6 +105,11 @@ pub async fn serve_webhooks(
     let listener = TcpListener::bind(http.listen)
         .await
         .with_context(|| format!("http.listen: {} cannot be bound", http.listen))?;
+    let tls = Acceptor::for_http(Files {
+        name: "http.certificate_file",
+        certificate: http.certificate_file.as_deref(),
+        key: http.key_file.as_deref(),
+    })?;
     let address = listener.local_addr()?;
     service.bound("http", address);
     tracing::info!(%address, "webhooks bound");
@@ -112,7 +121,7 @@ pub async fn serve_webhooks(
         .merge(files::router(Arc::new(door)))
         .merge(links::router(Arc::clone(&visitors)));
     service.lifecycle.spawn("http", async move {
-        chassis::http::serve(listener, app, Limits::default(), stop).await;
+        chassis::http::serve(listener, tls, app, Limits::default(), stop).await;
         // Of uploads that were broken off nothing stays.
         store.settled().await;
         Ok(())
@@ -311,38 +320,50 @@ fn fill_mail_lines(service: &Service, app: &App) {
     });
 }
 
-/// Seals anew what stands under a former key, while the key file has one: at the start, and again for what a replica
-/// with an older file sealed meanwhile.
+/// Seals anew what stands under a former key, while the key file has one: at the start and when the file gets one, and again for what
+/// a replica with an older file sealed meanwhile.
 fn reseal(service: &Service, app: &App) {
-    if !app.sealer.has_former_keys() {
-        return;
-    }
     let (app, stop) = (app.clone(), service.lifecycle.stop_token());
     service.lifecycle.spawn("reseal", async move {
+        let mut next = None;
         loop {
-            let wait = match reseal::pass(&app).await {
-                Ok(Pass {
-                    resealed,
-                    unreadable: 0,
-                }) => {
-                    tracing::info!(
-                        resealed,
-                        "everything is sealed with the first key of the file: the others may go"
-                    );
-                    RESEALED_EVERY
-                }
-                // It has been logged which.
-                Ok(_) => RESEALED_EVERY,
-                Err(error) => {
-                    tracing::warn!(%error, "not everything could be sealed anew: trying again");
-                    AGAIN
-                }
-            };
-            if tokio::time::timeout(wait, stop.cancelled()).await.is_ok() {
+            let (keys, now) = (app.sealer.key_ids(), Instant::now());
+            let is_due = next
+                .as_ref()
+                .is_none_or(|(of, at)| *of != keys || *at <= now);
+            if is_due && keys.len() > 1 {
+                next = Some((keys, now + resealed(&app).await));
+            }
+            if tokio::time::timeout(KEYS_LOOKED_AT, stop.cancelled())
+                .await
+                .is_ok()
+            {
                 return Ok(());
             }
         }
     });
+}
+
+/// Goes over everything once; returns when to do so again.
+async fn resealed(app: &App) -> Duration {
+    match reseal::pass(app).await {
+        Ok(Pass {
+            resealed,
+            unreadable: 0,
+        }) => {
+            tracing::info!(
+                resealed,
+                "everything is sealed with the first key of the file: the others may go"
+            );
+            RESEALED_EVERY
+        }
+        // It has been logged which.
+        Ok(_) => RESEALED_EVERY,
+        Err(error) => {
+            tracing::warn!(%error, "not everything could be sealed anew: trying again");
+            AGAIN
+        }
+    }
 }
 
 /// Measures how long the oldest queued delivery has been waiting, and what uploads take of the store. Accounts are not

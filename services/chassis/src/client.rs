@@ -1,9 +1,9 @@
 //! Calling other services: channels with deadlines, and the interceptor of internal calls.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tonic::metadata::{AsciiMetadataValue, MetadataValue};
@@ -11,7 +11,9 @@ use tonic::service::Interceptor;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+use crate::fresh::Fresh;
 use crate::id::{AccountSlug, AgentId};
+use crate::tls;
 use crate::trace::{self, TraceContext};
 
 /// How long a connection may take.
@@ -23,21 +25,29 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(5);
 /// [`CALL_TIMEOUT`] as the header that tells the server.
 const CALL_TIMEOUT_HEADER: &str = "5S";
 
-/// How often the token file is looked at.
-const TOKEN_AGE: Duration = Duration::from_secs(2);
-
 /// Makes a channel to a service. It connects when first used, and again when the connection is lost.
-pub fn channel(url: &str) -> anyhow::Result<Channel> {
-    let endpoint =
-        Endpoint::from_str(url).with_context(|| format!("{url:?} is no address of a service"))?;
-    Ok(endpoint
+///
+/// # Errors
+/// Where `url` is no address, or begins with `https://` and `ca_file` (`grpc.ca_file`) does not tell who is to be trusted.
+pub fn channel(url: &str, ca_file: Option<&Path>) -> anyhow::Result<Channel> {
+    let told = || format!("{url:?} is no address of a service");
+    let endpoint = Endpoint::from_str(url).with_context(told)?;
+    if endpoint.uri().scheme_str() == Some("https") {
+        let ca_file = ca_file.context("grpc.ca_file: is needed for an address with https")?;
+        return tls::channel(endpoint, ca_file).with_context(told);
+    }
+    Ok(self::endpoint(endpoint).connect_lazy())
+}
+
+/// Bounds what calls to an endpoint may take.
+pub(crate) fn endpoint(endpoint: Endpoint) -> Endpoint {
+    endpoint
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(CALL_TIMEOUT)
         .tcp_nodelay(true)
         .http2_keep_alive_interval(Duration::from_secs(10))
         .keep_alive_timeout(Duration::from_secs(5))
         .keep_alive_while_idle(true)
-        .connect_lazy())
 }
 
 /// Adds the internal token, account, acting agent, deadline and trace to calls.
@@ -45,7 +55,7 @@ pub fn channel(url: &str) -> anyhow::Result<Channel> {
 /// `AssignmentServiceClient::with_interceptor(channel.clone(), internal.for_account(&account))`
 #[derive(Clone)]
 pub struct Internal {
-    token: Arc<TokenFile>,
+    token: Arc<Fresh<AsciiMetadataValue>>,
     account: Option<AsciiMetadataValue>,
     agent: Option<AsciiMetadataValue>,
 }
@@ -53,10 +63,7 @@ pub struct Internal {
 impl Internal {
     /// Makes the interceptor over `auth.internal_token_file`, which is read again when it changes.
     pub fn new(token_file: &Path) -> Self {
-        let token = TokenFile {
-            path: token_file.to_owned(),
-            seen: Mutex::new(None),
-        };
+        let token = Fresh::new("auth.internal_token_file", token_file, header);
         Self {
             token: Arc::new(token),
             account: None,
@@ -89,9 +96,15 @@ impl Internal {
 
 impl Interceptor for Internal {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        let token = self.token.current()?;
+        let token = self.token.current().map_err(|error| {
+            tracing::error!(
+                error = format!("{error:#}"),
+                "internal token cannot be read"
+            );
+            Status::unavailable("the internal token is not available")
+        })?;
         let metadata = request.metadata_mut();
-        metadata.insert("authorization", token);
+        metadata.insert("authorization", token.as_ref().clone());
         if let Some(account) = &self.account {
             metadata.insert(crate::grpc::ACCOUNT_METADATA, account.clone());
         }
@@ -112,67 +125,13 @@ impl Interceptor for Internal {
     }
 }
 
-struct TokenFile {
-    path: PathBuf,
-    seen: Mutex<Option<Seen>>,
-}
-
-struct Seen {
-    looked: Instant,
-    changed: Option<SystemTime>,
-    header: AsciiMetadataValue,
-}
-
-impl TokenFile {
-    fn current(&self) -> Result<AsciiMetadataValue, Status> {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        if let Some(seen) = seen.as_mut() {
-            if now.duration_since(seen.looked) < TOKEN_AGE {
-                return Ok(seen.header.clone());
-            }
-            seen.looked = now;
-            if self.changed() == seen.changed {
-                return Ok(seen.header.clone());
-            }
-        }
-        let changed = self.changed();
-        match self.read() {
-            Ok(header) => {
-                *seen = Some(Seen {
-                    looked: now,
-                    changed,
-                    header: header.clone(),
-                });
-                Ok(header)
-            }
-            Err(error) => {
-                tracing::error!(
-                    error = format!("{error:#}"),
-                    "internal token cannot be read"
-                );
-                // The token in hand may still be good while the file is being replaced.
-                let known = seen.as_ref().map(|seen| seen.header.clone());
-                known.ok_or_else(|| Status::unavailable("the internal token is not available"))
-            }
-        }
-    }
-
-    fn changed(&self) -> Option<SystemTime> {
-        std::fs::metadata(&self.path)
-            .and_then(|file| file.modified())
-            .ok()
-    }
-
-    fn read(&self) -> anyhow::Result<AsciiMetadataValue> {
-        let path = self.path.display();
-        let text = std::fs::read_to_string(&self.path)
-            .with_context(|| format!("auth.internal_token_file: {path}"))?;
-        let mut header = MetadataValue::try_from(format!("Bearer {}", text.trim()))
-            .with_context(|| format!("auth.internal_token_file: {path} holds no token"))?;
-        header.set_sensitive(true);
-        Ok(header)
-    }
+/// Makes the header of the token that a file holds.
+fn header(text: &str) -> anyhow::Result<AsciiMetadataValue> {
+    // What it holds is not repeated.
+    let header = MetadataValue::try_from(format!("Bearer {}", text.trim())).ok();
+    let mut header = header.context("it holds no token")?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 #[cfg(test)]

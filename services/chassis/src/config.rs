@@ -110,6 +110,10 @@ pub struct Database {
     /// Its address, as `postgres://user:password@host:port/database`.
     #[schemars(with = "forms::SecretText")]
     pub url: SecretString,
+    /// A file that holds the password alone, in place of the address's; read again when it changes, so that it is rotated without a
+    /// restart.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
     /// Connections of one replica at most, for requests; handlers of events have as many beside, of which each holds one.
     #[serde(default = "Database::default_max_connections")]
     pub max_connections: u32,
@@ -132,8 +136,14 @@ pub struct Nats {
     /// commas, of which the first user and password count.
     #[schemars(with = "forms::SecretText")]
     pub url: SecretString,
-    /// A credentials file, where the server asks for one.
+    /// A file that holds the password of the address's user alone; read again whenever the broker is connected to, so that it is
+    /// rotated without a restart.
+    pub password_file: Option<PathBuf>,
+    /// A credentials file, where the server asks for one; read again whenever the broker is connected to.
     pub credentials_file: Option<PathBuf>,
+    /// Certificates of those who sign the broker's own (PEM), where `nats.url` begins with `tls://` and the system does not know them;
+    /// read again whenever the broker is connected to.
+    pub ca_file: Option<PathBuf>,
     /// Copies of each stream.
     pub replicas: usize,
     /// How many `INBOUND_<n>` the installation has, in all its services: more take more a second, fewer cost the
@@ -175,7 +185,9 @@ impl Default for Nats {
     fn default() -> Self {
         Self {
             url: SecretString::from("nats://127.0.0.1:4222"),
+            password_file: None,
             credentials_file: None,
+            ca_file: None,
             replicas: 1,
             inbound_shards: DEFAULT_SHARDS,
             events_max_bytes: 8 << 30,
@@ -194,6 +206,16 @@ pub struct Grpc {
     /// Address; port 0 takes a free one.
     #[schemars(with = "forms::AddressText")]
     pub listen: SocketAddr,
+    /// The certificate (PEM) with which it answers by TLS, with `key_file`; in plain without them. Read again when it changes.
+    #[serde(default)]
+    pub certificate_file: Option<PathBuf>,
+    /// The key (PEM) of `certificate_file`.
+    #[serde(default)]
+    pub key_file: Option<PathBuf>,
+    /// Certificates (PEM) of those who sign other services': for addresses of `peers` that begin with `https://`. Read again when it
+    /// changes.
+    #[serde(default)]
+    pub ca_file: Option<PathBuf>,
 }
 
 /// `[admin]`: where `/livez`, `/readyz` and `/metrics` are served.

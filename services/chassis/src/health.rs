@@ -237,6 +237,7 @@ pub(crate) async fn serve(
     };
     tokio::spawn(http::serve(
         listener,
+        None,
         router,
         limits,
         CancellationToken::new(),

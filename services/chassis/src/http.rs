@@ -14,11 +14,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
+
+use crate::tls::Acceptor;
 
 /// How long is waited when a connection cannot be accepted, as for lack of file descriptors.
 const REFUSED: Duration = Duration::from_secs(1);
@@ -51,14 +54,33 @@ impl Default for Limits {
 
 /// Serves until `stop`; handlers find from where they are called as [`ConnectInfo`]. In the end connections end after a request or
 /// the farewell, at the latest after the grace.
-pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Acceptor>,
+    router: Router,
+    limits: Limits,
+    stop: CancellationToken,
+) {
     let permits = Arc::new(Semaphore::new(limits.connections));
     let (connections, abandon) = (TaskTracker::new(), CancellationToken::new());
     let accepting = async {
         // Never closed: there is always a permit to come.
         while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
             let (stream, peer) = accept(&listener).await;
-            let connection = connection(stream, peer, router.clone(), limits, stop.clone());
+            // Answers are small and whole: waiting for more to send only delays them.
+            let _ = stream.set_nodelay(true);
+            let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+            let connection = async move {
+                let Some(tls) = tls else {
+                    return connection(stream, peer, router, limits, stop).await;
+                };
+                match tls.accept(stream).await {
+                    Ok(stream) => connection(stream, peer, router, limits, stop).await,
+                    Err(error) => {
+                        tracing::debug!(%error, "a connection was given up before it spoke TLS");
+                    }
+                }
+            };
             let abandon = abandon.clone();
             connections.spawn(async move {
                 let _ = abandon.run_until_cancelled(connection).await;
@@ -95,14 +117,12 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
 }
 
 async fn connection(
-    stream: TcpStream,
+    stream: impl AsyncRead + AsyncWrite + Unpin,
     peer: SocketAddr,
     router: Router,
     limits: Limits,
     stop: CancellationToken,
 ) {
-    // Answers are small and whole: waiting for more to send only delays them.
-    let _ = stream.set_nodelay(true);
     let stopping = stop.clone();
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(peer));
@@ -155,7 +175,7 @@ mod tests {
             .route("/", get(async || "here"))
             .route("/never", get(std::future::pending::<&'static str>));
         let server = TaskTracker::new();
-        server.spawn(serve(listener, router, limits, stop.clone()));
+        server.spawn(serve(listener, None, router, limits, stop.clone()));
         server.close();
         (address, server)
     }

@@ -10,6 +10,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod figures;
+pub mod fresh;
 pub mod grpc;
 pub mod health;
 pub mod http;
@@ -21,6 +22,7 @@ pub mod run;
 pub mod seal;
 pub mod stamp;
 pub mod telemetry;
+pub mod tls;
 pub mod trace;
 
 pub mod consumer;

@@ -1,6 +1,7 @@
 //! The broker: connecting. Names, declaring and publishing have their own rooms.
 
 mod declare;
+mod login;
 mod publish;
 mod streams;
 
@@ -8,11 +9,11 @@ use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::{Client, ConnectOptions, Event};
-use percent_encoding::percent_decode_str;
 use rand::Rng as _;
 use secrecy::ExposeSecret as _;
 
 use crate::config;
+use login::Login;
 
 pub use declare::{Declared, declare, unread};
 pub use publish::{PublishError, publish};
@@ -34,8 +35,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub enum NatsError {
     /// The credentials file cannot be read.
-    #[error("nats.credentials_file: {0}")]
-    Credentials(std::io::Error),
+    #[error("nats.credentials_file: {0:#}")]
+    Credentials(anyhow::Error),
+    /// The file of the password cannot be read.
+    #[error("nats.password_file: {0:#}")]
+    PasswordFile(anyhow::Error),
+    /// The file of certificates cannot be read.
+    #[error("nats.ca_file: {0}")]
+    Certificates(std::io::Error),
     /// The addresses cannot be understood.
     #[error("nats.url: {0}")]
     Address(String),
@@ -111,12 +118,18 @@ pub async fn connect(config: &config::Nats, service: &str) -> Result<Nats, NatsE
                 .map_err(|error| NatsError::Address(format!("address {}: {error}", place + 1)))
         })
         .collect::<Result<_, _>>()?;
-    let login = addresses.iter().find_map(login);
+    let login = Login::of(config, &addresses);
+    // What waiting cannot mend is told at once; afterwards a file that is being replaced is waited for.
+    login.auth(b"").await?;
+    if let Some(path) = &config.ca_file {
+        let readable = tokio::fs::metadata(path).await;
+        readable.map_err(NatsError::Certificates)?;
+    }
     // The client logs its addresses as they are, passwords included, where somebody turns its talk up.
     let addresses: Vec<_> = addresses.into_iter().map(bare).collect::<Result<_, _>>()?;
     let mut attempt = 0;
     let client = loop {
-        let options = options(config, service, login.clone()).await?;
+        let options = options(config, service, &login);
         match options.connect(addresses.clone()).await {
             Ok(client) => break client,
             Err(error) => {
@@ -131,12 +144,14 @@ pub async fn connect(config: &config::Nats, service: &str) -> Result<Nats, NatsE
     Ok(Nats::new(client))
 }
 
-async fn options(
-    config: &config::Nats,
-    service: &str,
-    login: Option<(String, String)>,
-) -> Result<ConnectOptions, NatsError> {
-    let mut options = ConnectOptions::new()
+fn options(config: &config::Nats, service: &str, login: &Login) -> ConnectOptions {
+    let begun = if login.is_any() {
+        let login = login.clone();
+        ConnectOptions::with_auth_callback(move |nonce| login.clone().answer(nonce))
+    } else {
+        ConnectOptions::new()
+    };
+    let options = begun
         .name(service)
         // Answers come where nobody else may listen (`deploy/nats/nats.conf`).
         .custom_inbox_prefix(format!("_INBOX_{service}"))
@@ -152,24 +167,10 @@ async fn options(
                 other => tracing::warn!(event = %other, "NATS"),
             }
         });
-    // The client leaves users and passwords of addresses alone.
-    if let Some((user, password)) = login {
-        options = options.user_and_password(user, password);
+    match &config.ca_file {
+        Some(path) => options.add_root_certificates(path.clone()),
+        None => options,
     }
-    if let Some(path) = &config.credentials_file {
-        options = options
-            .credentials_file(path)
-            .await
-            .map_err(NatsError::Credentials)?;
-    }
-    Ok(options)
-}
-
-/// Returns the user and password that an address holds, as they are without its escapes.
-fn login(address: &async_nats::ServerAddr) -> Option<(String, String)> {
-    let plain = |escaped: &str| percent_decode_str(escaped).decode_utf8_lossy().into_owned();
-    let password = address.password().unwrap_or_default();
-    Some((plain(address.username()?), plain(password)))
 }
 
 /// Returns an address without user and password.
@@ -210,24 +211,6 @@ fn check_version(client: &Client) -> Result<(), NatsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_tells_who_logs_in() {
-        for (address, expected) in [
-            ("nats://127.0.0.1:4222", None),
-            (
-                "nats://crm-cards:p%40ss%2Fword@nats:4222",
-                Some(("crm-cards", "p@ss/word")),
-            ),
-            ("nats://token@nats:4222", Some(("token", ""))),
-        ] {
-            let found = login(&address.parse().unwrap());
-            let found = found
-                .as_ref()
-                .map(|(user, password)| (&**user, &**password));
-            assert_eq!(found, expected, "{address}");
-        }
-    }
 
     #[test]
     fn pauses_grow_to_two_seconds() {

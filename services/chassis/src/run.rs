@@ -3,6 +3,7 @@
 mod broker;
 mod command;
 mod configured;
+mod database;
 mod service;
 mod statistics;
 mod version;
@@ -21,7 +22,9 @@ pub const COMMIT: &str = match option_env!("SWITCHBOARD_COMMIT") {
     None => "",
 };
 
-pub use service::{Service, Stopped, migrate_database};
+pub use database::migrate_database;
+pub(crate) use database::read_password;
+pub use service::{Service, Stopped};
 
 /// A service's configuration, as far as the chassis needs it.
 pub trait ServiceConfig: DeserializeOwned + JsonSchema + Send + 'static {

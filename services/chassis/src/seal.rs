@@ -3,6 +3,9 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Context as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,6 +14,8 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest, Sha256};
 
+use crate::fresh::Fresh;
+
 const FORMAT: u8 = 1;
 const KEY_ID: usize = 4;
 const NONCE: usize = 24;
@@ -18,6 +23,13 @@ const NONCE: usize = 24;
 /// Seals and opens secrets. Its `Debug` shows no key.
 #[derive(Clone)]
 pub struct Sealer {
+    /// The keys as they were when it was made.
+    first: Arc<Keys>,
+    /// Where they come from, when they may change.
+    file: Option<Arc<Fresh<Keys>>>,
+}
+
+struct Keys {
     /// The first seals; all open.
     keys: Vec<([u8; KEY_ID], XChaCha20Poly1305)>,
     /// Of the same keys, in the same order: the first signs; what any signed is good.
@@ -49,39 +61,31 @@ impl Sealer {
 
     fn from_keys(keys: &[[u8; 32]]) -> Self {
         Self {
-            keys: keys.iter().map(prepared).collect(),
-            signing: keys.iter().map(signing).collect(),
+            first: Arc::new(Keys::of(keys)),
+            file: None,
         }
     }
 
-    /// Reads keys from a file: one a line, 32 bytes in base64; the first seals, the others still open.
+    /// Reads keys from a file: one a line, 32 bytes in base64; the first seals, the others still open. The file is read again when it
+    /// changes, so that keys are rotated without a restart (O2.15).
     pub fn from_key_file(path: &Path) -> Result<Self, SealError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| SealError::KeyFile(format!("{}: {error}", path.display())))?;
-        let lines = text
-            .lines()
-            .map(str::trim)
-            .filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let keys = lines
-            .map(|line| {
-                let bytes = STANDARD.decode(line).ok();
-                bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
-            })
-            .collect::<Option<Vec<_>>>()
-            .filter(|keys| !keys.is_empty())
-            .ok_or_else(|| {
-                SealError::KeyFile(format!(
-                    "{}: each line must be 32 bytes in base64",
-                    path.display()
-                ))
-            })?;
-        Ok(Self::from_keys(&keys))
+        let file = Fresh::new("seal.key_file", path, Keys::read);
+        let first = file.current();
+        let first = first.map_err(|error| SealError::KeyFile(format!("{error:#}")))?;
+        let file = Some(Arc::new(file));
+        Ok(Self { first, file })
+    }
+
+    fn keys(&self) -> Arc<Keys> {
+        let now = self.file.as_ref().and_then(|file| file.current().ok());
+        now.unwrap_or_else(|| Arc::clone(&self.first))
     }
 
     /// Signs a text that anybody may read and nobody may change. `purpose` keeps a signature made for one thing from
     /// being good for another.
     pub fn sign(&self, purpose: &str, text: &str) -> Vec<u8> {
-        let signing = self.signing.first();
+        let keys = self.keys();
+        let signing = keys.signing.first();
         signing.map_or_else(Vec::new, |key| {
             signed(key, purpose, text).finalize().into_bytes().to_vec()
         })
@@ -90,7 +94,7 @@ impl Sealer {
     /// Tells whether a text was signed here for this purpose, in a time that does not depend on where it differs.
     pub fn is_signed(&self, purpose: &str, text: &str, signature: &[u8]) -> bool {
         // All keys are asked, so that the time does not tell which one it was.
-        self.signing.iter().fold(false, |good, key| {
+        self.keys().signing.iter().fold(false, |good, key| {
             good | signed(key, purpose, text).verify_slice(signature).is_ok()
         })
     }
@@ -98,7 +102,8 @@ impl Sealer {
     /// Seals a secret. `aad` (such as account and channel id) must be given again to open it, so that a sealed
     /// text copied into another row does not open there.
     pub fn seal(&self, secret: &[u8], aad: &[u8]) -> Result<Vec<u8>, SealError> {
-        let (id, cipher) = self.keys.first().ok_or(SealError::UnknownKey)?;
+        let keys = self.keys();
+        let (id, cipher) = keys.keys.first().ok_or(SealError::UnknownKey)?;
         let nonce = XNonce::generate();
         let text = cipher
             .encrypt(&nonce, Payload { msg: secret, aad })
@@ -111,15 +116,16 @@ impl Sealer {
         Ok(sealed)
     }
 
-    /// Tells whether there are former keys, of which some of what is sealed may still be in need.
-    pub fn has_former_keys(&self) -> bool {
-        self.keys.len() > 1
+    /// Returns what tells the keys apart, the one that seals first. Of several some of what is sealed may need the others.
+    pub fn key_ids(&self) -> Vec<[u8; 4]> {
+        self.keys().keys.iter().map(|(id, _)| *id).collect()
     }
 
     /// Tells whether a sealed text is under the key that seals now.
     pub fn is_current(&self, sealed: &[u8]) -> bool {
         let id = sealed.get(1..=KEY_ID);
-        self.keys
+        self.keys()
+            .keys
             .first()
             .is_some_and(|(current, _)| id == Some(current.as_slice()))
     }
@@ -133,7 +139,8 @@ impl Sealer {
         if format != FORMAT {
             return Err(SealError::Malformed);
         }
-        let (_, cipher) = self
+        let keys = self.keys();
+        let (_, cipher) = keys
             .keys
             .iter()
             .find(|(known, _)| known == id)
@@ -144,9 +151,36 @@ impl Sealer {
     }
 }
 
+impl Keys {
+    fn of(keys: &[[u8; 32]]) -> Self {
+        Self {
+            keys: keys.iter().map(prepared).collect(),
+            signing: keys.iter().map(signing).collect(),
+        }
+    }
+
+    fn read(text: &str) -> anyhow::Result<Self> {
+        let lines = text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'));
+        let keys = lines
+            .map(|line| {
+                let bytes = STANDARD.decode(line).ok();
+                bytes.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok())
+            })
+            .collect::<Option<Vec<_>>>()
+            .filter(|keys| !keys.is_empty());
+        // Nothing of a line is repeated.
+        Ok(Self::of(
+            &keys.context("each line must be 32 bytes in base64")?,
+        ))
+    }
+}
+
 impl fmt::Debug for Sealer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Sealer({} keys ***)", self.keys.len())
+        write!(f, "Sealer({} keys ***)", self.keys().keys.len())
     }
 }
 
@@ -227,6 +261,7 @@ mod tests {
         assert!(!format!("{sealer:?}").contains('7'));
     }
 
+    /// O2.15
     #[test]
     fn keys_rotate_by_a_new_first_line() {
         let file = |keys: &[[u8; 32]]| {
@@ -242,7 +277,8 @@ mod tests {
         let anew = both.seal(b"x", b"").unwrap();
         assert!(old.open(&anew, b"").is_err());
         assert!(both.is_current(&anew) && !both.is_current(&sealed) && !both.is_current(b""));
-        assert!(both.has_former_keys() && !old.has_former_keys());
+        assert_eq!((both.key_ids().len(), old.key_ids().len()), (2, 1));
+        assert_eq!(both.key_ids()[1..], old.key_ids());
         assert!(matches!(file(&[]), Err(SealError::KeyFile(_))));
     }
 

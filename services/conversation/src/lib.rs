@@ -65,7 +65,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let batches = service.batch_pool()?;
     let waker = service.relay(&batches)?;
 
-    let assignment = chassis::client::channel(&config.peers.assignment)?;
+    let assignment = service.peer(&config.peers.assignment)?;
     let internal = service.internal();
     let fetch = Arc::new(FromAssignment::new(assignment.clone(), internal.clone()));
     let access = AccessCopy::new(pool.clone(), fetch);
@@ -94,9 +94,9 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
 
     let audit = service.audit(&pool, audit::SCOPES);
     let admission = Arc::new(Assignment::new(assignment, internal.clone()));
-    let gateway = chassis::client::channel(&config.peers.channel_gateway)?;
+    let gateway = service.peer(&config.peers.channel_gateway)?;
     let files = Arc::new(Gateway::new(gateway, internal.clone()));
-    let crm = chassis::client::channel(&config.peers.crm_cards)?;
+    let crm = service.peer(&config.peers.crm_cards)?;
     let contacts = Arc::new(CrmCards::new(crm, internal));
     let bots = OfBots {
         assignment: admission.clone(),

@@ -51,7 +51,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let batches = service.batch_pool()?;
     let waker = service.relay(&batches)?;
 
-    let assignment = chassis::client::channel(&config.peers.assignment)?;
+    let assignment = service.peer(&config.peers.assignment)?;
     let fetch = FromAssignment::new(assignment, service.internal());
     let access = AccessCopy::new(pool.clone(), Arc::new(fetch));
     let app = App {
@@ -71,7 +71,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     )?;
     let audit = service.audit(&pool, audit::SCOPES);
     sweep::spawn(&service.lifecycle, pool);
-    let conversation = chassis::client::channel(&config.peers.conversation)?;
+    let conversation = service.peer(&config.peers.conversation)?;
     let conversation = Arc::new(Conversation::new(conversation, service.internal()));
     let entity_chats = EntityChats::new(app.clone(), conversation);
     let external = ExternalCrm::new(app.clone(), access.clone());

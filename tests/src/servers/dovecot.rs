@@ -19,7 +19,7 @@ const PROGRAM: &str = "SWITCHBOARD_DOVECOT_BIN";
 const USER: &str = "dovenull";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A self-signed certificate for `localhost`, for servers under test.
+/// A self-signed certificate for this machine as it calls itself, for servers under test.
 pub struct Certificate {
     /// The certificate, to be trusted by clients.
     pub der: Vec<u8>,
@@ -33,7 +33,7 @@ impl Certificate {
     /// Makes one.
     pub fn new() -> anyhow::Result<Self> {
         let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed(vec!["localhost".to_owned()])?;
+            generate_simple_self_signed(["localhost", "127.0.0.1"].map(str::to_owned))?;
         Ok(Self {
             der: cert.der().to_vec(),
             pem: cert.pem(),

@@ -77,6 +77,21 @@ impl NatsServer {
         format!("nats://{user}:p%40ss%2Fword@127.0.0.1:{}", self.port)
     }
 
+    /// Gives a user of the shipped configuration another password and has the server read it: who is connected with the former one is
+    /// cut off.
+    pub fn change_password(&mut self, user: &str, password: &str) -> anyhow::Result<()> {
+        let path = self.folder.path().join("nats.conf");
+        let variable = format!("$NATS_{}_PASSWORD", user.replace('-', "_").to_uppercase());
+        let configuration = std::fs::read_to_string(&path)?;
+        anyhow::ensure!(configuration.contains(&variable), "{variable} is not there");
+        std::fs::write(
+            path,
+            configuration.replace(&variable, &format!("{password:?}")),
+        )?;
+        let process = self.process.as_mut().context("the server does not run")?;
+        process.signal("HUP")
+    }
+
     /// What the server has logged.
     pub fn log(&self) -> anyhow::Result<String> {
         Ok(std::fs::read_to_string(self.folder.path().join("log"))?)

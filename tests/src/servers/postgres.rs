@@ -129,6 +129,34 @@ impl PostgresServer {
         format!("postgres://postgres@127.0.0.1:{}", self.port)
     }
 
+    /// Has user `postgres` log in with a password from now on, and ends all connections. Asked again, it changes the password.
+    pub async fn ask_for_password(
+        &self,
+        former: Option<&str>,
+        password: &str,
+    ) -> anyhow::Result<()> {
+        let login = former
+            .map(|former| format!(":{former}"))
+            .unwrap_or_default();
+        let address = format!(
+            "postgres://postgres{login}@127.0.0.1:{}/postgres",
+            self.port
+        );
+        let mut connection = PgConnection::connect(&address).await?;
+        let set = format!("alter role postgres password '{password}'");
+        sqlx::raw_sql(AssertSqlSafe(set))
+            .execute(&mut connection)
+            .await?;
+        // In place, so that the file stays the server's own.
+        let rules = self.folder.path().join("data/pg_hba.conf");
+        std::fs::write(rules, "host all all 127.0.0.1/32 scram-sha-256\n")?;
+        let ended = "select pg_reload_conf(), (select count(pg_terminate_backend(pid)) from pg_stat_activity
+             where pid <> pg_backend_pid() and backend_type = 'client backend')";
+        sqlx::raw_sql(ended).execute(&mut connection).await?;
+        connection.close().await?;
+        Ok(())
+    }
+
     /// The address of one database of this server.
     pub fn database_url(&self, database: &str) -> String {
         format!("{}/{database}", self.url())

@@ -21,6 +21,7 @@ mod operating;
 mod responsible;
 mod rights;
 mod rolling;
+mod rotation;
 mod search;
 mod secrets;
 mod sync;

@@ -52,6 +52,7 @@ impl Visit {
         let stop = tokio_util::sync::CancellationToken::new();
         tokio::spawn(chassis::http::serve(
             listener,
+            None,
             routes,
             Limits::default(),
             stop.clone(),

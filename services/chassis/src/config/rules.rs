@@ -87,6 +87,7 @@ mod tests {
     fn values_that_could_not_work_are_refused_by_their_keys() {
         let database = |max_connections| Database {
             url: secrecy::SecretString::from("postgres://localhost/x"),
+            password_file: None,
             max_connections,
             migrate_on_start: false,
         };

@@ -21,6 +21,7 @@ use crate::auth::{Jwks, Method, Verifier};
 use crate::config;
 use crate::health::Readiness;
 use crate::lifecycle::Lifecycle;
+use crate::tls::{Acceptor, Files};
 
 /// No request takes longer, whatever deadline it carries.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -42,7 +43,7 @@ const KEYS_RETRY: Duration = Duration::from_secs(2);
 /// A request is at most 4 MiB (tonic's own bound of a decoded message).
 pub struct GrpcServer {
     pub(crate) name: &'static str,
-    pub(crate) listen: SocketAddr,
+    pub(crate) section: config::Grpc,
     pub(crate) auth: config::Auth,
     pub(crate) limits: config::Limits,
     pub(crate) methods: &'static [Method],
@@ -103,8 +104,14 @@ impl GrpcServer {
                 .context("reflection")?,
         );
 
-        let incoming = TcpIncoming::bind(self.listen)
-            .with_context(|| format!("grpc.listen: {} cannot be bound", self.listen))?
+        let tls = Acceptor::for_grpc(Files {
+            name: "grpc.certificate_file",
+            certificate: self.section.certificate_file.as_deref(),
+            key: self.section.key_file.as_deref(),
+        })?;
+        let listen = self.section.listen;
+        let incoming = TcpIncoming::bind(listen)
+            .with_context(|| format!("grpc.listen: {listen} cannot be bound"))?
             .with_nodelay(Some(true));
         let address = incoming.local_addr()?;
         let stop = self.lifecycle.stop_token();
@@ -116,8 +123,15 @@ impl GrpcServer {
             .layer(GateLayer::new(Arc::clone(&gate)))
             .add_routes(self.routes.routes());
         self.lifecycle.spawn("grpc", async move {
-            let drained = server.serve_with_incoming_shutdown(incoming, stop.cancelled_owned());
-            drained.await.context("gRPC server")
+            let stop = stop.cancelled_owned();
+            let drained = match tls {
+                None => server.serve_with_incoming_shutdown(incoming, stop).await,
+                Some(tls) => {
+                    let incoming = Box::pin(tls.accept_all(incoming));
+                    server.serve_with_incoming_shutdown(incoming, stop).await
+                }
+            };
+            drained.context("gRPC server")
         });
 
         let (mut ready, names) = (self.ready.watch(), self.names);

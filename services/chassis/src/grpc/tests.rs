@@ -84,7 +84,12 @@ async fn a_server_gates_its_methods_tells_its_health_and_drains() {
     let latch = ready.latch("test");
     let server = GrpcServer {
         name: "test",
-        listen: config::ANY_PORT,
+        section: config::Grpc {
+            listen: config::ANY_PORT,
+            certificate_file: None,
+            key_file: None,
+            ca_file: None,
+        },
         auth: config::Auth {
             jwks: file.path().display().to_string(),
             issuer: "issuer".into(),
@@ -101,7 +106,7 @@ async fn a_server_gates_its_methods_tells_its_health_and_drains() {
     };
     let server = server.add(OperatorServiceServer::new(Letters));
     let address = server.serve(Arc::new(Records::default())).await.unwrap();
-    let channel = crate::client::channel(&format!("http://{address}")).unwrap();
+    let channel = crate::client::channel(&format!("http://{address}"), None).unwrap();
 
     let status = async || {
         let mut health = HealthClient::new(channel.clone());

@@ -3,17 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 use rand::Rng as _;
-use secrecy::ExposeSecret as _;
+use sqlx::PgPool;
 use sqlx::migrate::Migrator;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Connection as _, PgConnection, PgPool};
 
+use super::database::{self, Login};
 use super::{ServiceConfig, statistics};
 use crate::auth::Scope;
 use crate::consumer::HandlerRegistry;
@@ -28,9 +26,6 @@ use crate::telemetry;
 use crate::{audit, client, config, figures, inbox, request};
 use switchboard_proto::operator::v1::audit_service_server::AuditServiceServer;
 use switchboard_proto::operator::v1::operator_service_server::OperatorServiceServer;
-
-/// How long a connection may have been idle to be used without a question.
-const IDLE_UNTESTED: Duration = Duration::from_secs(1);
 
 /// How long work in flight may take after the service was asked to stop; Kubernetes grants 30 s.
 const GRACE: Duration = Duration::from_secs(20);
@@ -49,9 +44,6 @@ const NATS_PROBE: Duration = Duration::from_millis(500);
 
 /// How often it is looked whether there are streams that this service was not told of.
 const STREAMS_PROBE: Duration = Duration::from_secs(15);
-
-/// The oldest Postgres, as `server_version_num`.
-pub(super) const POSTGRES_MIN: i32 = 150_000;
 
 /// The service was asked to stop before it had begun.
 #[derive(Debug, thiserror::Error)]
@@ -139,18 +131,24 @@ impl Service {
     /// From then on a probe keeps the latch "database", and old request ids and changes of settings are forgotten.
     pub async fn database(&self, migrator: &'static Migrator) -> anyhow::Result<PgPool> {
         let section = &self.sections.database;
-        let options = connect_options(section)?;
+        let login = Arc::new(Login::of(section)?);
+        // A file that is not there is a mistake and no outage.
+        login.options()?;
         let latch = self.ready.latch("database");
-        self.reach("database", &latch, || check_postgres(options.clone()))
+        self.reach("database", &latch, || database::check(login.options()))
             .await?;
         if section.migrate_on_start {
-            self.reach("database", &latch, || apply(options.clone(), migrator))
-                .await?;
+            self.reach("database", &latch, || {
+                database::apply(login.options(), migrator)
+            })
+            .await?;
         }
         // A plan kept from when a table was empty reads the whole of it for ever after: sets are planned as they come.
         let planned = [("plan_cache_mode", "force_custom_plan")];
-        let pool = pool(section.max_connections, options.options(planned));
-        self.reach("database", &latch, || reached(pool.clone()))
+        let options = login.options()?.options(planned);
+        let pool = database::pool(section.max_connections, options);
+        login.follow(&self.lifecycle, pool.clone());
+        self.reach("database", &latch, || database::reached(pool.clone()))
             .await?;
         latch.release();
 
@@ -160,8 +158,8 @@ impl Service {
                 .await
                 .is_err()
             {
-                connections(&watched);
-                match probe(&watched).await {
+                database::connections(&watched);
+                match database::probe(&watched).await {
                     Ok(()) => latch.release(),
                     Err(error) => latch.hold(&error.to_string()),
                 }
@@ -224,8 +222,11 @@ impl Service {
             ("enable_hashjoin", "off"),
             ("enable_mergejoin", "off"),
         ];
-        let options = connect_options(section)?.options(by_key);
-        Ok(pool(section.max_connections, options))
+        let login = Arc::new(Login::of(section)?);
+        let options = login.options()?.options(by_key);
+        let pool = database::pool(section.max_connections, options);
+        login.follow(&self.lifecycle, pool.clone());
+        Ok(pool)
     }
 
     /// Connects to the broker, waiting for it while it is away. From then on a probe keeps the latch "nats".
@@ -283,13 +284,18 @@ impl Service {
         });
     }
 
+    /// Makes a channel to another service, of its address in `peers`.
+    pub fn peer(&self, url: &str) -> anyhow::Result<tonic::transport::Channel> {
+        client::channel(url, self.sections.grpc.ca_file.as_deref())
+    }
+
     /// Returns the gRPC server to which the service adds its handlers; call it after [`Service::nats`], so that
     /// operators can see its dead letters.
     pub fn grpc(&self) -> GrpcServer {
         let shared = Arc::clone(&self.shared);
         let server = GrpcServer {
             name: self.name,
-            listen: self.sections.grpc.listen,
+            section: self.sections.grpc.clone(),
             auth: self.sections.auth.clone(),
             limits: self.sections.limits.clone(),
             methods: switchboard_proto::METHODS,
@@ -488,158 +494,10 @@ impl Service {
 /// A dependency that is there but cannot be used: trying again would not help.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Unusable(String);
+pub(super) struct Unusable(pub(super) String);
 
 pub(super) fn address_file() -> Option<PathBuf> {
     std::env::var_os("SWITCHBOARD_ADDRESS_FILE")
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
-}
-
-/// Applies the chassis's and a service's migrations: the verb `migrate`.
-pub async fn migrate_database(
-    database: &config::Database,
-    migrator: &'static Migrator,
-) -> anyhow::Result<()> {
-    let options = connect_options(database)?;
-    check_postgres(options.clone()).await?;
-    apply(options, migrator).await?;
-    tracing::info!("migrations applied");
-    Ok(())
-}
-
-/// Makes a pool; it connects when it is used.
-fn pool(max_connections: u32, options: PgConnectOptions) -> PgPool {
-    // What is asked of the database by requests and events ends in bounded time, whatever holds it up.
-    let bounded = options.options([
-        ("statement_timeout", "30s"),
-        ("lock_timeout", "10s"),
-        ("idle_in_transaction_session_timeout", "30s"),
-        // Statements here read little: to compile one takes longer than to run it, however dear the server thinks it.
-        ("jit", "off"),
-    ]);
-    PgPoolOptions::new()
-        .max_connections(max_connections)
-        .acquire_timeout(Duration::from_secs(5))
-        .max_lifetime(Duration::from_mins(30))
-        // Asking a connection whether it lives before each use is a round trip for each transaction. One that was
-        // in use a moment ago is not asked: if it died since, that use fails as it would have a moment later.
-        .test_before_acquire(false)
-        .before_acquire(|connection, meta| {
-            Box::pin(async move {
-                if meta.idle_for > IDLE_UNTESTED {
-                    connection.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .connect_lazy_with(bounded)
-}
-
-fn connect_options(database: &config::Database) -> anyhow::Result<PgConnectOptions> {
-    let url = database.url.expose_secret();
-    // Any other scheme would be taken too, as if it were Postgres's.
-    let known = url.starts_with("postgres://") || url.starts_with("postgresql://");
-    let options = PgConnectOptions::from_str(url).ok().filter(|_| known);
-    // The URL holds a password: it is not repeated.
-    options
-        .ok_or_else(|| anyhow!("database.url: is no postgres://user:password@host:port/database"))
-}
-
-async fn check_postgres(options: PgConnectOptions) -> anyhow::Result<()> {
-    let connect = PgConnection::connect_with(&options);
-    let mut connection = tokio::time::timeout(Duration::from_secs(5), connect)
-        .await
-        .context("no connection in time")??;
-    let version: i32 = sqlx::query_scalar("select current_setting('server_version_num')::int")
-        .fetch_one(&mut connection)
-        .await?;
-    connection.close().await?;
-    if version < POSTGRES_MIN {
-        let text = format!(
-            "database.url: Postgres 15 or newer is needed, this is {}",
-            version / 10_000
-        );
-        return Err(Unusable(text).into());
-    }
-    Ok(())
-}
-
-async fn apply(options: PgConnectOptions, migrator: &'static Migrator) -> anyhow::Result<()> {
-    // Its own connection: a migration may wait for its lock, and work, longer than a request may.
-    let mut connection = PgConnection::connect_with(&options).await?;
-    for migrator in [&crate::MIGRATOR, migrator].map(lenient) {
-        // `run` would not be `Send` here for the compiler (its `Acquire` is not general enough).
-        migrator
-            .run_direct(None, &mut connection, false)
-            .await
-            .map_err(|error| match error {
-                sqlx::migrate::MigrateError::Execute(
-                    error @ (sqlx::Error::Io(_) | sqlx::Error::Tls(_)),
-                ) => anyhow::Error::new(error),
-                error => Unusable(format!("database.url: migration: {error}")).into(),
-            })?;
-    }
-    connection.close().await?;
-    Ok(())
-}
-
-/// Lets be what a later version of the service has applied. Migrations only add, and what a version stops to read goes with a later
-/// one: so the version before can come back without a restored database (O2.11).
-fn lenient(migrator: &Migrator) -> Migrator {
-    Migrator {
-        migrations: migrator.migrations.clone(),
-        ignore_missing: true,
-        locking: migrator.locking,
-        no_tx: migrator.no_tx,
-        table_name: migrator.table_name.clone(),
-        create_schemas: migrator.create_schemas.clone(),
-    }
-}
-
-/// Sets the gauges of a pool.
-fn connections(pool: &PgPool) {
-    let (open, idle) = (pool.size(), u32::try_from(pool.num_idle()).unwrap_or(0));
-    let most = pool.options().get_max_connections();
-    for (state, count) in [
-        ("used", open.saturating_sub(idle)),
-        ("idle", idle),
-        ("most", most),
-    ] {
-        figures::DATABASE_CONNECTIONS
-            .of([state])
-            .set(f64::from(count));
-    }
-}
-
-async fn reached(pool: PgPool) -> anyhow::Result<()> {
-    Ok(probe(&pool).await?)
-}
-
-async fn probe(pool: &PgPool) -> Result<(), sqlx::Error> {
-    let asked = sqlx::query_scalar::<_, i32>("select 1").fetch_one(pool);
-    match tokio::time::timeout(Duration::from_secs(3), asked).await {
-        Ok(answered) => answered.map(drop),
-        Err(_) => Err(sqlx::Error::PoolTimedOut),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_wrong_database_url_is_named_by_key_and_never_shown() {
-        let database = config::Database {
-            url: "hunter2://x".to_owned().into(),
-            max_connections: 1,
-            migrate_on_start: false,
-        };
-        let error = connect_options(&database).unwrap_err().to_string();
-        assert!(
-            error.contains("database.url") && !error.contains("hunter2"),
-            "{error}"
-        );
-        assert!(!format!("{database:?}").contains("hunter2"));
-    }
 }

@@ -8,7 +8,7 @@ use sqlx::migrate::Migrator;
 use switchboard_proto::EVENTS;
 
 use super::COMMIT;
-use super::service::POSTGRES_MIN;
+use super::database::POSTGRES_MIN;
 use crate::nats::{BATCHES_SINCE, OLDEST};
 
 /// How it is printed.
