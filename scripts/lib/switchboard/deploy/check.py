@@ -16,7 +16,7 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import alerts, breakages, custom, generate, guide, nats, refused, rules, threats
+from . import alerts, breakages, compose, custom, generate, guide, nats, refused, rules, threats
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -460,6 +460,16 @@ def everything(check, folder, services):
     check.step("PostgreSQL cluster: one role and database a service", postgres_problems(objects))
     check.step("PostgreSQL cluster: a broken one is noticed", postgres_unnoticed(objects))
     check.step("no secret in any text of deploy/", secrets_in_texts())
+
+    ui.say(ui.bold("compose.yaml"))
+    model, complaint = compose.read()
+    check.step("Docker Compose's own library reads it", [complaint] if complaint else [])
+    if model:
+        check.step("it fits configuration, broker and databases", [*compose.broken_rules(model), *compose.synced()])
+        check.step(f"{len(compose.broken())} broken ones are noticed", compose.unnoticed(model))
+        check.step(
+            "compose-secrets makes what it asks for", compose.followed(model, folder, services, guide.SWITCHBOARDCTL)
+        )
 
     ui.say(ui.bold("deploy/README.md"))
     check.step("shells read its commands, and the files they name are there", guide.unreadable())
