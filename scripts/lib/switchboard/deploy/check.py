@@ -16,7 +16,7 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import alerts, breakages, compose, custom, generate, guide, nats, refused, rules, threats
+from . import alerts, breakages, compose, crates, custom, generate, guide, nats, refused, rules, threats
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -442,6 +442,10 @@ def everything(check, folder, services):
     check.step("each alert is complete, has a runbook, fires and stays silent", alerts.wrong(folder))
     check.step("every metric that they name is told by a service", alerts.strangers())
     check.step("broken alerts and strange metrics are noticed", alerts.unnoticed(folder))
+
+    ui.say(ui.bold("crates"))
+    check.step("licences, bans, doubles and sources are those of deny.toml", crates.wrong())
+    check.step(f"{len(crates.BROKEN)} broken rules are noticed", crates.unnoticed(folder))
 
     ui.say(ui.bold("threats"))
     check.step("each has tests, and they exist", threats.wrong())
