@@ -16,7 +16,7 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import alerts, breakages, compose, crates, custom, generate, guide, nats, refused, rules, threats
+from . import alerts, breakages, compose, crates, custom, generate, guide, nats, refused, rules, threats, upgrading
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -450,6 +450,10 @@ def everything(check, folder, services):
     ui.say(ui.bold("threats"))
     check.step("each has tests, and they exist", threats.wrong())
     check.step("a threat without a test is noticed", threats.unnoticed())
+
+    ui.say(ui.bold("UPGRADING.md"))
+    check.step("what is tested is what is pinned, and each version tells what an upgrade does", upgrading.wrong(versions()))
+    check.step("a wrong one is noticed", upgrading.unnoticed(versions()))
 
     ui.say(ui.bold("NATS and PostgreSQL"))
     check.step("values for NATS's chart", nats_problems())
