@@ -11,6 +11,8 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest, Sha256};
 
+use crate::demo::{self, REFUSED};
+
 const FORMAT: u8 = 1;
 const KEY_ID: usize = 4;
 const NONCE: usize = 24;
@@ -30,6 +32,9 @@ pub enum SealError {
     /// The key file is absent, unreadable, empty, or a line is not 32 bytes in base64.
     #[error("key file: {0}")]
     KeyFile(String),
+    /// A key of the file was typed and not made.
+    #[error("a key in {0} {REFUSED}")]
+    Known(String),
     /// The text is not one of ours, or was cut.
     #[error("the sealed text is malformed")]
     Malformed,
@@ -54,8 +59,9 @@ impl Sealer {
         }
     }
 
-    /// Reads keys from a file: one a line, 32 bytes in base64; the first seals, the others still open.
-    pub fn from_key_file(path: &Path) -> Result<Self, SealError> {
+    /// Reads keys from a file: one a line, 32 bytes in base64; the first seals, the others still open. Keys that
+    /// anybody can guess are refused unless `demo` (O1.12).
+    pub fn from_key_file(path: &Path, demo: bool) -> Result<Self, SealError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| SealError::KeyFile(format!("{}: {error}", path.display())))?;
         let lines = text
@@ -75,6 +81,9 @@ impl Sealer {
                     path.display()
                 ))
             })?;
+        if !demo && keys.iter().any(|key| demo::is_known_sealing_key(key)) {
+            return Err(SealError::Known(path.display().to_string()));
+        }
         Ok(Self::from_keys(&keys))
     }
 
@@ -229,12 +238,19 @@ mod tests {
 
     #[test]
     fn keys_rotate_by_a_new_first_line() {
-        let file = |keys: &[[u8; 32]]| {
+        let read = |keys: &[[u8; 32]], demo| {
             let lines: Vec<_> = keys.iter().map(|key| STANDARD.encode(key)).collect();
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), lines.join("\n")).unwrap();
-            Sealer::from_key_file(file.path())
+            Sealer::from_key_file(file.path(), demo)
         };
+        // Keys of a byte each are nobody's in earnest (O1.12).
+        let refused = read(&[rand::random(), [1; 32]], false).unwrap_err();
+        assert!(
+            refused.to_string().contains("auth.demo_secrets"),
+            "{refused}"
+        );
+        let file = |keys: &[[u8; 32]]| read(keys, true);
         let old = file(&[[1; 32]]).unwrap();
         let both = file(&[[2; 32], [1; 32]]).unwrap();
         let sealed = old.seal(b"x", b"").unwrap();

@@ -10,6 +10,7 @@ mod channels;
 mod closed;
 mod command_line;
 mod deciding;
+mod demo_secrets;
 mod entity_chats;
 mod fairness;
 mod faults;
