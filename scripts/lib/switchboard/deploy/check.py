@@ -451,9 +451,10 @@ def everything(check, folder, services):
     check.step("each has tests, and they exist", threats.wrong())
     check.step("a threat without a test is noticed", threats.unnoticed())
 
-    ui.say(ui.bold("UPGRADING.md"))
+    ui.say(ui.bold("UPGRADING.md and CAPACITY.md"))
     check.step("what is tested is what is pinned, and each version tells what an upgrade does", upgrading.wrong(versions()))
-    check.step("a wrong one is noticed", upgrading.unnoticed(versions()))
+    check.step("CAPACITY.md has only figures that scripts/bench printed", upgrading.unprinted())
+    check.step("wrong ones are noticed", upgrading.unnoticed(versions()))
 
     ui.say(ui.bold("NATS and PostgreSQL"))
     check.step("values for NATS's chart", nats_problems())

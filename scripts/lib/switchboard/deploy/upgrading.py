@@ -75,6 +75,24 @@ def wrong(kubernetes, text=None):
             yield f"{service} {number} changes what is there and is not told of"
 
 
+def unprinted(text=None):
+    """Figures of CAPACITY.md that do not stand in README.md as scripts/bench printed them."""
+    text = text or (generate.DEPLOY / "CAPACITY.md").read_text()
+    printed = (machine.ROOT / "README.md").read_text()
+    names = {"NATS": "nats-server", "PostgreSQL": "postgres (shared memory counted per backend)"}
+    head, _, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line.startswith("|")
+    )
+    for rate, *cells in rows:
+        if f"webhooks, {rate}/s" not in printed:
+            yield f"{rate} webhooks a second: nothing was printed of them"
+        for name, cell in zip(head[1:], cells, strict=True):
+            figures = re.match(r"([\d.]+) %, (\d+) MiB", cell)
+            line = rf"^ +{re.escape(names.get(name, name))} +{figures[1]} % of a core +{figures[2]} MiB" if figures else "^$"
+            if not figures or not re.search(line, printed, re.M):
+                yield f"{name} at {rate}/s: {cell} was not printed"
+
+
 def unnoticed(kubernetes):
     """What must be found and is not."""
     text = FILE.read_text()
@@ -91,3 +109,7 @@ def unnoticed(kubernetes):
             yield f"nothing to break: {before}"
         elif not list(wrong(kubernetes, text.replace(before, after))):
             yield f"not noticed: {after} in place of {before}"
+    capacity = (generate.DEPLOY / "CAPACITY.md").read_text()
+    for before, after in (("14.6 %", "4.6 %"), ("162 MiB", "62 MiB"), ("| 1000 |", "| 5000 |")):
+        if before not in capacity or not list(unprinted(capacity.replace(before, after))):
+            yield f"not noticed in CAPACITY.md: {after} in place of {before}"
