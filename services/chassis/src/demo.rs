@@ -51,10 +51,12 @@ pub fn is_known_sealing_key(key: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    type Asked = fn(&str) -> bool;
+
     #[test]
     fn o112_a_secret_of_the_repository_is_known_and_ones_own_is_not() {
         let own = "3f9a61c0de5b4a7c8e21d0b7a4f6c955";
-        let cases: [(&str, bool, fn(&str) -> bool); 14] = [
+        let cases: [(&str, bool, Asked); 14] = [
             ("local-demo-app-secret", true, is_known),
             ("local-demo-", true, is_known),
             ("app-secret", true, is_known),

@@ -202,8 +202,10 @@ async fn o112_a_signing_key_that_anybody_has_ends_the_service_with_the_keys_name
     let folder = tempfile::tempdir().unwrap();
     let mut config = configured(&database.url, &nats.url, folder.path());
     config.auth.demo_secrets = false;
-    let ended = serve(testing::service("test", &config)).await.unwrap_err();
-    let ended = format!("{ended:#}");
+    // One that starts all the same would serve for ever.
+    let serving = serve(testing::service("test", &config));
+    let ended = tokio::time::timeout(Duration::from_secs(10), serving).await;
+    let ended = format!("{:#}", ended.unwrap().unwrap_err());
     assert!(
         ended.contains("auth.jwks") && ended.contains("auth.demo_secrets"),
         "{ended}"
