@@ -43,6 +43,9 @@
 {{- if and $v.httpRoute.enabled (not $v.httpRoute.parentRefs) }}
 {{- $missing = append $missing "httpRoute.parentRefs: the Gateway that takes the route" }}
 {{- end }}
+{{- if and $v.rehearsal.enabled (not $v.rehearsal.token.existingSecret) }}
+{{- $missing = append $missing "rehearsal.token.existingSecret: the Secret with the token of an account by which `helm test` plays a rehearsal" }}
+{{- end }}
 {{- $policy := $v.networkPolicy }}
 {{- if $policy.enabled }}
 {{- if and (or $v.ingress.enabled $v.httpRoute.enabled) (not $policy.webhooks.from) }}

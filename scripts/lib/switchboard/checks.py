@@ -90,6 +90,13 @@ def everything(run, children, folder, fixtures, names):
 def start_servers(children, folder, surroundings):
     # Tests of durability start servers of their own; these two need not survive anything.
     surroundings["postgres"] = servers.Postgres(children, folder / "postgres", free_port(), synced=False)
+    found = int((surroundings["postgres"].data / "PG_VERSION").read_text())
+    # deploy/UPGRADING.md says what all is tested with.
+    if found != machine.POSTGRES_TESTED and os.environ.get("CI"):
+        raise ui.Refusal(
+            f"this is PostgreSQL {found}, and {machine.POSTGRES_TESTED} is what the checks are meant to run on",
+            "Install that one, or change POSTGRES_TESTED and the table in deploy/UPGRADING.md.",
+        )
     surroundings["nats"] = servers.start_nats(children, folder / "nats", free_port())
     ui.say(f"  {surroundings['postgres'].url}\n  {surroundings['nats']}")
 

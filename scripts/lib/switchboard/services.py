@@ -60,6 +60,8 @@ def configuration(name, ports, nats, database, keys):
         "AUTH__ISSUER": ISSUER,
         "AUTH__AUDIENCE": AUDIENCE,
         "AUTH__INTERNAL_TOKEN_FILE": keys / "internal.token",
+        # Those of the stand-in for Meta stand in this repository: any other service refuses to start with them.
+        "AUTH__DEMO_SECRETS": "true",
     }
     for peer in peers(name):
         settings[f"PEERS__{peer.upper()}"] = grpc_url(peer.replace("_", "-"), ports)

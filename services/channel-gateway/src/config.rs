@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use axum::http::HeaderName;
 use chassis::config::{self, ConfigError};
+use chassis::demo;
 use chassis::run::ServiceConfig;
 use schemars::JsonSchema;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 mod health;
@@ -364,6 +365,24 @@ impl Config {
     pub const EMBEDDED: &'static str = include_str!("../config.toml");
 }
 
+impl Instagram {
+    /// Refuses secrets of the demonstration and of tests (O1.12).
+    fn validate(&self, demo: bool) -> Result<(), ConfigError> {
+        let secrets = [
+            ("instagram.app_secret", &self.app_secret),
+            ("instagram.product_secret", &self.product_secret),
+            ("instagram.verify_token", &self.verify_token),
+        ];
+        let known = secrets
+            .into_iter()
+            .find(|(_, secret)| !demo && demo::is_known(secret.expose_secret()));
+        known.map_or(Ok(()), |(key, _)| {
+            let rule = demo::REFUSED.to_owned();
+            Err(ConfigError::Rule { key, rule })
+        })
+    }
+}
+
 impl ServiceConfig for Config {
     fn figures() -> &'static [chassis::meter::Described] {
         crate::figures::all()
@@ -403,6 +422,7 @@ impl ServiceConfig for Config {
                 rule: rule.to_owned(),
             })
         };
+        self.instagram.validate(self.auth.demo_secrets)?;
         if !(1..=100).contains(&self.telegram.max_connections) {
             return rule("telegram.max_connections", "must be 1 to 100");
         }
@@ -531,12 +551,35 @@ mod tests {
                 "files.endpoint",
             ),
             ("SWITCHBOARD_FILES__SWEEP", "0s", "files.sweep"),
+            // O1.12: what stands in the repository is no secret.
+            (
+                "SWITCHBOARD_INSTAGRAM__APP_SECRET",
+                "local-demo-app-secret",
+                "instagram.app_secret",
+            ),
+            (
+                "SWITCHBOARD_INSTAGRAM__PRODUCT_SECRET",
+                "app-secret",
+                "instagram.product_secret",
+            ),
+            (
+                "SWITCHBOARD_INSTAGRAM__VERIFY_TOKEN",
+                "local-demo-verify-token",
+                "instagram.verify_token",
+            ),
         ] {
             let changed = HashMap::from([(variable.to_owned(), value.to_owned())]);
             let config: Config = config::load_from(Config::EMBEDDED, None, changed).unwrap();
             let error = config.validate().unwrap_err().to_string();
             assert!(error.contains(key), "{error}");
         }
+        let demo = [
+            ("SWITCHBOARD_INSTAGRAM__APP_SECRET", "local-demo-app-secret"),
+            ("SWITCHBOARD_AUTH__DEMO_SECRETS", "true"),
+        ];
+        let demo = demo.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        let config: Config = config::load_from(Config::EMBEDDED, None, demo.into()).unwrap();
+        config.validate().unwrap();
         let free = HashMap::from([("SWITCHBOARD_FILES__UPLOAD_QUOTA".to_owned(), "0".to_owned())]);
         let config: Config = config::load_from(Config::EMBEDDED, None, free).unwrap();
         config.validate().unwrap();

@@ -48,7 +48,8 @@ use crate::provider::viber::ViberApi;
 
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
-    let sealer = Sealer::from_key_file(&config.seal.key_file).context("seal.key_file")?;
+    let demo = config.auth.demo_secrets;
+    let sealer = Sealer::from_key_file(&config.seal.key_file, demo)?;
     let bots = BotApi::new(&config.telegram)?;
     let store = Store::open(&config.files)?;
     store.prove(&config.files).await?;

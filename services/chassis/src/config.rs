@@ -241,6 +241,10 @@ pub struct Auth {
     pub audience: String,
     /// The token this service calls others with; read again when the file changes.
     pub internal_token_file: PathBuf,
+    /// Whether secrets that anybody can read in Switchboard's repository are taken, as those of `scripts/start`: only where no
+    /// customer writes. Otherwise the start is refused with one, and a key set that holds such a key is not believed.
+    #[serde(default)]
+    pub demo_secrets: bool,
 }
 
 impl Auth {

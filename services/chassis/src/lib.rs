@@ -9,6 +9,7 @@ pub mod calendar;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod demo;
 pub mod figures;
 pub mod fresh;
 pub mod grpc;

@@ -14,6 +14,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest, Sha256};
 
+use crate::demo::{self, REFUSED};
 use crate::fresh::Fresh;
 
 const FORMAT: u8 = 1;
@@ -40,7 +41,7 @@ struct Keys {
 #[derive(Debug, thiserror::Error)]
 pub enum SealError {
     /// The key file is absent, unreadable, empty, or a line is not 32 bytes in base64.
-    #[error("key file: {0}")]
+    #[error("{0}")]
     KeyFile(String),
     /// The text is not one of ours, or was cut.
     #[error("the sealed text is malformed")]
@@ -67,9 +68,9 @@ impl Sealer {
     }
 
     /// Reads keys from a file: one a line, 32 bytes in base64; the first seals, the others still open. The file is read again when it
-    /// changes, so that keys are rotated without a restart (O2.15).
-    pub fn from_key_file(path: &Path) -> Result<Self, SealError> {
-        let file = Fresh::new("seal.key_file", path, Keys::read);
+    /// changes, so that keys are rotated without a restart (O2.15). Keys that anybody can guess are refused unless `demo` (O1.12).
+    pub fn from_key_file(path: &Path, demo: bool) -> Result<Self, SealError> {
+        let file = Fresh::new("seal.key_file", path, move |text| Keys::read(text, demo));
         let first = file.current();
         let first = first.map_err(|error| SealError::KeyFile(format!("{error:#}")))?;
         let file = Some(Arc::new(file));
@@ -159,7 +160,7 @@ impl Keys {
         }
     }
 
-    fn read(text: &str) -> anyhow::Result<Self> {
+    fn read(text: &str, demo: bool) -> anyhow::Result<Self> {
         let lines = text
             .lines()
             .map(str::trim)
@@ -172,9 +173,11 @@ impl Keys {
             .collect::<Option<Vec<_>>>()
             .filter(|keys| !keys.is_empty());
         // Nothing of a line is repeated.
-        Ok(Self::of(
-            &keys.context("each line must be 32 bytes in base64")?,
-        ))
+        let keys = keys.context("each line must be 32 bytes in base64")?;
+        // It was typed and not made.
+        let is_known = keys.iter().any(|key| demo::is_known_sealing_key(key));
+        anyhow::ensure!(demo || !is_known, "a key {REFUSED}");
+        Ok(Self::of(&keys))
     }
 }
 
@@ -264,12 +267,19 @@ mod tests {
     /// O2.15
     #[test]
     fn keys_rotate_by_a_new_first_line() {
-        let file = |keys: &[[u8; 32]]| {
+        let read = |keys: &[[u8; 32]], demo| {
             let lines: Vec<_> = keys.iter().map(|key| STANDARD.encode(key)).collect();
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), lines.join("\n")).unwrap();
-            Sealer::from_key_file(file.path())
+            Sealer::from_key_file(file.path(), demo)
         };
+        // Keys of a byte each are nobody's in earnest (O1.12).
+        let refused = read(&[rand::random(), [1; 32]], false).unwrap_err();
+        assert!(
+            refused.to_string().contains("auth.demo_secrets"),
+            "{refused}"
+        );
+        let file = |keys: &[[u8; 32]]| read(keys, true);
         let old = file(&[[1; 32]]).unwrap();
         let both = file(&[[2; 32], [1; 32]]).unwrap();
         let sealed = old.seal(b"x", b"").unwrap();

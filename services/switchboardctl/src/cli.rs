@@ -18,8 +18,9 @@ use crate::verbs::{
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
     doctor::DoctorArgs, events::EventsVerb, explain::ExplainArgs, field::FieldVerb,
     filter::FilterVerb, find::FindArgs, group::GroupVerb, internal::InternalVerb,
-    notification::NotificationVerb, order::OrderVerb, pipeline::PipelineVerb, reply::ReplyVerb,
-    role::RoleVerb, rule::RuleVerb, source::SourceVerb, status::StatusArgs, sync::SyncVerb,
+    notification::NotificationVerb, order::OrderVerb, pipeline::PipelineVerb,
+    rehearse::RehearseArgs, reply::ReplyVerb, role::RoleVerb, rule::RuleVerb, source::SourceVerb,
+    status::StatusArgs, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -222,6 +223,8 @@ pub(crate) enum Noun {
     Find(FindArgs),
     /// Why is there a card or none, and why this agent? Facts, candidates, rule and time
     Explain(ExplainArgs),
+    /// Send a test message through everything, see it stored, a card made and an agent given the chat, and put all away again
+    Rehearse(RehearseArgs),
     /// Named contexts: where services are and who you are
     #[command(subcommand)]
     Context(ContextVerb),

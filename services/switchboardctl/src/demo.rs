@@ -7,9 +7,11 @@ mod names;
 mod setup;
 mod stand_in;
 mod story;
-mod wait;
+pub(crate) mod wait;
 
 use std::time::Duration;
+
+pub(crate) use story::plain_text;
 
 use clap::Subcommand;
 

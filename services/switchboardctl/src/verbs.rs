@@ -28,6 +28,7 @@ pub(crate) mod internal;
 pub(crate) mod notification;
 pub(crate) mod order;
 pub(crate) mod pipeline;
+pub(crate) mod rehearse;
 pub(crate) mod reply;
 pub(crate) mod role;
 pub(crate) mod rule;
@@ -161,6 +162,7 @@ async fn called(noun: Noun, session: Session, view: View) -> Result<(), CliError
         Noun::Doctor(args) => doctor::run(args, &session, view).await,
         Noun::Find(args) => find::run(args, &session, view).await,
         Noun::Explain(args) => explain::run(args, &session, view).await,
+        Noun::Rehearse(args) => rehearse::run(args, &session, view).await,
         Noun::Status(args) => status::run(args, &session, view).await,
         Noun::Account(verb) => account::run(verb, &session, view).await,
         Noun::Agent(verb) => agent::run(verb, &session, view).await,

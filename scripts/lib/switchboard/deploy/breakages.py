@@ -586,3 +586,38 @@ def private_key(rendered):
 @breaks(SECRET)
 def password_by_name(rendered):
     container(rendered)["env"].append({"name": "DB_PASSWORD", "value": "swordfish"})
+
+
+@breaks("environment")
+def rehearsal_elsewhere(rendered):
+    for variable in container(rendered, "Job", "rehearsal")["env"]:
+        if variable["name"] == "SWITCHBOARD_CTL_WEBHOOKS":
+            variable["value"] = "https://hooks.example.com"
+
+
+@breaks("environment")
+def rehearsal_without_token(rendered):
+    container(rendered, "Job", "rehearsal")["env"].pop()
+
+
+@breaks("own secrets")
+def rehearsal_with_a_service_s_secret(rendered):
+    reference = {"secretKeyRef": {"name": "switchboard-nats", "key": "conversation"}}
+    container(rendered, "Job", "rehearsal")["env"].append({"name": "SWITCHBOARD_CTL_NATS", "valueFrom": reference})
+
+
+@breaks("network policies: every path of the design")
+def rehearsal_kept_out(rendered):
+    policy(rendered, "rehearsal")["egress"].pop()
+
+
+@breaks("network policies: only the paths of the design")
+def rehearsal_at_the_broker(rendered):
+    policy(rendered, "rehearsal")["egress"].append(
+        {"to": rendered.values["networkPolicy"]["nats"]["to"], "ports": [{"protocol": "TCP", "port": 4222}]}
+    )
+
+
+@breaks("migrations")
+def rehearsal_before_an_upgrade(rendered):
+    first(rendered, "Job", "rehearsal")["metadata"]["annotations"]["helm.sh/hook"] = "pre-upgrade"

@@ -16,7 +16,7 @@ from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
 from kubernetes_validate.utils import all_versions, major_minor
 
 from .. import machine, ui
-from . import alerts, breakages, custom, generate, guide, nats, refused, rules, threats
+from . import alerts, breakages, compose, crates, custom, generate, guide, nats, refused, rules, threats, upgrading
 
 FIXTURES = machine.ROOT / "tests" / "fixtures" / "deploy"
 REQUIRED = FIXTURES / "required.yaml"
@@ -443,9 +443,18 @@ def everything(check, folder, services):
     check.step("every metric that they name is told by a service", alerts.strangers())
     check.step("broken alerts and strange metrics are noticed", alerts.unnoticed(folder))
 
+    ui.say(ui.bold("crates"))
+    check.step("licences, bans, doubles and sources are those of deny.toml", crates.wrong())
+    check.step(f"{len(crates.BROKEN)} broken rules are noticed", crates.unnoticed(folder))
+
     ui.say(ui.bold("threats"))
     check.step("each has tests, and they exist", threats.wrong())
     check.step("a threat without a test is noticed", threats.unnoticed())
+
+    ui.say(ui.bold("UPGRADING.md and CAPACITY.md"))
+    check.step("what is tested is what is pinned, and each version tells what an upgrade does", upgrading.wrong(versions()))
+    check.step("CAPACITY.md has only figures that scripts/bench printed", upgrading.unprinted())
+    check.step("wrong ones are noticed", upgrading.unnoticed(versions()))
 
     ui.say(ui.bold("NATS and PostgreSQL"))
     check.step("values for NATS's chart", nats_problems())
@@ -460,6 +469,16 @@ def everything(check, folder, services):
     check.step("PostgreSQL cluster: one role and database a service", postgres_problems(objects))
     check.step("PostgreSQL cluster: a broken one is noticed", postgres_unnoticed(objects))
     check.step("no secret in any text of deploy/", secrets_in_texts())
+
+    ui.say(ui.bold("compose.yaml"))
+    model, complaint = compose.read()
+    check.step("Docker Compose's own library reads it", [complaint] if complaint else [])
+    if model:
+        check.step("it fits configuration, broker and databases", [*compose.broken_rules(model), *compose.synced()])
+        check.step(f"{len(compose.broken())} broken ones are noticed", compose.unnoticed(model))
+        check.step(
+            "compose-secrets makes what it asks for", compose.followed(model, folder, services, guide.SWITCHBOARDCTL)
+        )
 
     ui.say(ui.bold("deploy/README.md"))
     check.step("shells read its commands, and the files they name are there", guide.unreadable())

@@ -148,7 +148,7 @@ PEERS = {"type": "array", "items": {
 KINDS = [
     "configMap", "deployment", "service", "serviceAccount", "podDisruptionBudget", "horizontalPodAutoscaler", "networkPolicy",
     "migrateJob", "migrateServiceAccount", "migrateNetworkPolicy", "ingress", "httpRoute", "serviceMonitor", "podMonitor",
-    "filesClaim",
+    "filesClaim", "rehearsalJob", "rehearsalNetworkPolicy",
 ]  # fmt: skip
 MERGE = {
     "type": "object",
@@ -192,6 +192,7 @@ FORMS = {
     "defaults.terminationGracePeriodSeconds": {"type": "integer", "minimum": 26},
     "defaults.migrate.activeDeadlineSeconds": {"type": "integer", "minimum": 1},
     "defaults.migrate.backoffLimit": COUNT,
+    "rehearsal.patience": {"type": "integer", "minimum": 1, "maximum": 600},
     "channelGateway.publicUrl": {"type": "string", "pattern": "^(https?://[^/?#]+/?)?$"},
     "*.image.digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
     "channelGateway.files.accessMode": {"enum": ["ReadWriteMany", "ReadWriteOnce"]},

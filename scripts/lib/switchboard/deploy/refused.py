@@ -36,6 +36,8 @@ REFUSED = [
     ),
     (changed(channelGateway__files__accessMode="ReadWriteOnce"), "channelGateway.files.accessMode"),
     (changed(channelGateway__files__accessMode="ReadOnlyMany"), "accessMode"),
+    (changed(rehearsal__enabled=True), "rehearsal.token.existingSecret"),
+    (changed(rehearsal__patience=0), "patience"),
     (changed(ingress__enabled=True), "networkPolicy.webhooks.from"),
     (changed(httpRoute__enabled=True), "httpRoute.parentRefs"),
     (changed(monitoring__podMonitor__enabled=True), "networkPolicy.metrics.from"),

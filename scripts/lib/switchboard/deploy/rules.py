@@ -30,9 +30,11 @@ CALLS = {
     # Chats that are not known yet.
     ("assignment", "conversation"),
 }
+# `helm test`: it comes in as a provider does, and asks by the public API.
+REHEARSAL = "rehearsal"
 # What each may reach besides: the section of `networkPolicy` that says where it is. `migrate` is the job of migrations.
 REACHES = {
-    "dns": {*GRPC, "migrate"},
+    "dns": {*GRPC, "migrate", REHEARSAL},
     "postgres": {*GRPC, "migrate"},
     "nats": {*GRPC},
     "jwks": {*GRPC},
@@ -209,6 +211,9 @@ def typed(text, form):
 def environment(rendered):
     """Every variable is a key of the service's configuration, with a value of its form."""
     for name, each, labels, _ in rendered.containers():
+        if component(labels) == REHEARSAL:
+            yield from (f"{name}: {what}" for what in rehearsal_environment(rendered, each))
+            continue
         known = generate.keys(generate.service_schema(service_of(labels)))
         own = generate.deep(rendered.values["defaults"], rendered.values[generate.SERVICES[service_of(labels)]])
         extra = {variable["name"] for variable in own["extraEnv"]}
@@ -231,6 +236,28 @@ def environment(rendered):
             elif value is not None:
                 wrong = list(jsonschema.Draft202012Validator(form).iter_errors(typed(value, form)))
                 yield from (f"{name}: {variable}: {error.message}" for error in wrong)
+
+
+def rehearsal_environment(rendered, each):
+    """Variables of the command line, each with the address that it means."""
+    sources = (generate.machine.ROOT / "services" / "switchboardctl" / "src").rglob("*.rs")
+    known = {name for file in sources for name in re.findall(r'env = "(SWITCHBOARD_CTL_\w+)"', file.read_text())}
+    services = {each["metadata"]["name"]: component(each["metadata"]["labels"]) for each in rendered.of("Service")}
+    found, missing = variables(rendered, each)
+    yield from missing
+    for variable, value in found.items():
+        if variable not in known:
+            yield f"{variable} is none of switchboardctl"
+        if variable == "SWITCHBOARD_CTL_TOKEN" and value is not None:
+            yield f"{variable} is a secret and stands in the open"
+    wanted = {f"SWITCHBOARD_CTL_{who.replace('-', '_').upper()}": (who, port) for who, port in GRPC.items()}
+    wanted["SWITCHBOARD_CTL_WEBHOOKS"] = ("channel-gateway", WEBHOOKS)
+    for variable, (who, port) in wanted.items():
+        host, _, at = (found.get(variable) or "").removeprefix("http://").partition(":")
+        if services.get(host) != who or at != str(port):
+            yield f"{variable} leads to {host}:{at}, where {who} is not"
+    if "SWITCHBOARD_CTL_TOKEN" not in found:
+        yield "there is no token"
 
 
 @rule("configuration complete")
@@ -256,7 +283,8 @@ def own_secrets(rendered):
     """A pod gets the Secrets that its values name, each by its own key: none of another service's."""
     for name, pod, labels, is_job in rendered.workloads():
         service = service_of(labels)
-        own = rendered.values[generate.SERVICES[service]]
+        # `helm test` has a token of its own, and nothing of the services.
+        own = rendered.values[generate.SERVICES[service]] if service in GRPC else {}
 
         def reference(secret, own=own, service=service):
             mine = own.get("secrets", {}).get(secret, {})
@@ -264,6 +292,9 @@ def own_secrets(rendered):
             return (mine.get("existingSecret") or common.get("existingSecret"), mine.get("key") or service)
 
         expected = {reference("database")}
+        if service == REHEARSAL:
+            token = rendered.values["rehearsal"]["token"]
+            expected = {(token["existingSecret"], token["key"])}
         if not is_job:
             expected |= {reference("nats"), reference("internalToken")}
         if service == "channel-gateway" and not is_job:
@@ -392,13 +423,18 @@ def only_paths(rendered):
             role = "migrate" if who.endswith("-migrate") else who
             told = f"NetworkPolicy {name}: {who} {'from' if direction == 'ingress' else 'to'} {peer}, {ports}"
             if direction == "egress":
-                fine = (who, peer) in CALLS and ports == [("TCP", GRPC[peer])] or role in REACHES.get(peer, ())
+                fine = (
+                    (who, peer) in CALLS and ports == [("TCP", GRPC[peer])]
+                    or role in REACHES.get(peer, ())
+                    or who == REHEARSAL and peer in GRPC and ports == [("TCP", GRPC[peer])]
+                    or who == REHEARSAL and peer == "channel-gateway" and ports == [("TCP", WEBHOOKS)]
+                )  # fmt: skip
             else:
                 fine = (
                     (peer, who) in CALLS and ports == [("TCP", GRPC[who])]
-                    or peer == "api" and who in GRPC and ports == [("TCP", GRPC[who])]
+                    or peer in ("api", REHEARSAL) and who in GRPC and ports == [("TCP", GRPC[who])]
                     or peer == "metrics" and who in ADMIN and ports == [("TCP", ADMIN[who])]
-                    or peer == "webhooks" and who == "channel-gateway" and ports == [("TCP", WEBHOOKS)]
+                    or peer in ("webhooks", REHEARSAL) and who == "channel-gateway" and ports == [("TCP", WEBHOOKS)]
                 )  # fmt: skip
             if not fine:
                 yield f"{told} is no path of the design"
@@ -430,6 +466,12 @@ def every_path(rendered):
             yield f"{caller} cannot reach {callee}: no rule lets it out"
         if (callee, "ingress", caller) not in opened:
             yield f"{caller} cannot reach {callee}: no rule lets it in"
+    if rendered.values["rehearsal"]["enabled"]:
+        open_at = {(who, direction, peer, *ports) for _, selected, direction, peer, ports in paths(rendered) for who in selected}
+        for who, port in [*GRPC.items(), ("channel-gateway", WEBHOOKS)]:
+            for path in ((REHEARSAL, "egress", who), (who, "ingress", REHEARSAL)):
+                if (*path, ("TCP", port)) not in open_at:
+                    yield f"`helm test` cannot reach {who} at {port}: {path[1]} of {path[0]}"
     needed = [*NEEDED, "providers"]
     values = rendered.values
     if values["auth"]["jwks"]["url"]:
@@ -589,6 +631,15 @@ def migrations(rendered):
         )
 
     jobs = {service_of(each["metadata"]["labels"]): each for each in rendered.of("Job")}
+    test = jobs.pop(REHEARSAL, None)
+    if bool(test) != rendered.values["rehearsal"]["enabled"]:
+        yield f"`helm test` has {'a' if test else 'no'} rehearsal"
+    if test:
+        if hooks(test)[0] != {"test"} or test["spec"]["backoffLimit"] != 0:
+            yield f"the rehearsal is played at {sorted(hooks(test)[0])}, or hides that it failed"
+        each = test["spec"]["template"]["spec"]["containers"][0]
+        if each["args"][0] != "rehearse" or "/switchboardctl" not in each["image"]:
+            yield "the rehearsal's job plays none"
     for service, name in generate.SERVICES.items():
         values = generate.deep(rendered.values["defaults"], rendered.values[name])
         if values["migrate"]["enabled"] != (service in jobs):

@@ -7,6 +7,7 @@ pub mod file;
 pub mod health;
 pub mod markup;
 pub mod normalise;
+pub mod rehearsal;
 pub mod signature;
 
 pub use call::plan;

@@ -10,6 +10,7 @@ use super::{Answer, CallError, answer, client};
 use crate::config;
 use crate::domain::value;
 use crate::domain::viber::errors::{ApiError, INVALID_TOKEN};
+use crate::domain::viber::rehearsal;
 
 /// The header that carries the bot's token.
 const TOKEN: &str = "X-Viber-Auth-Token";
@@ -116,6 +117,10 @@ impl ViberApi {
         method: &str,
         body: &Value,
     ) -> Result<Value, CallError<ApiError>> {
+        // Such a token is never sent to anybody.
+        if let Some(answer) = rehearsal::answer(token.expose_secret(), method) {
+            return answer.map_err(CallError::Refused);
+        }
         // What no header can carry is no token.
         let Ok(mut header) = HeaderValue::from_str(token.expose_secret()) else {
             return Err(CallError::Refused(ApiError {
@@ -258,6 +263,20 @@ mod tests {
             event_types: vec!["seen".to_owned()],
         };
         assert_eq!(info, expected);
+    }
+
+    #[tokio::test]
+    async fn o105_a_rehearsals_token_is_told_to_nobody() {
+        let (api, seen) = answering(200, r#"{"status":0,"id":"pa:1","name":"x"}"#).await;
+        let line = uuid::Uuid::nil();
+        let token = SecretString::from(format!("rehearsal-{line}-{}", "0f".repeat(32)));
+        let info = api.account_info(&token).await.unwrap();
+        assert_eq!(info.id, format!("rehearsal-{line}"));
+        api.set_webhook(&token, "https://gw.example").await.unwrap();
+        api.remove_webhook(&token).await.unwrap();
+        let sent = api.call(&token, "send_message", &json!({})).await;
+        assert!(matches!(sent, Err(CallError::Refused(_))));
+        assert!(seen.lock().unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -12,7 +12,7 @@ fn keys(all: &[[u8; 32]]) -> Sealer {
     let file = tempfile::NamedTempFile::new().unwrap();
     let lines: Vec<String> = all.iter().map(|key| STANDARD.encode(key)).collect();
     std::fs::write(file.path(), lines.join("\n")).unwrap();
-    Sealer::from_key_file(file.path()).unwrap()
+    Sealer::from_key_file(file.path(), true).unwrap()
 }
 
 async fn sealed(world: &World) -> Vec<(String, Vec<u8>)> {

@@ -32,6 +32,8 @@ async fn run(world: &World) -> Running {
     config.nats.url = testing::nats().await.url.into();
     config.auth.jwks = file("jwks.json", KEYS).display().to_string();
     config.auth.internal_token_file = file("internal.token", "none");
+    // The key set is that of an RFC.
+    config.auth.demo_secrets = true;
     // The key that the world sealed with: 32 times 7.
     config.seal.key_file = file("seal.key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
     config.grpc.listen = chassis::config::ANY_PORT;

@@ -5,12 +5,13 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, JwkSet};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet};
 use jsonwebtoken::{Algorithm, DecodingKey};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::token::TokenError;
+use crate::demo;
 
 /// How often keys are read again.
 const REFRESH: Duration = Duration::from_mins(1);
@@ -40,14 +41,17 @@ enum Source {
 /// The current key set.
 pub struct Jwks {
     source: Source,
+    /// Whether keys whose private half anybody can read are believed.
+    demo: bool,
     keys: RwLock<Arc<Vec<Key>>>,
     /// When the last reading began; held while one runs, so that there is one at a time.
     last: Mutex<Option<Instant>>,
 }
 
 impl Jwks {
-    /// Makes a key set of `auth.jwks`, an `http(s)` address or a file; nothing is read yet.
-    pub fn new(source: &str) -> anyhow::Result<Self> {
+    /// Makes a key set of `auth.jwks`, an `http(s)` address or a file; nothing is read yet. A set that holds a key whose private
+    /// half anybody can read is refused whole unless `demo` (O1.12).
+    pub fn new(source: &str, demo: bool) -> anyhow::Result<Self> {
         let source = if source.starts_with("https://") || source.starts_with("http://") {
             let client = reqwest::Client::builder()
                 .timeout(TIMEOUT)
@@ -59,6 +63,7 @@ impl Jwks {
         };
         Ok(Self {
             source,
+            demo,
             keys: RwLock::default(),
             last: Mutex::new(None),
         })
@@ -137,7 +142,7 @@ impl Jwks {
                 .with_context(|| path.display().to_string())?,
             Source::Http(url, client) => fetch(client, url).await.with_context(|| url.clone())?,
         };
-        let keys = parse(&text)?;
+        let keys = parse(&text, self.demo)?;
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
         Ok(())
     }
@@ -156,7 +161,7 @@ async fn fetch(client: &reqwest::Client, url: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Takes the keys that sign tokens by RS256, ES256 or `EdDSA`; others in the set are left aside.
-fn parse(text: &[u8]) -> anyhow::Result<Vec<Key>> {
+fn parse(text: &[u8], demo: bool) -> anyhow::Result<Vec<Key>> {
     // One key of a kind nobody knows yet must not take the others away.
     #[derive(serde::Deserialize)]
     struct Raw {
@@ -170,6 +175,14 @@ fn parse(text: &[u8]) -> anyhow::Result<Vec<Key>> {
             .filter_map(|key| serde_json::from_value(key).ok())
             .collect(),
     };
+    let known = |jwk: &Jwk| match &jwk.algorithm {
+        AlgorithmParameters::OctetKeyPair(key) => demo::is_known_signing_key(&key.x),
+        _ => false,
+    };
+    if let Some(jwk) = set.keys.iter().find(|jwk| !demo && known(jwk)) {
+        let id = jwk.common.key_id.as_deref().unwrap_or("without an id");
+        bail!("the private half of the key {id} {}", demo::REFUSED);
+    }
     let keys: Vec<Key> = set
         .keys
         .iter()

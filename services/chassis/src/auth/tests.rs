@@ -56,6 +56,8 @@ fn settings(jwks: &std::path::Path) -> config::Auth {
         issuer: "issuer".into(),
         audience: "switchboard".into(),
         internal_token_file: "none".into(),
+        // Its keys are made of a byte each.
+        demo_secrets: true,
     }
 }
 
@@ -86,7 +88,7 @@ impl World {
         let records = Records::default();
         records.put(&account("acme"), full_access(agent()));
         let auth = settings(file.path());
-        let jwks = Arc::new(Jwks::new(&auth.jwks).unwrap());
+        let jwks = Arc::new(Jwks::new(&auth.jwks, auth.demo_secrets).unwrap());
         let limits = config::Limits {
             burst: 3.try_into().unwrap(),
             requests_per_second_per_account: 1.try_into().unwrap(),
@@ -561,11 +563,34 @@ async fn too_many_requests_of_one_account_are_told_when_to_come_again() {
     );
 }
 
+// A token by a key of the repository could be anybody's.
+#[tokio::test]
+async fn o112_a_key_set_with_a_key_of_the_repository_is_believed_only_where_told_so() {
+    let world = World::new();
+    let source = world.file.path().display().to_string();
+    let jwks = Jwks::new(&source, false).unwrap();
+    let refused = format!("{:#}", jwks.refresh().await.unwrap_err());
+    assert!(
+        refused.contains("key a") && refused.contains("auth.demo_secrets"),
+        "{refused}"
+    );
+    assert_eq!(jwks.count(), 0);
+    Jwks::new(&source, true).unwrap().refresh().await.unwrap();
+    // What was believed before goes on being believed when such a key comes to the set.
+    let own = SigningKey::from_bytes(&rand::random());
+    std::fs::write(&source, json!({ "keys": [jwk("own", &own)] }).to_string()).unwrap();
+    jwks.refresh().await.unwrap();
+    let both = json!({ "keys": [jwk("own", &own), jwk("a", &world.key)] });
+    std::fs::write(&source, both.to_string()).unwrap();
+    assert!(jwks.refresh().await.is_err());
+    assert_eq!(jwks.count(), 1);
+}
+
 #[tokio::test]
 async fn a_new_key_is_found_when_it_is_first_used() {
     let world = World::new();
     let next = SigningKey::from_bytes(&[9; 32]);
-    let jwks = Arc::new(Jwks::new(&world.file.path().display().to_string()).unwrap());
+    let jwks = Arc::new(Jwks::new(&world.file.path().display().to_string(), true).unwrap());
     let verifier = Verifier::new(jwks, &settings(world.file.path()));
     std::fs::write(
         world.file.path(),

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Audit, ConfigError, Database, Nats, Relay};
+use secrecy::ExposeSecret as _;
+
+use super::{Audit, Auth, ConfigError, Database, Nats, Relay};
+use crate::demo;
 use crate::outbox::ROW;
 
 /// The longest time that batches and rounds are held back: well below what the broker waits for an acknowledgement (10 s).
@@ -20,7 +23,11 @@ pub fn check(
     nats: &Nats,
     relay: &Relay,
     audit: &Audit,
+    auth: &Auth,
 ) -> Result<(), ConfigError> {
+    let own = |address: &secrecy::SecretString| {
+        auth.demo_secrets || !demo::is_known_in(address.expose_secret())
+    };
     let second = Duration::from_secs(1);
     let bounds = [
         nats.events_max_bytes,
@@ -28,6 +35,16 @@ pub fn check(
         nats.dead_letters_max_bytes,
     ];
     let rules = [
+        (
+            "database.url",
+            own(&database.url),
+            format!("its password {}", demo::REFUSED),
+        ),
+        (
+            "nats.url",
+            own(&nats.url),
+            format!("a password in it {}", demo::REFUSED),
+        ),
         (
             "database.max_connections",
             database.max_connections >= 2,
@@ -91,11 +108,18 @@ mod tests {
             max_connections,
             migrate_on_start: false,
         };
+        let auth = |demo_secrets| Auth {
+            jwks: "jwks.json".into(),
+            issuer: "switchboard".into(),
+            audience: "switchboard".into(),
+            internal_token_file: "internal.token".into(),
+            demo_secrets,
+        };
         let checked = |change: Change| {
             let (mut nats, mut relay, mut audit) =
                 (Nats::default(), Relay::default(), Audit::default());
             change(&mut nats, &mut relay, &mut audit);
-            check(&database(10), &nats, &relay, &audit)
+            check(&database(10), &nats, &relay, &audit, &auth(false))
         };
         checked(|_, _, _| {}).unwrap();
         assert!(
@@ -103,11 +127,30 @@ mod tests {
                 &database(0),
                 &Nats::default(),
                 &Relay::default(),
-                &Audit::default()
+                &Audit::default(),
+                &auth(false)
             )
             .is_err()
         );
-        let cases: [(&str, Change); 9] = [
+        // O1.12: the examples' password, refused by its key and let through where told so.
+        let example = Database {
+            url: secrecy::SecretString::from("postgres://user:password@host:5432/database"),
+            ..database(10)
+        };
+        let with = |demo| {
+            let (nats, relay, audit) = (Nats::default(), Relay::default(), Audit::default());
+            check(&example, &nats, &relay, &audit, &auth(demo))
+        };
+        let refused = with(false).unwrap_err().to_string();
+        assert!(
+            refused.contains("database.url") && refused.contains("auth.demo_secrets"),
+            "{refused}"
+        );
+        with(true).unwrap();
+        let cases: [(&str, Change); 10] = [
+            ("nats.url", |nats, _, _| {
+                nats.url = secrecy::SecretString::from("nats://crm-cards:password@nats:4222");
+            }),
             ("nats.replicas", |nats, _, _| {
                 nats.replicas = 0;
             }),

@@ -158,7 +158,8 @@ impl GrpcServer {
 
     /// Reads the keys. A missing file is a mistake; an address that does not answer keeps us not ready.
     async fn verifier(&self) -> anyhow::Result<Verifier> {
-        let jwks = Arc::new(Jwks::new(&self.auth.jwks).context("auth.jwks")?);
+        let jwks =
+            Arc::new(Jwks::new(&self.auth.jwks, self.auth.demo_secrets).context("auth.jwks")?);
         if jwks.is_file() {
             jwks.refresh().await.context("auth.jwks")?;
         }

@@ -95,6 +95,8 @@ async fn a_server_gates_its_methods_tells_its_health_and_drains() {
             issuer: "issuer".into(),
             audience: "switchboard".into(),
             internal_token_file: "none".into(),
+            // Its key is made of one byte.
+            demo_secrets: true,
         },
         limits: config::Limits::default(),
         methods: switchboard_proto::METHODS,

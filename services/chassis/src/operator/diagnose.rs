@@ -287,7 +287,7 @@ fn schema(missing: usize, newer: usize) -> Finding {
 /// Whether the keys of tokens can be read now.
 async fn keys(auth: &config::Auth) -> Finding {
     let read = async {
-        let jwks = Jwks::new(&auth.jwks)?;
+        let jwks = Jwks::new(&auth.jwks, auth.demo_secrets)?;
         jwks.refresh().await?;
         Ok::<_, anyhow::Error>(jwks.count())
     };

@@ -24,7 +24,8 @@ use crate::telemetry::{self, Cause};
 /// Checks the rules of the shared sections, then those of the service's own.
 pub(super) fn checked<C: ServiceConfig>(config: C) -> Result<C, config::ConfigError> {
     let (database, nats) = (config.database(), config.nats());
-    config::rules::check(database, nats, config.relay(), config.audit())?;
+    let auth = config.auth();
+    config::rules::check(database, nats, config.relay(), config.audit(), auth)?;
     config.validate()?;
     Ok(config)
 }

@@ -63,7 +63,7 @@ impl ServiceConfig for Config {
 
 const EMBEDDED: &str = include_str!("../../config.toml");
 
-/// A key set with one key whose private half nobody has.
+/// A key set with one key, whose private half stands in an RFC.
 const JWKS: &str =
     r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
 
@@ -75,6 +75,7 @@ fn configured(database: &str, nats: &str, folder: &Path) -> Config {
         ("SWITCHBOARD_DATABASE__MIGRATE_ON_START", "true"),
         ("SWITCHBOARD_NATS__URL", nats),
         ("SWITCHBOARD_AUTH__JWKS", jwks.to_str().unwrap()),
+        ("SWITCHBOARD_AUTH__DEMO_SECRETS", "true"),
     ];
     let environment = environment.map(|(key, value)| (key.to_owned(), value.to_owned()));
     config::load_from(EMBEDDED, None, environment.into()).unwrap()
@@ -190,6 +191,25 @@ async fn a_missing_key_file_ends_the_service_with_the_keys_name() {
     std::fs::remove_file(folder.path().join("jwks.json")).unwrap();
     let ended = serve(testing::service("test", &config)).await.unwrap_err();
     assert!(format!("{ended:#}").contains("auth.jwks"), "{ended:#}");
+}
+
+#[tokio::test]
+async fn o112_a_signing_key_that_anybody_has_ends_the_service_with_the_keys_name() {
+    let (database, nats) = (
+        testing::database(&crate::MIGRATOR).await,
+        testing::nats().await,
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = configured(&database.url, &nats.url, folder.path());
+    config.auth.demo_secrets = false;
+    // One that starts all the same would serve for ever.
+    let serving = serve(testing::service("test", &config));
+    let ended = tokio::time::timeout(Duration::from_secs(10), serving).await;
+    let ended = format!("{:#}", ended.unwrap().unwrap_err());
+    assert!(
+        ended.contains("auth.jwks") && ended.contains("auth.demo_secrets"),
+        "{ended}"
+    );
 }
 
 /// What a service tells of itself.

@@ -35,6 +35,8 @@ async fn the_service_stores_what_packs_bring_publishes_it_and_stops() {
     config.nats.dead_letters_max_bytes = 1 << 20;
     config.auth.jwks = file("jwks.json", KEYS).display().to_string();
     config.auth.internal_token_file = file("internal.token", "none");
+    // The key set is that of an RFC.
+    config.auth.demo_secrets = true;
     config.grpc.listen = chassis::config::ANY_PORT;
     config.admin.listen = chassis::config::ANY_PORT;
 

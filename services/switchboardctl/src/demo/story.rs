@@ -15,6 +15,8 @@ mod viber;
 
 use std::time::Duration;
 
+pub(crate) use read::plain_text;
+
 use crate::connect::Session;
 use crate::error::CliError;
 use crate::output::View;

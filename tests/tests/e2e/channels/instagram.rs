@@ -20,6 +20,7 @@ async fn f089_f091_f093_a_comment_is_answered_under_the_post_and_a_message_in_di
         ("INSTAGRAM__FACEBOOK_URL", &meta.url()),
         ("INSTAGRAM__APP_SECRET", "app-secret"),
         ("INSTAGRAM__VERIFY_TOKEN", "verify-token"),
+        ("AUTH__DEMO_SECRETS", "true"),
     ]))
     .await?;
     let account = world.account(Plan::default()).await?;

@@ -150,6 +150,7 @@ async fn f067_an_item_of_instagram_shows_the_picture_of_who_wrote_in_direct() ->
         ("INSTAGRAM__FACEBOOK_URL", &meta.url()),
         ("INSTAGRAM__APP_SECRET", "app-secret"),
         ("INSTAGRAM__VERIFY_TOKEN", "verify-token"),
+        ("AUTH__DEMO_SECRETS", "true"),
     ]))
     .await?;
     let account = world.account(Plan::default()).await?;
