@@ -15,10 +15,20 @@ SWITCHBOARD_AUTH__JWKS: {{ .root.Values.auth.jwks.url | default "/etc/switchboar
 SWITCHBOARD_AUTH__INTERNAL_TOKEN_FILE: /etc/switchboard/internal.token
 # Migrations are the hook's: two replicas that start at once would both try.
 SWITCHBOARD_DATABASE__MIGRATE_ON_START: "false"
+{{- range $secret := list "database" "nats" }}
+{{- if include "switchboard.passwordRef" (merge (dict "secret" $secret) $) }}
+SWITCHBOARD_{{ upper $secret }}__PASSWORD_FILE: /etc/switchboard/{{ $secret }}.password
+{{- end }}
+{{- end }}
+{{- if .root.Values.tls.existingSecret }}
+SWITCHBOARD_GRPC__CERTIFICATE_FILE: /etc/switchboard/tls/tls.crt
+SWITCHBOARD_GRPC__KEY_FILE: /etc/switchboard/tls/tls.key
+SWITCHBOARD_GRPC__CA_FILE: /etc/switchboard/tls/ca.crt
+{{- end }}
 {{- $ctx := . }}
 {{- range $peer := (include "switchboard.services" .root | fromYaml).services }}
 {{- if has $peer.name $ctx.service.calls }}
-SWITCHBOARD_PEERS__{{ $peer.name | replace "-" "_" | upper }}: {{ printf "http://%s-%s:%v" (include "switchboard.fullname" $ctx.root) $peer.name $peer.grpc | quote }}
+SWITCHBOARD_PEERS__{{ $peer.name | replace "-" "_" | upper }}: {{ printf "%s://%s-%s:%v" (include "switchboard.scheme" $ctx.root) (include "switchboard.fullname" $ctx.root) $peer.name $peer.grpc | quote }}
 {{- end }}
 {{- end }}
 {{- if .service.http }}

@@ -104,6 +104,21 @@ name: {{ $own.existingSecret | default $common.existingSecret }}
 key: {{ $own.key | default .service.name }}
 {{- end }}
 
+{{/* A reference to a password alone, which is mounted; nothing where the address holds it: {secret: database} and so on. */}}
+{{- define "switchboard.passwordRef" -}}
+{{- $own := (index (.values.secrets | default dict) .secret) | default dict }}
+{{- $common := index .root.Values.secrets .secret }}
+{{- with $own.passwordSecret | default $common.passwordSecret }}
+name: {{ . }}
+key: {{ $own.passwordKey | default $.service.name }}
+{{- end }}
+{{- end }}
+
+{{/* How services are called. */}}
+{{- define "switchboard.scheme" -}}
+{{- if .Values.tls.existingSecret }}https{{ else }}http{{ end }}
+{{- end }}
+
 {{- define "switchboard.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532

@@ -109,6 +109,16 @@ pub(crate) struct Globals {
         help_heading = "Connection"
     )]
     pub key: Option<PathBuf>,
+    /// Certificates (PEM) of those who sign the services' own, where their addresses begin with https://
+    #[arg(
+        long,
+        global = true,
+        env = "SWITCHBOARD_CTL_CA_FILE",
+        hide_short_help = true,
+        value_name = "FILE",
+        help_heading = "Connection"
+    )]
+    pub ca_file: Option<PathBuf>,
     /// Address of the service assignment
     #[arg(
         long,

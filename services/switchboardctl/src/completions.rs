@@ -176,7 +176,7 @@ fn fitting(found: Vec<(String, String)>, typed: &str) -> Vec<CompletionCandidate
 
 /// The options of the connection among words that are not a whole command yet.
 fn globals(words: &[String]) -> Globals {
-    const OPTIONS: [&str; 7] = [
+    const OPTIONS: [&str; 8] = [
         "--context",
         "--context-file",
         "--account",
@@ -184,6 +184,7 @@ fn globals(words: &[String]) -> Globals {
         "--key",
         "--token-file",
         "--token",
+        "--ca-file",
     ];
     let mut kept = vec!["switchboardctl".to_owned()];
     let mut words = words.iter().skip_while(|word| *word != "--").skip(2);

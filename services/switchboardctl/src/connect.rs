@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 
 use crate::context::Settings;
@@ -144,11 +144,12 @@ impl Session {
             .map_err(|_| {
                 CliError::usage(
                     &format!("{url} is no address of {service}"),
-                    "write it as http://host:port",
+                    "write it as http://host:port or https://host:port",
                 )
             })?
             .connect_timeout(self.settings.timeout.min(std::time::Duration::from_secs(3)))
             .timeout(self.settings.timeout);
+        let endpoint = self.trusting(endpoint, service, url)?;
         let channel = endpoint
             .connect()
             .await
@@ -161,6 +162,34 @@ impl Session {
             channels.insert(service, channel.clone());
         }
         Ok(channel)
+    }
+}
+
+impl Session {
+    /// Has an address that begins with `https://` proven by the certificates of `--ca-file`.
+    fn trusting(
+        &self,
+        endpoint: Endpoint,
+        service: &'static str,
+        url: &str,
+    ) -> Result<Endpoint, CliError> {
+        if endpoint.uri().scheme_str() != Some("https") {
+            return Ok(endpoint);
+        }
+        let hint = "give --ca-file FILE, or ca_file in the context: certificates in PEM";
+        let Some(path) = &self.settings.ca_file else {
+            let told = format!("nothing tells whom to trust at {url}");
+            return Err(CliError::usage(&told, hint));
+        };
+        let told = |error: &dyn std::fmt::Display| {
+            CliError::usage(&format!("{} for {service}: {error}", path.display()), hint)
+        };
+        let trusted = std::fs::read(path).map_err(|error| told(&error))?;
+        // A second installation in the same process is refused, and is as good as the first.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let trusted = ClientTlsConfig::new().ca_certificate(Certificate::from_pem(trusted));
+        let endpoint = endpoint.tls_config(trusted);
+        endpoint.map_err(|error| told(&root_cause(&error)))
     }
 }
 

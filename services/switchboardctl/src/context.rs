@@ -46,6 +46,7 @@ struct Context {
     key: Option<PathBuf>,
     token: Option<String>,
     token_file: Option<PathBuf>,
+    ca_file: Option<PathBuf>,
     agent: Option<String>,
     issuer: Option<String>,
     audience: Option<String>,
@@ -124,6 +125,8 @@ pub(crate) struct Settings {
     pub issuer: String,
     /// Audience of made tokens.
     pub audience: String,
+    /// Certificates of those who sign the services' own.
+    pub ca_file: Option<PathBuf>,
     /// Address of assignment.
     pub assignment: String,
     /// Address of conversation.
@@ -198,6 +201,7 @@ impl Settings {
             key,
             issuer: file.issuer.unwrap_or_else(|| ISSUER.into()),
             audience: file.audience.unwrap_or_else(|| AUDIENCE.into()),
+            ca_file: globals.ca_file.clone().or(file.ca_file),
             assignment: or(
                 &globals.assignment,
                 file.services.assignment,
@@ -286,6 +290,7 @@ fn read(path: &Path) -> Result<Context, CliError> {
     for named in [
         &mut file.key,
         &mut file.token_file,
+        &mut file.ca_file,
         &mut file.nats.credentials_file,
     ]
     .into_iter()

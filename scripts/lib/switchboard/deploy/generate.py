@@ -24,6 +24,10 @@ FIXED = {
 }  # fmt: skip
 
 
+# Keys that the chart sets where its values name a Secret to mount.
+MOUNTED = {"database.password_file", "nats.password_file", "grpc.certificate_file", "grpc.key_file", "grpc.ca_file"}
+
+
 def is_fixed(key):
     return key in FIXED or key.startswith("peers.")
 
@@ -55,7 +59,7 @@ def offered(schema):
     schema = copy.deepcopy(schema)
     for section, inner in list(schema["properties"].items()):
         for key, form in list(inner["properties"].items()):
-            if is_secret(form) or is_fixed(f"{section}.{key}"):
+            if is_secret(form) or is_fixed(f"{section}.{key}") or f"{section}.{key}" in MOUNTED:
                 del inner["properties"][key]
             # The format is no more than a name for Rust's type, and Helm knows it not.
             elif not form.get("format", "").startswith("date"):
@@ -265,6 +269,10 @@ def values_schema():
             "key": {"type": "string", "description": "Its key in the Secret; its name unless given."},
         },
     }
+    password = {
+        "passwordSecret": {"type": "string", "description": "Another Secret with the password for this service."},
+        "passwordKey": {"type": "string", "description": "Its key in that Secret; its name unless given."},
+    }
     for service, name in SERVICES.items():
         own = properties[name]
         own["properties"] = deep(without_defaults(properties["defaults"]["properties"]), own["properties"])
@@ -276,6 +284,8 @@ def values_schema():
         secrets = own["properties"].setdefault("secrets", {"type": "object", "additionalProperties": False, "properties": {}})
         for secret in properties["secrets"]["properties"]:
             secrets["properties"][secret] = copy.deepcopy(own_secret)
+            if "passwordSecret" in properties["secrets"]["properties"][secret]["properties"]:
+                secrets["properties"][secret]["properties"] |= copy.deepcopy(password)
         own["properties"]["merge"] = copy.deepcopy(MERGE)
     # Helm hands it to every chart.
     properties["global"] = {"type": "object"}

@@ -253,7 +253,7 @@ def rehearsal_environment(rendered, each):
     wanted = {f"SWITCHBOARD_CTL_{who.replace('-', '_').upper()}": (who, port) for who, port in GRPC.items()}
     wanted["SWITCHBOARD_CTL_WEBHOOKS"] = ("channel-gateway", WEBHOOKS)
     for variable, (who, port) in wanted.items():
-        host, _, at = (found.get(variable) or "").removeprefix("http://").partition(":")
+        host, _, at = (found.get(variable) or "").removeprefix("https://").removeprefix("http://").partition(":")
         if services.get(host) != who or at != str(port):
             yield f"{variable} leads to {host}:{at}, where {who} is not"
     if "SWITCHBOARD_CTL_TOKEN" not in found:
@@ -291,12 +291,22 @@ def own_secrets(rendered):
             common = rendered.values["secrets"].get(secret, {})
             return (mine.get("existingSecret") or common.get("existingSecret"), mine.get("key") or service)
 
-        expected = {reference("database")}
+        def password(secret, own=own, service=service):
+            mine = own.get("secrets", {}).get(secret, {})
+            common = rendered.values["secrets"][secret]
+            holder = mine.get("passwordSecret") or common["passwordSecret"]
+            return {(holder, mine.get("passwordKey") or service)} if holder else set()
+
+        expected = {reference("database")} | password("database")
         if service == REHEARSAL:
             token = rendered.values["rehearsal"]["token"]
             expected = {(token["existingSecret"], token["key"])}
+        tls = rendered.values["tls"]["existingSecret"]
+        if tls and service == REHEARSAL:
+            expected.add((tls, "ca.crt"))
         if not is_job:
-            expected |= {reference("nats"), reference("internalToken")}
+            expected |= {reference("nats"), reference("internalToken")} | password("nats")
+            expected |= {(tls, key) for key in ("tls.crt", "tls.key", "ca.crt") if tls}
         if service == "channel-gateway" and not is_job:
             secrets = own["secrets"]
             expected.add(reference("seal"))
@@ -544,7 +554,7 @@ def together(rendered):
                 yield f"Deployment {each['metadata']['name']}: {section} does not listen at port {port}"
         for _, callee in sorted(call for call in CALLS if call[0] == service):
             address = found.get(f"SWITCHBOARD_PEERS__{callee.replace('-', '_').upper()}", "")
-            host, _, port = address.removeprefix("http://").partition(":")
+            host, _, port = address.removeprefix("https://").removeprefix("http://").partition(":")
             if host not in services or component(services[host]["metadata"]["labels"]) != callee or port != str(GRPC[callee]):
                 yield f"{service} calls {callee} at {address}, where it is not"
         if set(each["spec"]["selector"]["matchLabels"]) != SELECTING:

@@ -21,7 +21,7 @@ def constant(file, pattern):
 
 def tested(kubernetes):
     """The rows of what is tested, out of what is pinned and what services refuse."""
-    postgres = int(constant("services/chassis/src/run/service.rs", r"POSTGRES_MIN: i32 = ([\d_]+)")[1].replace("_", "")) // 10_000
+    postgres = int(constant("services/chassis/src/run/database.rs", r"POSTGRES_MIN: i32 = ([\d_]+)")[1].replace("_", "")) // 10_000
     version = r"%s: \(i64, i64, i64\) = \((\d+), (\d+), (\d+)\)"
     oldest = ".".join(constant("services/chassis/src/nats.rs", version % "OLDEST").groups())
     batches = ".".join(constant("services/chassis/src/nats.rs", version % "BATCHES_SINCE").groups())

@@ -234,7 +234,7 @@ fn made(from: Option<&Path>, production: bool, globals: &Globals) -> Result<Tabl
             .display()
             .to_string()
     };
-    for named in ["key", "token_file"] {
+    for named in ["key", "token_file", "ca_file"] {
         if let Some(Value::String(path)) = table.get_mut(named) {
             *path = whole(Path::new(path.as_str()));
         }
@@ -251,6 +251,7 @@ fn made(from: Option<&Path>, production: bool, globals: &Globals) -> Result<Tabl
         ("token", globals.token.clone()),
         ("token_file", globals.token_file.as_deref().map(absolute)),
         ("key", globals.key.as_deref().map(absolute)),
+        ("ca_file", globals.ca_file.as_deref().map(absolute)),
     ];
     put(&mut table, typed);
     let services = [
