@@ -6,6 +6,7 @@ import re
 from kubernetes_validate.utils import major_minor
 
 from .. import machine
+from ..ui import Refusal
 from . import generate
 
 FILE = generate.DEPLOY / "UPGRADING.md"
@@ -15,16 +16,20 @@ PARTS = ("**By itself**", "**By hand**", "**Going back**")
 CHANGES = re.compile(r"^\s*(update\s|delete\s+from|truncate\s|(alter table .*)?drop\s+(constraint|column|table))", re.I | re.M)
 
 
-def constant(file, pattern):
-    return re.search(pattern, (machine.ROOT / file).read_text())
+def constant(pattern):
+    """What a constant of the chassis is, wherever it stands."""
+    for file in sorted((machine.ROOT / "services" / "chassis" / "src").rglob("*.rs")):
+        if found := re.search(pattern, file.read_text()):
+            return found
+    raise Refusal(f"no constant of the chassis is {pattern}", "Say in upgrading.py how it is called now.")
 
 
 def tested(kubernetes):
     """The rows of what is tested, out of what is pinned and what services refuse."""
-    postgres = int(constant("services/chassis/src/run/database.rs", r"POSTGRES_MIN: i32 = ([\d_]+)")[1].replace("_", "")) // 10_000
-    version = r"%s: \(i64, i64, i64\) = \((\d+), (\d+), (\d+)\)"
-    oldest = ".".join(constant("services/chassis/src/nats.rs", version % "OLDEST").groups())
-    batches = ".".join(constant("services/chassis/src/nats.rs", version % "BATCHES_SINCE").groups())
+    postgres = int(constant(r"\bPOSTGRES_MIN: i32 = ([\d_]+)")[1].replace("_", "")) // 10_000
+    version = r"\b%s: \(i64, i64, i64\) = \((\d+), (\d+), (\d+)\)"
+    oldest = ".".join(constant(version % "OLDEST").groups())
+    batches = ".".join(constant(version % "BATCHES_SINCE").groups())
     shown = ", ".join(major_minor(one) for one in kubernetes)
     return [
         f"| PostgreSQL | {machine.POSTGRES_TESTED} | older than {postgres} |",
