@@ -1,7 +1,8 @@
-//! `OperatorService`: how this service is, what is wrong with what it depends on, and its dead letters: listed, inspected,
-//! replayed.
+//! `OperatorService`: how this service is, what is wrong with what it depends on, its dead letters: listed, inspected,
+//! replayed; and what is stopped for a while.
 
 mod diagnose;
+mod pausing;
 mod status;
 pub mod subject;
 
@@ -14,20 +15,25 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use switchboard_proto::operator::v1::operator_service_server::OperatorService;
 use switchboard_proto::operator::v1::{
-    DeadLetter, DiagnoseRequest, DiagnoseResponse, GetDeadLetterRequest, GetDeadLetterResponse,
+    DeadLetter, DiagnoseRequest, DiagnoseResponse, EndPauseRequest, EndPauseResponse,
+    GetDeadLetterRequest, GetDeadLetterResponse, GetPauseRequest, GetPauseResponse,
     GetStatusRequest, GetStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome,
+    ListPausesRequest, ListPausesResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse,
+    ReplayOutcome, SetPauseRequest, SetPauseResponse,
 };
 use tonic::{Code, Request, Response, Status};
 
+use crate::auth::Caller;
 use crate::clock;
 use crate::consumer::HandlerRegistry;
 use crate::deadletter;
 use crate::grpc::{self, FieldViolation, Parse, timestamp};
 use crate::health::Readiness;
 use crate::nats::{Nats, Streams};
+use crate::pauses::Pauses;
 
 pub(crate) use diagnose::Tried;
+pub use pausing::Pausable;
 pub(crate) use status::Sources;
 pub use subject::Subject;
 
@@ -79,6 +85,7 @@ impl Operator {
             pool: None,
             replicas: None,
             subjects: Vec::new(),
+            pauses: Pauses::default(),
         };
         Self {
             service,
@@ -291,5 +298,43 @@ impl OperatorService for Operator {
             });
         }
         Ok(Response::new(ReplayDeadLettersResponse { outcomes }))
+    }
+
+    async fn set_pause(
+        &self,
+        request: Request<SetPauseRequest>,
+    ) -> Result<Response<SetPauseResponse>, Status> {
+        let actor = Caller::of(&request)?.actor();
+        let set = self
+            .sources
+            .set_pause(request.into_inner(), actor, clock::now());
+        Ok(Response::new(set.await?))
+    }
+
+    async fn end_pause(
+        &self,
+        request: Request<EndPauseRequest>,
+    ) -> Result<Response<EndPauseResponse>, Status> {
+        let actor = Caller::of(&request)?.actor();
+        let ended = self
+            .sources
+            .end_pause(request.into_inner(), actor, clock::now());
+        Ok(Response::new(ended.await?))
+    }
+
+    async fn get_pause(
+        &self,
+        request: Request<GetPauseRequest>,
+    ) -> Result<Response<GetPauseResponse>, Status> {
+        let found = self.sources.get_pause(request.into_inner(), clock::now());
+        Ok(Response::new(found.await?))
+    }
+
+    async fn list_pauses(
+        &self,
+        request: Request<ListPausesRequest>,
+    ) -> Result<Response<ListPausesResponse>, Status> {
+        let listed = self.sources.list_pauses(request.into_inner(), clock::now());
+        Ok(Response::new(listed.await?))
     }
 }

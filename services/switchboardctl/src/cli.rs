@@ -18,9 +18,9 @@ use crate::verbs::{
     deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
     doctor::DoctorArgs, events::EventsVerb, explain::ExplainArgs, field::FieldVerb,
     filter::FilterVerb, find::FindArgs, group::GroupVerb, internal::InternalVerb,
-    notification::NotificationVerb, order::OrderVerb, pipeline::PipelineVerb,
-    rehearse::RehearseArgs, reply::ReplyVerb, role::RoleVerb, rule::RuleVerb, source::SourceVerb,
-    status::StatusArgs, sync::SyncVerb,
+    notification::NotificationVerb, order::OrderVerb, pause::DrainArgs, pause::PauseVerb,
+    pause::ResumeVerb, pipeline::PipelineVerb, rehearse::RehearseArgs, reply::ReplyVerb,
+    role::RoleVerb, rule::RuleVerb, source::SourceVerb, status::StatusArgs, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -225,6 +225,14 @@ pub(crate) enum Noun {
     Explain(ExplainArgs),
     /// Send a test message through everything, see it stored, a card made and an agent given the chat, and put all away again
     Rehearse(RehearseArgs),
+    /// Stop a channel, a consumer or an account's deliveries for a while; list what is stopped
+    #[command(subcommand)]
+    Pause(PauseVerb),
+    /// Have go on what was stopped
+    #[command(subcommand)]
+    Resume(ResumeVerb),
+    /// Have a replica take no more work
+    Drain(DrainArgs),
     /// Named contexts: where services are and who you are
     #[command(subcommand)]
     Context(ContextVerb),

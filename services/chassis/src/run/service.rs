@@ -21,6 +21,7 @@ use crate::lifecycle::Lifecycle;
 use crate::meter::Described;
 use crate::nats::{self, Nats, Streams};
 use crate::operator::{Operator, Sources, Subject, Tried};
+use crate::pauses::Pauses;
 use crate::replicas::Replicas;
 use crate::telemetry;
 use crate::{audit, client, config, figures, inbox, request};
@@ -92,6 +93,7 @@ struct Shared {
     migrator: Option<&'static Migrator>,
     replicas: Option<Replicas>,
     subjects: Vec<Arc<dyn Subject>>,
+    pauses: Pauses,
 }
 
 impl Service {
@@ -196,12 +198,33 @@ impl Service {
         audit::spawn_purge(&self.lifecycle, pool.clone(), self.sections.audit.kept);
         let replicas = Replicas::new(self.ready.clone());
         replicas.spawn(&self.lifecycle, pool.clone());
+        let pauses = self.pause(&pool, &replicas).await?;
         let mut shared = self.shared();
+        shared.pauses = pauses;
         shared.pool = Some(pool.clone());
         shared.migrator = Some(migrator);
         shared.replicas = Some(replicas);
         drop(shared);
         Ok(pool)
+    }
+
+    /// Reads what is paused before anything is taken up, and follows it from then on (O3.6).
+    async fn pause(&self, pool: &PgPool, replicas: &Replicas) -> anyhow::Result<Pauses> {
+        let latch = self.ready.latch("drained");
+        let pauses = Pauses::of(replicas.id());
+        self.reach("database", &latch, || {
+            let (pauses, pool) = (pauses.clone(), pool.clone());
+            async move { Ok(pauses.refresh(&pool, crate::clock::now()).await?) }
+        })
+        .await?;
+        latch.release();
+        pauses.spawn(&self.lifecycle, pool.clone(), latch);
+        Ok(pauses)
+    }
+
+    /// What is paused. Call it after [`Service::database`]: a service without one knows of nothing.
+    pub fn pauses(&self) -> Pauses {
+        self.shared().pauses.clone()
     }
 
     /// Has the status tell of the service's own subject; call it before [`Service::grpc`].
@@ -327,6 +350,7 @@ impl Service {
             pool: shared.pool.clone(),
             replicas: shared.replicas.clone(),
             subjects: shared.subjects.clone(),
+            pauses: shared.pauses.clone(),
         };
         let tried = Tried {
             nats: self.sections.nats.clone(),
