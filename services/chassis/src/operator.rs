@@ -3,6 +3,7 @@
 
 mod diagnose;
 mod pausing;
+mod report;
 mod status;
 pub mod subject;
 
@@ -17,9 +18,10 @@ use switchboard_proto::operator::v1::operator_service_server::OperatorService;
 use switchboard_proto::operator::v1::{
     DeadLetter, DiagnoseRequest, DiagnoseResponse, EndPauseRequest, EndPauseResponse,
     GetDeadLetterRequest, GetDeadLetterResponse, GetPauseRequest, GetPauseResponse,
-    GetStatusRequest, GetStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ListPausesRequest, ListPausesResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse,
-    ReplayOutcome, SetPauseRequest, SetPauseResponse,
+    GetReportRequest, GetReportResponse, GetStatusRequest, GetStatusResponse,
+    ListDeadLettersRequest, ListDeadLettersResponse, ListPausesRequest, ListPausesResponse,
+    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome, SetPauseRequest,
+    SetPauseResponse,
 };
 use tonic::{Code, Request, Response, Status};
 
@@ -34,6 +36,7 @@ use crate::pauses::Pauses;
 
 pub(crate) use diagnose::Tried;
 pub use pausing::Pausable;
+pub(crate) use report::Reported;
 pub(crate) use status::Sources;
 pub use subject::Subject;
 
@@ -49,6 +52,8 @@ pub struct Operator {
     sources: Sources,
     /// What is tried beside; none where there are only dead letters.
     tried: Option<Tried>,
+    /// What is reported beside.
+    reported: Reported,
 }
 
 /// What is said of a letter that is not there any more.
@@ -91,15 +96,17 @@ impl Operator {
             service,
             sources,
             tried: None,
+            reported: Reported::default(),
         }
     }
 
     /// Makes the service of all that it tells of and tries.
-    pub(crate) fn whole(sources: Sources, tried: Tried) -> Self {
+    pub(crate) fn whole(sources: Sources, tried: Tried, reported: Reported) -> Self {
         Self {
             service: sources.service,
             sources,
             tried: Some(tried),
+            reported,
         }
     }
 
@@ -298,6 +305,14 @@ impl OperatorService for Operator {
             });
         }
         Ok(Response::new(ReplayDeadLettersResponse { outcomes }))
+    }
+
+    async fn get_report(
+        &self,
+        _request: Request<GetReportRequest>,
+    ) -> Result<Response<GetReportResponse>, Status> {
+        let report = report::report(&self.sources, &self.reported, clock::now());
+        Ok(Response::new(report.await))
     }
 
     async fn set_pause(

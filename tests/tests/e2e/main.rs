@@ -6,6 +6,7 @@ mod audit;
 mod bad_input;
 mod bots;
 mod broker_rights;
+mod bundle;
 mod channels;
 mod closed;
 mod command_line;

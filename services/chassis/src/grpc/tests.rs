@@ -14,9 +14,10 @@ use switchboard_proto::operator::v1::operator_service_server::{
 };
 use switchboard_proto::operator::v1::{
     DiagnoseRequest, DiagnoseResponse, EndPauseRequest, EndPauseResponse, GetDeadLetterRequest,
-    GetDeadLetterResponse, GetPauseRequest, GetPauseResponse, GetStatusRequest, GetStatusResponse,
-    ListDeadLettersRequest, ListDeadLettersResponse, ListPausesRequest, ListPausesResponse,
-    ReplayDeadLettersRequest, ReplayDeadLettersResponse, SetPauseRequest, SetPauseResponse,
+    GetDeadLetterResponse, GetPauseRequest, GetPauseResponse, GetReportRequest, GetReportResponse,
+    GetStatusRequest, GetStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
+    ListPausesRequest, ListPausesResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse,
+    SetPauseRequest, SetPauseResponse,
 };
 use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -64,6 +65,12 @@ impl OperatorService for Letters {
             "there is none",
             &[],
         ))
+    }
+    async fn get_report(
+        &self,
+        _: Request<GetReportRequest>,
+    ) -> Result<Response<GetReportResponse>, Status> {
+        Err(Status::unimplemented("not here"))
     }
     async fn set_pause(
         &self,

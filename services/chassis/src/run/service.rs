@@ -7,20 +7,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
 use rand::Rng as _;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
 use super::database::{self, Login};
-use super::{ServiceConfig, statistics};
+use super::{ServiceConfig, statistics, version};
 use crate::auth::Scope;
+use crate::config::reference::Set;
 use crate::consumer::HandlerRegistry;
 use crate::grpc::GrpcServer;
 use crate::health::{self, Latch, Readiness};
 use crate::lifecycle::Lifecycle;
 use crate::meter::Described;
 use crate::nats::{self, Nats, Streams};
-use crate::operator::{Operator, Sources, Subject, Tried};
+use crate::operator::{Operator, Reported, Sources, Subject, Tried};
 use crate::pauses::Pauses;
 use crate::replicas::Replicas;
 use crate::telemetry;
@@ -94,6 +96,8 @@ struct Shared {
     replicas: Option<Replicas>,
     subjects: Vec<Arc<dyn Subject>>,
     pauses: Pauses,
+    configured: Vec<Set>,
+    metrics: Option<PrometheusHandle>,
 }
 
 impl Service {
@@ -121,6 +125,11 @@ impl Service {
             },
             shared: Arc::default(),
         }
+    }
+
+    /// Keeps what is configured, for whoever asks; secrets are masked.
+    pub(super) fn configured(&self, set: Vec<Set>) {
+        self.shared().configured = set;
     }
 
     /// Returns the service's name, as in subjects.
@@ -359,7 +368,14 @@ impl Service {
                 .chain(shared.migrator)
                 .collect(),
         };
-        Operator::whole(sources, tried)
+        let reported = Reported {
+            version: shared.migrator.map_or_else(String::new, |migrator| {
+                version::told(self.name, migrator, version::Output::Json)
+            }),
+            configured: shared.configured.clone(),
+            metrics: shared.metrics.clone(),
+        };
+        Operator::whole(sources, tried, reported)
     }
 
     /// Returns what lists the changes of this service's settings; a token needs one of `scopes`, those that change them.
@@ -378,6 +394,7 @@ impl Service {
             return Ok(address);
         }
         let metrics = telemetry::metrics(self.name, self.figures)?;
+        self.shared().metrics = Some(metrics.clone());
         let address = health::serve(
             &self.sections.admin,
             self.ready.clone(),

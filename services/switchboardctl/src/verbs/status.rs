@@ -1,6 +1,6 @@
 //! How the whole system is, on one screen.
 
-mod screen;
+pub(super) mod screen;
 pub(super) mod verdict;
 
 use std::collections::BTreeMap;

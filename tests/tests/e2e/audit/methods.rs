@@ -153,6 +153,7 @@ pub(super) const NO_SETTING: &[&str] = &[
     "operator.v1.OperatorService/EndPause",
     "operator.v1.OperatorService/GetDeadLetter",
     "operator.v1.OperatorService/GetPause",
+    "operator.v1.OperatorService/GetReport",
     "operator.v1.OperatorService/GetStatus",
     "operator.v1.OperatorService/ListDeadLetters",
     "operator.v1.OperatorService/ListPauses",
