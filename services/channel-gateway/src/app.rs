@@ -43,6 +43,7 @@ pub mod verify;
 use std::sync::Arc;
 
 use chassis::outbox::Waker;
+use chassis::pauses::Pauses;
 use chassis::seal::Sealer;
 use sqlx::PgPool;
 
@@ -89,6 +90,8 @@ pub struct App {
     pub photos: photos::asked::Noted,
     /// Which presses of buttons were answered.
     pub presses: Presses,
+    /// What is paused.
+    pub pauses: Pauses,
     /// Wakes the relay after a commit.
     pub relay: Waker,
 }

@@ -76,6 +76,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
         photos: photos::asked::Noted::default(),
         presses: Presses::default(),
         public_url: config.http.public_url.trim_end_matches('/').into(),
+        pauses: service.pauses(),
         relay: service.relay(&pool)?,
     };
     tasks::keep_book(&service, &book).await?;

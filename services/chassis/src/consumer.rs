@@ -24,6 +24,7 @@ use crate::figures;
 use crate::health::Readiness;
 use crate::lifecycle::Lifecycle;
 use crate::nats::{Nats, Streams};
+use crate::pauses::Pauses;
 
 pub(crate) use unpack::{Unit, unpack};
 
@@ -255,6 +256,8 @@ pub struct Consumers {
     pub registry: Arc<HandlerRegistry>,
     /// How far from each other a loop begins its batches at least, full ones apart.
     pub batch_wait: Duration,
+    /// Which of them take nothing for a while.
+    pub pauses: Pauses,
 }
 
 impl Consumers {
@@ -312,6 +315,7 @@ impl Consumers {
             latch: self.ready.latch(handler.durable()),
             batch_wait: self.batch_wait.max(handler.batch_wait()),
             handler,
+            pauses: self.pauses.clone(),
             stop: self.lifecycle.stop_token(),
         };
         self.lifecycle.spawn(name, async move {

@@ -1,7 +1,9 @@
-//! `OperatorService`: how this service is, what is wrong with what it depends on, and its dead letters: listed, inspected,
-//! replayed.
+//! `OperatorService`: how this service is, what is wrong with what it depends on, its dead letters: listed, inspected,
+//! replayed; and what is stopped for a while.
 
 mod diagnose;
+mod pausing;
+mod report;
 mod status;
 pub mod subject;
 
@@ -14,20 +16,27 @@ use prost::Message as _;
 use serde::{Deserialize, Serialize};
 use switchboard_proto::operator::v1::operator_service_server::OperatorService;
 use switchboard_proto::operator::v1::{
-    DeadLetter, DiagnoseRequest, DiagnoseResponse, GetDeadLetterRequest, GetDeadLetterResponse,
-    GetStatusRequest, GetStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome,
+    DeadLetter, DiagnoseRequest, DiagnoseResponse, EndPauseRequest, EndPauseResponse,
+    GetDeadLetterRequest, GetDeadLetterResponse, GetPauseRequest, GetPauseResponse,
+    GetReportRequest, GetReportResponse, GetStatusRequest, GetStatusResponse,
+    ListDeadLettersRequest, ListDeadLettersResponse, ListPausesRequest, ListPausesResponse,
+    ReplayDeadLettersRequest, ReplayDeadLettersResponse, ReplayOutcome, SetPauseRequest,
+    SetPauseResponse,
 };
 use tonic::{Code, Request, Response, Status};
 
+use crate::auth::Caller;
 use crate::clock;
 use crate::consumer::HandlerRegistry;
 use crate::deadletter;
 use crate::grpc::{self, FieldViolation, Parse, timestamp};
 use crate::health::Readiness;
 use crate::nats::{Nats, Streams};
+use crate::pauses::Pauses;
 
 pub(crate) use diagnose::Tried;
+pub use pausing::Pausable;
+pub(crate) use report::Reported;
 pub(crate) use status::Sources;
 pub use subject::Subject;
 
@@ -43,6 +52,8 @@ pub struct Operator {
     sources: Sources,
     /// What is tried beside; none where there are only dead letters.
     tried: Option<Tried>,
+    /// What is reported beside.
+    reported: Reported,
 }
 
 /// What is said of a letter that is not there any more.
@@ -79,20 +90,23 @@ impl Operator {
             pool: None,
             replicas: None,
             subjects: Vec::new(),
+            pauses: Pauses::default(),
         };
         Self {
             service,
             sources,
             tried: None,
+            reported: Reported::default(),
         }
     }
 
     /// Makes the service of all that it tells of and tries.
-    pub(crate) fn whole(sources: Sources, tried: Tried) -> Self {
+    pub(crate) fn whole(sources: Sources, tried: Tried, reported: Reported) -> Self {
         Self {
             service: sources.service,
             sources,
             tried: Some(tried),
+            reported,
         }
     }
 
@@ -291,5 +305,51 @@ impl OperatorService for Operator {
             });
         }
         Ok(Response::new(ReplayDeadLettersResponse { outcomes }))
+    }
+
+    async fn get_report(
+        &self,
+        _request: Request<GetReportRequest>,
+    ) -> Result<Response<GetReportResponse>, Status> {
+        let report = report::report(&self.sources, &self.reported, clock::now());
+        Ok(Response::new(report.await))
+    }
+
+    async fn set_pause(
+        &self,
+        request: Request<SetPauseRequest>,
+    ) -> Result<Response<SetPauseResponse>, Status> {
+        let actor = Caller::of(&request)?.actor();
+        let set = self
+            .sources
+            .set_pause(request.into_inner(), actor, clock::now());
+        Ok(Response::new(set.await?))
+    }
+
+    async fn end_pause(
+        &self,
+        request: Request<EndPauseRequest>,
+    ) -> Result<Response<EndPauseResponse>, Status> {
+        let actor = Caller::of(&request)?.actor();
+        let ended = self
+            .sources
+            .end_pause(request.into_inner(), actor, clock::now());
+        Ok(Response::new(ended.await?))
+    }
+
+    async fn get_pause(
+        &self,
+        request: Request<GetPauseRequest>,
+    ) -> Result<Response<GetPauseResponse>, Status> {
+        let found = self.sources.get_pause(request.into_inner(), clock::now());
+        Ok(Response::new(found.await?))
+    }
+
+    async fn list_pauses(
+        &self,
+        request: Request<ListPausesRequest>,
+    ) -> Result<Response<ListPausesResponse>, Status> {
+        let listed = self.sources.list_pauses(request.into_inner(), clock::now());
+        Ok(Response::new(listed.await?))
     }
 }

@@ -53,6 +53,11 @@ impl Replicas {
         }
     }
 
+    /// Id of this process.
+    pub(crate) fn id(&self) -> Uuid {
+        self.id
+    }
+
     /// Tells of this process, as it is now.
     pub fn own(&self, now: OffsetDateTime) -> Replica {
         let check = |condition: crate::health::Condition| ReadinessCheck {

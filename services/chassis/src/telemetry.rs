@@ -29,6 +29,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, reload};
 
 pub use level::{LONGEST, LevelError, change as change_level, current as current_level};
 pub(crate) use recorder::metrics;
+pub(crate) use tail::recent;
 pub use tail::{Cause, panicked, terminated};
 
 use crate::config;

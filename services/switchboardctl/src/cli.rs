@@ -13,14 +13,14 @@ use crate::output::condition::Condition;
 use crate::token::TokenArgs;
 use crate::verbs::{
     account::AccountVerb, activity::ActivityVerb, agent::AgentVerb, assignment::AssignmentVerb,
-    audit::AuditVerb, bot::BotVerb, calendar::CalendarVerb, card::CardVerb, channel::ChannelVerb,
-    chat::ChatVerb, company::CompanyVerb, connection::ConnectionVerb, contact::ContactVerb,
-    deadletter::DeadLetterVerb, decision::DecisionVerb, distribution::DistributionVerb,
-    doctor::DoctorArgs, events::EventsVerb, explain::ExplainArgs, field::FieldVerb,
-    filter::FilterVerb, find::FindArgs, group::GroupVerb, internal::InternalVerb,
-    notification::NotificationVerb, order::OrderVerb, pipeline::PipelineVerb,
-    rehearse::RehearseArgs, reply::ReplyVerb, role::RoleVerb, rule::RuleVerb, source::SourceVerb,
-    status::StatusArgs, sync::SyncVerb,
+    audit::AuditVerb, bot::BotVerb, bundle::BundleArgs, calendar::CalendarVerb, card::CardVerb,
+    channel::ChannelVerb, chat::ChatVerb, company::CompanyVerb, connection::ConnectionVerb,
+    contact::ContactVerb, deadletter::DeadLetterVerb, decision::DecisionVerb,
+    distribution::DistributionVerb, doctor::DoctorArgs, events::EventsVerb, explain::ExplainArgs,
+    field::FieldVerb, filter::FilterVerb, find::FindArgs, group::GroupVerb, internal::InternalVerb,
+    notification::NotificationVerb, order::OrderVerb, pause::DrainArgs, pause::PauseVerb,
+    pause::ResumeVerb, pipeline::PipelineVerb, rehearse::RehearseArgs, reply::ReplyVerb,
+    role::RoleVerb, rule::RuleVerb, source::SourceVerb, status::StatusArgs, sync::SyncVerb,
 };
 
 /// The command line of Switchboard.
@@ -235,6 +235,16 @@ pub(crate) enum Noun {
     Explain(ExplainArgs),
     /// Send a test message through everything, see it stored, a card made and an agent given the chat, and put all away again
     Rehearse(RehearseArgs),
+    /// Everything that helps to find out what is wrong, in one file, without secrets
+    Bundle(BundleArgs),
+    /// Stop a channel, a consumer or an account's deliveries for a while; list what is stopped
+    #[command(subcommand)]
+    Pause(PauseVerb),
+    /// Have go on what was stopped
+    #[command(subcommand)]
+    Resume(ResumeVerb),
+    /// Have a replica take no more work
+    Drain(DrainArgs),
     /// Named contexts: where services are and who you are
     #[command(subcommand)]
     Context(ContextVerb),

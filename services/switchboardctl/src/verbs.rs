@@ -6,6 +6,7 @@ pub(crate) mod agent;
 pub(crate) mod assignment;
 pub(crate) mod audit;
 pub(crate) mod bot;
+pub(crate) mod bundle;
 pub(crate) mod calendar;
 pub(crate) mod card;
 pub(crate) mod channel;
@@ -27,6 +28,7 @@ pub(crate) mod group;
 pub(crate) mod internal;
 pub(crate) mod notification;
 pub(crate) mod order;
+pub(crate) mod pause;
 pub(crate) mod pipeline;
 pub(crate) mod rehearse;
 pub(crate) mod reply;
@@ -164,6 +166,10 @@ async fn called(noun: Noun, session: Session, view: View) -> Result<(), CliError
         Noun::Explain(args) => explain::run(args, &session, view).await,
         Noun::Rehearse(args) => rehearse::run(args, &session, view).await,
         Noun::Status(args) => status::run(args, &session, view).await,
+        Noun::Bundle(args) => bundle::run(args, &session, view).await,
+        Noun::Pause(verb) => pause::run(verb, &session, view).await,
+        Noun::Resume(verb) => pause::resume(verb, &session, view).await,
+        Noun::Drain(args) => pause::drain(args, &session, view).await,
         Noun::Account(verb) => account::run(verb, &session, view).await,
         Noun::Agent(verb) => agent::run(verb, &session, view).await,
         Noun::Role(verb) => role::run(verb, &session, view).await,

@@ -16,11 +16,15 @@ use switchboard_tests::world::{Account, Bearer, Plan, World, WorldOptions};
 use tonic::Status;
 use uuid::Uuid;
 
+use super::bundle::bundle;
 use super::channels::{delivered, settled};
 use switchboard_proto::conversation::v1::{SendMessageRequest, message_delivery};
 
 const VIBER: &str = "5564c7bd23456789-f13d6f23285916f0-e0ad0cc6559d62a1";
 const MAILBOX: &str = "mailbox-Pa55-of-the-shop";
+const INSTAGRAM: &str = "IGAAx7mK2rQ9-of-the-shops-profile";
+const APP: &str = "9f2c-the-meta-apps-secret-4417";
+const VERIFY: &str = "the-meta-apps-verify-token-8830";
 const CUSTOMER: i64 = 5_540_018_233;
 
 /// Every header, payload and subject of all streams; every log; all metrics; what was answered; every row of every table.
@@ -46,6 +50,10 @@ async fn no_secret_of_a_run_is_in_logs_streams_metrics_errors_or_tables() -> any
                 "trace,h2=info,hyper=info,tower=info".to_owned(),
             ),
             gateway("VIBER__API_URL", away.clone()),
+            gateway("INSTAGRAM__INSTAGRAM_URL", away.clone()),
+            gateway("INSTAGRAM__FACEBOOK_URL", away.clone()),
+            gateway("INSTAGRAM__APP_SECRET", APP.to_owned()),
+            gateway("INSTAGRAM__VERIFY_TOKEN", VERIFY.to_owned()),
         ],
         ..WorldOptions::default()
     })
@@ -73,6 +81,16 @@ async fn no_secret_of_a_run_is_in_logs_streams_metrics_errors_or_tables() -> any
         tables(world.system.database_url(kind)?, kind, &mut readable).await?;
     }
     streams(&world, &mut readable).await?;
+    for (name, content) in bundle(&world).await? {
+        readable.insert(format!("bundle's {name}"), content);
+    }
+    for kind in Kind::ALL {
+        for name in ["configuration.txt", "log.jsonl", "metrics.txt"] {
+            let name = format!("bundle's {}/{name}", kind.name());
+            let there = readable.get(&name).map_or(0, Vec::len);
+            ensure!(there > 1_000, "{name} holds little");
+        }
+    }
     for part in [
         "log of",
         "metrics of",
@@ -114,6 +132,9 @@ fn secrets(world: &World, account: &Account) -> anyhow::Result<Vec<(&'static str
         ("the webhook's secret", webhook),
         ("Viber's token", VIBER.to_owned()),
         ("the mailbox's password", MAILBOX.to_owned()),
+        ("Instagram's token", INSTAGRAM.to_owned()),
+        ("the Meta app's secret", APP.to_owned()),
+        ("the Meta app's verify token", VERIFY.to_owned()),
         ("the sealing key", key),
         ("the internal token", internal.trim().to_owned()),
         ("the broker's password", NatsServer::PASSWORD.to_owned()),
@@ -158,6 +179,15 @@ async fn provoke(account: &Account, nobody: u16, answers: &mut Readable) -> anyh
             Credentials::ViberBot(gateway::ViberBotCredentials {
                 token: VIBER.into(),
                 sender_name: "Shop".into(),
+                ..Default::default()
+            }),
+        ),
+        (
+            "Instagram",
+            Credentials::Instagram(gateway::InstagramCredentials {
+                login: gateway::instagram_credentials::Login::Instagram.into(),
+                account_id: "17841400000000077".into(),
+                access_token: INSTAGRAM.into(),
                 ..Default::default()
             }),
         ),
@@ -214,7 +244,7 @@ async fn provoke(account: &Account, nobody: u16, answers: &mut Readable) -> anyh
             refusals += 1;
         }
     }
-    ensure!(refusals >= 3, "only {refusals} were refused");
+    ensure!(refusals >= 4, "only {refusals} were refused");
     Ok(())
 }
 
@@ -268,6 +298,21 @@ async fn play(world: &World, account: &Account, answers: &mut Readable) -> anyho
     ensure!(!refused.status().is_success());
     let refused = refused.bytes().await?.to_vec();
     answers.insert("answer to a webhook without its secret".into(), refused);
+    let meta = format!("{}/in/instagram", world.system.http_url()?);
+    let refused = http
+        .post(&meta)
+        .header("x-hub-signature-256", format!("sha256={}", "0".repeat(64)))
+        .body("{}")
+        .send()
+        .await?;
+    ensure!(!refused.status().is_success());
+    let refused = refused.bytes().await?.to_vec();
+    answers.insert("answer to a webhook with a wrong signature".into(), refused);
+    let asked = "?hub.mode=subscribe&hub.challenge=1&hub.verify_token=not-it";
+    let refused = http.get(format!("{meta}{asked}")).send().await?;
+    ensure!(!refused.status().is_success());
+    let refused = refused.bytes().await?.to_vec();
+    answers.insert("answer to a wrong verify token".into(), refused);
     Ok(())
 }
 

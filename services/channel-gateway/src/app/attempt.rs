@@ -71,7 +71,11 @@ pub(super) async fn make(app: &App, work: &Work, max_age: Duration) -> Outcome {
     } else {
         max_age
     };
-    if work.part.queued_at + max_age < clock::now() {
+    let now = clock::now();
+    // Nothing ages while it is paused.
+    let freed = app.pauses.freed(work.channel_id, &work.account, now);
+    let waited_since = freed.map_or(work.part.queued_at, |freed| freed.max(work.part.queued_at));
+    if waited_since + max_age < now {
         return failed(Refusal {
             reason: "PROVIDER_UNAVAILABLE",
             detail: "The provider could not be reached for too long.",

@@ -18,7 +18,7 @@ use crate::error::{DOMAIN, Error};
 use crate::figures;
 use crate::store::attempts::{self, NextPart};
 use crate::store::commands;
-use crate::store::lanes::{self, LaneRow, LaneUpdate};
+use crate::store::lanes::{self, Held, LaneRow, LaneUpdate};
 
 /// Commands of a lane looked at in one claim.
 const LOOK_AHEAD: i64 = 20;
@@ -94,16 +94,21 @@ pub struct Claimed {
     pub next_due: Option<OffsetDateTime>,
 }
 
-/// Claims up to `limit` chats. Attempts that somebody else left without an outcome become uncertain (B03).
+/// Claims up to `limit` chats, but none whose deliveries are paused: they stay due as they are (O3.6). Attempts that somebody else left without an outcome become uncertain (B03).
 pub async fn claim(
     app: &App,
     terms: &Terms,
     limit: u32,
     now: OffsetDateTime,
 ) -> Result<Claimed, Error> {
+    let holding = app.pauses.holding();
+    let held = Held {
+        channels: holding.channels(),
+        accounts: holding.accounts(),
+    };
     let mut tx = app.pool.begin().await?;
     let token_until = now + terms.channel.interval * (terms.channel.burst - 1);
-    let lanes = lanes::due(&mut tx, now, token_until, i64::from(limit)).await?;
+    let lanes = lanes::due(&mut tx, now, token_until, &held, i64::from(limit)).await?;
     if lanes.is_empty() {
         let next_due = lanes::next_due(&mut tx, now, token_until).await?;
         return Ok(Claimed {

@@ -95,6 +95,7 @@ pub fn pair(
 impl Dispatcher {
     /// Works until it is asked to stop; then it waits for the attempts under way and their outcomes.
     pub async fn run(self, stop: CancellationToken) {
+        let mut paused = self.app.pauses.watch();
         while !stop.is_cancelled() {
             let pause = match self.round().await {
                 Ok(pause) => pause,
@@ -107,6 +108,7 @@ impl Dispatcher {
             tokio::select! {
                 () = stop.cancelled() => {}
                 () = self.waker.0.notified() => {}
+                _ = paused.changed() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -116,6 +118,10 @@ impl Dispatcher {
     /// Claims what fits; returns how long to wait where the next due chat is known.
     async fn round(&self) -> Result<Option<Duration>, crate::error::Error> {
         loop {
+            if self.app.pauses.holding().drained().is_some() {
+                // The others claim; what this replica has begun it finishes.
+                return Ok(None);
+            }
             let free = u32::try_from(self.slots.available_permits()).unwrap_or(u32::MAX);
             if free == 0 {
                 // An outcome frees a slot and wakes us.

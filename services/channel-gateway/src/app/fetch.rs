@@ -86,7 +86,13 @@ impl Fetcher {
     /// Works until `stop`; then files under way are given back, for another replica or the next start.
     pub async fn run(self, stop: CancellationToken) {
         let tasks = TaskTracker::new();
+        let mut paused = self.app.pauses.watch();
         while let Some(Ok(first)) = stop.run_until_cancelled(self.slot()).await {
+            // Files of a drained replica are fetched by the others.
+            let here = paused.wait_for(|holding| holding.drained().is_none());
+            if stop.run_until_cancelled(here).await.is_none() {
+                break;
+            }
             let claimed = match self.claim().await {
                 Ok(claimed) => claimed,
                 Err(error) => {

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use chassis::outbox;
+use chassis::pauses::Holding;
 use chassis::trace::TraceContext;
 use chassis::{clock, id};
 use switchboard_proto::channel_gateway::v1::InboundEvent;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::App;
@@ -308,11 +310,15 @@ async fn disconnect(app: &App, channel: Uuid, revision: i64, problem: &str) -> R
 impl Directory for Mailroom {
     fn wanted(&self) -> Vec<Wanted> {
         // Of one that is disconnected, too: its mails may be refused where they are handed over, while clients still
-        // write (channels.md §7.15). One that cannot be read is left alone by what is noted of it.
-        let heard = self
-            .app
-            .book
-            .all(|known| known.kind == ChannelKind::Email && known.is_heard());
+        // write (channels.md §7.15). One that cannot be read is left alone by what is noted of it. One that is paused is
+        // read when the pause ends; those of a drained replica are the others' (O3.6).
+        let holding = self.app.pauses.holding();
+        if holding.drained().is_some() {
+            return Vec::new();
+        }
+        let heard = self.app.book.all(|known| {
+            known.kind == ChannelKind::Email && known.is_heard() && !holding.channel(known.id)
+        });
         heard
             .into_iter()
             .map(|known| Wanted {
@@ -321,6 +327,10 @@ impl Directory for Mailroom {
                 revision: known.credentials,
             })
             .collect()
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<Holding>> {
+        self.app.pauses.watch()
     }
 
     async fn account(&self, channel: Uuid, renewed: bool) -> Result<Account, NoAccount> {

@@ -129,7 +129,14 @@ impl Mailboxes {
     pub async fn run(mut self, stop: CancellationToken) {
         let mut ticks = tokio::time::interval(self.shared.terms.renew);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while let Some(_tick) = stop.run_until_cancelled(ticks.tick()).await {
+        let mut changes = self.shared.directory.changes();
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = ticks.tick() => {}
+                // Who would tell of changes has gone: the ticks are left.
+                Ok(()) = changes.changed() => {}
+            }
             self.tick().await;
         }
         for running in self.running.values() {

@@ -4,16 +4,20 @@
 use std::time::Duration;
 
 use chassis::grpc::timestamp;
-use chassis::operator::Subject;
+use chassis::id::AccountSlug;
 use chassis::operator::subject::{broken, doubtful, fine};
+use chassis::operator::{Pausable, Subject};
+use chassis::pauses::PauseKind;
 use reqwest::header::ALLOW;
 use reqwest::redirect::Policy;
 use sqlx::PgPool;
 use switchboard_proto::operator::v1::{Finding, Level};
 use time::OffsetDateTime;
+use uuid::Uuid;
 
 use super::App;
 use crate::files::store::Store;
+use crate::store::channels;
 use crate::store::problems::{self, Counted, Trouble};
 
 /// Problems told of at most.
@@ -49,6 +53,34 @@ impl Subject for Operated {
     async fn tried(&self, _now: OffsetDateTime) -> Vec<Finding> {
         let (store, address) = tokio::join!(self.object_store(), self.public_address());
         vec![store, address]
+    }
+
+    async fn pausable(
+        &self,
+        kind: PauseKind,
+        subject: &str,
+    ) -> Result<Option<Pausable>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        match (kind, Uuid::parse_str(subject), AccountSlug::parse(subject)) {
+            (PauseKind::Channel, Ok(id), _) => {
+                let found = channels::load(&mut connection, &[id]).await?;
+                found.first().map_or(Ok(None), |row| {
+                    Ok(Some(Pausable {
+                        name: row.name.clone(),
+                        account: Some(row.account()?),
+                    }))
+                })
+            }
+            // An account without channels has no deliveries that could wait.
+            (PauseKind::Deliveries, _, Ok(account)) => {
+                let some = channels::page(&mut connection, &account, None, None, 1).await?;
+                Ok((!some.is_empty()).then(|| Pausable {
+                    name: account.to_string(),
+                    account: Some(account),
+                }))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

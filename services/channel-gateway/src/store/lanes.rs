@@ -93,14 +93,24 @@ pub async fn lock(
         .collect())
 }
 
+/// Channels and accounts whose deliveries are paused.
+#[derive(Debug, Clone, Default)]
+pub struct Held {
+    /// Ids of channels.
+    pub channels: Vec<Uuid>,
+    /// Slugs of accounts.
+    pub accounts: Vec<String>,
+}
+
 /// Locks due lanes that nobody holds, the longest due first. Those that another transaction has are passed over, and
-/// those of channels that may not send now: however many they are, the others are not held up.
+/// those of channels that may not send now, or are paused: however many they are, the others are not held up.
 ///
 /// A channel has a token while its bucket is full again before `token_until`.
 pub async fn due(
     connection: &mut PgConnection,
     now: OffsetDateTime,
     token_until: OffsetDateTime,
+    held: &Held,
     limit: i64,
 ) -> Result<Vec<LaneRow>, sqlx::Error> {
     sqlx::query_as!(
@@ -110,11 +120,14 @@ pub async fn due(
          where due_at <= $1 and (lease_until is null or lease_until <= $1)
            and not exists (select 1 from channel_rate r
                            where r.channel_id = lane.channel_id and (r.paused_until > $1 or r.rate_full > $2))
+           and channel_id <> all($4) and account <> all($5)
          order by due_at limit $3
          for update of lane skip locked",
         now,
         token_until,
         limit,
+        &held.channels,
+        &held.accounts,
     )
     .fetch_all(connection)
     .await

@@ -23,6 +23,7 @@ mod limits;
 mod lines;
 mod links;
 mod mail;
+mod pauses;
 mod photos;
 mod quota;
 mod raw;

@@ -35,6 +35,7 @@ use chassis::id::{self, AccountSlug};
 use chassis::nats::{self, Declared, Nats, Streams};
 use chassis::outbox::Waker;
 use chassis::packs::{Packer, PackerConfig};
+use chassis::pauses::Pauses;
 use chassis::seal::Sealer;
 use chassis::testing::{self, TestDatabase};
 use chassis::trace::TraceContext;
@@ -177,6 +178,7 @@ pub async fn world() -> World {
         photos: photos::asked::Noted::default(),
         presses: Presses::default(),
         public_url: "https://gw.example".into(),
+        pauses: Pauses::default(),
         relay: Waker::new(),
     };
     let account = testing::fresh_account();

@@ -11,8 +11,10 @@ use channel_gateway::domain::mailbox::Folder;
 use channel_gateway::provider::imap::{Login, Mailbox, Secret};
 use channel_gateway::provider::wire::{Endpoint, Rules, Security, Wires};
 use channel_gateway::store::MIGRATOR;
+use chassis::pauses::{Holding, Pauses};
 use chassis::testing::{self, TestDatabase};
 use switchboard_tests::servers::{Certificate, Dovecot};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -136,6 +138,10 @@ impl Directory for OneChannel {
     fn wanted(&self) -> Vec<Wanted> {
         self.looked.fetch_add(1, Ordering::SeqCst);
         vec![self.wanted.clone()]
+    }
+
+    fn changes(&self) -> watch::Receiver<Arc<Holding>> {
+        Pauses::default().watch()
     }
 
     async fn account(&self, _: Uuid, renewed: bool) -> Result<Account, NoAccount> {

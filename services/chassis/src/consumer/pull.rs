@@ -16,6 +16,7 @@ use super::batch::{self, Ended};
 use super::{Handler, Unit, unpack};
 use crate::health::Latch;
 use crate::nats::{self, Nats};
+use crate::pauses::{Holding, Pauses};
 
 /// How long the broker waits for an acknowledgement or a sign of progress.
 pub(super) const ACK_WAIT: Duration = Duration::from_secs(10);
@@ -56,6 +57,7 @@ pub(super) struct Pull {
     pub handler: Arc<dyn Handler>,
     pub latch: Latch,
     pub batch_wait: Duration,
+    pub pauses: Pauses,
     pub stop: CancellationToken,
 }
 
@@ -73,7 +75,16 @@ impl Pull {
         let mut prefetched = Prefetched::default();
         let mut failures = 0;
         let mut next = Instant::now();
+        let mut holding = self.pauses.watch();
         while !self.stop.is_cancelled() {
+            if self.is_held(&holding.borrow_and_update()) {
+                self.hand_back(std::mem::take(&mut prefetched)).await;
+                // Whoever stopped it knows: the replica is as ready as it was.
+                self.latch.release();
+                let resumed = holding.wait_for(|holding| !self.is_held(holding));
+                let _ = self.stop.run_until_cancelled(resumed).await;
+                continue;
+            }
             if prefetched.stream.is_none() {
                 let opened = self.stop.run_until_cancelled(self.open()).await;
                 match opened {
@@ -108,12 +119,12 @@ impl Pull {
             if Instant::now() < next && waited.await.is_none() {
                 break;
             }
-            let Some(batch) = self
-                .stop
-                .run_until_cancelled(self.take(&mut prefetched))
-                .await
-            else {
-                break;
+            let batch = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break,
+                // What arrived in the same moment is handed back.
+                _ = holding.wait_for(|holding| self.is_held(holding)) => continue,
+                batch = self.take(&mut prefetched) => batch,
             };
             let begun = Instant::now();
             let full = !prefetched.held.is_empty();
@@ -135,6 +146,11 @@ impl Pull {
             }
         }
         self.hand_back(prefetched).await;
+    }
+
+    /// Tells whether it takes nothing for a while (O3.6).
+    fn is_held(&self, holding: &Holding) -> bool {
+        holding.consumer(self.handler.durable())
     }
 
     /// Declares the durable and begins to pull.

@@ -13,9 +13,11 @@ use switchboard_proto::operator::v1::operator_service_server::{
     OperatorService, OperatorServiceServer,
 };
 use switchboard_proto::operator::v1::{
-    DiagnoseRequest, DiagnoseResponse, GetDeadLetterRequest, GetDeadLetterResponse,
+    DiagnoseRequest, DiagnoseResponse, EndPauseRequest, EndPauseResponse, GetDeadLetterRequest,
+    GetDeadLetterResponse, GetPauseRequest, GetPauseResponse, GetReportRequest, GetReportResponse,
     GetStatusRequest, GetStatusResponse, ListDeadLettersRequest, ListDeadLettersResponse,
-    ReplayDeadLettersRequest, ReplayDeadLettersResponse,
+    ListPausesRequest, ListPausesResponse, ReplayDeadLettersRequest, ReplayDeadLettersResponse,
+    SetPauseRequest, SetPauseResponse,
 };
 use tonic::{Code, Request, Response, Status};
 use tonic_health::pb::HealthCheckRequest;
@@ -63,6 +65,36 @@ impl OperatorService for Letters {
             "there is none",
             &[],
         ))
+    }
+    async fn get_report(
+        &self,
+        _: Request<GetReportRequest>,
+    ) -> Result<Response<GetReportResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+    async fn set_pause(
+        &self,
+        _: Request<SetPauseRequest>,
+    ) -> Result<Response<SetPauseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+    async fn end_pause(
+        &self,
+        _: Request<EndPauseRequest>,
+    ) -> Result<Response<EndPauseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+    async fn get_pause(
+        &self,
+        _: Request<GetPauseRequest>,
+    ) -> Result<Response<GetPauseResponse>, Status> {
+        Err(Status::unimplemented("not here"))
+    }
+    async fn list_pauses(
+        &self,
+        _: Request<ListPausesRequest>,
+    ) -> Result<Response<ListPausesResponse>, Status> {
+        Err(Status::unimplemented("not here"))
     }
     async fn replay_dead_letters(
         &self,

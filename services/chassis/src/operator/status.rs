@@ -18,6 +18,7 @@ use crate::consumer::HandlerRegistry;
 use crate::grpc::{timestamp, timestamp_opt};
 use crate::health::Readiness;
 use crate::nats::{Nats, Streams};
+use crate::pauses::Pauses;
 use crate::replicas::Replicas;
 
 /// How long one part may take: a status that waits for what is away is no status.
@@ -33,6 +34,7 @@ pub(crate) struct Sources {
     pub pool: Option<PgPool>,
     pub replicas: Option<Replicas>,
     pub subjects: Vec<Arc<dyn Subject>>,
+    pub pauses: Pauses,
 }
 
 /// What the broker tells.
@@ -59,6 +61,7 @@ impl Sources {
         let mut told = GetStatusResponse {
             service: self.service.to_owned(),
             time: Some(timestamp(now)),
+            pauses: self.held(),
             ..GetStatusResponse::default()
         };
         if let Some(replicas) = &self.replicas {

@@ -3,7 +3,9 @@
 use switchboard_proto::operator::v1::{Finding, Level};
 use time::OffsetDateTime;
 
+use super::Pausable;
 use crate::grpc::timestamp;
+use crate::pauses::PauseKind;
 
 /// What a service knows of its subject: the gateway of channels, conversation of chats that wait.
 #[tonic::async_trait]
@@ -17,6 +19,18 @@ pub trait Subject: Send + Sync + 'static {
     /// Tries what is the service's own to try, such as an object store. Each try is bounded in time.
     async fn tried(&self, _now: OffsetDateTime) -> Vec<Finding> {
         Vec::new()
+    }
+
+    /// Finds something of its own that can be paused: a channel, or an account whose deliveries it has.
+    ///
+    /// # Errors
+    /// Returns an error where the database cannot tell.
+    async fn pausable(
+        &self,
+        _kind: PauseKind,
+        _subject: &str,
+    ) -> Result<Option<Pausable>, sqlx::Error> {
+        Ok(None)
     }
 }
 

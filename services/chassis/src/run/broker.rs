@@ -69,6 +69,7 @@ impl Service {
             ready: self.ready.clone(),
             registry: Arc::clone(&self.registry),
             batch_wait: self.sections.nats.batch_wait,
+            pauses: self.pauses(),
         })
     }
 

@@ -16,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::service::{Service, Stopped};
 use super::{ServiceConfig, configured, version};
-use crate::config;
+use crate::config::{self, reference};
 use crate::lifecycle::{Lifecycle, TaskFailed};
 use crate::meter;
 use crate::telemetry::{self, Cause};
@@ -167,10 +167,11 @@ where
         );
     }
     let work = async {
-        match arguments.verb {
-            Some(Verb::Migrate) => migrate(config).await,
-            _ => run(name, config, serve).await,
+        if matches!(arguments.verb, Some(Verb::Migrate)) {
+            return migrate(config).await;
         }
+        let told = (embedded, arguments.config.as_deref());
+        run(name, config, told, serve).await
     };
     let ended = runtime.block_on(AssertUnwindSafe(work).catch_unwind());
     let ended = ended.unwrap_or_else(|_| Err(anyhow!("it panicked")));
@@ -220,13 +221,21 @@ fn cause(error: &anyhow::Error) -> (Cause, Option<String>) {
     }
 }
 
-async fn run<C, S, SF>(name: &'static str, config: C, serve: S) -> anyhow::Result<()>
+async fn run<C, S, SF>(
+    name: &'static str,
+    config: C,
+    (embedded, file): (&'static str, Option<&Path>),
+    serve: S,
+) -> anyhow::Result<()>
 where
     C: ServiceConfig,
     S: FnOnce(C, Service) -> SF,
     SF: Future<Output = anyhow::Result<()>>,
 {
     let service = Service::new(name, &config);
+    let schema = reference::schema::<C>(name, embedded)?;
+    let set = reference::dump(&schema, embedded, file, &config::environment())?;
+    service.configured(set);
     stop_on_signals(&service.lifecycle)?;
     // First of all: probes are answered while the service waits for what it depends on.
     service.admin().await?;

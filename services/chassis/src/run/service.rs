@@ -7,20 +7,23 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use metrics_exporter_prometheus::PrometheusHandle;
 use rand::Rng as _;
 use sqlx::PgPool;
 use sqlx::migrate::Migrator;
 
 use super::database::{self, Login};
-use super::{ServiceConfig, statistics};
+use super::{ServiceConfig, statistics, version};
 use crate::auth::Scope;
+use crate::config::reference::Set;
 use crate::consumer::HandlerRegistry;
 use crate::grpc::GrpcServer;
 use crate::health::{self, Latch, Readiness};
 use crate::lifecycle::Lifecycle;
 use crate::meter::Described;
 use crate::nats::{self, Nats, Streams};
-use crate::operator::{Operator, Sources, Subject, Tried};
+use crate::operator::{Operator, Reported, Sources, Subject, Tried};
+use crate::pauses::Pauses;
 use crate::replicas::Replicas;
 use crate::telemetry;
 use crate::{audit, client, config, figures, inbox, request};
@@ -92,6 +95,9 @@ struct Shared {
     migrator: Option<&'static Migrator>,
     replicas: Option<Replicas>,
     subjects: Vec<Arc<dyn Subject>>,
+    pauses: Pauses,
+    configured: Vec<Set>,
+    metrics: Option<PrometheusHandle>,
 }
 
 impl Service {
@@ -119,6 +125,11 @@ impl Service {
             },
             shared: Arc::default(),
         }
+    }
+
+    /// Keeps what is configured, for whoever asks; secrets are masked.
+    pub(super) fn configured(&self, set: Vec<Set>) {
+        self.shared().configured = set;
     }
 
     /// Returns the service's name, as in subjects.
@@ -196,12 +207,33 @@ impl Service {
         audit::spawn_purge(&self.lifecycle, pool.clone(), self.sections.audit.kept);
         let replicas = Replicas::new(self.ready.clone());
         replicas.spawn(&self.lifecycle, pool.clone());
+        let pauses = self.pause(&pool, &replicas).await?;
         let mut shared = self.shared();
+        shared.pauses = pauses;
         shared.pool = Some(pool.clone());
         shared.migrator = Some(migrator);
         shared.replicas = Some(replicas);
         drop(shared);
         Ok(pool)
+    }
+
+    /// Reads what is paused before anything is taken up, and follows it from then on (O3.6).
+    async fn pause(&self, pool: &PgPool, replicas: &Replicas) -> anyhow::Result<Pauses> {
+        let latch = self.ready.latch("drained");
+        let pauses = Pauses::of(replicas.id());
+        self.reach("database", &latch, || {
+            let (pauses, pool) = (pauses.clone(), pool.clone());
+            async move { Ok(pauses.refresh(&pool, crate::clock::now()).await?) }
+        })
+        .await?;
+        latch.release();
+        pauses.spawn(&self.lifecycle, pool.clone(), latch);
+        Ok(pauses)
+    }
+
+    /// What is paused. Call it after [`Service::database`]: a service without one knows of nothing.
+    pub fn pauses(&self) -> Pauses {
+        self.shared().pauses.clone()
     }
 
     /// Has the status tell of the service's own subject; call it before [`Service::grpc`].
@@ -327,6 +359,7 @@ impl Service {
             pool: shared.pool.clone(),
             replicas: shared.replicas.clone(),
             subjects: shared.subjects.clone(),
+            pauses: shared.pauses.clone(),
         };
         let tried = Tried {
             nats: self.sections.nats.clone(),
@@ -335,7 +368,14 @@ impl Service {
                 .chain(shared.migrator)
                 .collect(),
         };
-        Operator::whole(sources, tried)
+        let reported = Reported {
+            version: shared.migrator.map_or_else(String::new, |migrator| {
+                version::told(self.name, migrator, version::Output::Json)
+            }),
+            configured: shared.configured.clone(),
+            metrics: shared.metrics.clone(),
+        };
+        Operator::whole(sources, tried, reported)
     }
 
     /// Returns what lists the changes of this service's settings; a token needs one of `scopes`, those that change them.
@@ -354,6 +394,7 @@ impl Service {
             return Ok(address);
         }
         let metrics = telemetry::metrics(self.name, self.figures)?;
+        self.shared().metrics = Some(metrics.clone());
         let address = health::serve(
             &self.sections.admin,
             self.ready.clone(),

@@ -1,5 +1,5 @@
-//! The last lines, kept for the moment when the process ends: Kubernetes shows what then stands in the termination file
-//! (`kubectl describe pod`), when the log itself may be gone.
+//! The last lines, kept for whoever asks (O3.8), and for the moment when the process ends: Kubernetes shows what then stands in
+//! the termination file (`kubectl describe pod`), when the log itself may be gone.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -9,7 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Lines that are kept.
+/// Lines that are kept, and their bytes.
+const KEPT: (usize, usize) = (1_000, 512 * 1024);
+
+/// Lines of a termination message at most.
 const LINES: usize = 100;
 
 /// What Kubernetes reads of the file, in bytes.
@@ -42,8 +45,39 @@ impl Cause {
     }
 }
 
-static TAIL: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
+static TAIL: Mutex<Tail> = Mutex::new(Tail::new());
 static PANICKED: Mutex<Option<String>> = Mutex::new(None);
+
+/// The last lines, the oldest first.
+struct Tail {
+    lines: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Tail {
+    const fn new() -> Self {
+        Self {
+            lines: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+
+    fn keep(&mut self, line: String) {
+        self.bytes += line.len();
+        self.lines.push_back(line);
+        while self.lines.len() > KEPT.0 || self.bytes > KEPT.1 {
+            let Some(gone) = self.lines.pop_front() else {
+                return;
+            };
+            self.bytes -= gone.len();
+        }
+    }
+}
+
+/// Returns the last lines as they were written, the oldest first.
+pub(crate) fn recent() -> Vec<String> {
+    lock(&TAIL).lines.iter().cloned().collect()
+}
 
 /// Writes lines on stdout and keeps the last of them.
 pub(super) struct Kept;
@@ -57,12 +91,7 @@ impl<'a> MakeWriter<'a> for Kept {
 
 impl Write for Kept {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        let mut tail = lock(&TAIL);
-        if tail.len() == LINES {
-            tail.pop_front();
-        }
-        tail.push_back(String::from_utf8_lossy(line).into_owned());
-        drop(tail);
+        lock(&TAIL).keep(String::from_utf8_lossy(line).into_owned());
         io::stdout().lock().write_all(line)?;
         Ok(line.len())
     }
@@ -96,7 +125,7 @@ pub fn terminated(file: &Path, cause: Cause, text: &str) {
     if !file.exists() {
         return;
     }
-    let message = message(cause, text, lock(&TAIL).iter().map(String::as_str));
+    let message = message(cause, text, lock(&TAIL).lines.iter().map(String::as_str));
     // Nobody is left to tell.
     let _ = std::fs::write(file, message);
 }
@@ -151,6 +180,25 @@ mod tests {
         assert!(told.len() <= BYTES, "{}", told.len());
         assert!(told.contains("\"line\":299,") && !told.contains("\"line\":199,"));
         assert!(told.find("\"line\":298,") < told.find("\"line\":299,"));
+    }
+
+    #[test]
+    fn o3_8_the_newest_lines_are_kept_within_bounds() {
+        let mut tail = Tail::new();
+        for number in 0..1_100 {
+            tail.keep(format!("{number}\n"));
+        }
+        assert_eq!(tail.lines.len(), KEPT.0);
+        assert_eq!(tail.lines.front().map(String::as_str), Some("100\n"));
+        let bytes: usize = tail.lines.iter().map(String::len).sum();
+        assert_eq!(tail.bytes, bytes);
+        for _ in 0..100 {
+            tail.keep("x".repeat(10_000));
+        }
+        assert_eq!(tail.lines.len(), KEPT.1 / 10_000);
+        // One that is larger than all may be: nothing of it is kept.
+        tail.keep("x".repeat(KEPT.1 + 1));
+        assert_eq!((tail.lines.len(), tail.bytes), (0, 0));
     }
 
     #[test]

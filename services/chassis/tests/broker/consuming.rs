@@ -499,3 +499,44 @@ async fn the_inbox_forgets_after_seven_days() {
     drop(connection);
     world.finish().await;
 }
+
+#[tokio::test]
+async fn o3_6_a_paused_consumer_takes_nothing_until_its_time_has_come() {
+    let world = World::new().await;
+    let recorder = Recorder::new("test-events", |_| Ok(()));
+    let other = Recorder::new("other-events", |_| Ok(()));
+    let consumers = world.consumers(&world.lifecycle);
+    consumers.spawn_events(recorder.clone(), &CREATED);
+    publish(&world, 0..10).await;
+    eventually("all is handled", async || recorder.distinct().len() == 10).await;
+
+    let now = chassis::clock::now();
+    let ends = now + time::Duration::HOUR;
+    sqlx::query(
+        "insert into chassis.pause (pause_id, kind, subject_id, name, account, began_at, ends_at, actor, reason)
+         values (gen_random_uuid(), 'consumer', 'test-events', '', '', $1, $2, 'service:x', 'a test')",
+    )
+    .bind(now)
+    .bind(ends)
+    .execute(world.pool())
+    .await
+    .unwrap();
+    world.pauses.refresh(world.pool(), now).await.unwrap();
+    publish(&world, 10..20).await;
+    // One that is not paused hears of them.
+    consumers.spawn_events(other.clone(), &CREATED);
+    eventually("another has them", async || other.distinct().len() == 20).await;
+    assert_eq!(recorder.distinct(), numbers(0..10));
+    assert!(
+        world.ready.is_ready(),
+        "whoever stopped it knows: {:?}",
+        world.ready.held()
+    );
+
+    world.pauses.refresh(world.pool(), ends).await.unwrap();
+    eventually("the rest is handled", async || {
+        recorder.distinct() == numbers(0..20)
+    })
+    .await;
+    world.lifecycle.stop();
+}

@@ -13,6 +13,7 @@ use chassis::id::AccountSlug;
 use chassis::lifecycle::Lifecycle;
 use chassis::nats::{self, Declared, Nats, Streams};
 use chassis::outbox::{self, Outgoing};
+use chassis::pauses::Pauses;
 use chassis::testing::{self, TestDatabase};
 use sqlx::PgPool;
 use switchboard_proto::conversation::v1::ChatCreated;
@@ -26,6 +27,7 @@ pub struct World {
     pub lifecycle: Lifecycle,
     pub ready: Readiness,
     pub account: AccountSlug,
+    pub pauses: Pauses,
 }
 
 impl World {
@@ -61,6 +63,7 @@ impl World {
             lifecycle: Lifecycle::new(),
             ready: Readiness::new(),
             account: testing::fresh_account(),
+            pauses: Pauses::default(),
         }
     }
 
@@ -77,6 +80,7 @@ impl World {
             ready: self.ready.clone(),
             registry: Arc::default(),
             batch_wait: config::Nats::default().batch_wait,
+            pauses: self.pauses.clone(),
         }
     }
 

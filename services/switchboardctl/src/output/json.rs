@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use prost::Message;
+use prost::{Message, Name};
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor, SerializeOptions};
 use serde_json::Value;
 
@@ -21,6 +21,13 @@ pub(crate) fn value<T: Show>(message: &T) -> Result<Value, CliError> {
     // With fields that have their default: a script finds every name in every row.
     serialise(T::NAME, &message.encode_to_vec(), false)
         .ok_or_else(|| CliError::failed(format!("{} cannot be written as JSON", T::NAME), ""))
+}
+
+/// An answer that is no row of a list as protobuf JSON, with fields that have their default.
+pub(crate) fn answer<T: Name>(message: &T) -> Result<Value, CliError> {
+    let name = T::full_name();
+    serialise(&name, &message.encode_to_vec(), false)
+        .ok_or_else(|| CliError::failed(format!("{name} cannot be written as JSON"), ""))
 }
 
 /// A value as YAML.

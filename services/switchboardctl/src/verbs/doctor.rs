@@ -7,9 +7,12 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use futures::future::join_all;
-use switchboard_proto::operator::v1::{DiagnoseRequest, Finding, GetStatusRequest, Level};
+use switchboard_proto::operator::v1::{
+    DiagnoseRequest, Finding, GetStatusRequest, Level, Pause, PauseKind,
+};
 use time::OffsetDateTime;
 
+use super::status::verdict;
 use crate::connect::{SERVICES, Session};
 use crate::error::CliError;
 use crate::output::{View, json, say, words};
@@ -101,7 +104,11 @@ async fn examine(session: &Session, service: &'static str) -> Result<Vec<Found>,
             return Ok(vec![Found::new(service, finding)]);
         }
     };
-    let mut found = vec![Found::new(service, readiness(&status.replicas, service))];
+    let drained = readiness(&status.replicas, &status.pauses, service);
+    let mut found = vec![Found::new(service, drained)];
+    let now = words::time(status.time.as_ref()).unwrap_or(began);
+    let held = status.pauses.iter().map(|pause| paused(pause, now));
+    found.extend(held.map(|finding| Found::new(service, finding)));
     for replica in &status.replicas {
         found.push(Found::version(service, &replica.version, &replica.commit));
     }
@@ -123,8 +130,28 @@ async fn examine(session: &Session, service: &'static str) -> Result<Vec<Found>,
     Ok(found)
 }
 
-fn readiness(replicas: &[switchboard_proto::operator::v1::Replica], service: &str) -> Finding {
-    let unready = replicas.iter().filter(|replica| !replica.ready);
+/// Something that is paused: nothing is broken, and somebody should remember it.
+fn paused(pause: &Pause, now: OffsetDateTime) -> Finding {
+    let kind = super::pause::kind_word(pause.kind());
+    let next = format!(
+        "it ends by itself; `switchboardctl resume {kind} {}` ends it now",
+        pause.subject_id
+    );
+    of("paused", Level::Warn, &verdict::paused(pause, now), &next)
+}
+
+fn readiness(
+    replicas: &[switchboard_proto::operator::v1::Replica],
+    pauses: &[Pause],
+    service: &str,
+) -> Finding {
+    let drained = |id: &str| {
+        let mut pauses = pauses.iter();
+        pauses.any(|pause| pause.kind() == PauseKind::Replica && pause.subject_id == id)
+    };
+    let unready = replicas
+        .iter()
+        .filter(|replica| !replica.ready && !drained(&replica.replica_id));
     let reasons: Vec<String> = unready
         .flat_map(|replica| &replica.checks)
         .filter(|check| !check.ok)

@@ -1,7 +1,7 @@
 //! How the whole system is, on one screen.
 
-mod screen;
-mod verdict;
+pub(super) mod screen;
+pub(super) mod verdict;
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal as _;

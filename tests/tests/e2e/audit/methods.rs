@@ -149,8 +149,14 @@ pub(super) const NO_SETTING: &[&str] = &[
     "crm_cards.v1.TransferService/ImportRecords",
     "operator.v1.AuditService/ListAuditEntries",
     "operator.v1.OperatorService/Diagnose",
+    // Only an operator, who is above accounts, pauses: what is of an account stands in its audit all the same (O3.6).
+    "operator.v1.OperatorService/EndPause",
     "operator.v1.OperatorService/GetDeadLetter",
+    "operator.v1.OperatorService/GetPause",
+    "operator.v1.OperatorService/GetReport",
     "operator.v1.OperatorService/GetStatus",
     "operator.v1.OperatorService/ListDeadLetters",
+    "operator.v1.OperatorService/ListPauses",
     "operator.v1.OperatorService/ReplayDeadLetters",
+    "operator.v1.OperatorService/SetPause",
 ];

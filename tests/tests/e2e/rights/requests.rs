@@ -36,6 +36,10 @@ pub fn channel(things: &Things) -> Value {
     json!({ "channel_id": things.get("channel") })
 }
 
+pub fn pause(things: &Things) -> Value {
+    json!({ "kind": "PAUSE_KIND_CHANNEL", "subject_id": things.get("channel") })
+}
+
 pub fn agent(things: &Things) -> Value {
     json!({ "agent_id": things.get("keeper") })
 }

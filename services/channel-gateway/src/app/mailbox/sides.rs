@@ -1,7 +1,11 @@
 //! Both sides of following: which mailboxes there are, and where their mails go.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use chassis::pauses::Holding;
 use time::OffsetDateTime;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::domain::mailbox::Folder;
@@ -129,6 +133,9 @@ pub enum NoAccount {
 pub trait Directory: Send + Sync + 'static {
     /// Returns the channels whose clients are heard, from memory.
     fn wanted(&self) -> Vec<Wanted>;
+
+    /// Tells when what is paused changes: then other channels are wanted at once.
+    fn changes(&self) -> watch::Receiver<Arc<Holding>>;
 
     /// Returns the account of a channel; with `renewed`, the access token in use was refused and another one is needed.
     async fn account(&self, channel: Uuid, renewed: bool) -> Result<Account, NoAccount>;

@@ -53,7 +53,7 @@ pub(super) async fn of(
         }
         None => None,
     };
-    let removes = method.name().starts_with("Delete");
+    let removes = removes(method.name());
     let kind = current
         .as_ref()
         .map(|current| current.descriptor().full_name().to_owned());
@@ -113,6 +113,13 @@ fn held(request: &DynamicMessage, wanted: &FieldDescriptor) -> Option<Value> {
             Value::Message(inner) if request.has_field(&field) => held(inner, wanted),
             _ => None,
         })
+}
+
+/// Whether a method takes away what there is.
+fn removes(method: &str) -> bool {
+    ["Delete", "EndPause"]
+        .iter()
+        .any(|removing| method.starts_with(removing))
 }
 
 /// The message that an answer is about: its first one.
@@ -205,7 +212,7 @@ fn is_secret(path: &str) -> bool {
 impl Preview {
     /// For people.
     pub fn lines(&self, method: &str) -> Vec<String> {
-        let mut lines = vec![if self.current.is_some() && method.starts_with("Delete") {
+        let mut lines = vec![if self.current.is_some() && removes(method) {
             format!("{method} would remove")
         } else if self.current.is_some() {
             format!("{method} would change")

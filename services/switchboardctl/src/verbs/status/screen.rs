@@ -28,7 +28,7 @@ const WRONG: usize = 3;
 const FIRST: usize = 16;
 
 /// The screen.
-pub(super) fn render(
+pub(in super::super) fn render(
     all: &[Told],
     width: Option<u16>,
     colour: bool,
@@ -43,6 +43,7 @@ pub(super) fn render(
     services(&mut screen, all, now);
     streams(&mut screen, &told, now);
     consumers(&mut screen, &told, now);
+    paused(&mut screen, &told, now);
     waiting_to_go(&mut screen, &told, now);
     channels(&mut screen, &told, now);
     chats(&mut screen, &told, now);
@@ -263,6 +264,21 @@ fn consumers(screen: &mut Screen, told: &[&GetStatusResponse], now: OffsetDateTi
         };
         screen.line(&[toned(line, Tone::Dim)]);
     }
+}
+
+/// What is paused, where something is: a line, however much it is.
+fn paused(screen: &mut Screen, told: &[&GetStatusResponse], now: OffsetDateTime) {
+    let all: Vec<String> = told
+        .iter()
+        .flat_map(|one| &one.pauses)
+        .map(|pause| verdict::paused(pause, now))
+        .collect();
+    let first = match all.as_slice() {
+        [] => return,
+        [one] => one.clone(),
+        [one, ..] => format!("{}, `pause list`; {one}", all.len()),
+    };
+    screen.line(&[plain("PAUSED        "), toned(first, Tone::Attention)]);
 }
 
 /// Outboxes and dead letters: a line each.

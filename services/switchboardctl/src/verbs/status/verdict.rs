@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prost_types::Timestamp;
-use switchboard_proto::operator::v1::{GetStatusResponse, Level, Replica};
+use switchboard_proto::operator::v1::{GetStatusResponse, Level, Pause, PauseKind, Replica};
 use time::{Duration, OffsetDateTime};
 
 use super::Told;
@@ -34,6 +34,8 @@ pub(super) fn wrong(all: &[Told], now: OffsetDateTime) -> Vec<String> {
     for one in told() {
         replicas(one, &mut wrong);
     }
+    let held = told().flat_map(|one| &one.pauses);
+    wrong.extend(held.map(|pause| paused(pause, now)));
     for one in told() {
         backlog(one, now, &mut wrong);
     }
@@ -74,7 +76,15 @@ fn replicas(told: &GetStatusResponse, wrong: &mut Vec<String>) {
     let asked = told.time.as_ref();
     let silent = |replica: &&Replica| is_silent(replica, asked);
     let (gone, there): (Vec<&Replica>, Vec<&Replica>) = told.replicas.iter().partition(silent);
-    let unready = there.iter().filter(|replica| !replica.ready).count();
+    let drained = |replica: &Replica| {
+        let pauses = told.pauses.iter();
+        pauses
+            .filter(|pause| pause.kind() == PauseKind::Replica)
+            .any(|pause| pause.subject_id == replica.replica_id)
+    };
+    // That one is drained is told by itself.
+    let unready = there.iter().filter(|one| !one.ready && !drained(one));
+    let unready = unready.count();
     match (unready, there.len()) {
         // What is away is told by itself, and is why.
         (0, _) => {}
@@ -90,6 +100,21 @@ fn replicas(told: &GetStatusResponse, wrong: &mut Vec<String>) {
             count(gone.len(), "replica")
         ));
     }
+}
+
+/// What is paused, for how long still, and why.
+pub(in super::super) fn paused(pause: &Pause, now: OffsetDateTime) -> String {
+    let what = match pause.kind() {
+        PauseKind::Channel => format!("channel {} of {} is paused", pause.name, pause.account),
+        PauseKind::Consumer | PauseKind::Unspecified => {
+            format!("{} is paused", pause.subject_id)
+        }
+        PauseKind::Deliveries => format!("deliveries of {} are paused", pause.subject_id),
+        PauseKind::Replica => format!("a replica of {} ({}) is drained", pause.service, pause.name),
+    };
+    let left = words::time(pause.end_time.as_ref()).map(|end| words::span(end - now));
+    let left = left.unwrap_or_default();
+    format!("{what} for {left} more: {}", pause.reason)
 }
 
 /// What is away, and for whom.
@@ -156,6 +181,19 @@ mod tests {
         ConsumerStatus, Finding, OutboxStatus, StreamStatus, Unavailable,
     };
 
+    fn held(kind: PauseKind, subject: &str, name: &str) -> Pause {
+        Pause {
+            kind: kind.into(),
+            subject_id: subject.into(),
+            name: name.into(),
+            account: "acme".into(),
+            service: "crm-cards".into(),
+            end_time: Some(stamp(-600)),
+            reason: "a check".into(),
+            ..Pause::default()
+        }
+    }
+
     fn of(change: impl Fn(&mut GetStatusResponse)) -> Vec<String> {
         let mut told = well("crm-cards");
         change(&mut told);
@@ -169,7 +207,7 @@ mod tests {
     #[test]
     fn o201_each_thing_that_is_wrong_is_one_sentence() {
         type Change = fn(&mut GetStatusResponse);
-        let cases: [(Change, &[&str]); 10] = [
+        let cases: [(Change, &[&str]); 12] = [
             (|_| {}, &[]),
             (
                 |told| told.replicas = vec![replica("a", false, 0)],
@@ -182,6 +220,29 @@ mod tests {
             (
                 |told| told.replicas = vec![replica("a", true, 0), replica("b", true, 16)],
                 &["1 replica of crm-cards silent"],
+            ),
+            (
+                |told| {
+                    let mut drained = replica("b", false, 0);
+                    drained.replica_id = "7".into();
+                    told.replicas = vec![replica("a", true, 0), drained];
+                    told.pauses = vec![held(PauseKind::Replica, "7", "b")];
+                },
+                &["a replica of crm-cards (b) is drained for 10 min more: a check"],
+            ),
+            (
+                |told| {
+                    told.pauses = vec![
+                        held(PauseKind::Channel, "7", "Shop bot"),
+                        held(PauseKind::Consumer, "crm-cards-events", "crm-cards-events"),
+                        held(PauseKind::Deliveries, "acme", "acme"),
+                    ];
+                },
+                &[
+                    "channel Shop bot of acme is paused for 10 min more: a check",
+                    "crm-cards-events is paused for 10 min more: a check",
+                    "deliveries of acme are paused for 10 min more: a check",
+                ],
             ),
             (
                 |told| {

@@ -25,6 +25,11 @@ pub(super) fn rows() -> Vec<Row> {
                 row("ListDeadLetters", nothing, "", NOBODY),
                 row("GetDeadLetter", get_dead_letter, "", NOBODY),
                 row("ReplayDeadLetters", nothing, "", NOBODY),
+                row("GetReport", nothing, "", NOBODY),
+                row("SetPause", pause, "", NOBODY),
+                row("EndPause", pause, "", NOBODY),
+                row("GetPause", pause, "", NOBODY),
+                row("ListPauses", nothing, "", NOBODY),
             ],
         ),
     ]

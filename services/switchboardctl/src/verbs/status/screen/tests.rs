@@ -1,6 +1,8 @@
 //! The screen on good days and on the worst.
 
-use switchboard_proto::operator::v1::{OutboxStatus, ReadinessCheck, Unavailable};
+use switchboard_proto::operator::v1::{
+    OutboxStatus, Pause, PauseKind, ReadinessCheck, Unavailable,
+};
 use time::macros::datetime;
 
 use super::super::Silent;
@@ -84,6 +86,15 @@ fn full() -> Vec<Told> {
                 ..ConsumerStatus::default()
             })
             .collect();
+        told.pauses = vec![
+            Pause {
+                kind: PauseKind::Deliveries.into(),
+                subject_id: "a-shop-with-a-long-name".into(),
+                reason: "the provider asked for it, and nobody knows for how long".into(),
+                ..Pause::default()
+            };
+            3
+        ];
         told.dead_letters = Some(7);
         told.findings = (0..9)
             .map(|number| Finding {
