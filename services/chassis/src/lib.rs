@@ -35,6 +35,7 @@ pub mod nats;
 pub mod operator;
 pub mod outbox;
 pub mod packs;
+pub mod recovery;
 pub mod relay;
 pub mod replicas;
 

@@ -19,6 +19,7 @@ mod internal_chats;
 mod main_path;
 mod once;
 mod operating;
+mod recovery;
 mod rehearsal;
 mod responsible;
 mod rights;
