@@ -181,28 +181,11 @@ where
         }
     };
     drop(entered);
-    let names: Vec<_> = std::env::vars_os()
-        .filter_map(|(name, _)| name.into_string().ok())
-        .collect();
-    for variable in config::unheard(embedded, names.iter().map(String::as_str)) {
-        tracing::warn!(
-            variable,
-            "is no key and is not used: two underscores stand between section and key"
-        );
-    }
+    tell_unheard(embedded);
     let work = async {
         match arguments.verb {
             Some(Verb::Migrate) => migrate(config).await,
-            Some(Verb::Recover(asked)) => {
-                let asked = Asked {
-                    from: asked.from,
-                    report: asked.report,
-                    check: asked.check,
-                };
-                let streams = Streams::new(config.nats().inbound_shards);
-                let servers = (config.database(), config.nats());
-                recovery::run(name, servers, streams, replay, &asked).await
-            }
+            Some(Verb::Recover(asked)) => recover(name, &config, replay, asked).await,
             _ => run(name, config, serve).await,
         }
     };
@@ -212,6 +195,36 @@ where
     runtime.shutdown_timeout(Duration::from_secs(1));
     telemetry.shutdown();
     code
+}
+
+/// Warns of variables that look as if they were keys.
+fn tell_unheard(embedded: &str) {
+    let names: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .collect();
+    for variable in config::unheard(embedded, names.iter().map(String::as_str)) {
+        tracing::warn!(
+            variable,
+            "is no key and is not used: two underscores stand between section and key"
+        );
+    }
+}
+
+/// Recovers a service's database, or checks one that was recovered.
+async fn recover<C: ServiceConfig>(
+    name: &'static str,
+    config: &C,
+    replay: &dyn Replay,
+    asked: Recover,
+) -> anyhow::Result<()> {
+    let asked = Asked {
+        from: asked.from,
+        report: asked.report,
+        check: asked.check,
+    };
+    let streams = Streams::new(config.nats().inbound_shards);
+    let servers = (config.database(), config.nats());
+    recovery::run(name, servers, streams, replay, &asked).await
 }
 
 /// Where the termination message goes while the configuration cannot be read: its variable alone, or the default.

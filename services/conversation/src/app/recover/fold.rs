@@ -89,7 +89,7 @@ impl Fold {
             Word::Restored(_) => drop(chat.restore()),
             Word::Stored(event) => self.stored(chat, *event)?,
             Word::Queued(event) => self.queued(chat, *event, fact.time),
-            Word::Edited(event) => self.edited(event.message.unwrap_or_default()),
+            Word::Edited(event) => self.edited(&event.message.unwrap_or_default()),
             Word::Deleted(event) => {
                 let time = wire::time(event.time.as_ref()).unwrap_or(fact.time);
                 self.deleted(&event.message_id, time)?;
@@ -221,9 +221,9 @@ impl Fold {
         ours.then_some(row)
     }
 
-    fn edited(&mut self, message: pb::Message) {
+    fn edited(&mut self, message: &pb::Message) {
         if let Some(row) = self.ours(&message.message_id) {
-            row.body = wire::body(&message);
+            row.body = wire::body(message);
             row.edited = wire::time(message.edit_time.as_ref()).map(|time| Moment::new(time, ""));
         }
     }
