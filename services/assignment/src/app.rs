@@ -24,6 +24,7 @@ pub mod presence;
 pub mod provisional;
 pub mod purge;
 pub mod read;
+pub mod recover;
 pub mod release;
 pub mod roles;
 pub mod streams;

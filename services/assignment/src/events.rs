@@ -82,7 +82,7 @@ impl Handler for Events {
 }
 
 /// Reads what a delivery tells; none for an event that is not known here.
-fn report(delivery: &Delivery) -> Result<Option<Report>, HandlerError> {
+pub(crate) fn report(delivery: &Delivery) -> Result<Option<Report>, HandlerError> {
     let kind = delivery.envelope.kind.as_str();
     if kind == ConversationOpened::TYPE {
         opened(delivery, &delivery.decode()?)
@@ -109,7 +109,7 @@ fn report(delivery: &Delivery) -> Result<Option<Report>, HandlerError> {
     }
 }
 
-fn malformed(status: &Status) -> HandlerError {
+pub(crate) fn malformed(status: &Status) -> HandlerError {
     // The message names field and rule, never content.
     HandlerError::Poison(status.message().to_owned())
 }

@@ -10,6 +10,7 @@ pub mod figures;
 pub mod grpc;
 pub mod hours;
 pub mod peers;
+pub mod recovery;
 pub mod store;
 pub mod sweep;
 pub mod wire;

@@ -6,10 +6,10 @@ use assignment::config::Config;
 
 fn main() -> ExitCode {
     chassis::run::main(
-        assignment::NAME,
-        Config::EMBEDDED,
+        (assignment::NAME, Config::EMBEDDED),
         &assignment::store::MIGRATOR,
         assignment::serve,
         assignment::migrate,
+        &assignment::recovery::Recovery,
     )
 }

@@ -13,6 +13,7 @@ pub mod loads;
 pub mod policies;
 mod pools;
 pub mod purge;
+pub mod recovery;
 pub mod releases;
 pub mod reply_rules;
 pub mod roles;

@@ -29,6 +29,7 @@ pub mod operated;
 pub mod photos;
 pub mod presses;
 pub mod queue;
+pub mod recover;
 pub mod reseal;
 pub mod restart;
 pub mod sent_copy;

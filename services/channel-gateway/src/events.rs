@@ -99,7 +99,7 @@ impl Handler for Events {
     }
 }
 
-fn command(delivery: &Delivery) -> Result<Queued, HandlerError> {
+pub(crate) fn command(delivery: &Delivery) -> Result<Queued, HandlerError> {
     let event: MessageQueued = delivery.decode()?;
     let command = event.command.unwrap_or_default();
     if !queue::is_placeable(&command) {

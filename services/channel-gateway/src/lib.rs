@@ -11,6 +11,7 @@ pub mod grpc;
 pub mod http;
 pub mod peers;
 pub mod provider;
+pub mod recovery;
 pub mod store;
 
 pub mod tasks;

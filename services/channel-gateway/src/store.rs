@@ -20,6 +20,7 @@ pub mod private_replies;
 pub mod problems;
 pub mod provider_links;
 pub mod raw_items;
+pub mod recovery;
 pub mod sealed;
 pub mod short_links;
 pub mod told;

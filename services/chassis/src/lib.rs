@@ -36,6 +36,7 @@ pub mod operator;
 pub mod outbox;
 pub mod packs;
 pub mod pauses;
+pub mod recovery;
 pub mod relay;
 pub mod replicas;
 

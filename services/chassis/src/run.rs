@@ -23,7 +23,7 @@ pub const COMMIT: &str = match option_env!("SWITCHBOARD_COMMIT") {
 };
 
 pub use database::migrate_database;
-pub(crate) use database::read_password;
+pub(crate) use database::{APPLICATION, connect_options, read_password};
 pub use service::{Service, Stopped};
 
 /// A service's configuration, as far as the chassis needs it.

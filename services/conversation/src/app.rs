@@ -34,6 +34,7 @@ pub mod posts;
 pub mod quick_replies;
 pub mod read;
 pub mod read_state;
+pub mod recover;
 pub mod rename;
 pub mod response_time;
 pub mod retry;

@@ -12,6 +12,7 @@ pub mod grpc;
 pub mod notices;
 pub mod own_app;
 pub mod peers;
+pub mod recovery;
 pub mod search;
 pub mod store;
 pub mod wire;

@@ -6,10 +6,10 @@ use conversation::config::Config;
 
 fn main() -> ExitCode {
     chassis::run::main(
-        "conversation",
-        Config::EMBEDDED,
+        ("conversation", Config::EMBEDDED),
         &conversation::store::MIGRATOR,
         conversation::serve,
         conversation::migrate,
+        &conversation::recovery::Recovery,
     )
 }

@@ -29,6 +29,7 @@ pub mod parked;
 pub mod post;
 pub mod quick_replies;
 pub mod reach;
+pub mod recovery;
 pub mod response_wait;
 pub mod search_fill;
 pub mod start;

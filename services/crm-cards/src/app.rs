@@ -33,6 +33,7 @@ pub mod participants;
 pub mod people;
 pub mod pipeline_connection;
 pub mod pipelines;
+pub mod recover;
 pub mod responsibles;
 pub mod save_buyer;
 pub mod sources;

@@ -1,6 +1,6 @@
 //! The consumer of events: one transaction a batch (architecture §3).
 
-mod parse;
+pub(crate) mod parse;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -10,6 +10,7 @@ pub mod events;
 pub mod figures;
 pub mod grpc;
 pub mod peers;
+pub mod recovery;
 pub mod store;
 pub mod wire;
 

@@ -29,6 +29,7 @@ pub mod parked_sync;
 pub mod participants;
 pub mod person_lists;
 pub mod pipelines;
+pub mod recovery;
 pub mod sources;
 pub mod talks;
 mod words;

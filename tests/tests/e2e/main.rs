@@ -21,6 +21,7 @@ mod main_path;
 mod once;
 mod operating;
 mod pausing;
+mod recovery;
 mod rehearsal;
 mod responsible;
 mod rights;

@@ -9,7 +9,7 @@ import yaml
 
 from .. import machine
 from ..ui import Refusal
-from . import dashboards, nats
+from . import dashboards, nats, recovery
 
 DEPLOY = machine.ROOT / "deploy"
 CHART = DEPLOY / "chart"
@@ -343,6 +343,7 @@ def generated():
         CHART / "values.schema.json": json.dumps(values_schema(), indent=2, ensure_ascii=False) + "\n",
         CHART / "README.md": readme(),
         **{CHART / "dashboards" / f"{name}.json": text for name, text in dashboards.texts().items()},
+        DEPLOY / "RECOVERY.md": recovery.page(),
         DEPLOY / "nats" / "users.yaml": nats.users_yaml((DEPLOY / "nats" / "nats.conf").read_text()),
     }
 

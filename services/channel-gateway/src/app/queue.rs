@@ -305,6 +305,31 @@ pub async fn store_and_commit(
     Ok(())
 }
 
+/// A command that is only written down: it was queued in a time of which this database knows nothing, and never goes out again.
+pub(super) fn lost(entry: &Queued) -> Option<NewCommand> {
+    let ids = ids(&entry.command).filter(|_| entry.command.out_seq > 0)?;
+    Some(NewCommand {
+        chat_id: ids.chat,
+        out_seq: entry.command.out_seq,
+        message_id: ids.message,
+        attempt: entry.command.attempt,
+        parts: 1,
+        is_final: true,
+        queued_at: entry.time,
+        cause: entry.cause,
+        trace: entry.trace.clone(),
+    })
+}
+
+/// The lanes of commands.
+pub(super) fn lanes(queued: &[Queued]) -> Touched {
+    let sorted = queued.iter().filter_map(|entry| {
+        let ids = ids(&entry.command)?;
+        Some(((ids.chat, entry.command.out_seq), (entry, ids)))
+    });
+    touched(&sorted.collect())
+}
+
 fn touched(sorted: &BTreeMap<(Uuid, i64), (&Queued, Ids)>) -> Touched {
     let mut touched = Touched::default();
     for (entry, ids) in sorted.values() {

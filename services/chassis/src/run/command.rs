@@ -10,6 +10,8 @@ use anyhow::{Context as _, anyhow, bail};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use futures::FutureExt as _;
 use sqlx::migrate::Migrator;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{SignalKind, signal};
@@ -19,6 +21,8 @@ use super::{ServiceConfig, configured, version};
 use crate::config::{self, reference};
 use crate::lifecycle::{Lifecycle, TaskFailed};
 use crate::meter;
+use crate::nats::Streams;
+use crate::recovery::{self, Asked, Replay};
 use crate::telemetry::{self, Cause};
 
 /// Checks the rules of the shared sections, then those of the service's own.
@@ -51,7 +55,7 @@ struct Arguments {
     verb: Option<Verb>,
 }
 
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Subcommand)]
 enum Verb {
     /// Runs the service (the default)
     Serve,
@@ -59,6 +63,8 @@ enum Verb {
     Migrate,
     /// Asks the running service whether it is ready: exit code 0 or 1
     Healthcheck,
+    /// Brings the database forward that was set back to an older moment, while the service is stopped, by what the streams hold
+    Recover(Recover),
     /// Tells what this program is: version, commit, build, and the schemas, events and servers it goes with
     Version {
         /// How to print it
@@ -74,15 +80,33 @@ enum Verb {
     },
 }
 
+#[derive(Clone, clap::Args)]
+struct Recover {
+    /// The moment of the backup, as 2026-03-01T12:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    from: OffsetDateTime,
+    /// Where to list what agents did since, and all that cannot be rebuilt, one JSON object a line
+    #[arg(long, value_name = "FILE", conflicts_with = "check")]
+    report: Option<PathBuf>,
+    /// Changes nothing: compares what is stored with what the streams tell; exit code 1 where it differs
+    #[arg(long)]
+    check: bool,
+}
+
+fn moment(text: &str) -> Result<OffsetDateTime, String> {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .map_err(|_| "is no time as 2026-03-01T12:00:00Z".to_owned())
+}
+
 /// Runs a service's process: parses the verb, loads the configuration, and exits non-zero when anything failed.
 ///
 /// Exit codes: 0 stopped as asked, 1 failed, 2 the configuration or the command line is wrong.
 pub fn main<C, S, SF, M, MF>(
-    name: &'static str,
-    embedded: &'static str,
+    (name, embedded): (&'static str, &'static str),
     migrator: &'static Migrator,
     serve: S,
     migrate: M,
+    replay: &'static dyn Replay,
 ) -> ExitCode
 where
     C: ServiceConfig,
@@ -157,6 +181,27 @@ where
         }
     };
     drop(entered);
+    tell_unheard(embedded);
+    let work = async {
+        match arguments.verb {
+            Some(Verb::Migrate) => migrate(config).await,
+            Some(Verb::Recover(asked)) => recover(name, &config, replay, asked).await,
+            _ => {
+                let told = (embedded, arguments.config.as_deref());
+                run(name, config, told, serve).await
+            }
+        }
+    };
+    let ended = runtime.block_on(AssertUnwindSafe(work).catch_unwind());
+    let ended = ended.unwrap_or_else(|_| Err(anyhow!("it panicked")));
+    let code = concluded(ended, &termination_file);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    telemetry.shutdown();
+    code
+}
+
+/// Warns of variables that look as if they were keys.
+fn tell_unheard(embedded: &str) {
     let names: Vec<_> = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .collect();
@@ -166,19 +211,23 @@ where
             "is no key and is not used: two underscores stand between section and key"
         );
     }
-    let work = async {
-        if matches!(arguments.verb, Some(Verb::Migrate)) {
-            return migrate(config).await;
-        }
-        let told = (embedded, arguments.config.as_deref());
-        run(name, config, told, serve).await
+}
+
+/// Recovers a service's database, or checks one that was recovered.
+async fn recover<C: ServiceConfig>(
+    name: &'static str,
+    config: &C,
+    replay: &dyn Replay,
+    asked: Recover,
+) -> anyhow::Result<()> {
+    let asked = Asked {
+        from: asked.from,
+        report: asked.report,
+        check: asked.check,
     };
-    let ended = runtime.block_on(AssertUnwindSafe(work).catch_unwind());
-    let ended = ended.unwrap_or_else(|_| Err(anyhow!("it panicked")));
-    let code = concluded(ended, &termination_file);
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    telemetry.shutdown();
-    code
+    let streams = Streams::new(config.nats().inbound_shards);
+    let servers = (config.database(), config.nats());
+    recovery::run(name, servers, streams, replay, &asked).await
 }
 
 /// Where the termination message goes while the configuration cannot be read: its variable alone, or the default.

@@ -21,6 +21,9 @@ const IDLE_UNTESTED: Duration = Duration::from_secs(1);
 /// The oldest Postgres, as `server_version_num`.
 pub(super) const POSTGRES_MIN: i32 = 150_000;
 
+/// How the service's connections are named in the database: by it a recovery sees that the service runs.
+pub(crate) const APPLICATION: &str = "switchboard";
+
 /// Where the database is and who asks it.
 pub(super) struct Login {
     address: PgConnectOptions,
@@ -38,6 +41,7 @@ impl Login {
         let address = address.ok_or_else(|| {
             anyhow!("database.url: is no postgres://user:password@host:port/database")
         })?;
+        let address = address.application_name(APPLICATION);
         let password = database.password_file.as_deref();
         let password =
             password.map(|path| Fresh::new("database.password_file", path, read_password));
@@ -84,6 +88,11 @@ impl Login {
             Ok(())
         });
     }
+}
+
+/// Returns how to connect to the database now, once.
+pub(crate) fn connect_options(database: &config::Database) -> anyhow::Result<PgConnectOptions> {
+    Login::of(database)?.options()
 }
 
 /// Reads a password from the text of a file; a line's end after it is no part of it.

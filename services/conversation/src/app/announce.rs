@@ -78,6 +78,7 @@ pub fn chat_created(chat: &Chat, client: &Profile, cause: &Cause) -> Outgoing {
         client_id: chat.client.to_string(),
         client: Some(wire::identity_out(client)),
         create_time: Some(timestamp(chat.created_at)),
+        chat_key: chat.chat_key.clone(),
     };
     about_chat(chat, &event, cause)
 }

@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 
 use self::album::Gathered;
 use self::work::Work;
+pub(super) use self::work::shows_all;
 use super::amend;
 use super::inbound::{Arrival, Batch, Change};
 use crate::domain::ChatId;

@@ -35,7 +35,7 @@ use crate::wire;
 const PARSE: Parse = Parse::new(SERVICE);
 
 /// Reads an opened conversation.
-pub(super) fn opening(delivery: &Delivery) -> Result<Opening, HandlerError> {
+pub(crate) fn opening(delivery: &Delivery) -> Result<Opening, HandlerError> {
     let event: ConversationOpened = delivery.decode()?;
     Ok(Opening {
         account: delivery.envelope.account.clone(),

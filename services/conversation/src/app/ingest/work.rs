@@ -463,16 +463,16 @@ fn content(arrival: &Arrival, chat: ChatId, known: &BTreeMap<Key, Known>) -> pb:
         start_payload: message.start_payload.clone(),
         ..pb::Message::default()
     };
-    if shows_all(&content) {
+    if shows_all(&content.parts, &content.full_text) {
         content.full_text.clear();
     }
     content
 }
 
 /// Tells whether the parts show the whole text already.
-fn shows_all(content: &pb::Message) -> bool {
-    content.parts.iter().any(|part| {
-        matches!(&part.content, Some(Content::Text(text)) if text.text.trim() == content.full_text.trim())
+pub(in crate::app) fn shows_all(parts: &[ContentPart], full_text: &str) -> bool {
+    parts.iter().any(|part| {
+        matches!(&part.content, Some(Content::Text(text)) if text.text.trim() == full_text.trim())
     })
 }
 
