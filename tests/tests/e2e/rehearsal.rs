@@ -90,7 +90,7 @@ async fn o105_a_rehearsal_goes_through_the_whole_system_and_puts_everything_away
         .find(|chat| chat["channelId"] == channel["channelId"])
         .unwrap_or(&Value::Null);
     assert_eq!(chat["state"], "STATE_INACTIVE", "{chat:#}");
-    for flag in ["unread", "openConversation"] {
+    for flag in ["unread", "waiting", "openConversation"] {
         let quiet = [json!(null), json!(false)].contains(&chat[flag]);
         assert!(quiet, "{flag}: {chat:#}");
     }

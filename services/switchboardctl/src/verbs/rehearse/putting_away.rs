@@ -2,7 +2,7 @@
 
 use switchboard_proto::assignment::v1::{Presence, SetPresenceRequest, UpdateAgentRequest};
 use switchboard_proto::channel_gateway::v1::DisconnectChannelRequest;
-use switchboard_proto::conversation::v1::{CloseConversationRequest, MarkReadRequest};
+use switchboard_proto::conversation::v1::{CloseConversationRequest, WaiveReplyRequest};
 use switchboard_proto::crm_cards::v1::{DeleteCardRequest, GetChatConnectionsRequest};
 use tonic::Code;
 
@@ -60,16 +60,17 @@ impl Play<'_> {
             };
             self.conversation.get_or_insert(open.conversation_id);
             let chat_id = chat.chat_id;
-            let request = CloseConversationRequest {
+            // Nobody answers it: closed alone it would be counted among those who wait.
+            let request = WaiveReplyRequest {
                 chat_id: chat_id.clone(),
+                message_id: String::new(),
+            };
+            life.waive_reply(request).await?;
+            let request = CloseConversationRequest {
+                chat_id,
                 conversation_id: String::new(),
             };
             conversations.close_conversation(request).await?;
-            let request = MarkReadRequest {
-                chat_id,
-                message_id: String::new(),
-            };
-            life.mark_read(request).await?;
         }
         Ok(())
     }
