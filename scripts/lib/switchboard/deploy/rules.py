@@ -270,7 +270,8 @@ def complete(rendered):
             continue
         found, _ = variables(rendered, deployment["spec"]["template"]["spec"]["containers"][0])
         schema = generate.service_schema(service)
-        optional = {f"instagram.{key}" for key in ("app_secret", "product_secret", "verify_token")}
+        # Set where the values name a Secret for them.
+        optional = generate.MOUNTED | {f"instagram.{key}" for key in ("app_secret", "product_secret", "verify_token")}
         offered = generate.keys(generate.offered(schema))
         set_here = {key_of(variable) for variable in found}
         for key in generate.keys(schema):
