@@ -92,6 +92,10 @@ pub struct World {
 
 /// How a world is made.
 #[derive(Clone, Debug, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, named where it is set"
+)]
 pub struct WorldOptions {
     /// Let Postgres sync its log, as it does in production.
     pub synced: bool,

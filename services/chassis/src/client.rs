@@ -34,7 +34,7 @@ pub fn channel(url: &str, ca_file: Option<&Path>) -> anyhow::Result<Channel> {
     let endpoint = Endpoint::from_str(url).with_context(told)?;
     if endpoint.uri().scheme_str() == Some("https") {
         let ca_file = ca_file.context("grpc.ca_file: is needed for an address with https")?;
-        return tls::channel(endpoint, ca_file).with_context(told);
+        return tls::channel(&endpoint, ca_file).with_context(told);
     }
     Ok(self::endpoint(endpoint).connect_lazy())
 }

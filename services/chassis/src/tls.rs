@@ -179,7 +179,7 @@ fn trusting(text: &str) -> anyhow::Result<TlsConnector> {
 ///
 /// # Errors
 /// Where the file does not hold certificates, or the address has no host.
-pub(crate) fn channel(endpoint: Endpoint, ca_file: &Path) -> anyhow::Result<Channel> {
+pub(crate) fn channel(endpoint: &Endpoint, ca_file: &Path) -> anyhow::Result<Channel> {
     let uri = endpoint.uri().clone();
     let host = uri.host().context("an address without a host")?;
     let host = host.trim_start_matches('[').trim_end_matches(']');
