@@ -47,6 +47,12 @@ use crate::provider::instagram::GraphApi;
 use crate::provider::telegram::BotApi;
 use crate::provider::viber::ViberApi;
 
+fn conversation(service: &Service, config: &Config) -> anyhow::Result<Conversation> {
+    let channel = service.peer(&config.peers.conversation);
+    let channel = channel.context("peers.conversation")?;
+    Ok(Conversation::new(channel, service.internal()))
+}
+
 /// Runs the service until it is asked to stop.
 pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     let demo = config.auth.demo_secrets;
@@ -99,10 +105,7 @@ pub async fn serve(config: Config, service: Service) -> anyhow::Result<()> {
     tasks::sweep_files(&service, &app, &config.files);
 
     let waker = dispatch::Waker::default();
-    let conversation = service
-        .peer(&config.peers.conversation)
-        .context("peers.conversation")?;
-    let source = Arc::new(Conversation::new(conversation, service.internal()));
+    let source = Arc::new(conversation(&service, &config)?);
     let delivery = &config.delivery;
     let (dispatcher, settler) = dispatch::pair(
         &app,

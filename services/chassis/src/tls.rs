@@ -75,10 +75,10 @@ impl Acceptor {
         Self::of(files, HTTP2)
     }
 
-    /// Does what [`Acceptor::for_grpc`] does, for HTTP/1.
+    /// Makes one of the two keys of a section, for HTTP/1; none where both are absent.
     ///
     /// # Errors
-    /// As there.
+    /// Where one of them is absent, or the files are no certificate and its key.
     pub fn for_http(files: Files<'_>) -> anyhow::Result<Option<Self>> {
         Self::of(files, HTTP1)
     }

@@ -116,6 +116,7 @@ async fn step(
     Ok(said)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as requests take it")]
 fn text(text: &str) -> Option<Text> {
     Some(Text {
         text: text.to_owned(),

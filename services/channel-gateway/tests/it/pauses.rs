@@ -71,9 +71,21 @@ async fn o3_6_deliveries_that_are_paused_wait_in_their_order() {
 async fn o3_6_deliveries_of_others_go_on() {
     let world = world().await;
     let ends = clock::now() + HOUR;
-    pause(&world, "channel", &Uuid::new_v4().to_string(), ends).await;
+    pause(
+        &world,
+        "channel",
+        &chassis::id::v7(clock::now()).to_string(),
+        ends,
+    )
+    .await;
     pause(&world, "deliveries", "another", ends).await;
-    pause(&world, "replica", &Uuid::new_v4().to_string(), ends).await;
+    pause(
+        &world,
+        "replica",
+        &chassis::id::v7(clock::now()).to_string(),
+        ends,
+    )
+    .await;
     let replica = world.replica();
     world.queue([world.command(5, 1, "hello")]).await;
     world.until_states(5, &["sent"]).await;
